@@ -1,0 +1,21 @@
+"""minunet: a U-Net from the first pixel to the last gradient, in NumPy and CuPy, to be read.
+
+    Tensor, no_grad, gradcheck    arrays that remember how they were made (autograd)
+    ops, nn, UNet                 operations, layers, the network of the lecture
+    optim, metrics                steps and scores
+    save, load                    weights on disk
+    use_kernels, set_num_threads  which products, on how many cores
+"""
+
+from minunet import metrics, nn, ops, optim
+from minunet.autograd import Function, Tensor, gradcheck, no_grad
+from minunet.checkpoint import load, save
+from minunet.device import GpuUnavailable
+from minunet.kernels import use_kernels
+from minunet.kernels.threads import get_num_threads, set_num_threads
+from minunet.unet import UNet
+
+__version__ = "0.1.0"
+
+__all__ = ["Function", "GpuUnavailable", "Tensor", "UNet", "get_num_threads", "gradcheck", "load", "metrics", "nn", "no_grad",
+           "ops", "optim", "save", "set_num_threads", "use_kernels"]

@@ -1,0 +1,132 @@
+"""Proof of a derivative: the gradient from `backward` against differences of the forward alone.
+
+Let u be a random upstream gradient, and L(x) = ⟨u, f(x)⟩. The chain rule says ∇L = Jᵀu, which is what backward
+returns. Two ways to check it:
+
+Element by element. The central difference  (L(x + εe_i) - L(x - εe_i)) / 2ε  is ∂L/∂x_i up to O(ε²). Two forwards
+for each element: complete, for small inputs.
+
+By directions. For a random direction v,  ⟨Jᵀu, v⟩ = ⟨u, Jv⟩  and Jv = (f(x + εv) - f(x - εv)) / 2ε. Two forwards
+for all elements together, so a whole network can be checked; an error in any element shows, since v is random.
+
+u is random and never all ones: with u = 1 a backward that swaps two taps of a kernel would go unseen.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from minunet.autograd.tensor import Tensor, no_grad
+from minunet.device import array_module, to_numpy
+
+
+class GradientError(AssertionError):
+    """A gradient disagrees with the differences of its forward."""
+
+
+class GradcheckReport(NamedTuple):
+    """worst_relative_error: largest |analytic - numeric| / scale; checked: how many derivatives were compared."""
+
+    worst_relative_error: float
+    checked: int
+
+
+def gradcheck(f, inputs, directions=None, eps=1e-6, tolerance=1e-6, seed=0):
+    """Raises GradientError unless the backward of `f` agrees with central differences; returns a GradcheckReport.
+
+    f           takes as many Tensors as there are inputs and returns one Tensor of any shape. It must be
+                deterministic and smooth at the inputs (no ReLU input within eps of 0, no ties in a maximum).
+    inputs      an array or Tensor, or a list of them, in float64. Tensors without requires_grad are held constant
+                if another input is a Tensor with it.
+    directions  None: every element on its own. An int: that many random directions, for big inputs.
+    eps         half the step of the difference; for directions, relative to the size of the inputs.
+    tolerance   largest error allowed, relative to the largest derivative of the same input.
+    seed        decides the random upstream gradient and the directions.
+
+    The error names the input, the worst index and both values.
+
+    >>> gradcheck(lambda a, b: a * b, [np.array([1.0, 2.0]), np.array([3.0, 4.0])]).checked
+    4
+    """
+    arrays, checked = _as_float64_arrays(inputs)
+    rng = np.random.default_rng(seed)
+    leaves = [Tensor(a, requires_grad=i in checked) for i, a in enumerate(arrays)]
+    y = f(*leaves)
+    u = array_module(y.data).asarray(rng.standard_normal(y.shape))
+    y.backward(u)
+    analytic = {i: _gradient_of(leaves[i]) for i in checked}
+    del y, leaves
+
+    def loss(changed):
+        with no_grad():
+            return float((f(*(Tensor(a) for a in changed)).data * u).sum())
+
+    compare = _compare_elements if directions is None else _compare_directions
+    return compare(loss, arrays, analytic, directions, eps, tolerance, rng)
+
+
+def _as_float64_arrays(inputs):
+    """The inputs as a list of arrays of our own, and the indices of those to differentiate."""
+    inputs = inputs if isinstance(inputs, (list, tuple)) else [inputs]
+    marked = [i for i, x in enumerate(inputs) if isinstance(x, Tensor) and x.requires_grad]
+    arrays = [x.data if isinstance(x, Tensor) else x for x in inputs]
+    arrays = [(x if array_module(x) is not np else np.asarray(x)).copy() for x in arrays]
+    checked = marked or [i for i, x in enumerate(arrays) if x.dtype.kind == "f"]
+    for i in checked:
+        if arrays[i].dtype != np.float64:
+            raise TypeError(f"gradcheck needs float64, input {i} is {arrays[i].dtype}: differences of smaller types are "
+                            'mostly rounding error; give array.astype("float64")')
+    if not checked:
+        raise TypeError("gradcheck has nothing to check: no input is floating-point")
+    return arrays, checked
+
+
+def _gradient_of(leaf):
+    return np.zeros(leaf.shape) if leaf.grad is None else to_numpy(leaf.grad)
+
+
+def _compare_elements(loss, arrays, analytic, directions, eps, tolerance, rng):
+    worst, count = 0.0, 0
+    for i, gradient in analytic.items():
+        numeric = np.zeros(gradient.shape)
+        for index in np.ndindex(gradient.shape):
+            before = float(arrays[i][index])
+            arrays[i][index] = before + eps
+            above = loss(arrays)
+            arrays[i][index] = before - eps
+            below = loss(arrays)
+            arrays[i][index] = before
+            numeric[index] = (above - below) / (2 * eps)
+        worst = max(worst, _check(gradient, numeric, tolerance, f"input {i}"))
+        count += gradient.size
+    return GradcheckReport(worst, count)
+
+
+def _compare_directions(loss, arrays, analytic, directions, eps, tolerance, rng):
+    """⟨Jᵀu, v⟩ against ⟨u, Jv⟩ for random v over all inputs at once. Both are sums of many terms of either sign, so the
+    error is taken relative to the length of Jᵀu, the size that the sum has for a typical v."""
+    worst = 0.0
+    length = np.sqrt(sum(float((g * g).sum()) for g in analytic.values()))
+    for k in range(directions):
+        v = {i: rng.standard_normal(g.shape) for i, g in analytic.items()}
+        above, below = (loss([a + array_module(a).asarray(sign * eps * v[i]) if i in v else a
+                              for i, a in enumerate(arrays)]) for sign in (1, -1))
+        numeric = (above - below) / (2 * eps)
+        dot = sum(float((g * v[i]).sum()) for i, g in analytic.items())
+        worst = max(worst, _check(np.array(dot), np.array(numeric), tolerance, f"direction {k}", scale=length))
+    return GradcheckReport(worst, directions)
+
+
+def _check(analytic, numeric, tolerance, where, scale=0.0):
+    """The largest relative error, or GradientError with the index where it is and the two values."""
+    scale = max(scale, np.abs(analytic).max(initial=0), np.abs(numeric).max(initial=0), 1e-9)
+    error = np.abs(analytic - numeric) / scale
+    error = np.where(np.isnan(error), np.inf, error)
+    if error.size == 0:
+        return 0.0
+    index = tuple(int(k) for k in np.unravel_index(np.argmax(error), error.shape))
+    if error[index] > tolerance:
+        raise GradientError(f"{where}: the worst gradient is at index {index}: backward says {analytic[index]:.9g}, "
+                            f"differences say {numeric[index]:.9g} (relative error {error[index]:.2e}, "
+                            f"allowed {tolerance:.0e})")
+    return float(error[index])

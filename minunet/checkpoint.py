@@ -1,0 +1,74 @@
+"""Weights on disk: a NumPy .npz file with one array per parameter, readable by anything that reads NumPy files.
+
+A file is written beside its final name, flushed to the disk and then renamed, so that at every moment the name stands
+for a whole file: the old one or the new one.
+"""
+
+import contextlib
+import os
+import pathlib
+import tempfile
+import zipfile
+
+import numpy as np
+
+
+class CheckpointError(ValueError):
+    """A weights file that cannot be used; the message says which and why."""
+
+
+@contextlib.contextmanager
+def atomic_write(path):
+    """`with atomic_write(path) as file:` a binary file that takes the place of `path` once it is whole, or never.
+
+    Folders that are missing are made. Raises OSError as open() does; `path` is then as it was.
+    """
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(beside, 0o666 & ~_umask())  # mkstemp makes files that only their owner can read
+        os.replace(beside, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(beside)
+        raise
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def save(path, model):
+    """Writes the parameters of `model` to `path`, whole or not at all. Raises OSError where that cannot be done."""
+    with atomic_write(path) as file:
+        np.savez(file, **model.state_dict())
+
+
+def load(path, model):
+    """Reads the parameters of `model` from `path`, and returns the model.
+
+    Raises FileNotFoundError; CheckpointError for a file that is damaged or not of weights; ValueError, with all differences
+    listed, for weights of another model. The model is changed only if all fits. No pickle is ever loaded.
+    """
+    model.load_state_dict(read_arrays(path))
+    return model
+
+
+def read_arrays(path):
+    """{name: array} of an .npz file. Raises FileNotFoundError or CheckpointError."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if not hasattr(file, "files"):
+                raise CheckpointError(f"{path} holds a single array, not the weights of a model: give a file made by minunet.save")
+            return {name: file[name] for name in file.files}
+    except (zipfile.BadZipFile, ValueError, EOFError, KeyError, OSError) as error:
+        if isinstance(error, (FileNotFoundError, CheckpointError)):
+            raise
+        raise CheckpointError(f"{path} is damaged or not a weights file ({error}): give a file made by minunet.save") from error

@@ -1,0 +1,125 @@
+"""Where arrays live: NumPy arrays in main memory, CuPy arrays on a graphics card.
+
+The two libraries offer the same functions, so an operation is written once: it asks `array_module` for the
+library of the array in its hands and calls that. This is the only file that imports CuPy; everything above
+works without it.
+
+A device is named by a string: "cpu", "gpu" (the first card), "gpu:1" (the second), or "auto".
+"""
+
+import functools
+import re
+import sys
+
+import numpy as np
+
+INSTALL = 'pip install "minunet[gpu]"  (that is cupy-cuda12x with the CUDA libraries)'
+
+
+class GpuUnavailable(RuntimeError):
+    """No usable GPU. `.reason` is one of "cupy", "driver", "device", "libraries", "memory"; the message has the fix."""
+
+    def __init__(self, reason, message):
+        super().__init__(message)
+        self.reason = reason
+
+
+def array_module(array):
+    """The library that owns `array`: `cupy` for a CuPy array, `numpy` for everything else."""
+    cupy = sys.modules.get("cupy")  # no CuPy array can exist before CuPy was imported
+    return cupy if cupy is not None and isinstance(array, cupy.ndarray) else np
+
+
+def device_of(array):
+    """The name of the device that holds `array`: "cpu" or "gpu:K"."""
+    return "cpu" if array_module(array) is np else f"gpu:{array.device.id}"
+
+
+def move(array, device):
+    """`array` on `device`; the same array if it is there already.
+
+    Raises GpuUnavailable when there is no such GPU, ValueError for a name that is not a device.
+
+    >>> move(np.arange(3), "cpu")
+    array([0, 1, 2])
+    """
+    device = find(device)
+    if device_of(array) == device:
+        return array
+    array = to_numpy(array)
+    return array if device == "cpu" else _cupy().asarray(array)
+
+
+def to_numpy(array):
+    """`array` as a NumPy array in main memory (waits for the GPU if it comes from there)."""
+    return np.asarray(array) if array_module(array) is np else array.get()
+
+
+def find(name):
+    """The device called `name`: "cpu" or "gpu:K". "auto" is the first GPU if it can be used, else "cpu".
+
+    A GPU is tried out (memory, a kernel, a matrix product) the first time, and becomes the card that
+    this process works on. Raises GpuUnavailable (see its `.reason`) or ValueError.
+
+    >>> find("cpu")
+    'cpu'
+    """
+    if name == "cpu":
+        return "cpu"
+    if name == "auto":
+        try:
+            return find("gpu")
+        except GpuUnavailable:
+            return "cpu"
+    match = re.fullmatch(r"gpu(?::(\d+))?", str(name))
+    if match is None:
+        raise ValueError(f'{name!r} is not a device: use "cpu", "gpu", "gpu:1" or "auto"')
+    index = int(match[1] or 0)
+    _try_out(index)
+    _cupy().cuda.Device(index).use()
+    return f"gpu:{index}"
+
+
+@functools.cache
+def _cupy():
+    """The cupy module, or GpuUnavailable."""
+    try:
+        import cupy
+    except ModuleNotFoundError as error:
+        if error.name == "cupy":
+            raise GpuUnavailable("cupy", f"CuPy is not installed: {INSTALL}") from None
+        raise GpuUnavailable("libraries", f"CuPy cannot be imported ({error}): {INSTALL}") from error
+    except ImportError as error:
+        raise GpuUnavailable("libraries", f"CuPy cannot be imported ({_first_line(error)}): {INSTALL}") from error
+    return cupy
+
+
+@functools.cache
+def _try_out(index):
+    """Raises GpuUnavailable unless GPU number `index` can allocate, compile, launch and multiply."""
+    cupy = _cupy()
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        if "NoDevice" in str(error):
+            raise GpuUnavailable("device", "there is no NVIDIA GPU in this machine: use the device cpu") from error
+        raise GpuUnavailable("driver", f"the NVIDIA driver is missing or too old ({_first_line(error)}): install a "
+                                       "driver for CUDA 12 or newer, `nvidia-smi` shows it") from error
+    if index >= count:
+        names = ", ".join(f"gpu:{k}" for k in range(count)) or "none"
+        raise GpuUnavailable("device", f"there is no gpu:{index} in this machine; it has: {names}")
+    try:
+        with cupy.cuda.Device(index):
+            ones = cupy.ones((2, 2), dtype="float32")
+            (ones @ ones + ones).sum().item()
+    except (cupy.cuda.memory.OutOfMemoryError, cupy.cuda.runtime.CUDARuntimeError) as error:
+        if "emory" not in str(error):
+            raise GpuUnavailable("driver", f"gpu:{index} does not answer ({_first_line(error)}): see `nvidia-smi`") from error
+        raise GpuUnavailable("memory", f"gpu:{index} has no free memory: end the programs that "
+                                       "`nvidia-smi` lists, or choose another card") from error
+    except Exception as error:  # CuPy raises many kinds when NVRTC, cuBLAS or the CUDA headers cannot be loaded
+        raise GpuUnavailable("libraries", f"CUDA libraries are missing ({_first_line(error)}): {INSTALL}") from error
+
+
+def _first_line(error):
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,220 @@
+"""The products for NumPy arrays, on all cores.
+
+P(x) is KH·KW times as large as x, so it is never built whole. The output is cut into blocks of rows; the part of
+P(x) under a block fits into the processor's cache; there it is multiplied with W while it is warm, and the next block
+overwrites it:
+
+    for each block of output rows:
+        strip   = the rows of x under the block, with their zero border            (scratch memory)
+        patches = all windows of the strip, copied side by side: some rows of P(x)   (scratch memory)
+        y[block] = patches @ W, + b, negative → 0 while it is warm
+
+The copy is cheap because the channels come last: KW·C neighbouring numbers of a picture are neighbours in a patch, too.
+"""
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from minunet.kernels.threads import get_num_threads, in_parallel, scratch
+from minunet.kernels.windows import output_size, tap, winner_dtype
+
+BLOCK_BYTES = 1 << 20  # of P(x) per block: about a core's second-level cache
+
+
+def convolve(x, w, b, stride, pads, relu=False):
+    """y = P(x) W + b; negative results become 0 if `relu`. Shapes as in `reference.convolve`."""
+    x = np.ascontiguousarray(x)
+    KH, KW, C, F = w.shape
+    OH, OW = output_size(x.shape[1:3], (KH, KW), stride, pads)
+    y = np.empty((len(x), OH, OW, F), x.dtype)
+    W = np.ascontiguousarray(w).reshape(KH * KW * C, F)
+    b_along_row = None if b is None else np.tile(b, OW)
+
+    def task(blocks):
+        for n, rows in blocks:
+            y_rows = y[n, rows]
+            np.matmul(_patches(x, n, rows, (KH, KW), stride, pads, OW), W, out=y_rows.reshape(-1, F))
+            if b is not None:
+                y_rows.reshape(-1, OW * F)[:] += b_along_row  # whole rows: adding F numbers at a time is slow
+            if relu:
+                np.maximum(y_rows, 0, out=y_rows)
+
+    in_parallel(task, _blocks(len(x), OH, OW * KH * KW * C * x.itemsize))
+    return y
+
+
+def convolve_transposed(y, w, b, stride, pads, size):
+    """x = Pᵀ(y Wᵀ) + b. Shapes as in `reference.convolve_transposed`."""
+    KH, KW, C, F = w.shape
+    if stride == (1, 1) and y.shape[1] * y.shape[2] * len(y) > C:
+        # A window that slides by one pixel: Pᵀ is a convolution too, with the kernel turned by 180° and C, F swapped.
+        turned = np.ascontiguousarray(w[::-1, ::-1].transpose(0, 1, 3, 2))
+        return convolve(y, turned, b, (1, 1), _turned_pads(y.shape[1:3], size, (KH, KW), pads))
+    return _scatter(np.ascontiguousarray(y), w, b, stride, pads, size)
+
+
+def _turned_pads(out_size, size, kernel_size, pads):
+    """The border of y that lets the turned kernel reach every pixel of x: K - 1 - p before, what is missing after."""
+    before = [k - 1 - p[0] for k, p in zip(kernel_size, pads)]
+    return tuple((p, n + k - 1 - o - p) for p, n, k, o in zip(before, size, kernel_size, out_size))
+
+
+def _scatter(y, w, b, stride, pads, size):
+    """Pᵀ as it is written: the product y Wᵀ, then each tap's part added where it came from, picture by picture."""
+    KH, KW, C, F = w.shape
+    (SH, SW), ((top, bottom), (left, right)) = stride, pads
+    N, OH, OW, _ = y.shape
+    H, W = size
+    Wt = np.ascontiguousarray(w).reshape(KH * KW * C, F).T
+    x = np.empty((N, H, W, C), y.dtype)
+    tiles = (KH, KW) == stride and (H, W) == (OH * KH, OW * KW)  # the windows lie side by side, none overlap
+    b_along_row = None if b is None else np.tile(b, W)
+
+    def task(images):
+        for n in images:
+            parts = scratch("parts", (OH, OW, KH, KW, C), y.dtype)
+            np.matmul(y[n].reshape(OH * OW, F), Wt, out=parts.reshape(OH * OW, KH * KW * C))
+            if tiles:
+                x[n].reshape(OH, KH, OW, KW, C)[:] = parts.transpose(0, 2, 1, 3, 4)
+            else:
+                padded = scratch("padded", (H + top + bottom, W + left + right, C), y.dtype)
+                padded[:] = 0
+                for k, l in np.ndindex(KH, KW):
+                    padded[k:k + OH * SH:SH, l:l + OW * SW:SW][:OH, :OW] += parts[:, :, k, l]
+                x[n] = padded[top:top + H, left:left + W]
+            if b is not None:
+                x[n].reshape(H, W * C)[:] += b_along_row
+
+    in_parallel(task, range(N))
+    return x
+
+
+def weight_gradient(x, gy, kernel_size, stride, pads):
+    """gW = P(x)ᵀ gy, each thread summing over blocks of its own. Shapes as in `reference.weight_gradient`."""
+    x, gy = np.ascontiguousarray(x), np.ascontiguousarray(gy)
+    KH, KW = kernel_size
+    N, OH, OW, F = gy.shape
+    K = KH * KW * x.shape[3]
+
+    def task(blocks):
+        total = None
+        for n, rows in blocks:
+            P = _patches(x, n, rows, kernel_size, stride, pads, OW)
+            part = P.T @ gy[n, rows].reshape(-1, F)
+            total = part if total is None else np.add(total, part, out=total)
+        return total
+
+    totals = in_parallel(task, _blocks(N, OH, OW * K * x.itemsize))
+    gw = totals[0] if totals else np.zeros((K, F), x.dtype)
+    for other in totals[1:]:
+        gw += other
+    return gw.reshape(KH, KW, x.shape[3], F)
+
+
+def max_pool(x, size, stride, pads):
+    """(y, winner) as in `reference.max_pool`: tap after tap of all windows at once, the first of equals stays."""
+    KH, KW = size
+    OH, OW = output_size(x.shape[1:3], size, stride, pads)
+    y = np.empty((len(x), OH, OW, x.shape[3]), x.dtype)
+    winner = np.zeros(y.shape, winner_dtype(size))
+
+    def task(images):
+        for n in images:
+            padded = _padded(x[n:n + 1], pads, -np.inf)
+            better = scratch("better", y.shape[1:], bool)
+            for place, (k, l) in enumerate(np.ndindex(KH, KW)):
+                values = tap(padded, k, l, stride, (OH, OW))[0]
+                if place == 0:
+                    y[n] = values
+                    continue
+                np.greater(values, y[n], out=better)
+                np.maximum(values, y[n], out=y[n])
+                np.copyto(winner[n], place, where=better)
+
+    in_parallel(task, range(len(x)))
+    return y, winner
+
+
+def max_pool_gradient(gy, winner, size, stride, pads, input_size):
+    """gx as in `reference.max_pool_gradient`: for each tap, gy where that tap has won."""
+    (top, bottom), (left, right) = pads
+    (N, OH, OW, C), (H, W) = gy.shape, input_size
+    gx = np.empty((N, H, W, C), gy.dtype)
+
+    def task(images):
+        for n in images:
+            padded = scratch("padded", (1, H + top + bottom, W + left + right, C), gy.dtype)
+            padded[:] = 0
+            part = scratch("parts", gy.shape[1:], gy.dtype)
+            for place, (k, l) in enumerate(np.ndindex(*size)):
+                np.multiply(gy[n], winner[n] == place, out=part)
+                target = tap(padded, k, l, stride, (OH, OW))[0]
+                target += part
+            gx[n] = padded[0, top:top + H, left:left + W]
+
+    in_parallel(task, range(N))
+    return gx
+
+
+def relu_gradient(gy, y):
+    """gy where y > 0, else 0."""
+    gz = np.empty(gy.shape, gy.dtype)
+
+    def task(images):
+        for n in images:
+            np.multiply(gy[n], y[n] > 0, out=gz[n])
+
+    in_parallel(task, range(len(gy)))
+    return gz
+
+
+def _blocks(N, OH, bytes_per_row):
+    """The N·OH output rows in blocks (pictures, rows) of about BLOCK_BYTES of P(x): some rows of one picture, or several
+    whole pictures where they are small. At least one block for each thread."""
+    rows_wanted = max(1, min(BLOCK_BYTES // max(1, bytes_per_row), -(-N * OH // get_num_threads())))
+    if rows_wanted >= OH:
+        step = max(1, rows_wanted // max(1, OH))
+        return [(slice(n, min(n + step, N)), slice(0, OH)) for n in range(0, N, step)]
+    step = -(-OH // -(-OH // rows_wanted))  # blocks of nearly equal height
+    return [(slice(n, n + 1), slice(i, min(i + step, OH))) for n in range(N) for i in range(0, OH, step)]
+
+
+def _patches(x, n, rows, kernel_size, stride, pads, OW):
+    """Rows of P(x): the windows under the output `rows` of the pictures `n`, as a (pixels, KH·KW·C) matrix in scratch."""
+    (KH, KW), (SH, SW), C = kernel_size, stride, x.shape[3]
+    if (KH, KW, SH, SW) == (1, 1, 1, 1) and not any(map(sum, pads)):
+        return x[n, rows].reshape(-1, C)  # P(x) is x
+    strip = _strip(x[n], rows.start * SH, (rows.stop - 1) * SH + KH, pads)
+    count, OH = len(strip), rows.stop - rows.start
+    s_n, s_h, s_w, s_c = strip.strides
+    windows = as_strided(strip, (count, OH, OW, KH, KW, C), (s_n, s_h * SH, s_w * SW, s_h, s_w, s_c))
+    patches = scratch("patches", windows.shape, x.dtype)
+    np.copyto(patches, windows)
+    return patches.reshape(count * OH * OW, KH * KW * C)
+
+
+def _strip(x, start, stop, pads):
+    """Rows start to stop of the zero-padded pictures x, in scratch memory (a view of x where no border is asked for)."""
+    (top, _), (left, right) = pads
+    N, H, W, C = x.shape
+    first, last = max(start - top, 0), min(stop - top, H)
+    if not (left or right) and last - first == stop - start:
+        return x[:, first:last]
+    strip = scratch("strip", (N, stop - start, W + left + right, C), x.dtype)
+    above, below = first - (start - top), max(first, last) - (start - top)
+    strip[:, :above], strip[:, below:] = 0, 0
+    strip[:, :, :left], strip[:, :, left + W:] = 0, 0
+    strip[:, above:below, left:left + W] = x[:, first:max(first, last)]
+    return strip
+
+
+def _padded(x, pads, value):
+    """x with a border of `value`, in scratch memory (x itself where no border is asked for)."""
+    (top, bottom), (left, right) = pads
+    if not any(map(sum, pads)):
+        return x
+    N, H, W, C = x.shape
+    padded = scratch("padded", (N, H + top + bottom, W + left + right, C), x.dtype)
+    padded[:] = value
+    padded[:, top:top + H, left:left + W] = x
+    return padded

@@ -1,0 +1,45 @@
+"""Windows that slide over a picture: how many fit, and the views and borders that all three kernels use.
+
+A window is KH x KW pixels; window (i, j) starts at row i·SH and column j·SW of the padded picture. `pads` is
+((top, bottom), (left, right)), the border's width on each side.
+"""
+
+import numpy as np
+
+from minunet.device import array_module
+
+
+def output_size(size, kernel_size, stride, pads):
+    """(OH, OW): how many windows fit along each axis of a picture of `size` = (H, W).
+
+    >>> output_size((7, 8), (3, 3), (2, 2), ((0, 0), (1, 1)))
+    (3, 4)
+    """
+    return tuple((n + sum(p) - k) // s + 1 for n, k, s, p in zip(size, kernel_size, stride, pads))
+
+
+def pad(x, pads, value=0.0):
+    """x (N,H,W,C) with a border of `value` around each picture."""
+    xp = array_module(x)
+    (top, bottom), (left, right) = pads
+    N, H, W, C = x.shape
+    padded = xp.full((N, H + top + bottom, W + left + right, C), value, x.dtype)
+    padded[:, top:top + H, left:left + W] = x
+    return padded
+
+
+def crop(padded, pads, size):
+    """The adjoint of pad: the pictures of `size` = (H, W) without their border, a view."""
+    (top, _), (left, _) = pads
+    return padded[:, top:top + size[0], left:left + size[1]]
+
+
+def tap(padded, k, l, stride, out_size):
+    """The pixels that lie under tap (k, l) of all windows: a view (N,OH,OW,C)."""
+    (SH, SW), (OH, OW) = stride, out_size
+    return padded[:, k:k + (OH - 1) * SH + 1:SH, l:l + (OW - 1) * SW + 1:SW]
+
+
+def winner_dtype(size):
+    """The type that tells the places of a window apart: one byte up to 256 of them."""
+    return np.dtype(np.uint8 if size[0] * size[1] <= 256 else np.int32)

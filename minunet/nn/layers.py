@@ -1,0 +1,116 @@
+"""Layers: operations that keep their own weights, named and called as Keras names and calls them."""
+
+import numpy as np
+
+from minunet import ops
+from minunet.autograd import Tensor
+from minunet.nn.init import glorot_uniform
+from minunet.nn.module import Module
+from minunet.ops.windows import pair
+
+ACTIVATIONS = {None: lambda x: x, "relu": ops.relu, "sigmoid": ops.sigmoid}
+
+
+class _Convolution(Module):
+    """What Conv2D and ConvTranspose2D share: a kernel, a bias, an activation by name."""
+
+    def __init__(self, in_channels, out_channels, kernel_size, stride, padding, activation, bias, name, rng):
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"activation is {activation!r}: choose one of {', '.join(map(repr, ACTIVATIONS))}")
+        for what, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
+            if not isinstance(channels, (int, np.integer)) or channels < 1:
+                raise ValueError(f"{what} is {channels!r}: it must be a whole number from 1")
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.kernel_size = pair(kernel_size, "kernel_size")
+        self.stride, self.padding = pair(stride, "stride"), padding
+        self.activation = activation
+        self.name = name
+        taps = self.kernel_size[0] * self.kernel_size[1]
+        kernel = glorot_uniform(self._kernel_shape(), taps * in_channels, taps * out_channels, np.random.default_rng(rng))
+        self.kernel = Tensor(kernel, requires_grad=True, name="kernel")
+        self.bias = Tensor(np.zeros(out_channels, np.float32), requires_grad=True, name="bias") if bias else None
+
+
+class Conv2D(_Convolution):
+    """x (N,H,W,in_channels) → activation(conv2d(x, kernel, bias)) (N,OH,OW,out_channels).
+
+    kernel_size, stride, padding as in ops.conv2d; activation None, "relu" or "sigmoid"; bias True or False.
+    rng: seed or numpy Generator for the Glorot-uniform kernel; the bias starts at 0.
+
+    >>> Conv2D(3, 8, 3, activation="relu")(np.zeros((1, 5, 5, 3), np.float32)).shape
+    (1, 5, 5, 8)
+    """
+
+    def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding="same", activation=None, bias=True,
+                 name=None, rng=None):
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, activation, bias, name, rng)
+
+    def _kernel_shape(self):
+        return (*self.kernel_size, self.in_channels, self.out_channels)
+
+    def forward(self, x):
+        fused = self.activation if self.activation == "relu" else None
+        y = ops.conv2d(x, self.kernel, self.bias, self.stride, self.padding, activation=fused)
+        return y if fused else ACTIVATIONS[self.activation](y)
+
+
+class ConvTranspose2D(_Convolution):
+    """x (N,H,W,in_channels) → activation(conv_transpose2d(x, kernel, bias)); kernel (KH,KW,out_channels,in_channels).
+
+    >>> ConvTranspose2D(8, 4, 2)(np.zeros((1, 5, 5, 8), np.float32)).shape
+    (1, 10, 10, 4)
+    """
+
+    def __init__(self, in_channels, out_channels, kernel_size=2, stride=2, padding="same", activation=None, bias=True,
+                 name=None, rng=None):
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, activation, bias, name, rng)
+
+    def _kernel_shape(self):
+        return (*self.kernel_size, self.out_channels, self.in_channels)
+
+    def forward(self, x):
+        return ACTIVATIONS[self.activation](ops.conv_transpose2d(x, self.kernel, self.bias, self.stride, self.padding))
+
+
+class MaxPool2D(Module):
+    """x (N,H,W,C) → the largest number of each window, see ops.max_pool2d.
+
+    >>> MaxPool2D(2)(np.zeros((1, 6, 6, 8), np.float32)).shape
+    (1, 3, 3, 8)
+    """
+
+    def __init__(self, size=2, stride=None, padding="valid", name=None):
+        self.size, self.stride, self.padding, self.name = size, stride, padding, name
+
+    def forward(self, x):
+        return ops.max_pool2d(x, self.size, self.stride, self.padding)
+
+
+class Concatenate(Module):
+    """Several tensors side by side along `axis`; called as layer(upsampled, skip) or layer([upsampled, skip])."""
+
+    def __init__(self, axis=-1, name=None):
+        self.axis, self.name = axis, name
+
+    def forward(self, *tensors):
+        return ops.concatenate(tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors, self.axis)
+
+
+class ReLU(Module):
+    """max(x, 0)."""
+
+    def __init__(self, name=None):
+        self.name = name
+
+    def forward(self, x):
+        return ops.relu(x)
+
+
+class Sigmoid(Module):
+    """1 / (1 + e⁻ˣ)."""
+
+    def __init__(self, name=None):
+        self.name = name
+
+    def forward(self, x):
+        return ops.sigmoid(x)

@@ -1,0 +1,61 @@
+"""Concatenation: arrays side by side along one axis. How a skip connection enters.
+
+    x_1 (…, C_1, …), x_2 (…, C_2, …), …   →   y (…, C_1 + C_2 + …, …)
+
+Forward copies, backward cuts: y holds each number of each input exactly once, so
+
+    gx_m = the slice of gy that lies where x_m lies in y
+
+In the lecture's U-Net the order is [upsampled, skip]: the first channels come from below and know what is in the
+picture, the last channels come across the skip and know where its edges are. The convolution that follows has
+separate weights for each half, so the order decides which rows of its w belong to which; weights trained for one order
+are useless in the other.
+"""
+
+from minunet.autograd import Function
+from minunet.device import array_module
+
+
+class Concatenate(Function):
+    def __init__(self, axis=-1):
+        self.axis = axis
+
+    def forward(self, *arrays):
+        self._check_shapes(arrays)
+        self.sizes = [x.shape[self.axis] for x in arrays]
+        return array_module(arrays[0]).concatenate(arrays, axis=self.axis)
+
+    def backward(self, gy):
+        xp = array_module(gy)
+        gradients, start = [], 0
+        axis = self.axis % gy.ndim
+        for size, need in zip(self.sizes, self.needs):
+            cut = (slice(None),) * axis + (slice(start, start + size),)
+            gradients.append(xp.array(gy[cut]) if need else None)  # a copy: a view would keep all of gy alive
+            start += size
+        return tuple(gradients)
+
+    def _check_shapes(self, arrays):
+        first = arrays[0].shape
+        if not -len(first) <= self.axis < len(first):
+            raise ValueError(f"concatenate: there is no axis {self.axis} in an array of shape {first}")
+        axis = self.axis % len(first)
+        shapes = [x.shape for x in arrays]
+        if len({len(s) for s in shapes}) > 1 or len({s[:axis] + s[axis + 1:] for s in shapes}) > 1:
+            raise ValueError(f"concatenate along axis {self.axis}: shapes {', '.join(map(str, shapes))} must be equal in all other "
+                             "axes; crop or pad one of them")
+        if len({x.dtype for x in arrays}) > 1:
+            raise TypeError(f"concatenate: different types meet: {', '.join(str(x.dtype) for x in arrays)}; convert with .astype")
+
+
+def concatenate(tensors, axis=-1):
+    """The tensors side by side along `axis`; all other axes must be equal. One or more Tensors of one type.
+
+    >>> import numpy as np
+    >>> concatenate([np.array([[1.0, 2.0]]), np.array([[3.0]])]).data
+    array([[1., 2., 3.]])
+    """
+    tensors = list(tensors)
+    if not tensors:
+        raise ValueError("concatenate: give at least one tensor")
+    return Concatenate(axis)(*tensors)

@@ -1,0 +1,60 @@
+"""Dice loss: how little the predicted area and the true area overlap, whatever their size.
+
+    p, t  (N, H, W, C)  predicted probability and truth
+
+The Dice score of two sets is twice the common part over the sum of both. With probabilities in place of sets ("soft"),
+and s added to both so that two empty masks score 1 ("smoothed"):
+
+    I = Σ p t,   D = Σ p + Σ t + s         score = (2 I + s) / D,       L = 1 - score
+
+    ∂L/∂p = -(2 t D - (2 I + s)) / D²       since ∂I/∂p = t and ∂D/∂p = 1
+
+Per image or over the batch. Σ may run over each image, and L is the mean of the images' losses (per_image=True, the
+default): every pet counts the same, however small, and a picture's loss does not depend on which others share its batch.
+Or it may run over the whole batch at once (per_image=False): smoother, but large pets rule, and the loss moves with the
+batch size.
+
+Cross entropy asks each pixel on its own; where pets are small it can be content with "all background". Dice cannot:
+that answer scores 0. Source: Milletari et al., "V-Net", 2016 (there with squares in D; here the plain sums).
+"""
+
+from minunet.autograd import Function
+from minunet.ops.targets import target_arrays
+
+
+class DiceLoss(Function):
+    def __init__(self, t, weights=None, smooth=1.0, per_image=True):
+        self.t, self.weights, self.smooth, self.per_image = t, weights, float(smooth), per_image
+
+    def forward(self, p):
+        self.t, self.weights = target_arrays("dice_loss", p, self.t, self.weights)
+        w = 1 if self.weights is None else self.weights
+        axes = tuple(range(1, p.ndim)) if self.per_image else tuple(range(p.ndim))
+        self.numerator = 2 * (w * p * self.t).sum(axis=axes, keepdims=True) + self.smooth
+        self.D = (w * (p + self.t)).sum(axis=axes, keepdims=True) + self.smooth
+        return (1 - self.numerator / self.D).mean()
+
+    def backward(self, gy):
+        w = 1 if self.weights is None else self.weights
+        return gy / self.D.size * w * (self.numerator - 2 * self.t * self.D) / self.D**2
+
+
+def dice_loss(p, t, weights=None, smooth=1.0, per_image=True):
+    """1 - (2 Σpt + s) / (Σp + Σt + s), per image and averaged, or over the whole batch.
+
+    p          Tensor of probabilities (N, ...).
+    t          array or Tensor of the same shape, 0 to 1.
+    weights    None, or how much each element counts, same shape.
+    smooth     s > 0.
+    per_image  True: each image on its own, then the mean. False: one score for the batch.
+
+    Returns a Tensor with one element. Raises ValueError for different shapes or s ≤ 0.
+
+    >>> import numpy as np
+    >>> p, t = np.array([[1.0, 1.0, 0.0]]), np.array([[1.0, 0.0, 0.0]])
+    >>> dice_loss(p, t, smooth=1.0).item()   # 1 - (2 + 1) / (3 + 1)
+    0.25
+    """
+    if not smooth > 0:
+        raise ValueError(f"dice_loss: smooth is {smooth}: it must be positive, or two empty masks give 0/0")
+    return DiceLoss(t, weights, smooth, per_image)(p)

@@ -1,0 +1,41 @@
+"""Sigmoid: any number becomes a probability.
+
+    y = σ(x) = 1 / (1 + e⁻ˣ)         x, y of any shape
+
+    σ'(x) = e⁻ˣ / (1 + e⁻ˣ)² = σ(x) (1 - σ(x)),  so   gx = gy y (1 - y)
+
+e⁻ˣ overflows for x = -1e4. With e = e^(-|x|), which is never above 1, the same function is
+
+    σ(x) = 1 / (1 + e)  for x ≥ 0,      e / (1 + e)  for x < 0
+
+and no x overflows.
+"""
+
+from minunet.autograd import Function
+from minunet.device import array_module
+
+
+def sigmoid_of(x):
+    """σ of an array, without overflow for any x."""
+    xp = array_module(x)
+    e = xp.exp(-xp.abs(x))
+    return xp.where(x >= 0, 1.0, e).astype(x.dtype, copy=False) / (1 + e)
+
+
+class Sigmoid(Function):
+    def forward(self, x):
+        self.y = sigmoid_of(x)  # the derivative is a function of the output
+        return self.y
+
+    def backward(self, gy):
+        return gy * self.y * (1 - self.y)
+
+
+def sigmoid(x):
+    """1 / (1 + e⁻ˣ), element by element; same shape and type. No overflow for any x.
+
+    >>> import numpy as np
+    >>> sigmoid(np.array([-1e4, 0.0, 1e4])).data
+    array([0. , 0.5, 1. ])
+    """
+    return Sigmoid()(x)

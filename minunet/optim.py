@@ -1,0 +1,160 @@
+"""Optimizers: from a gradient to a step, with the definitions and defaults of Keras 3.
+
+    g   ∂L/∂w of one parameter w, lr the learning rate; all operations element by element
+
+    SGD       m ← μ m - lr g                        w ← w + m          (μ = 0: w ← w - lr g)
+    RMSprop   v ← ρ v + (1 - ρ) g²                  w ← w - lr g / √(v + ε)
+    Adam      m ← m + (1 - β₁)(g - m)
+              v ← v + (1 - β₂)(g² - v)              w ← w - lr √(1 - β₂ᵗ) / (1 - β₁ᵗ) · m / (√v + ε)
+
+SGD walks down the slope. RMSprop divides by the recent size of each parameter's gradient, so that all parameters move at
+a similar pace, however steep the loss is along each. Adam does that to a running mean of the gradient, and corrects
+both means for having started at 0. Note where ε stands: under the root in RMSprop, beside it in Adam.
+"""
+
+import numpy as np
+
+from minunet.device import array_module, move, to_numpy
+
+
+class Optimizer:
+    """What all optimizers share. `memory_names` are the arrays, like the parameter, that one keeps per parameter.
+
+    params: list of Tensors. lr: learning rate, may be changed between steps (`optimizer.lr = 1e-4`).
+    """
+
+    memory_names = ()
+
+    def __init__(self, params, lr):
+        self.params = list(params)
+        if not self.params:
+            raise ValueError("an optimizer needs parameters, this list is empty: give model.parameters()")
+        self.lr = _positive("lr", lr)
+        self.steps = 0
+        self.memories = [{name: None for name in self.memory_names} for _ in self.params]
+
+    def zero_grad(self):
+        """Clears all gradients; the next backward starts from nothing."""
+        for p in self.params:
+            p.grad = None
+
+    def step(self):
+        """Changes every parameter that has a gradient, in place."""
+        self.steps += 1
+        for p, memory in zip(self.params, self.memories):
+            if p.grad is None:
+                continue
+            for name, array in memory.items():
+                if array is None:
+                    memory[name] = array_module(p.data).zeros_like(p.data)
+                else:
+                    memory[name] = move(array, p.device)  # the model may have gone to another device since
+            self.update(p.data, p.grad, **memory)
+
+    def update(self, w, g, **memory):
+        """Changes w and the arrays in memory, in place."""
+        raise NotImplementedError(f"{type(self).__name__}.update")
+
+    def state_dict(self):
+        """{"steps": …, "lr": …, "0/v": array, …}: all that a later run needs to go on exactly so. NumPy copies."""
+        state = {"steps": np.array(self.steps), "lr": np.array(self.lr)}
+        for i, memory in enumerate(self.memories):
+            state |= {f"{i}/{name}": np.array(to_numpy(array)) for name, array in memory.items() if array is not None}
+        return state
+
+    def load_state_dict(self, state):
+        """Takes over a state_dict. Raises ValueError for one of another optimizer or model, before anything is changed."""
+        names = {f"{i}/{name}": p.shape for i, p in enumerate(self.params) for name in self.memory_names}
+        unknown = sorted(set(state) - set(names) - {"steps", "lr"})
+        wrong = [key for key in state if key in names and np.shape(state[key]) != names[key]]
+        missing = sorted({"steps", "lr"} - set(state))
+        if unknown or wrong or missing:
+            raise ValueError(f"this state is not of a {type(self).__name__} for these parameters: "
+                             f"unknown {unknown}, wrong shape {wrong}, missing {missing}")
+        self.steps, self.lr = int(state["steps"]), float(state["lr"])
+        for i, (p, memory) in enumerate(zip(self.params, self.memories)):
+            for name in memory:
+                array = state.get(f"{i}/{name}")
+                memory[name] = None if array is None else move(np.array(array, dtype=p.dtype), p.device)
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent with momentum μ.
+
+    >>> from minunet import Tensor
+    >>> w = Tensor([1.0], requires_grad=True); (w * w).sum().backward()
+    >>> SGD([w], lr=0.25).step(); w.data
+    array([0.5])
+    """
+
+    def __init__(self, params, lr=0.01, momentum=0.0):
+        super().__init__(params, lr)
+        self.momentum = _fraction("momentum", momentum)
+        if momentum:
+            self.memories = [{"m": None} for _ in self.params]
+            self.memory_names = ("m",)
+
+    def update(self, w, g, m=None):
+        if m is None:
+            w -= self.lr * g
+            return
+        m *= self.momentum
+        m -= self.lr * g
+        w += m
+
+
+class RMSprop(Optimizer):
+    """Divides each gradient by the root of its recent mean square. Source: Tieleman and Hinton, 2012; Keras' defaults.
+
+    >>> from minunet import Tensor
+    >>> w = Tensor([1.0], requires_grad=True); (w * w).sum().backward()
+    >>> RMSprop([w], lr=0.1, rho=0.75).step(); w.data      # 1 - 0.1 · 2 / √(0.25 · 4)
+    array([0.80000001])
+    """
+
+    memory_names = ("v",)
+
+    def __init__(self, params, lr=1e-3, rho=0.9, epsilon=1e-7):
+        super().__init__(params, lr)
+        self.rho, self.epsilon = _fraction("rho", rho), _positive("epsilon", epsilon)
+
+    def update(self, w, g, v):
+        v *= self.rho
+        v += (1 - self.rho) * g * g
+        w -= self.lr * g / array_module(w).sqrt(v + self.epsilon)
+
+
+class Adam(Optimizer):
+    """RMSprop with a running mean in place of the gradient. Source: Kingma and Ba, 2015; Keras' defaults.
+
+    >>> from minunet import Tensor
+    >>> w = Tensor([1.0], requires_grad=True); (w * w).sum().backward()
+    >>> Adam([w], lr=0.1).step(); round(float(w.data[0]), 6)      # the first step is lr, whatever the gradient
+    0.9
+    """
+
+    memory_names = ("m", "v")
+
+    def __init__(self, params, lr=1e-3, beta_1=0.9, beta_2=0.999, epsilon=1e-7):
+        super().__init__(params, lr)
+        self.beta_1, self.beta_2 = _fraction("beta_1", beta_1), _fraction("beta_2", beta_2)
+        self.epsilon = _positive("epsilon", epsilon)
+
+    def update(self, w, g, m, v):
+        m += (1 - self.beta_1) * (g - m)
+        v += (1 - self.beta_2) * (g * g - v)
+        rate = self.lr * (1 - self.beta_2**self.steps) ** 0.5 / (1 - self.beta_1**self.steps)
+        w -= rate * m / (array_module(w).sqrt(v) + self.epsilon)
+
+
+def _positive(name, value):
+    """`value` as a Python float (a np.float64 would turn float32 parameters' arithmetic into float64)."""
+    if not 0 < value < float("inf"):
+        raise ValueError(f"{name} is {value!r}: it must be a positive number")
+    return float(value)
+
+
+def _fraction(name, value):
+    if not 0 <= value < 1:
+        raise ValueError(f"{name} is {value!r}: it must be from 0 to below 1")
+    return float(value)

@@ -1,0 +1,61 @@
+"""The table of a network's layers, as Keras prints it.
+
+The network is run once on an empty picture while every layer's call is watched; so the table shows what really
+happens, for any Module.
+"""
+
+import numpy as np
+
+from minunet.autograd import Tensor, no_grad
+from minunet.device import move
+from minunet.nn.module import watch_calls
+
+COLUMNS = ("Layer (type)", "Output Shape", "Param #", "Connected to")
+
+
+def layer_rows(model, input_shape):
+    """[(layer name, type, output shape, parameters, [names it is connected to])], the input first.
+
+    input_shape: (H, W, C). The first entry of an output shape, the batch, is None.
+    """
+    dtype = next((p.dtype for p in model.parameters()), np.dtype("float32"))
+    x = Tensor(move(np.zeros((1, *input_shape), dtype), model.device))
+    rows = [("input", "Input", (None, *input_shape), 0, [])]
+    makers = {id(x): "input"}
+    alive = [x]  # an id names a tensor only as long as the tensor lives
+
+    def watcher(layer, inputs, y):
+        tensors = [t for group in inputs for t in (group if isinstance(group, (list, tuple)) else [group])]
+        name = layer.name or f"{type(layer).__name__.lower()}_{len(rows)}"
+        parameters = sum(p.size for p in layer.parameters())
+        rows.append((name, type(layer).__name__, (None, *y.shape[1:]), parameters, [makers.get(id(t), "?") for t in tensors]))
+        makers[id(y)] = name
+        alive.append(y)
+
+    with no_grad(), watch_calls(watcher):
+        model(x)
+    return rows
+
+
+def summary_text(model, input_shape, name=None):
+    """The table as text."""
+    cells = [COLUMNS] + [(f"{row[0]} ({row[1]})", str(row[2]), str(row[3]), ", ".join(row[4]) or "-")
+                         for row in layer_rows(model, input_shape)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(COLUMNS))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in cells]
+    rule = "─" * max(map(len, lines))
+    lines.insert(1, rule)
+    count = sum(p.size for p in model.parameters())
+    size = sum(p.size * p.dtype.itemsize for p in model.parameters())
+    totals = [f"Total params: {count:,} ({_megabytes(size)})", f"Trainable params: {count:,} ({_megabytes(size)})",
+              "Non-trainable params: 0 (0.00 MB)"]
+    return "\n".join([f'Model: "{name or type(model).__name__}"', rule, *lines, rule, *totals])
+
+
+def print_summary(model, input_shape):
+    """Prints the table."""
+    print(summary_text(model, input_shape))
+
+
+def _megabytes(size):
+    return f"{size / 2**20:.2f} MB"
