@@ -1,48 +1,17 @@
 """Weights on disk: a NumPy .npz file with one array per parameter, readable by anything that reads NumPy files.
 
-A file is written beside its final name, flushed to the disk and then renamed, so that at every moment the name stands
-for a whole file: the old one or the new one.
+At every moment the file's name stands for a whole file, the old one or the new one (files.py).
 """
 
-import contextlib
-import os
-import pathlib
-import tempfile
 import zipfile
 
 import numpy as np
 
+from minunet.files import atomic_write
+
 
 class CheckpointError(ValueError):
     """A weights file that cannot be used; the message says which and why."""
-
-
-@contextlib.contextmanager
-def atomic_write(path):
-    """`with atomic_write(path) as file:` a binary file that takes the place of `path` once it is whole, or never.
-
-    Folders that are missing are made. Raises OSError as open() does; `path` is then as it was.
-    """
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(beside, 0o666 & ~_umask())  # mkstemp makes files that only their owner can read
-        os.replace(beside, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(beside)
-        raise
-
-
-def _umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def save(path, model):

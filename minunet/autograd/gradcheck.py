@@ -39,7 +39,7 @@ def gradcheck(f, inputs, directions=None, eps=1e-6, tolerance=1e-6, seed=0):
     inputs      an array or Tensor, or a list of them, in float64. Tensors without requires_grad are held constant
                 if another input is a Tensor with it.
     directions  None: every element on its own. An int: that many random directions, for big inputs.
-    eps         half the step of the difference; for directions, relative to the size of the inputs.
+    eps         half the step of the difference: of one element, or of every element along a random direction.
     tolerance   largest error allowed, relative to the largest derivative of the same input.
     seed        decides the random upstream gradient and the directions.
 

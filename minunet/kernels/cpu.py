@@ -46,10 +46,11 @@ def convolve(x, w, b, stride, pads, relu=False):
 def convolve_transposed(y, w, b, stride, pads, size):
     """x = Pᵀ(y Wᵀ) + b. Shapes as in `reference.convolve_transposed`."""
     KH, KW, C, F = w.shape
-    if stride == (1, 1) and y.shape[1] * y.shape[2] * len(y) > C:
+    turned_pads = _turned_pads(y.shape[1:3], size, (KH, KW), pads)
+    if stride == (1, 1) and min(map(min, turned_pads)) >= 0:
         # A window that slides by one pixel: Pᵀ is a convolution too, with the kernel turned by 180° and C, F swapped.
         turned = np.ascontiguousarray(w[::-1, ::-1].transpose(0, 1, 3, 2))
-        return convolve(y, turned, b, (1, 1), _turned_pads(y.shape[1:3], size, (KH, KW), pads))
+        return convolve(y, turned, b, (1, 1), turned_pads)
     return _scatter(np.ascontiguousarray(y), w, b, stride, pads, size)
 
 
