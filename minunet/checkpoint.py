@@ -3,11 +3,12 @@
 At every moment the file's name stands for a whole file, the old one or the new one (files.py).
 """
 
+import io
 import zipfile
 
 import numpy as np
 
-from minunet.files import atomic_write
+from minunet.files import write_whole
 
 
 class CheckpointError(ValueError):
@@ -16,8 +17,9 @@ class CheckpointError(ValueError):
 
 def save(path, model):
     """Writes the parameters of `model` to `path`, whole or not at all. Raises OSError where that cannot be done."""
-    with atomic_write(path) as file:
-        np.savez(file, **model.state_dict())
+    buffer = io.BytesIO()
+    np.savez(buffer, **model.state_dict())
+    write_whole(path, buffer.getvalue())
 
 
 def load(path, model):
