@@ -160,8 +160,7 @@ class Function:
         tensors = [x if isinstance(x, Tensor) else Tensor(x) for x in inputs]
         self._check_devices(tensors)
         self.needs = tuple(_mode.enabled and x.requires_grad for x in tensors)
-        xp = array_module(tensors[0].data)
-        y = Tensor(xp.asarray(self.forward(*(x.data for x in tensors))))
+        y = Tensor(self.forward(*(x.data for x in tensors)))
         if any(self.needs):
             # The input tensors are not kept, only where they came from: an activation that no backward needs is freed.
             self.sources = tuple((x.creator or x) if need else None for x, need in zip(tensors, self.needs))

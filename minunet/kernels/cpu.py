@@ -158,14 +158,18 @@ def max_pool_gradient(gy, winner, size, stride, pads, input_size):
 
 
 def relu_gradient(gy, y):
-    """gy where y > 0, else 0."""
+    """gy where y > 0, else 0; any shape."""
     gz = np.empty(gy.shape, gy.dtype)
+    flat = [np.ascontiguousarray(array).reshape(-1) for array in (gy, y)] + [gz.reshape(-1)]
+    step = BLOCK_BYTES // 16  # so that the flags stay in the cache until they are used
 
-    def task(images):
-        for n in images:
-            np.multiply(gy[n], y[n] > 0, out=gz[n])
+    def task(starts):
+        for start in starts:
+            gy_part, y_part, gz_part = (array[start:start + step] for array in flat)
+            positive = np.greater(y_part, 0, out=scratch("flags", y_part.shape, bool))
+            np.multiply(gy_part, positive, out=gz_part)
 
-    in_parallel(task, range(len(gy)))
+    in_parallel(task, range(0, gz.size, step))
     return gz
 
 
