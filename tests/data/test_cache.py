@@ -1,0 +1,283 @@
+"""The cache of decoded pictures: built once, whole or not at all, and never believed when it does not fit."""
+
+import json
+import logging
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minunet.data import DataError, cache
+
+SIZE = (4, 5)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINUNET_CACHE", str(tmp_path / "the cache"))
+    return tmp_path / "the cache"
+
+
+@pytest.fixture
+def sources(tmp_path):
+    """Six pairs of files, each with a number in it; the fourth cannot be used."""
+    (tmp_path / "data").mkdir()
+    pairs = [(tmp_path / "data" / f"{n}.a", tmp_path / "data" / f"{n}.b") for n in range(6)]
+    for number, (a, b) in enumerate(pairs):
+        a.write_text(f"{10 * number}")
+        b.write_text("bad" if number == 3 else f"{number}")
+    return pairs
+
+
+class Reader:
+    """Fills a picture with the number in file a, its trimap with that in b; counts how often it is called."""
+
+    def __init__(self, pause=0.0):
+        self.calls, self.pause = 0, pause
+
+    def __call__(self, source):
+        self.calls += 1
+        time.sleep(random.random() * self.pause)
+        a, b = (path.read_text() for path in source)
+        if b == "bad":
+            raise DataError(f"{source[1].name}: is bad")
+        return np.full((*SIZE, 3), int(a), np.uint8), np.full((*SIZE, 1), int(b), np.uint8)
+
+
+def check(decoded, images=(0, 10, 20, 0, 40, 50), problems=None):
+    """All values of a row, and the problem of the fourth."""
+    assert decoded.images.shape == (6, *SIZE, 3) and decoded.trimaps.shape == (6, *SIZE, 1)
+    assert [sorted(set(row.ravel().tolist())) for row in decoded.images] == [[n] for n in images]
+    assert [sorted(set(row.ravel().tolist())) for row in decoded.trimaps] == [[n] for n in (0, 1, 2, 0, 4, 5)]
+    assert decoded.problems == ({3: "3.b: is bad"} if problems is None else problems)
+
+
+def folders(own_cache):
+    return sorted(path.name for path in own_cache.iterdir())
+
+
+def test_a_second_call_decodes_nothing_and_remembers_the_problems(sources, own_cache):
+    first, second = Reader(), Reader()
+    check(cache.decode_all(first, sources, SIZE))
+    check(cache.decode_all(second, sources, SIZE))
+    assert (first.calls, second.calls) == (6, 0)
+    assert len(folders(own_cache)) == 1
+    assert folders(own_cache / folders(own_cache)[0]) == ["about.json", "images.npy", "trimaps.npy"]
+
+
+def test_what_is_mapped_cannot_be_written_to(sources):
+    decoded = cache.decode_all(Reader(), sources, SIZE)
+    assert isinstance(decoded.images, np.memmap)
+    with pytest.raises(ValueError, match="read-only"):
+        decoded.images[0] = 1
+
+
+def test_rows_keep_their_order_whatever_the_threads_do(sources, monkeypatch):
+    monkeypatch.setattr(cache, "BLOCK", 4)
+    check(cache.decode_all(Reader(pause=0.02), sources, SIZE))
+
+
+def test_memory_alone_on_request(sources, own_cache):
+    check(cache.decode_all(Reader(), sources, SIZE, on_disk=False))
+    assert not own_cache.exists()
+
+
+@pytest.mark.parametrize("change", ["content", "time only", "repaired"])
+def test_a_changed_file_makes_it_decode_again(sources, change):
+    check(cache.decode_all(Reader(), sources, SIZE))
+    reader, images, problems = Reader(), (0, 10, 20, 0, 40, 50), None
+    path = sources[1][0]
+    status = path.stat()
+    if change == "content":
+        path.write_text("111")
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))  # another size, the same time
+        images = (0, 111, 20, 0, 40, 50)
+    elif change == "time only":
+        path.write_text("99")
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+        images = (0, 99, 20, 0, 40, 50)
+    else:
+        sources[3][1].write_text("0")
+        images, problems = (0, 10, 20, 30, 40, 50), {}
+    check(cache.decode_all(reader, sources, SIZE), images, problems)
+    assert reader.calls == 6
+    check(cache.decode_all(reader, sources, SIZE), images, problems)
+    assert reader.calls == 6
+
+
+def test_another_key_size_selection_or_version_has_a_cache_of_its_own(sources, own_cache, monkeypatch):
+    reader = Reader()
+    check(cache.decode_all(reader, sources, SIZE))
+    cache.decode_all(reader, sources, SIZE, key="another")
+    assert reader.calls == 12
+    cache.decode_all(reader, sources[:3], SIZE)
+    assert reader.calls == 15
+    monkeypatch.setattr(cache, "FORMAT", cache.FORMAT + 1)
+    cache.decode_all(reader, sources, SIZE)
+    assert reader.calls == 21
+    assert len(folders(own_cache)) == 4
+
+
+def damage_byte(folder):
+    with open(folder / "images.npy", "r+b") as file:
+        file.seek(-7, os.SEEK_END)
+        file.write(b"\x55")
+
+
+def damage_header(folder):
+    with open(folder / "trimaps.npy", "r+b") as file:
+        file.seek(20)
+        file.write(b"\xff\x00{")
+
+
+def claim_another_shape(folder):
+    np.save(folder / "images.npy", np.zeros((6, 5, 4, 3), np.uint8))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        damage_byte,
+        damage_header,
+        claim_another_shape,
+        lambda folder: os.truncate(folder / "images.npy", 200),
+        lambda folder: (folder / "trimaps.npy").write_bytes(b""),
+        lambda folder: (folder / "images.npy").unlink(),
+        lambda folder: (folder / "about.json").write_text('{"made_from":'),
+        lambda folder: (folder / "about.json").write_text("[]"),
+        lambda folder: (folder / "about.json").write_bytes(b"\xff\xfe\x00"),
+        lambda folder: (folder / "about.json").unlink(),
+    ],
+)
+def test_a_damaged_cache_is_built_anew(sources, own_cache, damage, caplog):
+    check(cache.decode_all(Reader(), sources, SIZE))
+    damage(own_cache / folders(own_cache)[0])
+    reader = Reader()
+    check(cache.decode_all(reader, sources, SIZE))
+    assert reader.calls == 6
+    check(cache.decode_all(reader, sources, SIZE))
+    assert reader.calls == 6
+    assert len(folders(own_cache)) == 1 and not caplog.records
+
+
+def test_no_pickle_is_ever_loaded(sources, own_cache, tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "executed",))
+
+    check(cache.decode_all(Reader(), sources, SIZE))
+    np.save(own_cache / folders(own_cache)[0] / "images.npy", np.array([Evil()], object), allow_pickle=True)
+    check(cache.decode_all(Reader(), sources, SIZE))
+    assert not (tmp_path / "executed").exists()
+
+
+# ---- where, and when it cannot be written ----
+
+
+def test_which_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache.cache_folder() == tmp_path / "the cache"
+    monkeypatch.setenv("MINUNET_CACHE", "")
+    assert cache.cache_folder() == tmp_path / "xdg" / "minunet"
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative/is/not/allowed")
+    assert cache.cache_folder() == Path.home() / ".cache" / "minunet"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache.cache_folder() == Path.home() / ".cache" / "minunet"
+
+
+def test_a_folder_that_cannot_be_made_is_one_line_and_memory(sources, monkeypatch, tmp_path, caplog):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("MINUNET_CACHE", str(tmp_path / "file" / "cache"))
+    with caplog.at_level(logging.INFO, "minunet"):
+        check(cache.decode_all(Reader(), sources, SIZE))
+    assert len(caplog.records) == 1 and "kept in memory" in caplog.text
+
+
+PROGRAM = """
+import os, sys, time
+from pathlib import Path
+import numpy as np
+from minunet.data import cache
+
+seconds, folder = float(sys.argv[1]), Path(sys.argv[2])
+cache.BLOCK = 2
+
+def read(source):
+    time.sleep(seconds)
+    os.write(1, b".")
+    return np.full((64, 64, 3), int(source[0].stem), np.uint8), np.full((64, 64, 1), 1, np.uint8)
+
+decoded = cache.decode_all(read, [(folder / f"{n}.a",) for n in range(16)], (64, 64))
+print("sum", int(decoded.images.sum()), type(decoded.images).__name__, flush=True)
+"""
+SUM = sum(range(16)) * 64 * 64 * 3
+
+
+def start(folder, seconds, before=""):
+    """Runs PROGRAM in a process of its own; communicate() ends and cleans up after it."""
+    command = [sys.executable, "-c", before + PROGRAM, str(seconds), str(folder)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(cache.__file__).parents[2])}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=folder, env=environment, stdout=pipe, stderr=pipe, text=True)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX resource limits")
+def test_a_disk_that_fills_up_is_one_line_and_memory(tmp_path, own_cache):
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))\n"
+    output, errors = start(tmp_path, 0, limit).communicate(timeout=60)
+    assert output.endswith(f"sum {SUM} ndarray\n"), errors
+    assert len(errors.splitlines()) == 1 and "kept in memory" in errors
+    assert folders(own_cache) == []
+
+
+def test_a_killed_build_leaves_nothing_that_is_taken_for_a_cache(tmp_path, own_cache):
+    process = start(tmp_path, 0.2)
+    assert process.stdout.read(6) == "......"
+    process.kill()
+    process.communicate(timeout=60)
+    (left,) = folders(own_cache)
+    assert ".building-" in left and (own_cache / left / "images.npy").exists()
+
+    output, errors = start(tmp_path, 0).communicate(timeout=60)
+    assert output == "." * 16 + f"sum {SUM} memmap\n", errors
+    assert left in folders(own_cache)  # it could belong to a program that is still running
+
+    two_hours_ago = time.time() - 7200
+    for path in [own_cache / left, *(own_cache / left).iterdir()]:
+        os.utime(path, (two_hours_ago, two_hours_ago))
+    os.truncate(own_cache / left.partition(".")[0] / "images.npy", 100)
+    output, errors = start(tmp_path, 0).communicate(timeout=60)
+    assert output == "." * 16 + f"sum {SUM} memmap\n", errors
+    assert folders(own_cache) == [left.partition(".")[0]]
+
+
+def test_programs_that_build_at_once_all_end_up_with_a_whole_cache(tmp_path, own_cache):
+    processes = [start(tmp_path, 0.02) for _ in range(4)]
+    for process in processes:
+        output, errors = process.communicate(timeout=60)
+        assert output.endswith(f"sum {SUM} memmap\n"), errors
+        assert errors == ""
+    assert len(folders(own_cache)) == 1
+    output, errors = start(tmp_path, 0).communicate(timeout=60)
+    assert output == f"sum {SUM} memmap\n", errors
+
+
+def test_an_error_in_the_reader_is_no_problem_of_the_data_and_leaves_nothing(sources, own_cache):
+    def read(source):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        cache.decode_all(read, sources, SIZE)
+    assert folders(own_cache) == []
+
+
+def test_what_is_written_about_it_is_plain_json(sources, own_cache):
+    cache.decode_all(Reader(), sources, SIZE)
+    about = json.loads((own_cache / folders(own_cache)[0] / "about.json").read_text())
+    assert about["problems"] == [[3, "3.b: is bad"]]
