@@ -1,0 +1,48 @@
+"""What the figures were measured on."""
+import os
+import platform
+from pathlib import Path
+
+
+def describe():
+    """The machine in a line: processor, cores in use, memory, system, Python."""
+    memory = _first("/proc/meminfo", "MemTotal", default="? kB").split()[0]
+    memory = f"{int(memory) / 1e6:.0f} GB" if memory.isdigit() else "?"
+    processor = _first("/proc/cpuinfo", "model name", default=platform.processor())
+    system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
+    return f"{processor}, {len(cores())} cores in use, {memory} memory, {system}"
+
+
+def cores():
+    """The numbers of the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def blas():
+    """The matrix-product library that NumPy uses in this process, its kernel and threads."""
+    import numpy
+    try:
+        from threadpoolctl import threadpool_info
+    except ModuleNotFoundError:
+        return f"NumPy {numpy.__version__}"
+    libraries = [b for b in threadpool_info() if b["user_api"] == "blas"]
+    return ", ".join([f"NumPy {numpy.__version__}"] + [
+        f"{b['internal_api']} {b['version']}, kernel {b.get('architecture', '?')}, {b['num_threads']} threads"
+        for b in libraries])
+
+
+def slowed():
+    """A warning if environment variables hold OpenBLAS to an older processor's kernel, else ''."""
+    names = [name for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE") if name in os.environ]
+    return f"{' and '.join(names)} set: NumPy may be slower than it could be" if names else ""
+
+
+def _first(file, key, default):
+    """The value of the first line "key: value" of a file of the kernel, `default` where there is none."""
+    try:
+        lines = Path(file).read_text().splitlines()
+    except OSError:
+        return default
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(key)), default)

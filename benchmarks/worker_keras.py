@@ -1,0 +1,56 @@
+"""Keras/TensorFlow's part of compare.py: the lecture's model, compiled and trained as in the lecture."""
+import os
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras  # noqa: E402
+import tensorflow as tf  # noqa: E402
+from keras import layers  # noqa: E402
+
+import lecture  # noqa: E402
+import worker  # noqa: E402
+
+options = worker.arguments()
+tf.config.threading.set_intra_op_parallelism_threads(options.threads)
+tf.config.threading.set_inter_op_parallelism_threads(options.threads)
+shapes = dict(lecture.unet_kernels())
+
+
+def conv(x, name):
+    kh, kw, _, filters = shapes[name]
+    activation = "sigmoid" if name == "Conv_Out" else "relu"
+    return layers.Conv2D(filters, (kh, kw), activation=activation, padding="same", name=name)(x)
+
+
+def transpose(x, name):
+    return layers.Conv2DTranspose(shapes[name][2], 2, strides=2, name=name)(x)
+
+
+def lecture_unet():
+    """The lecture's model with the common weights, compiled."""
+    inputs = layers.Input((options.size, options.size, 3))
+    outputs = lecture.forward(inputs, conv, transpose, pool=lambda x: layers.MaxPooling2D()(x),
+                              concatenate=lambda a, b: layers.Concatenate()([a, b]))
+    model = keras.Model(inputs, outputs)
+    weights = lecture.unet_weights("float32")
+    for name in shapes:
+        model.get_layer(name).set_weights([weights[f"{name}/kernel"], weights[f"{name}/bias"]])
+    model.compile(keras.optimizers.RMSprop(1e-3), loss="binary_crossentropy")
+    return model
+
+
+model = lecture_unet()
+pictures, targets = (tf.constant(a) for a in lecture.unet_batch(options.batch, options.size, "float32"))
+
+
+def train_step():
+    return float(model.train_on_batch(pictures, targets))
+
+
+def infer():
+    model.predict_on_batch(pictures)
+
+
+worker.serve(f"Keras {keras.__version__} / TensorFlow {tf.__version__}", train_step, infer,
+             notes=f"{options.threads} threads")

@@ -1,0 +1,34 @@
+"""minunet's part of compare.py."""
+import sys
+from pathlib import Path
+
+import lecture
+import machine
+import worker
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import minunet  # noqa: E402
+from minunet import Tensor, UNet, no_grad, ops, optim  # noqa: E402
+
+options = worker.arguments()
+minunet.set_num_threads(options.threads)
+model = UNet()
+model.load_state_dict(lecture.unet_weights("float32"))
+optimizer = optim.RMSprop(model.parameters(), lr=1e-3)
+pictures, targets = lecture.unet_batch(options.batch, options.size, "float32")
+
+
+def train_step():
+    loss = ops.binary_cross_entropy_with_logits(model.logits(Tensor(pictures)), targets)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+def infer():
+    with no_grad():
+        model(Tensor(pictures)).numpy()
+
+
+worker.serve(f"minunet {minunet.__version__}", train_step, infer, notes=machine.blas())

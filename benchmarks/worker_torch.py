@@ -1,0 +1,88 @@
+"""PyTorch's part of compare.py, with its default memory layout (channels first) or with --channels-last."""
+import torch
+import torch.nn.functional as F
+
+import lecture
+import worker
+
+options = worker.arguments()
+torch.set_num_threads(options.threads)
+memory_format = torch.channels_last if options.channels_last else torch.contiguous_format
+
+
+class KerasRMSprop:
+    """Keras' definition, w -= lr g / sqrt(v + eps), in PyTorch's fused operations on lists of tensors.
+
+    PyTorch's own adds eps outside the root: no faster, and with other losses, which would prove nothing.
+    """
+
+    def __init__(self, params, lr=1e-3, rho=0.9, eps=1e-7):
+        self.params, self.lr, self.rho, self.eps = list(params), lr, rho, eps
+        self.means = [torch.zeros_like(p) for p in self.params]
+
+    @torch.no_grad()
+    def step(self):
+        gradients = [p.grad for p in self.params]
+        torch._foreach_mul_(self.means, self.rho)
+        torch._foreach_addcmul_(self.means, gradients, gradients, 1 - self.rho)
+        roots = torch._foreach_add(self.means, self.eps)
+        torch._foreach_sqrt_(roots)
+        torch._foreach_addcdiv_(self.params, gradients, roots, -self.lr)
+
+
+def layer(name, kernel_shape):
+    """The layer of that name with the common weights, their axes in PyTorch's order."""
+    kh, kw, a, b = kernel_shape
+    if "Transp" in name:
+        module = torch.nn.ConvTranspose2d(b, a, (kh, kw), stride=2)
+    else:
+        module = torch.nn.Conv2d(a, b, (kh, kw), padding="same")
+    with torch.no_grad():                   # Keras: KH,KW,C_in,C_out; transposed: KH,KW,C_out,C_in
+        module.weight.copy_(torch.from_numpy(weights[f"{name}/kernel"]).permute(3, 2, 0, 1))
+        module.bias.copy_(torch.from_numpy(weights[f"{name}/bias"]))
+    return module
+
+
+class LectureUNet(torch.nn.Module):
+    """The lecture's U-Net up to its logits."""
+
+    def __init__(self):
+        super().__init__()
+        layers = {name: layer(name, shape) for name, shape in lecture.unet_kernels()}
+        self.layers = torch.nn.ModuleDict(layers)
+
+    def forward(self, x):
+        return lecture.forward(x, self.conv, self.transpose, pool=lambda x: F.max_pool2d(x, 2),
+                               concatenate=lambda a, b: torch.cat((a, b), dim=1))
+
+    def conv(self, x, name):
+        y = self.layers[name](x)
+        return y if name == "Conv_Out" else F.relu_(y)
+
+    def transpose(self, x, name):
+        return self.layers[name](x)
+
+
+weights = lecture.unet_weights("float32")
+model = LectureUNet().to(memory_format=memory_format)
+optimizer = KerasRMSprop(model.parameters())
+pictures, targets = (torch.from_numpy(a).permute(0, 3, 1, 2).contiguous(memory_format=memory_format)
+                     for a in lecture.unet_batch(options.batch, options.size, "float32"))
+
+
+def train_step():
+    loss = F.binary_cross_entropy_with_logits(model(pictures), targets)
+    model.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@torch.inference_mode()
+def infer():
+    torch.sigmoid(model(pictures))
+
+
+layout = "channels-last" if options.channels_last else "default"
+worker.serve(f"PyTorch {torch.__version__.split('+')[0]}, {layout}", train_step, infer,
+             notes=f"{torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads")
