@@ -6,10 +6,10 @@ from pathlib import Path
 
 
 def write_whole(path, content):
-    """Puts `content` (bytes, or str as UTF-8) into the file `path`, which at each moment holds the old content or the new.
+    """Puts `content` (bytes, or str as UTF-8) into the file `path`, which always holds the old or the new.
 
-    It is written beside, flushed to the disk, then moved over the old file. Whatever stops the program or the disk
-    on the way, the old file stays as it was. Raises OSError: no space, no such folder, read-only folder.
+    It is written beside, flushed to the disk, then moved over the old file. Whatever stops the program or the
+    disk on the way, the old file stays as it was. Raises OSError: no space, no such folder, read-only folder.
     """
     path = Path(path)
     content = content.encode() if isinstance(content, str) else content

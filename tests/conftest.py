@@ -1,9 +1,18 @@
-"""What several tests share: the real pictures, where there are some."""
+"""What several tests share: the real pictures, where there are some, and the devices to test."""
 
 import os
 import pathlib
+import sys
+import warnings
 
+import hypothesis
+import numpy as np
 import pytest
+
+from minunet import device
+
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")
@@ -13,3 +22,43 @@ def pets_dir():
     if not folder:
         pytest.skip("set MINUNET_PETS to a folder in the layout of the Oxford-IIIT Pet dataset to run this test")
     return pathlib.Path(folder)
+
+
+@pytest.fixture(scope="session")
+def array_on():
+    """array_on("gpu") is the function that puts NumPy arrays there; where there is no GPU to use it skips the test."""
+
+    def choose(name):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # CuPy warns while it looks for the CUDA libraries; the reason comes below
+                name = device.find(name)
+        except device.GpuUnavailable as error:
+            pytest.skip(f"no GPU to test: {error}")
+        return lambda array: device.move(np.asarray(array), name)
+
+    return choose
+
+
+@pytest.fixture(params=["cpu", "gpu"])
+def xp_array(request, array_on):
+    """array → the same on the device to test: a NumPy array, then a CuPy array where there is a GPU to use."""
+    return array_on(request.param)
+
+
+@pytest.fixture
+def elsewhere(monkeypatch):
+    """array → a copy that minunet takes for an array on the device "gpu:7": what meets it must say so."""
+    real, copies = device.device_of, []
+
+    def device_of(array):
+        return "gpu:7" if any(np.may_share_memory(array, copy) for copy in copies) else real(array)
+
+    def move_away(array):
+        copies.append(np.array(array))
+        return copies[-1]
+
+    for name, module in list(sys.modules.items()):
+        if name.startswith("minunet") and getattr(module, "device_of", None) is real:
+            monkeypatch.setattr(module, "device_of", device_of)
+    return move_away

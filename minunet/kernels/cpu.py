@@ -13,11 +13,11 @@ The copy is cheap because the channels come last: KW·C neighbouring numbers of 
 """
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from minunet.kernels.threads import get_num_threads, in_parallel, scratch
-from minunet.kernels.windows import output_size, tap, winner_dtype
+from minunet.kernels.windows import crop, output_size, tap, winner_dtype
 
+FLAGS = np.dtype(bool)
 BLOCK_BYTES = 2 << 20  # of P(x) per block: it stays in the cache, and deep layers do not read their W too often
 
 
@@ -124,13 +124,12 @@ def max_pool(x, size, stride, pads):
     def task(images):
         for n in images:
             padded = _padded(x[n:n + 1], pads, -np.inf)
-            better = scratch("better", y.shape[1:], bool)
             for place, (k, l) in enumerate(np.ndindex(KH, KW)):
                 values = tap(padded, k, l, stride, (OH, OW))[0]
                 if place == 0:
                     y[n] = values
                     continue
-                np.greater(values, y[n], out=better)
+                better = np.greater(values, y[n], out=scratch("flags", y.shape[1:], FLAGS))
                 np.maximum(values, y[n], out=y[n])
                 np.copyto(winner[n], place, where=better)
 
@@ -142,21 +141,21 @@ def max_pool_gradient(gy, winner, size, stride, pads, input_size):
     """gx as in `reference.max_pool_gradient`: for each tap, gy where that tap has won."""
     (top, bottom), (left, right) = pads
     (N, OH, OW, C), (H, W) = gy.shape, input_size
-    gx = np.empty((N, H, W, C), gy.dtype)
+    gx = np.zeros((N, H + top + bottom, W + left + right, C), gy.dtype)
+    apart = all(s >= k for s, k in zip(stride, size))  # no pixel lies in two windows: nothing has to be added up
 
     def task(images):
         for n in images:
-            padded = scratch("padded", (1, H + top + bottom, W + left + right, C), gy.dtype)
-            padded[:] = 0
-            part = scratch("parts", gy.shape[1:], gy.dtype)
             for place, (k, l) in enumerate(np.ndindex(*size)):
-                np.multiply(gy[n], winner[n] == place, out=part)
-                target = tap(padded, k, l, stride, (OH, OW))[0]
-                target += part
-            gx[n] = padded[0, top:top + H, left:left + W]
+                won = np.equal(winner[n], place, out=scratch("flags", (OH, OW, C), FLAGS))
+                target = tap(gx[n:n + 1], k, l, stride, (OH, OW))[0]
+                if apart:
+                    np.multiply(gy[n], won, out=target)
+                else:
+                    target += np.multiply(gy[n], won, out=scratch("parts", (OH, OW, C), gy.dtype))
 
     in_parallel(task, range(N))
-    return gx
+    return gx if gx.shape[1:3] == (H, W) else np.ascontiguousarray(crop(gx, pads, input_size))
 
 
 def relu_gradient(gy, y):
@@ -168,7 +167,7 @@ def relu_gradient(gy, y):
     def task(starts):
         for start in starts:
             gy_part, y_part, gz_part = (array[start:start + step] for array in flat)
-            positive = np.greater(y_part, 0, out=scratch("flags", y_part.shape, bool))
+            positive = np.greater(y_part, 0, out=scratch("flags", y_part.shape, FLAGS))
             np.multiply(gy_part, positive, out=gz_part)
 
     in_parallel(task, range(0, gz.size, step))
@@ -194,7 +193,7 @@ def _patches(x, n, rows, kernel_size, stride, pads, OW):
     strip = _strip(x[n], rows.start * SH, (rows.stop - 1) * SH + KH, pads)
     count, OH = len(strip), rows.stop - rows.start
     s_n, s_h, s_w, s_c = strip.strides
-    windows = as_strided(strip, (count, OH, OW, KH, KW, C), (s_n, s_h * SH, s_w * SW, s_h, s_w, s_c))
+    windows = np.ndarray((count, OH, OW, KH, KW, C), x.dtype, strip, 0, (s_n, s_h * SH, s_w * SW, s_h, s_w, s_c))
     patches = scratch("patches", windows.shape, x.dtype)
     np.copyto(patches, windows)
     return patches.reshape(count * OH * OW, KH * KW * C)

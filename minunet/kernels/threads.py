@@ -7,6 +7,7 @@ it has again as many as it had.
 Each worker gets one part of the work, always the same one, so the numbers depend on the count of threads alone.
 """
 
+import math
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -122,9 +123,10 @@ def scratch(name, shape, dtype):
 
     Fresh memory is what costs time: the system hands it out page by page, each one cleared first.
     """
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    buffers = vars(_scratch)
-    if name not in buffers or buffers[name].size < size:
-        buffers[name] = None  # the old one goes before the new one comes
-        buffers[name] = np.empty(size, np.uint8)
-    return buffers[name][:size].view(dtype).reshape(shape)
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    buffer = getattr(_scratch, name, None)
+    if buffer is None or buffer.size < max(size, 1):
+        setattr(_scratch, name, None)  # the old one goes before the new one comes
+        buffer = np.empty(max(size, 1), np.uint8)
+        setattr(_scratch, name, buffer)
+    return np.ndarray(shape, dtype, buffer)

@@ -1,0 +1,434 @@
+"""The products, on all kernels, against their definition: loops over output pixels and taps, written here."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from minunet import Tensor, UNet, get_num_threads, ops, set_num_threads, use_kernels
+from minunet.device import to_numpy
+from minunet.kernels import cpu, gpu, kernels_for, reference, windows
+
+IMPLEMENTATIONS = {"reference": (reference, "cpu"), "cpu": (cpu, "cpu"), "gpu code on NumPy": (gpu, "cpu"), "gpu": (gpu, "gpu")}
+TOLERANCE = {"float64": 1e-12, "float32": 2e-5}
+
+
+class OnNumPy:
+    """A kernel module called with NumPy arrays, whatever device it works on; its results are NumPy arrays, too."""
+
+    def __init__(self, module, put):
+        self.module, self.put = module, put
+
+    def __getattr__(self, name):
+        def call(*arguments, **options):
+            result = getattr(self.module, name)(*(self.put(a) if isinstance(a, np.ndarray) else a for a in arguments), **options)
+            return tuple(map(to_numpy, result)) if isinstance(result, tuple) else to_numpy(result)
+
+        return call
+
+
+@pytest.fixture(params=IMPLEMENTATIONS)
+def kernels(request, array_on):
+    """Each of the kernel modules in turn; gpu.py on NumPy arrays, too, since it is written for any array module."""
+    module, device = IMPLEMENTATIONS[request.param]
+    return OnNumPy(module, array_on(device) if device != "cpu" else lambda array: array)
+
+
+@pytest.fixture(autouse=True)
+def threads_as_before():
+    before = get_num_threads()
+    yield
+    set_num_threads(before)
+
+
+# ---- the definitions ---------------------------------------------------------------------------------------
+
+def taps(x_size, kernel_size, stride, pads):
+    """(output pixel (i, j), tap (k, l), pixel (p, q) of the picture under it), the border left out."""
+    for i, j in np.ndindex(*windows.output_size(x_size, kernel_size, stride, pads)):
+        for k, l in np.ndindex(*kernel_size):
+            p, q = i * stride[0] + k - pads[0][0], j * stride[1] + l - pads[1][0]
+            if 0 <= p < x_size[0] and 0 <= q < x_size[1]:
+                yield (i, j), (k, l), (p, q)
+
+
+def convolution(x, w, stride, pads):
+    y = np.zeros((len(x), *windows.output_size(x.shape[1:3], w.shape[:2], stride, pads), w.shape[3]))
+    for (i, j), (k, l), (p, q) in taps(x.shape[1:3], w.shape[:2], stride, pads):
+        y[:, i, j] += x[:, p, q] @ w[k, l]
+    return y
+
+
+def transposed(y, w, stride, pads, size):
+    x = np.zeros((len(y), *size, w.shape[2]))
+    for (i, j), (k, l), (p, q) in taps(size, w.shape[:2], stride, pads):
+        x[:, p, q] += y[:, i, j] @ w[k, l].T
+    return x
+
+
+def kernel_gradient(x, gy, kernel_size, stride, pads):
+    gw = np.zeros((*kernel_size, x.shape[3], gy.shape[3]))
+    for (i, j), (k, l), (p, q) in taps(x.shape[1:3], kernel_size, stride, pads):
+        gw[k, l] += x[:, p, q].T @ gy[:, i, j]
+    return gw
+
+
+def pooling(x, size, stride, pads):
+    y = np.full((len(x), *windows.output_size(x.shape[1:3], size, stride, pads), x.shape[3]), -np.inf)
+    winner = np.zeros(y.shape, int)
+    for (i, j), (k, l), (p, q) in taps(x.shape[1:3], size, stride, pads):  # in row-major order: the first of equals stays
+        larger = x[:, p, q] > y[:, i, j]
+        winner[:, i, j] = np.where(larger, k * size[1] + l, winner[:, i, j])
+        y[:, i, j] = np.where(larger, x[:, p, q], y[:, i, j])
+    return y, winner
+
+
+def pooling_gradient(gy, winner, size, stride, pads, input_size):
+    gx = np.zeros((len(gy), *input_size, gy.shape[3]))
+    for (i, j), (k, l), (p, q) in taps(input_size, size, stride, pads):
+        gx[:, p, q] += gy[:, i, j] * (winner[:, i, j] == k * size[1] + l)
+    return gx
+
+
+NO_PADS = ((0, 0), (0, 0))
+GEOMETRIES = {  # (N, H, W), kernel, stride, pads
+    "1x1": ((2, 4, 3), (1, 1), (1, 1), NO_PADS),
+    "1x1, stride 2": ((2, 5, 4), (1, 1), (2, 2), NO_PADS),
+    "1x1, with a border": ((1, 3, 3), (1, 1), (1, 1), ((1, 1), (2, 0))),
+    "3x3 same": ((2, 5, 6), (3, 3), (1, 1), ((1, 1), (1, 1))),
+    "3x3 valid": ((2, 5, 6), (3, 3), (1, 1), NO_PADS),
+    "3x3 on one pixel": ((2, 1, 1), (3, 3), (1, 1), ((1, 1), (1, 1))),
+    "3x3 on one row": ((1, 1, 7), (3, 3), (1, 1), ((1, 1), (1, 1))),
+    "2x2, stride 2": ((2, 6, 4), (2, 2), (2, 2), NO_PADS),
+    "2x2, stride 2, odd": ((2, 5, 7), (2, 2), (2, 2), NO_PADS),
+    "2x2, stride 2, odd, same": ((2, 5, 7), (2, 2), (2, 2), ((0, 1), (0, 1))),
+    "kernel above stride": ((2, 7, 8), (3, 3), (2, 2), ((1, 1), (0, 1))),
+    "stride above kernel": ((2, 7, 8), (2, 1), (3, 2), NO_PADS),
+    "stride above kernel, border": ((1, 7, 8), (2, 2), (3, 3), ((1, 1), (1, 0))),
+    "rows and columns differ": ((2, 6, 5), (4, 2), (1, 3), ((1, 2), (0, 1))),
+    "wide border": ((1, 3, 3), (2, 2), (1, 1), ((3, 4), (2, 3))),
+    "the whole picture": ((2, 4, 5), (4, 5), (1, 1), NO_PADS),
+    "5x5 same": ((1, 6, 6), (5, 5), (1, 1), ((2, 2), (2, 2))),
+    "one picture, one column": ((1, 8, 1), (3, 1), (2, 1), ((1, 0), (0, 0))),
+}
+geometries = pytest.mark.parametrize("geometry", GEOMETRIES.values(), ids=GEOMETRIES)
+dtypes = pytest.mark.parametrize("dtype", TOLERANCE)
+
+
+def drawn(geometry, C=3, F=2, dtype="float64", seed=0):
+    """x, w, b, gy for a geometry; gy has the shape of the output."""
+    (N, H, W), kernel, stride, pads = geometry
+    rng = np.random.default_rng(seed)
+    OH, OW = windows.output_size((H, W), kernel, stride, pads)
+    shapes = (N, H, W, C), (*kernel, C, F), (F,), (N, OH, OW, F)
+    return [rng.standard_normal(shape).astype(dtype) for shape in shapes]
+
+
+def assert_close(found, expected, dtype="float64"):
+    assert found.shape == expected.shape and found.dtype == dtype
+    np.testing.assert_allclose(found, expected, rtol=TOLERANCE[dtype], atol=10 * TOLERANCE[dtype])
+
+
+# ---- each product against its definition -------------------------------------------------------------------
+
+@dtypes
+@geometries
+def test_convolve(kernels, geometry, dtype):
+    x, w, b, _ = drawn(geometry, dtype=dtype)
+    _, _, stride, pads = geometry
+    expected = convolution(x, w, stride, pads)
+    assert_close(kernels.convolve(x, w, None, stride, pads), expected, dtype)
+    assert_close(kernels.convolve(x, w, b, stride, pads), expected + b, dtype)
+    assert_close(kernels.convolve(x, w, b, stride, pads, relu=True), np.maximum(expected + b, 0), dtype)
+
+
+@dtypes
+@geometries
+def test_convolve_transposed(kernels, geometry, dtype):
+    x, w, _, gy = drawn(geometry, dtype=dtype)
+    (_, *size), _, stride, pads = geometry
+    b = np.array([10, 20, 30], dtype)
+    expected = transposed(gy, w, stride, pads, tuple(size))
+    assert_close(kernels.convolve_transposed(gy, w, None, stride, pads, tuple(size)), expected, dtype)
+    assert_close(kernels.convolve_transposed(gy, w, b, stride, pads, tuple(size)), expected + b, dtype)
+
+
+@dtypes
+@geometries
+def test_weight_gradient(kernels, geometry, dtype):
+    x, w, _, gy = drawn(geometry, dtype=dtype)
+    _, kernel, stride, pads = geometry
+    assert_close(kernels.weight_gradient(x, gy, kernel, stride, pads), kernel_gradient(x, gy, kernel, stride, pads), dtype)
+
+
+POOLS = {name: geometry for name, geometry in GEOMETRIES.items()
+         if all(max(border) < k for border, k in zip(geometry[3], geometry[1]))}  # no window of border alone
+
+
+@pytest.mark.parametrize("ties", [False, True], ids=["distinct", "ties"])
+@dtypes
+@pytest.mark.parametrize("geometry", POOLS.values(), ids=POOLS)
+def test_max_pool_and_its_gradient(kernels, geometry, dtype, ties):
+    x, _, _, gy = drawn(geometry, C=3, F=3, dtype=dtype)
+    (_, *size), kernel, stride, pads = geometry
+    if ties:
+        x = np.round(x).astype(dtype)
+    y, winner = kernels.max_pool(x, kernel, stride, pads)
+    expected_y, expected_winner = pooling(x, kernel, stride, pads)
+    assert y.dtype == dtype
+    np.testing.assert_array_equal(y, expected_y)
+    np.testing.assert_array_equal(winner, expected_winner)
+    gx = kernels.max_pool_gradient(gy, winner, kernel, stride, pads, tuple(size))
+    assert_close(gx, pooling_gradient(gy, expected_winner, kernel, stride, pads, tuple(size)), dtype)
+
+
+def test_windows_of_more_places_than_a_byte_can_tell_apart(kernels):
+    x = np.zeros((1, 17, 17, 1))
+    x[0, 16, 15] = 1
+    y, winner = kernels.max_pool(x, (17, 17), (1, 1), NO_PADS)
+    assert y.item() == 1 and winner.item() == 16 * 17 + 15
+    np.testing.assert_array_equal(kernels.max_pool_gradient(y * 5, winner, (17, 17), (1, 1), NO_PADS, (17, 17)), x * 5)
+
+
+@dtypes
+@pytest.mark.parametrize("shape", [(), (1,), (7,), (2, 3), (2, 3, 4, 5), (0, 3)])
+def test_relu_gradient(kernels, shape, dtype):
+    rng = np.random.default_rng(0)
+    gy, y = rng.standard_normal(shape).astype(dtype), np.maximum(rng.standard_normal(shape), 0).astype(dtype)
+    assert_close(np.asarray(kernels.relu_gradient(gy, y)), np.where(y > 0, gy, 0), dtype)
+
+
+def test_no_picture_at_all(kernels):
+    w = np.ones((3, 3, 2, 4))
+    one = (1, 1), ((1, 1), (1, 1))
+    assert kernels.convolve(np.ones((0, 5, 6, 2)), w, None, *one).shape == (0, 5, 6, 4)
+    assert kernels.convolve_transposed(np.ones((0, 5, 6, 4)), w, None, *one, (5, 6)).shape == (0, 5, 6, 2)
+    np.testing.assert_array_equal(kernels.weight_gradient(np.ones((0, 5, 6, 2)), np.ones((0, 5, 6, 4)), (3, 3), *one), 0 * w)
+    y, winner = kernels.max_pool(np.ones((0, 4, 4, 2)), (2, 2), (2, 2), NO_PADS)
+    assert y.shape == winner.shape == (0, 2, 2, 2)
+    assert kernels.max_pool_gradient(y, winner, (2, 2), (2, 2), NO_PADS, (4, 4)).shape == (0, 4, 4, 2)
+
+
+def test_what_is_no_number_is_not_lost(kernels):
+    x = np.ones((1, 4, 4, 1))
+    x[0, 2, 1] = np.nan
+    one = np.ones((1, 1, 1, 1))
+    assert np.isnan(kernels.convolve(x, one, None, (1, 1), NO_PADS, relu=True)[0, 2, 1, 0])
+    for place in np.ndindex(2, 2):  # wherever it lies in its window
+        x = np.ones((1, 2, 2, 1))
+        x[(0, *place)] = np.nan
+        assert np.isnan(kernels.max_pool(x, (2, 2), (2, 2), NO_PADS)[0]).all()
+
+
+# ---- what must not matter ----------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("block_bytes", [64, 700, 5000])
+@pytest.mark.parametrize("name", ["3x3 same", "kernel above stride", "stride above kernel, border", "rows and columns differ", "1x1"])
+def test_where_the_blocks_are_cut(monkeypatch, name, block_bytes, threads):
+    monkeypatch.setattr(cpu, "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(gpu, "WORKSPACE_BYTES", block_bytes)
+    set_num_threads(threads)
+    (N, H, W), kernel, stride, pads = GEOMETRIES[name]
+    geometry = (N + 1, H + 4, W), kernel, stride, pads
+    x, w, b, gy = drawn(geometry)
+    for module in (cpu, gpu):
+        assert_close(module.convolve(x, w, b, stride, pads), convolution(x, w, stride, pads) + b)
+        assert_close(module.weight_gradient(x, gy, kernel, stride, pads), kernel_gradient(x, gy, kernel, stride, pads))
+        assert_close(module.convolve_transposed(gy, w, None, stride, pads, (H + 4, W)), transposed(gy, w, stride, pads, (H + 4, W)))
+        y, winner = module.max_pool(x, kernel, stride, NO_PADS)
+        np.testing.assert_array_equal(winner, pooling(x, kernel, stride, NO_PADS)[1])
+        assert_close(module.max_pool_gradient(y, winner, kernel, stride, NO_PADS, (H + 4, W)),
+                     pooling_gradient(y, winner, kernel, stride, NO_PADS, (H + 4, W)))
+        np.testing.assert_array_equal(module.relu_gradient(x, x), np.maximum(x, 0))
+
+
+def layouts(array):
+    """The same numbers, laid out in memory in other ways."""
+    yield np.asfortranarray(array)
+    yield np.repeat(array, 2, axis=-2)[..., ::2, :]
+    yield array[::-1, ::-1].copy()[::-1, ::-1]
+    yield array.swapaxes(1, 2).copy().swapaxes(1, 2)
+    read_only = array.copy()
+    read_only.flags.writeable = False
+    yield read_only
+
+
+@pytest.mark.parametrize("name", ["3x3 same", "2x2, stride 2", "kernel above stride", "1x1"])
+def test_how_the_inputs_lie_in_memory(kernels, name):
+    x, w, b, gy = drawn(GEOMETRIES[name])
+    (_, *size), kernel, stride, pads = GEOMETRIES[name]
+    expected = convolution(x, w, stride, pads), kernel_gradient(x, gy, kernel, stride, pads), transposed(gy, w, stride, pads, size)
+    y, winner = kernels.max_pool(x, kernel, stride, pads)
+    gx = kernels.max_pool_gradient(y, winner, kernel, stride, pads, tuple(size))
+    for x, w, gy, y, winner in zip(*map(layouts, (x, w, gy, y, winner))):
+        assert_close(kernels.convolve(x, w, b, stride, pads), expected[0] + b)
+        assert_close(kernels.weight_gradient(x, gy, kernel, stride, pads), expected[1])
+        assert_close(kernels.convolve_transposed(gy, w, None, stride, pads, tuple(size)), expected[2])
+        np.testing.assert_array_equal(kernels.max_pool(x, kernel, stride, pads)[0], y)
+        assert_close(kernels.max_pool_gradient(y, winner, kernel, stride, pads, tuple(size)), gx)
+        assert_close(kernels.relu_gradient(x, x), np.maximum(x, 0))
+
+
+@pytest.mark.parametrize("name", ["3x3 same", "2x2, stride 2", "kernel above stride", "1x1"])
+def test_an_upstream_gradient_that_is_one_number_repeated(kernels, name):
+    """As backward of a sum gives it: a view whose strides are 0."""
+    x, w, _, gy = drawn(GEOMETRIES[name])
+    (_, *size), kernel, stride, pads = GEOMETRIES[name]
+    gy = np.broadcast_to(0.5, gy.shape)
+    whole = gy.copy()
+    assert_close(kernels.weight_gradient(x, gy, kernel, stride, pads), kernel_gradient(x, whole, kernel, stride, pads))
+    assert_close(kernels.convolve_transposed(gy, w, None, stride, pads, tuple(size)), transposed(whole, w, stride, pads, size))
+    y, winner = kernels.max_pool(x, kernel, stride, pads)
+    gy = np.broadcast_to(0.5, y.shape)
+    assert_close(kernels.max_pool_gradient(gy, winner, kernel, stride, pads, tuple(size)),
+                 pooling_gradient(gy, winner, kernel, stride, pads, size))
+    assert_close(kernels.relu_gradient(gy, y), np.where(y > 0, 0.5, 0))
+
+
+def test_a_result_is_not_overwritten_by_the_next_call(kernels):
+    """Scratch memory must not leave the kernels, nor an input come back as a result."""
+    for (N, H, W), kernel, stride, pads in GEOMETRIES.values():
+        first, second = (drawn(((N, H, W), kernel, stride, pads), F=3, seed=seed) for seed in (1, 2))
+
+        def results(x, w, b, gy):
+            y, winner = kernels.max_pool(x, kernel, stride, NO_PADS)
+            return [kernels.convolve(x, w, b, stride, pads), kernels.convolve_transposed(gy, w, b, stride, pads, (H, W)),
+                    kernels.weight_gradient(x, gy, kernel, stride, pads), y, winner, kernels.relu_gradient(gy, gy),
+                    kernels.max_pool_gradient(y, winner, kernel, stride, NO_PADS, (H, W))]
+
+        if min(windows.output_size((H, W), kernel, stride, NO_PADS)) < 1:
+            continue
+        before = results(*first)
+        copies = [array.copy() for array in before]
+        assert not any(np.shares_memory(array, x) for array in before for x in first)
+        results(*second)
+        for array, copy in zip(before, copies):
+            np.testing.assert_array_equal(array, copy)
+
+
+# ---- threads -----------------------------------------------------------------------------------------------
+
+def all_products(seed=0, size=(3, 17, 19)):
+    """The products of a picture that is cut into many blocks."""
+    x, w, b, gy = drawn((size, (3, 3), (1, 1), ((1, 1), (1, 1))), C=4, F=5, dtype="float32", seed=seed)
+    y, winner = cpu.max_pool(x, (2, 2), (2, 2), NO_PADS)
+    return [cpu.convolve(x, w, b, (1, 1), ((1, 1), (1, 1)), relu=True), cpu.weight_gradient(x, gy, (3, 3), (1, 1), ((1, 1), (1, 1))),
+            cpu.convolve_transposed(gy, w, None, (1, 1), ((1, 1), (1, 1)), size[1:]),
+            cpu.convolve_transposed(gy, w, None, (2, 2), ((1, 1), (1, 1)), tuple(2 * n - 1 for n in size[1:])),
+            y, winner, cpu.max_pool_gradient(y, winner, (2, 2), (2, 2), NO_PADS, size[1:]), cpu.relu_gradient(gy, gy)]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_the_same_bits_from_run_to_run(monkeypatch, threads):
+    monkeypatch.setattr(cpu, "BLOCK_BYTES", 4000)
+    set_num_threads(threads)
+    first = all_products()
+    for _ in range(5):
+        for found, expected in zip(all_products(), first):
+            assert found.tobytes() == expected.tobytes()
+
+
+def test_any_number_of_threads_gives_the_same_up_to_rounding(monkeypatch):
+    monkeypatch.setattr(cpu, "BLOCK_BYTES", 4000)
+    results = []
+    for threads in (1, 2, 3, 50):
+        set_num_threads(threads)
+        results.append(all_products())
+    for several in results[1:]:
+        for found, expected in zip(several, results[0]):
+            np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_four_callers_at_once(monkeypatch, threads):
+    monkeypatch.setattr(cpu, "BLOCK_BYTES", 4000)
+    set_num_threads(threads)
+    sizes = [(3, 17, 19), (2, 9, 33), (1, 31, 8), (5, 6, 7)]
+    expected = [all_products(seed, size) for seed, size in enumerate(sizes)]
+    wrong, start = [], threading.Barrier(len(sizes))
+
+    def caller(seed):
+        start.wait()
+        for _ in range(15):
+            for found, right in zip(all_products(seed, sizes[seed]), expected[seed]):
+                if found.tobytes() != right.tobytes():
+                    wrong.append(seed)
+
+    callers = [threading.Thread(target=caller, args=(seed,)) for seed in range(len(sizes))]
+    for thread in callers:
+        thread.start()
+    for thread in callers:
+        thread.join()
+    assert wrong == []
+
+
+# ---- which kernels -----------------------------------------------------------------------------------------
+
+def test_the_device_chooses_the_kernels_and_use_kernels_overrules_it(elsewhere):
+    here, there = np.ones(1), elsewhere(np.ones(1))
+    assert kernels_for(here) is cpu and kernels_for(there) is gpu
+    with use_kernels("reference"):
+        assert kernels_for(here) is reference and kernels_for(there) is reference
+        with use_kernels("cpu"):
+            assert kernels_for(here) is cpu
+        assert kernels_for(here) is reference
+    with pytest.raises(ZeroDivisionError), use_kernels("reference"):
+        1 / 0
+    assert kernels_for(here) is cpu
+
+
+def test_kernels_that_cannot_take_the_array(elsewhere):
+    with use_kernels("gpu"), pytest.raises(ValueError, match='"gpu" kernels were chosen, but the array is on cpu: move it'):
+        kernels_for(np.ones(1))
+    with use_kernels("cpu"), pytest.raises(ValueError, match='"cpu" kernels were chosen, but the array is on gpu:7: move it'):
+        kernels_for(elsewhere(np.ones(1)))
+
+
+@pytest.mark.parametrize("name", ["fast", "", None, "CPU"])
+def test_kernels_that_do_not_exist(name):
+    with pytest.raises(ValueError, match="reference, cpu, gpu"), use_kernels(name):
+        pass
+
+
+def losses_and_gradients(model, x, t):
+    loss = ops.bce_dice_loss(model.logits(x), t)
+    loss.backward()
+    gradients = {name: p.grad for name, p in model.named_parameters()}
+    return loss.item(), model(x).data, gradients
+
+
+def test_a_whole_network_on_the_reference_kernels(monkeypatch):
+    """Forwards and backwards, with the same numbers. The fast kernels may not be touched meanwhile."""
+    rng = np.random.default_rng(0)
+    x, t = Tensor(rng.uniform(0, 1, (2, 8, 12, 3))), rng.integers(0, 2, (2, 8, 12, 1)).astype(float)
+    fast = losses_and_gradients(UNet(depth=2, width=4).astype("float64"), x, t)
+    for name in ("convolve", "convolve_transposed", "weight_gradient", "max_pool", "max_pool_gradient", "relu_gradient"):
+        monkeypatch.delattr(cpu, name)
+    with use_kernels("reference"):
+        slow = losses_and_gradients(UNet(depth=2, width=4).astype("float64"), x, t)
+    assert slow[0] == pytest.approx(fast[0], rel=1e-12)
+    np.testing.assert_allclose(slow[1], fast[1], rtol=1e-10)
+    for name, gradient in slow[2].items():
+        np.testing.assert_allclose(gradient, fast[2][name], rtol=1e-9, atol=1e-12, err_msg=name)
+
+
+def test_the_network_of_the_lecture_on_the_reference_kernels():
+    model, x = UNet(), np.random.default_rng(0).uniform(0, 1, (1, 64, 64, 3)).astype("float32")
+    with use_kernels("reference"):
+        slow = model.predict(x)
+    np.testing.assert_allclose(slow, model.predict(x), rtol=0, atol=1e-5)
+
+
+# ---- windows -----------------------------------------------------------------------------------------------
+
+@geometries
+def test_crop_is_the_adjoint_of_pad(geometry):
+    (N, H, W), _, _, pads = geometry
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((N, H, W, 2))
+    padded = windows.pad(x, pads)
+    assert padded.shape == (N, H + sum(pads[0]), W + sum(pads[1]), 2)
+    z = rng.standard_normal(padded.shape)
+    assert np.vdot(padded, z) == pytest.approx(np.vdot(x, windows.crop(z, pads, (H, W))), rel=1e-12)
+    assert (windows.pad(x, ((1, 0), (0, 0)), 7.0)[:, 0] == 7).all()

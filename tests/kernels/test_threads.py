@@ -1,0 +1,235 @@
+"""Work on threads: what each of them gets, what becomes of errors, and that the BLAS is left as it was found."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import hypothesis
+import numpy as np
+import pytest
+import threadpoolctl
+
+from minunet import get_num_threads, set_num_threads
+from minunet.kernels import threads
+
+whole_numbers = hypothesis.strategies.integers
+
+
+@pytest.fixture(autouse=True)
+def threads_as_before():
+    before = get_num_threads()
+    yield
+    set_num_threads(before)
+
+
+def blas_threads():
+    """How many threads each BLAS library in this process may use."""
+    return [library["num_threads"] for library in threadpoolctl.threadpool_info() if library["user_api"] == "blas"]
+
+
+# ---- how many ----------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("count", [1, 2, np.int64(3)])
+def test_the_count_that_was_set_is_the_count(count):
+    set_num_threads(count)
+    assert get_num_threads() == count and type(get_num_threads()) is int
+
+
+@pytest.mark.parametrize("count", [0, -1, 1.0, 2.5, "2", None, True])
+def test_a_count_that_cannot_be(count):
+    before = get_num_threads()
+    with pytest.raises(ValueError, match=r"number of threads is .*whole number from 1"):
+        set_num_threads(count)
+    assert get_num_threads() == before
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "two", "1.5", " ", "2 cores"])
+def test_an_environment_that_asks_for_what_cannot_be(monkeypatch, text):
+    monkeypatch.setenv("MINUNET_NUM_THREADS", text)
+    with pytest.raises(ValueError, match=r"MINUNET_NUM_THREADS is .*whole number from 1"):
+        threads.default_threads()
+
+
+def test_the_environment_decides_and_otherwise_the_cores(monkeypatch):
+    monkeypatch.setenv("MINUNET_NUM_THREADS", "3")
+    assert threads.default_threads() == 3
+    for text in ("", None):
+        if text is None:
+            monkeypatch.delenv("MINUNET_NUM_THREADS")
+        else:
+            monkeypatch.setenv("MINUNET_NUM_THREADS", text)
+        assert 1 <= threads.default_threads() <= os.cpu_count()
+
+
+# ---- who does what -----------------------------------------------------------------------------------------
+
+@hypothesis.given(whole_numbers(0, 40), whole_numbers(1, 12))
+def test_split_hands_out_everything_once_in_order(count, parts):
+    items = list(range(count))
+    lists = threads.split(items, parts)
+    assert [item for part in lists for item in part] == items
+    assert len(lists) == min(count, parts)
+    assert max(map(len, lists), default=0) - min(map(len, lists), default=0) <= 1
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_results_come_in_the_order_of_the_items(count):
+    set_num_threads(count)
+
+    def task(part):
+        time.sleep(0.002 * (10 - part[0]))  # the later parts are done first
+        return list(part)
+
+    assert sum(threads.in_parallel(task, range(10)), []) == list(range(10))
+
+
+def test_work_is_done_at_the_same_time_and_first_by_the_caller():
+    set_num_threads(3)
+    meet = threading.Barrier(3, timeout=10)
+
+    def task(part):
+        meet.wait()  # would break if one had to wait for another
+        return threading.get_ident()
+
+    workers = threads.in_parallel(task, range(9))
+    assert workers[0] == threading.get_ident() and len(set(workers)) == 3
+
+
+def test_no_work():
+    assert threads.in_parallel(lambda part: 1 / 0, []) == []
+
+
+def test_falsy_results_are_results():
+    set_num_threads(3)
+    assert threads.in_parallel(lambda part: None, range(3)) == [None] * 3
+    results = threads.in_parallel(lambda part: np.zeros(2), range(3))
+    assert [result.tolist() for result in results] == [[0, 0]] * 3
+
+
+def test_more_threads_later():
+    for count in (1, 4, 2):
+        set_num_threads(count)
+        assert len(threads.in_parallel(lambda part: threading.get_ident(), range(20))) == count
+
+
+# ---- errors ------------------------------------------------------------------------------------------------
+
+class Stopped(Exception):
+    pass
+
+
+@pytest.mark.parametrize("bad", [0, 5, 8])
+def test_an_error_in_a_part_reaches_the_caller_after_all_have_ended(bad):
+    set_num_threads(3)
+    ended = []
+
+    def task(part):
+        if bad in part:
+            raise Stopped(f"item {bad}")
+        time.sleep(0.02)
+        ended.append(part)
+
+    before = blas_threads()
+    with pytest.raises(Stopped, match=f"item {bad}"):
+        threads.in_parallel(task, range(9))
+    assert len(ended) == 2
+    assert blas_threads() == before
+    assert sum(threads.in_parallel(sum, range(9))) == 36  # and the pool goes on working
+
+
+def test_errors_in_all_parts():
+    set_num_threads(2)
+    with pytest.raises(ZeroDivisionError):
+        threads.in_parallel(lambda part: 1 / 0, range(4))
+
+
+# ---- the BLAS ----------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_blas_has_one_thread_during_the_work_and_afterwards_as_many_as_before(count):
+    set_num_threads(count)
+    before = blas_threads()
+    if not before:
+        pytest.skip("threadpoolctl does not know the BLAS of this NumPy")
+    during = threads.in_parallel(lambda part: blas_threads(), range(4))
+    assert during == [[1] * len(before)] * count
+    assert blas_threads() == before
+
+
+def test_the_blas_count_of_a_user_is_kept():
+    with threadpoolctl.threadpool_limits(1, "blas"):
+        threads.in_parallel(sum, range(4))
+        assert set(blas_threads()) == {1}
+    with threadpoolctl.threadpool_limits(2, "blas"):
+        before = blas_threads()
+        threads.in_parallel(sum, range(4))
+        assert blas_threads() == before
+
+
+def test_the_blas_when_several_callers_overlap():
+    set_num_threads(2)
+    before, seen, start = blas_threads(), [], threading.Barrier(4, timeout=10)
+
+    def caller(number):
+        start.wait()
+        for _ in range(20):
+            seen.extend(threads.in_parallel(lambda part: (time.sleep(0.0005 * number), blas_threads())[1], range(2)))
+
+    callers = [threading.Thread(target=caller, args=(number,)) for number in range(4)]
+    for thread in callers:
+        thread.start()
+    for thread in callers:
+        thread.join()
+    assert all(set(counts) == {1} for counts in seen) and len(seen) == 4 * 20 * 2
+    assert blas_threads() == before
+
+
+# ---- scratch memory ----------------------------------------------------------------------------------------
+
+def test_scratch_memory_is_used_again_by_its_thread_and_by_no_other():
+    first = threads.scratch("for a test", (3, 4), np.float64)
+    first[...] = 1
+    assert first.shape == (3, 4) and first.dtype == np.float64
+    smaller = threads.scratch("for a test", (2, 5), np.float32)
+    assert np.shares_memory(first, smaller) and smaller.dtype == np.float32
+    assert not np.shares_memory(first, threads.scratch("another", (3, 4), np.float64))
+    larger = threads.scratch("for a test", (50, 4), np.float64)
+    assert larger.shape == (50, 4) and not np.shares_memory(first, larger)
+    elsewhere = []
+    thread = threading.Thread(target=lambda: elsewhere.append(threads.scratch("for a test", (50, 4), np.float64)))
+    thread.start()
+    thread.join()
+    assert not np.shares_memory(larger, elsewhere[0])
+
+
+@pytest.mark.parametrize("shape", [(), (0, 3)])
+def test_scratch_memory_of_no_size(shape):
+    assert threads.scratch("of no size", shape, bool).shape == shape
+
+
+# ---- fork --------------------------------------------------------------------------------------------------
+
+FORKS = """
+import os, signal
+import numpy as np
+from minunet import ops, set_num_threads
+
+set_num_threads(2)
+x, w = np.ones((4, 16, 16, 3), np.float32), np.ones((3, 3, 3, 5), np.float32)
+before = ops.conv2d(x, w).data                     # the parent's threads exist now
+child = os.fork()
+if child == 0:
+    signal.alarm(20)                               # a child that waits for threads that it does not have would wait for ever
+    os._exit(0 if np.array_equal(ops.conv2d(x, w).data, before) else 3)
+status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+assert np.array_equal(ops.conv2d(x, w).data, before)
+print("child ended with", status)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_child_has_threads_of_its_own():
+    result = subprocess.run([sys.executable, "-W", "ignore", "-c", FORKS], capture_output=True, text=True, timeout=60)
+    assert result.stdout == "child ended with 0\n", result.stderr
