@@ -1,0 +1,103 @@
+"""What the command lines have in common: checked arguments, and errors of one line instead of a traceback."""
+
+import argparse
+import math
+import re
+import sys
+import warnings
+
+from minunet import device
+from minunet.kernels.threads import get_num_threads
+
+WRONG_USE = 2  # the exit code when what the user gave cannot be used
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser that keeps the layout of its description and takes one line to refuse."""
+
+    def __init__(self, description):
+        layout = argparse.RawDescriptionHelpFormatter
+        super().__init__(description=description, formatter_class=layout, allow_abbrev=False)
+
+    def error(self, message):
+        """Prints the message, and exits with code 2."""
+        sys.exit(fail(f"{message} (see --help)"))
+
+
+def whole(least):
+    """An argument type: a whole number from `least` on."""
+
+    def parse(text):
+        if not re.fullmatch(r"\s*[+-]?[0-9]{1,18}\s*", text) or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from {least} on")
+        return int(text)
+
+    return parse
+
+
+def positive(text):
+    """An argument type: a finite number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:  # False for NaN, too
+        raise argparse.ArgumentTypeError(f"{text!r} must be a number above 0")
+    return value
+
+
+def multiple(of):
+    """An argument type: a whole number that `of` divides; the error names the nearest ones that fit."""
+
+    def parse(text):
+        size = whole(1)(text)
+        if size % of:
+            below, above = size // of * of, (size // of + 1) * of
+            fitting = f"{below} and {above} are" if below else f"{above} is"
+            raise argparse.ArgumentTypeError(f"{size} is no multiple of {of}; {fitting}")
+        return size
+
+    return parse
+
+
+def device_name(text):
+    """An argument type: auto, cpu, gpu, or gpu:K."""
+    if not re.fullmatch(r"auto|cpu|gpu(:\d+)?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} must be auto, cpu, gpu, or gpu:1 for the second GPU")
+    return text
+
+
+def choose_device(name):
+    """The device called `name`; "cpu" if it is a GPU that cannot be used, after one warning that says why."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # CuPy warns on its own while it looks for the CUDA libraries
+            return device.find(name)
+    except device.GpuUnavailable as error:
+        warn(f"no GPU for --device {name}: {error}. NumPy does the work on the CPU instead")
+        return "cpu"
+
+
+def describe_device(name):
+    """The device in words."""
+    return f"cpu (NumPy, threads: {get_num_threads()})" if name == "cpu" else f"{name} (CuPy)"
+
+
+def say(text):
+    """Prints a line at once, also into a pipe."""
+    print(text, flush=True)
+
+
+def warn(text):
+    """Prints one line on stderr."""
+    print(f"warning: {_one_line(text)}", file=sys.stderr, flush=True)
+
+
+def fail(error, code=WRONG_USE):
+    """Prints one line on stderr. Returns the exit code."""
+    print(f"error: {_one_line(error)}", file=sys.stderr, flush=True)
+    return code
+
+
+def _one_line(text):
+    return " ".join(str(text).split())

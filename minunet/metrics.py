@@ -1,0 +1,210 @@
+r"""How good is a predicted mask? Scores of masks, and of boxes.
+
+Let P be the set of pixels that are predicted to be pet, T the set of those that truly are, and |A| the number
+of pixels in A. A pixel is predicted to be pet where its probability is above a threshold, 0.5 unless told
+otherwise.
+
+    IoU       |P ∩ T| / |P ∪ T|            "intersection over union": 1 is perfect, 0 is no overlap
+    Dice      2 |P ∩ T| / (|P| + |T|)      = 2 IoU / (1 + IoU): the same order, milder numbers
+    accuracy  pixels answered rightly / pixels
+
+Over a set of pictures there are two ways to take the IoU, and they differ:
+
+    pixel IoU   one P and one T over the pixels of all pictures: big pets weigh more
+    mean IoU    the IoU of each picture, then their mean: each picture weighs the same
+
+Pixels whose mask is 255 (`IGNORE`) are counted nowhere. A picture with an empty union (no pet, and none
+predicted) was answered perfectly and counts 1. A picture whose pixels are all ignored says nothing and is
+left out of the mean.
+
+All functions take NumPy or CuPy arrays, or Tensors.
+"""
+
+import math
+
+from minunet.autograd.tensor import Tensor
+from minunet.data.pets import IGNORE
+from minunet.device import array_module
+
+
+class MaskScores:
+    """Adds up the scores of many batches where the arrays live, and reads them once at the end.
+
+    `update` copies nothing from the device to the host, so a GPU is not made to wait in the middle of an
+    epoch; `result` makes one small copy.
+
+    threshold: a pixel is predicted to be pet where its value is above this. For logits, give 0.0
+        (sigmoid(z) > 0.5 exactly where z > 0).
+
+    >>> import numpy as np
+    >>> scores = MaskScores()
+    >>> scores.update(np.array([[0.9, 0.8, 0.1, 0.1]]), np.array([[1, 0, 0, 255]]))
+    >>> scores.update(np.array([[0.9, 0.9, 0.9, 0.1]]), np.array([[1, 1, 1, 0]]))
+    >>> scores.result()["iou"]         # 4 of 5 pixels: (1 + 3) / (2 + 3)
+    0.8
+    >>> scores.result()["mean_iou"]    # (1/2 + 3/3) / 2
+    0.75
+    """
+
+    def __init__(self, threshold=0.5):
+        self.threshold = threshold
+        self._totals = None  # on the device of the first batch, in the order that `result` unpacks
+
+    def update(self, probabilities, masks):
+        """Count one batch.
+
+        probabilities: (N, ...), any real dtype; masks: the same shape and device, values 0, 1, and 255 to
+        ignore.
+        Raises ValueError if the shapes differ, or there is no pixel.
+        """
+        p, t = _array(probabilities), _array(masks)
+        if p.shape != t.shape or p.size == 0 or p.ndim == 0:
+            raise ValueError(
+                f"predictions {p.shape} and masks {t.shape} must have the same shape and at least one pixel, "
+                "for example (N, H, W, 1)"
+            )
+        xp = array_module(p)
+        p, t = p.reshape(len(p), -1), t.reshape(len(t), -1)
+
+        valid = t != IGNORE
+        true = t == 1
+        guess = (p > self.threshold) & valid
+        both = (guess & true).sum(axis=1)
+        either = (guess | true).sum(axis=1)
+        pixels = valid.sum(axis=1)
+        known = (true | (t == 0)).sum(axis=1)
+
+        iou = xp.where(either > 0, both / xp.maximum(either, 1), 1.0)
+        seen = pixels > 0
+        counts = both, either, guess.sum(axis=1), true.sum(axis=1), pixels, known
+        totals = xp.stack([*counts, xp.where(seen, iou, 0.0), seen])
+        totals = totals.sum(axis=1, dtype=xp.float64)  # counts exactly up to 2**53
+        self._totals = totals if self._totals is None else self._totals + totals
+
+    def result(self):
+        """The scores so far, a dict of Python numbers.
+
+        "iou", "mean_iou", "dice", "accuracy": as above; "share": the part of the counted pixels that is pet
+        in the masks; "images": how many pictures were counted.
+        Raises ValueError if no pixel was counted, or if a mask held a value other than 0, 1 and 255.
+        """
+        if self._totals is None:
+            raise ValueError("no scores yet: call update(probabilities, masks) first")
+        both, either, guess, true, pixels, known, iou_sum, images = self._totals.tolist()
+        if known != pixels:
+            raise ValueError(
+                f"{int(pixels - known)} mask pixels hold a value other than 0 (background), 1 (pet) and "
+                "255 (ignored): masks of 0 and 255 or of 1, 2 and 3 must be translated first"
+            )
+        if pixels == 0:
+            raise ValueError("every pixel is ignored (mask value 255): there is nothing to score")
+        return {
+            "iou": both / either if either else 1.0,
+            "mean_iou": iou_sum / images,
+            "dice": 2 * both / (guess + true) if either else 1.0,
+            "accuracy": 1 - (either - both) / pixels,  # wrong are the pixels in one of P and T, not in both
+            "share": true / pixels,
+            "images": int(images),
+        }
+
+
+def iou(p, t, threshold=0.5):
+    """Pixel IoU, |P ∩ T| / |P ∪ T| over all pixels together. Returns a float in [0, 1].
+
+    p: probabilities, any shape; t: masks of the same shape, values 0, 1, and 255 to ignore.
+    Raises ValueError if the shapes differ, no pixel counts, or a mask holds another value.
+
+    >>> import numpy as np
+    >>> iou(np.array([0.9, 0.8, 0.2, 0.1]), np.array([1, 0, 1, 0]))    # 1 pixel of 3
+    0.3333333333333333
+    """
+    return _scores(p, t, threshold)["iou"]
+
+
+def mean_iou(p, t, threshold=0.5):
+    """The IoU of each picture, averaged. Returns a float in [0, 1].
+
+    p: (N, H, W) or (N, H, W, 1) probabilities, t: masks of the same shape, values 0, 1, and 255 to ignore.
+    Raises ValueError as `iou`, and if there is no axis of pictures.
+
+    >>> import numpy as np
+    >>> p = np.array([[[0.9, 0.8], [0.1, 0.1]], [[0.1, 0.1], [0.1, 0.1]]])
+    >>> t = np.array([[[1, 0], [0, 0]], [[0, 0], [0, 0]]])
+    >>> mean_iou(p, t)                   # (1/2 + 1) / 2: the second picture has no pet, and none is predicted
+    0.75
+    """
+    shape = tuple(_array(p).shape)
+    if len(shape) < 3:
+        raise ValueError(f"mean_iou takes (N, H, W) or (N, H, W, 1), not {shape}: one picture is p[None]")
+    return _scores(p, t, threshold)["mean_iou"]
+
+
+def dice(p, t, threshold=0.5):
+    """Dice score, 2 |P ∩ T| / (|P| + |T|) over all pixels together. Arguments, range and errors as `iou`.
+
+    >>> import numpy as np
+    >>> dice(np.array([0.9, 0.8, 0.2, 0.1]), np.array([1, 0, 1, 0]))
+    0.5
+    """
+    return _scores(p, t, threshold)["dice"]
+
+
+def accuracy(p, t, threshold=0.5):
+    """The part of the pixels that is answered rightly. Arguments, range and errors as `iou`.
+
+    >>> import numpy as np
+    >>> accuracy(np.array([0.9, 0.8, 0.2, 0.1]), np.array([1, 0, 0, 0]))
+    0.75
+    """
+    return _scores(p, t, threshold)["accuracy"]
+
+
+def box_iou(a, b):
+    """IoU of two boxes: the area that they share over the area that they cover together.
+
+    a, b: (x0, y0, x1, y1) with x0 <= x1 and y0 <= y1, corners in any unit. Returns a float in [0, 1].
+
+        width  of the overlap   w = max(0, min(a.x1, b.x1) - max(a.x0, b.x0))
+        height of the overlap   h = max(0, min(a.y1, b.y1) - max(a.y0, b.y0))
+        IoU = w h / (area(a) + area(b) - w h)
+
+    By hand: a is 4 x 4 with its corner at (0, 0), b is 4 x 4 with its corner at (2, 1). They overlap from x =
+    2 to 4 and from y = 1 to 4, so w h = 2 * 3 = 6; together they cover 16 + 16 - 6 = 26; IoU = 6 / 26 =
+    0.2308.
+
+    >>> round(box_iou((0, 0, 4, 4), (2, 1, 6, 5)), 4)
+    0.2308
+    >>> box_iou((0, 0, 4, 4), (0, 0, 4, 4)), box_iou((0, 0, 1, 1), (1, 0, 2, 1))    # the same; only touching
+    (1.0, 0.0)
+
+    Two boxes without area share nothing: 0. Raises ValueError for a box that is not four finite numbers, or
+    whose corners are the wrong way round.
+    """
+    (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = _box(a), _box(b)
+    w = max(0.0, min(ax1, bx1) - max(ax0, bx0))
+    h = max(0.0, min(ay1, by1) - max(ay0, by0))
+    union = (ax1 - ax0) * (ay1 - ay0) + (bx1 - bx0) * (by1 - by0) - w * h
+    return w * h / union if union > 0 else 0.0
+
+
+def _scores(p, t, threshold):
+    scores = MaskScores(threshold)
+    scores.update(p, t)
+    return scores.result()
+
+
+def _array(x):
+    """The array of a Tensor, of a list, or the array itself."""
+    x = x.data if isinstance(x, Tensor) else x
+    return array_module(x).asarray(x)
+
+
+def _box(box):
+    """The four corners as floats, checked."""
+    corners = [float(v) for v in box]
+    if len(corners) != 4 or not all(math.isfinite(v) for v in corners):
+        raise ValueError(f"a box is four finite numbers (x0, y0, x1, y1), not {tuple(corners)}")
+    x0, y0, x1, y1 = corners
+    if x1 < x0 or y1 < y0:
+        raise ValueError(f"box {tuple(corners)} has its corners the wrong way round: x0 <= x1 and y0 <= y1")
+    return corners

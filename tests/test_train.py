@@ -1,0 +1,217 @@
+"""The loop: what it learns, what it counts, how it stops."""
+
+import math
+import os
+import signal
+import threading
+
+import numpy as np
+import pytest
+
+from minunet import UNet, metrics, optim, train
+from minunet.autograd import Tensor, no_grad
+from minunet.data.drawn_pets import DrawnPets
+from minunet.data.loader import Loader
+
+
+class Squares:
+    """A dataset of N small pictures: a light square on a dark, noisy background."""
+
+    def __init__(self, count, seed=0, size=16):
+        self.names = [f"square_{i}" for i in range(count)]
+        rng = np.random.default_rng(seed)
+        self.pairs = []
+        for _ in range(count):
+            mask = np.zeros((size, size, 1), np.uint8)
+            y, x = rng.integers(0, size - 8, 2)
+            mask[y : y + 8, x : x + 8] = 1
+            image = rng.integers(0, 120, (size, size, 3)) + 100 * mask
+            self.pairs.append((image.astype(np.uint8), mask))
+
+    def __len__(self):
+        return len(self.pairs)
+
+    def __getitem__(self, i):
+        return self.pairs[i]
+
+
+def small_net(seed=0):
+    return UNet(depth=2, width=4, seed=seed)
+
+
+def setup(count=6, batch_size=4, lr=1e-3, seed=0):
+    """model, optimizer, training and validation Loader."""
+    model = small_net(seed)
+    optimizer = optim.RMSprop(model.parameters(), lr=lr)
+    validation = Loader(Squares(3, seed=9), 2, shuffle=False)
+    return model, optimizer, Loader(Squares(count), batch_size, seed), validation
+
+
+@pytest.mark.parametrize("name, bound", [("bce", 0.1), ("dice", 0.1), ("bce+dice", 0.1)])
+def test_four_pictures_can_be_learnt_by_heart(name, bound):
+    model, optimizer, _, _ = setup(lr=3e-3)
+    four = Loader(Squares(4), 4, shuffle=False)
+    rows = list(train.epochs(model, optimizer, train.LOSSES[name], four, four, 60))
+    assert rows[-1]["val_loss"] < bound < rows[0]["val_loss"]
+    assert rows[-1]["val_mean_iou"] > 0.9
+
+
+def test_four_drawn_pets_can_be_learnt_by_heart():
+    model = UNet(depth=3, width=8, seed=0)
+    four = Loader(DrawnPets(4, size=32), 4, shuffle=False)
+    optimizer = optim.Adam(model.parameters(), lr=5e-3)
+    rows = list(train.epochs(model, optimizer, train.LOSSES["bce"], four, four, 45))
+    assert rows[-1]["val_loss"] < 0.45 < 0.6 < rows[0]["val_loss"]
+
+
+def test_rows_hold_what_can_be_counted_again():
+    model, optimizer, training, validation = setup(lr=1e-9)  # weights that barely move
+    (row,) = train.epochs(model, optimizer, train.LOSSES["bce"], training, validation, 1)
+    for part, loader in (("train", training), ("val", validation)):
+        images, masks = (np.stack(a) for a in zip(*(loader.dataset[i] for i in range(len(loader.dataset)))))
+        with no_grad():
+            p = model(Tensor(images.astype(np.float32) / 255)).numpy()
+        true = masks == 1
+        loss = -np.where(true, np.log(p), np.log(1 - p)).astype(np.float64).mean()
+        assert row[f"{part}_loss"] == pytest.approx(loss, rel=1e-4)  # over pictures: batches are uneven
+        assert row[f"{part}_iou"] == pytest.approx(metrics.iou(p, masks), abs=1e-3)
+        assert row[f"{part}_mean_iou"] == pytest.approx(metrics.mean_iou(p, masks), abs=1e-3)
+        assert row[f"{part}_accuracy"] == pytest.approx(((p > 0.5) == true).mean(), abs=1e-3)
+    assert row["epoch"] == 1 and row["seconds"] > 0
+
+
+def test_the_same_seed_gives_the_same_history_and_another_seed_another():
+    def history(seed):
+        rows = list(train.epochs(*setup_with_loss(seed), 2))
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
+
+    def setup_with_loss(seed):
+        model, optimizer, training, validation = setup(seed=seed)
+        return model, optimizer, train.LOSSES["bce"], training, validation
+
+    assert history(1) == history(1)
+    assert history(1) != history(2)
+
+
+def test_a_gpu_learns_the_same(array_on):
+    array_on("gpu")  # or skip
+    rows = []
+    for where in ("cpu", "gpu"):
+        model, _, training, validation = setup()
+        optimizer = optim.SGD(model.to(where).parameters(), lr=0.01)
+        rows.append(list(train.epochs(model, optimizer, train.LOSSES["bce+dice"], training, validation, 2)))
+    for cpu, gpu in zip(*rows):
+        assert all(gpu[name] == pytest.approx(cpu[name], abs=1e-3) for name in cpu if name != "seconds")
+
+
+def test_batches_become_numbers_between_zero_and_one_and_weights():
+    images = np.array([0, 51, 255], np.uint8).reshape(1, 1, 1, 3)
+    masks = np.array([[0, 1], [255, 1]], np.uint8).reshape(1, 2, 2, 1)
+    x, t, weights, same = train.to_device(images, masks, "cpu")
+    assert x.dtype == t.dtype == weights.dtype == np.float32 and same.dtype == np.uint8
+    assert x.data.ravel().tolist() == pytest.approx([0, 0.2, 1])
+    assert t.ravel().tolist() == [0, 1, 0, 1] and weights.ravel().tolist() == [1, 1, 0, 1]
+
+
+@pytest.mark.parametrize("name", train.LOSSES)
+def test_what_the_network_says_about_ignored_pixels_changes_no_loss(name):
+    masks = np.array([[0, 1], [255, 1]], np.uint8).reshape(1, 2, 2, 1)
+    _, t, weights, _ = train.to_device(np.zeros((1, 2, 2, 3), np.uint8), masks, "cpu")
+    values, gradients = [], []
+    for ignored in (-3.0, 4.0):
+        z = Tensor(np.array([0.5, -1, ignored, 2], np.float32).reshape(1, 2, 2, 1), requires_grad=True)
+        loss = train.LOSSES[name](z, t, weights)
+        loss.backward()
+        values.append(loss.item())
+        gradients.append(z.grad.ravel())
+    assert values[0] == values[1] and np.array_equal(*gradients)
+    assert gradients[0][2] == 0 and (gradients[0][[0, 1, 3]] != 0).all()
+
+
+def test_a_loss_that_is_no_number_stops_with_its_epoch_and_step_and_yields_no_row():
+    model, optimizer, training, validation = setup(count=12)
+    calls, loss = [], train.LOSSES["bce"]
+
+    def breaks_in_its_seventh_call(z, t, weights):
+        calls.append(1)
+        return loss(z, t, weights) * (math.nan if len(calls) == 7 else 1.0)
+
+    rows = train.epochs(model, optimizer, breaks_in_its_seventh_call, training, validation, 5)
+    assert next(rows)["epoch"] == 1  # 3 steps and 2 validation batches
+    before = model.state_dict()
+    with pytest.raises(train.Diverged, match=r"epoch 2, step 2: the loss is nan.*learning rate"):
+        next(rows)
+    assert all(np.isfinite(array).all() for array in model.state_dict().values())
+    assert any((before[k] != array).any() for k, array in model.state_dict().items())  # step 1 was taken
+
+
+def test_a_loss_that_is_read_late_is_still_named_by_its_step(monkeypatch):
+    monkeypatch.setattr(train, "READ_EVERY", 20)
+    losses = train._Losses("epoch 4", "gpu:0")
+    for value in (1.0, math.inf, math.nan):
+        losses.add(np.float32(value), 2, bar=None)
+    with pytest.raises(train.Diverged, match="epoch 4, step 2: the loss is inf"):
+        losses.mean()
+
+
+def test_an_overflowing_network_diverges_without_other_noise():
+    model, _, training, validation = setup()
+    optimizer = optim.SGD(model.parameters(), lr=1e30)
+    with pytest.raises(train.Diverged, match="epoch 1"):  # NumPy's own warnings are errors in these tests
+        list(train.epochs(model, optimizer, train.LOSSES["bce"], training, validation, 3))
+
+
+def test_weights_that_break_in_the_last_step_are_seen_before_they_could_be_saved():
+    model, optimizer, _, validation = setup()
+    one_step = Loader(Squares(4), 4)
+    step = optimizer.step
+
+    def step_off_the_cliff():
+        step()
+        for p in model.parameters():
+            p.data[...] = np.nan
+
+    optimizer.step = step_off_the_cliff
+    with pytest.raises(train.Diverged, match="epoch 1, validation, step 1"):
+        next(train.epochs(model, optimizer, train.LOSSES["bce"], one_step, validation, 2))
+
+
+def test_stop_ends_after_the_step_without_a_row():
+    model, optimizer, training, validation = setup(count=12)
+    steps = []
+    step = optimizer.step
+    optimizer.step = lambda: (step(), steps.append(1))
+    loss, stop = train.LOSSES["bce"], lambda: len(steps) >= 5
+    rows = list(train.epochs(model, optimizer, loss, training, validation, 5, stop))
+    assert [row["epoch"] for row in rows] == [1] and len(steps) == 5
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_break_leaves_no_thread_behind():
+    before = threading.active_count()
+    for _ in train.epochs(*setup()[:2], train.LOSSES["bce"], *setup()[2:], 5):
+        break
+    assert not [t for t in threading.enumerate() if t.name.startswith("minunet-loader")]
+    assert threading.active_count() <= before + 2  # the kernels keep their workers
+
+
+def test_constant_answers():
+    dataset = Squares(5)
+    dataset.pairs[0][1][...] = 0  # a picture without a pet: "all is background" is right there
+    pet, background = train.answers_without_a_model(dataset)
+    assert pet["iou"] == pet["share"] == pytest.approx(4 * 64 / (5 * 256))
+    assert pet["mean_iou"] == pytest.approx(4 / 5 * 64 / 256)
+    assert background["iou"] == 0 and background["mean_iou"] == pytest.approx(1 / 5)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_interrupt_is_asked_first_and_forced_the_second_time(capfd):
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), train.Interrupt() as interrupt:
+        assert not interrupt()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert interrupt() and interrupt.signal == signal.SIGTERM
+        assert "then saving" in capfd.readouterr().err
+        os.kill(os.getpid(), signal.SIGINT)
+        pytest.fail("the second one must raise")
+    assert signal.getsignal(signal.SIGINT) is before

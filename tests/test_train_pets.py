@@ -1,0 +1,264 @@
+"""examples/train_pets.py as a user runs it, on tiny sets of tiny pictures."""
+
+import csv
+import importlib.util
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import minunet
+from minunet import device, train
+from minunet.data.drawn_pets import DrawnPets
+from minunet.data.loader import Loader
+
+EXAMPLE = Path(minunet.__file__).parents[1] / "examples" / "train_pets.py"
+TINY = ["--image-size", "64", "--limit", "5", "--epochs", "2", "--batch-size", "4", "--device", "cpu"]
+FILES = ["best.npz", "curves.png", "history.csv", "last.npz", "predictions.png", "run.json"]
+
+spec = importlib.util.spec_from_file_location("train_pets", EXAMPLE)
+train_pets = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(train_pets)
+
+
+def run(*arguments):
+    """The exit code of the command line, in this process."""
+    try:
+        return train_pets.main([str(a) for a in arguments])
+    except SystemExit as end:
+        return end.code
+
+
+def history(folder):
+    """The rows of history.csv, as text."""
+    return list(csv.DictReader((folder / "history.csv").read_text().splitlines()))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder of a tiny run on drawn pets, and the process that made it, in another folder."""
+    folder = tmp_path_factory.mktemp("with space ü")
+    command = [sys.executable, EXAMPLE, *TINY, "--out", "my run"]
+    environment = {**os.environ, "PYTHONPATH": str(EXAMPLE.parents[1])}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    return folder / "my run", done
+
+
+def test_it_says_what_it_works_on_and_ends_with_the_best_epoch(finished):
+    folder, done = finished
+    assert done.stderr == ""  # and no bar where nobody watches
+    lines = done.stdout.splitlines()
+    first_epoch = next(i for i, line in enumerate(lines) if line.startswith("epoch 1/2"))
+    before, last = "\n".join(lines[:first_epoch]), lines[-1]
+    assert "cpu" in before and "drawn pets" in before and "--download" in before
+    assert "5 to train, 5 to validate, 64 x 64" in before
+    assert re.search(r"foreground +\d+\.\d% of the training", before)
+    assert re.search(r"all pet: pixel IoU 0\.\d+, mean IoU 0\.\d+; all background: pixel IoU 0\.0", before)
+    for name in ("loss", "pixel IoU", "mean IoU", "Dice", "accuracy"):
+        assert re.search(rf"{name} \d\.\d{{3,4}} / \d\.\d{{3,4}}", lines[first_epoch]), name
+    assert lines[first_epoch + 1].startswith("epoch 2/2") and lines[first_epoch + 2] == last
+    assert re.search(r"best epoch [12]: validation mean IoU \d\.\d{3}.* my run$", last)
+
+
+def test_it_leaves_weights_history_pictures_and_how_it_was_run(finished):
+    folder, _ = finished
+    assert sorted(path.name for path in folder.iterdir()) == FILES
+    for name in ("curves.png", "predictions.png"):
+        with Image.open(folder / name) as picture:
+            assert min(picture.size) > 400 and len(np.unique(np.asarray(picture))) > 20
+    about = json.loads((folder / "run.json").read_text())
+    assert about["arguments"]["image_size"] == 64 and about["arguments"]["lr"] == 1e-3 and about["seed"] == 0
+    assert about["versions"]["numpy"] == np.__version__
+    assert about["versions"]["minunet"] == minunet.__version__
+    assert about["device"] == "cpu" and about["status"] == "finished" and about["epochs_done"] == 2
+    rows = history(folder)
+    best = max(rows, key=lambda row: float(row["val_mean_iou"]))
+    assert [row["epoch"] for row in rows] == ["1", "2"] and about["best"]["epoch"] == int(best["epoch"])
+
+
+@pytest.mark.parametrize("name", ["best", "last"])
+def test_the_weights_have_the_scores_of_their_epoch(finished, name):
+    folder, _ = finished
+    epoch = json.loads((folder / "run.json").read_text())["best"]["epoch"] if name == "best" else 2
+    row = history(folder)[epoch - 1]
+    model = minunet.load(folder / f"{name}.npz", minunet.UNet())
+    held_out = Loader(DrawnPets(5, size=64, first=5), 4, shuffle=False)
+    scores = train.evaluate(model, train.LOSSES["bce"], held_out)
+    assert scores["loss"] == pytest.approx(float(row["val_loss"]), abs=2e-6)
+    assert scores["mean_iou"] == pytest.approx(float(row["val_mean_iou"]), abs=2e-6)
+
+
+def test_the_same_seed_writes_the_same_history(finished, tmp_path):
+    assert run(*TINY, "--out", tmp_path / "same") == 0
+    assert run(*TINY, "--epochs", "1", "--seed", "1", "--out", tmp_path / "other") == 0
+    folders = finished[0], tmp_path / "same", tmp_path / "other"
+    first, same, other = ((folder / "history.csv").read_bytes() for folder in folders)
+    assert same == first
+    assert other.splitlines()[1] != first.splitlines()[1]
+
+
+def test_another_run_is_never_overwritten(finished, capsys):
+    folder, _ = finished
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert run(*TINY, "--out", folder) == 2
+    assert "not empty" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--image-size", "100"], "100 is no multiple of 64; 64 and 128 are"),
+        (["--image-size", "1"], "64 is"),
+        (["--image-size", "0"], "'0' must be a whole number from 1 on"),
+        (["--batch-size", "-3"], "from 1 on"),
+        (["--epochs", "2.5"], "from 1 on"),
+        (["--limit", "0"], "from 1 on"),
+        (["--limit", ""], "from 1 on"),
+        (["--threads", "0"], "from 1 on"),
+        (["--seed", "-1"], "from 0 on"),
+        (["--lr", "nan"], "number above 0"),
+        (["--lr", "inf"], "number above 0"),
+        (["--lr", "0"], "number above 0"),
+        (["--lr", "fast"], "number above 0"),
+        (["--loss", "mse"], "invalid choice: 'mse'"),
+        (["--optimizer", "lion"], "invalid choice: 'lion'"),
+        (["--device", "tpu"], "auto, cpu, gpu"),
+        (["--border", "maybe"], "invalid choice"),
+        (["--epoch", "3"], "unrecognized"),
+        (["--data-dir", "no/such/folder"], "no/such/folder.*images/"),
+        (["--data-dir", EXAMPLE], "train_pets.py"),
+        (["--out", EXAMPLE], "is not a folder"),
+        (["--out", EXAMPLE / "below"], "is not a folder"),
+    ],
+)
+def test_wrong_use_ends_with_one_line_and_code_2(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run(*arguments) == 2
+    error = capsys.readouterr().err
+    assert re.search(message, error) and error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)  # root may write everywhere
+    assert run(*TINY, "--out", tmp_path / "new") == 2
+    error = capsys.readouterr().err
+    assert "cannot be written" in error and error.count("\n") == 1
+
+
+def test_a_disk_that_is_full_ends_the_run_with_one_line(tmp_path, monkeypatch, capsys):
+    def full(path, model):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr("minunet.checkpoint.save", full)
+    assert run(*TINY, "--out", tmp_path / "new") == 2
+    error = capsys.readouterr().err
+    assert "No space left on device" in error and error.count("\n") == 1
+
+
+def test_without_a_gpu_it_trains_on_the_cpu_after_one_warning(tmp_path, monkeypatch, capsys):
+    find = device.find
+
+    def find_no_gpu(name):
+        if name.startswith("gpu"):
+            raise device.GpuUnavailable("driver", "the driver is too old:\ninstall a newer one")
+        return find(name)
+
+    monkeypatch.setattr(device, "find", find_no_gpu)
+    arguments = ["--image-size", "64", "--limit", "1", "--epochs", "1", "--device", "gpu"]
+    assert run(*arguments, "--out", tmp_path / "run") == 0
+    out, err = capsys.readouterr()
+    assert re.match("device +cpu", out) and err.count("\n") == 1
+    assert "the driver is too old: install a newer one" in err and "--device gpu" in err
+
+
+def test_a_loss_that_explodes_ends_with_what_to_try(tmp_path, capsys):
+    arguments = ["--optimizer", "sgd", "--lr", "1e9", "--out", tmp_path / "run"]
+    assert run(*TINY, *arguments) == 1
+    error = capsys.readouterr().err
+    assert re.search(r"epoch 1.* step \d: the loss is (nan|inf).*learning rate.*--lr 1e\+09", error)
+    assert error.count("\n") == 1
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "diverged"
+    assert not list((tmp_path / "run").glob("*.npz"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("wait_for, epochs_done", [("scores of", 0), ("epoch   1/", 1)])
+def test_an_interrupt_saves_everything(wait_for, epochs_done, tmp_path):
+    command = [sys.executable, EXAMPLE, *TINY, "--epochs", "500", "--out", "run"]
+    environment = {**os.environ, "PYTHONPATH": str(EXAMPLE.parents[1])}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, **pipes) as process:
+        for line in process.stdout:
+            if line.startswith(wait_for):
+                process.send_signal(signal.SIGINT)
+                break
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in err
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == FILES
+    about = json.loads((tmp_path / "run" / "run.json").read_text())
+    rows = (tmp_path / "run" / "history.csv").read_text().splitlines()[1:]
+    assert about["status"] == "interrupted" and about["epochs_done"] == len(rows) >= epochs_done
+    assert out.splitlines()[-1].endswith(" run")
+    for name in ("best", "last"):
+        minunet.load(tmp_path / "run" / f"{name}.npz", minunet.UNet())
+
+
+def test_masks_that_teach_nothing_are_pointed_out_before_training(capsys):
+    class Empty(DrawnPets):
+        def __getitem__(self, i):
+            image, mask = super().__getitem__(i)
+            return image, np.zeros_like(mask)
+
+    train_pets.report_masks(Empty(2, size=64), DrawnPets(2, size=64, first=2))
+    out, err = capsys.readouterr()
+    assert "0.0% of the training pixels" in out
+    assert err.count("warning") == 1 and "0.0% of the training pixels are pet" in err
+
+
+def test_a_download_goes_into_its_own_folder_and_its_failure_is_one_line(monkeypatch, tmp_path, capsys):
+    def no_network(folder):
+        raise train_pets.DownloadError(f"no network:\ncannot fill {folder}")
+
+    monkeypatch.setattr(train_pets, "download", no_network)
+    monkeypatch.chdir(tmp_path)
+    assert run("--download") == 2
+    assert capsys.readouterr().err == "error: no network: cannot fill data/oxford-iiit-pet\n"
+    assert run("--download", "--data-dir", "here") == 2
+    assert "cannot fill here" in capsys.readouterr().err
+
+
+def test_defaults_are_those_of_the_data():
+    drawn, real = train_pets.parse_arguments([]), train_pets.parse_arguments(["--data-dir", "x"])
+    assert {name: getattr(drawn, name) for name in train_pets.DRAWN} == train_pets.DRAWN
+    assert (real.image_size, real.batch_size, real.epochs, real.limit) == (256, 32, 25, None)
+    assert train_pets.parse_arguments(["--data-dir", "x", "--epochs", "3"]).epochs == 3
+    assert (drawn.loss, drawn.optimizer, drawn.lr, drawn.device) == ("bce", "rmsprop", 1e-3, "auto")
+
+
+def test_help_has_a_line_for_each_flag(capsys):
+    assert run("--help") == 0
+    text = " ".join(capsys.readouterr().out.split())
+    flags = """data-dir download device image-size batch-size epochs loss optimizer lr seed limit out strict
+               border threads"""
+    for flag in flags.split():
+        assert f"--{flag} " in text.partition("options:")[2], flag
+    assert "default: 256; drawn pets:" in text and "130 after Ctrl-C" in text
+
+
+def test_real_pictures(pets_dir, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MINUNET_CACHE", str(tmp_path / "cache"))
+    options = ["--data-dir", pets_dir, "--border", "ignore", "--loss", "bce+dice", "--optimizer", "adam"]
+    assert run(*TINY, *options, "--out", tmp_path / "run") == 0
+    out = capsys.readouterr().out
+    assert "Oxford-IIIT pets in" in out and "5 to train, 5 to validate" in out
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == FILES
