@@ -4,7 +4,7 @@ At every moment the file's name stands for a whole file, the old one or the new 
 """
 
 import io
-import zipfile
+from pathlib import Path
 
 import numpy as np
 
@@ -35,11 +35,12 @@ def load(path, model):
 def read_arrays(path):
     """{name: array} of an .npz file. Raises FileNotFoundError or CheckpointError."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not hasattr(file, "files"):
-                raise CheckpointError(f"{path} holds a single array, not the weights of a model: give a file made by minunet.save")
-            return {name: file[name] for name in file.files}
-    except (zipfile.BadZipFile, ValueError, EOFError, KeyError, OSError) as error:
-        if isinstance(error, (FileNotFoundError, CheckpointError)):
-            raise
+        content = io.BytesIO(Path(path).read_bytes())  # not np.load(path): it leaves a damaged file open
+        file = np.load(content, allow_pickle=False)
+        if not isinstance(file, np.lib.npyio.NpzFile):
+            raise ValueError("a single array")
+        return {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # a damaged zip file can raise nearly anything
         raise CheckpointError(f"{path} is damaged or not a weights file ({error}): give a file made by minunet.save") from error

@@ -11,6 +11,7 @@ import numpy as np
 
 from minunet import nn, ops
 from minunet.autograd import Tensor, gradcheck
+from minunet.autograd.arithmetic import To
 from minunet.unet import UNet
 
 TOLERANCE = 1e-6
@@ -65,6 +66,7 @@ def arithmetic(rng):
     picks = {"slices": (slice(None, None, 2), 1), "new axis": (None, Ellipsis, -1), "repeated": (np.array([1, 0, 1]),), "mask": (x > 0,)}
     for label, index in picks.items():
         yield Case("getitem", label, lambda x, index=index: x[index], [x])
+    yield Case("to", "", lambda x: To("cpu")(x), [a])
     yield Case("graph", "used three times", lambda x: x * x + (x * 2).exp() / (x * x + 1), [a])
 
 
@@ -129,15 +131,14 @@ def losses(rng):
     """The losses with respect to the prediction, with and without weights."""
     shape = (3, 4, 5, 1)
     p, z = rng.uniform(0.05, 0.95, shape), rng.standard_normal(shape) * 3
-    t = rng.integers(0, 2, shape).astype(float)
-    weights = rng.choice([0.0, 1.0, 2.0], shape)
-    for label, w in (("", None), ("weighted", weights)):
-        yield Case("binary_cross_entropy", label, lambda p, w=w: ops.binary_cross_entropy(p, t, w), [p])
-        yield Case("binary_cross_entropy_with_logits", label, lambda z, w=w: ops.binary_cross_entropy_with_logits(z, t, w), [z])
+    t, weights = rng.integers(0, 2, shape), rng.integers(0, 3, shape)  # whole numbers: gradcheck holds them constant
+    for label, masks in (("", [t]), ("weighted", [t, weights])):
+        yield Case("binary_cross_entropy", label, ops.binary_cross_entropy, [p, *masks])
+        yield Case("binary_cross_entropy_with_logits", label, ops.binary_cross_entropy_with_logits, [z, *masks])
         for per_image in (True, False):
             yield Case("dice_loss", f"{label} per_image={per_image}",
-                       lambda p, w=w, per_image=per_image: ops.dice_loss(p, t, w, 1.0, per_image), [p])
-        yield Case("bce_dice_loss", label, lambda z, w=w: ops.bce_dice_loss(z, t, w, 0.3, 0.7), [z])
+                       lambda p, *masks, per_image=per_image: ops.dice_loss(p, *masks, per_image=per_image), [p, *masks])
+        yield Case("bce_dice_loss", label, lambda z, *masks: ops.bce_dice_loss(z, *masks, bce_weight=0.3, dice_weight=0.7), [z, *masks])
 
 
 def layers(rng):

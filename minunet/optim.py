@@ -15,6 +15,7 @@ both means for having started at 0. Note where ε stands: under the root in RMSp
 import numpy as np
 
 from minunet.device import array_module, move, to_numpy
+from minunet.kernels import kernels_for
 
 
 class Optimizer:
@@ -49,28 +50,33 @@ class Optimizer:
                     memory[name] = array_module(p.data).zeros_like(p.data)
                 else:
                     memory[name] = move(array, p.device)  # the model may have gone to another device since
-            self.update(p.data, p.grad, **memory)
+            kernels_for(p.data).elementwise(self.update, p.data, p.grad, *memory.values())
 
-    def update(self, w, g, **memory):
-        """Changes w and the arrays in memory, in place."""
+    def update(self, w, g, *memory):
+        """Changes w and the arrays in memory, in place, element by element (it may be called on pieces of them)."""
         raise NotImplementedError(f"{type(self).__name__}.update")
 
     def state_dict(self):
-        """{"steps": …, "lr": …, "0/v": array, …}: all that a later run needs to go on exactly so. NumPy copies."""
-        state = {"steps": np.array(self.steps), "lr": np.array(self.lr)}
+        """{"kind": …, "steps": …, "lr": …, "0/v": array, …}: what a later run needs to go on exactly so. NumPy copies."""
+        state = {"kind": np.array(self._kind()), "steps": np.array(self.steps), "lr": np.array(self.lr)}
         for i, memory in enumerate(self.memories):
             state |= {f"{i}/{name}": np.array(to_numpy(array)) for name, array in memory.items() if array is not None}
         return state
 
+    def _kind(self):
+        return " ".join((type(self).__name__, *self.memory_names))  # "Adam m v"
+
     def load_state_dict(self, state):
         """Takes over a state_dict. Raises ValueError for one of another optimizer or model, before anything is changed."""
         names = {f"{i}/{name}": p.shape for i, p in enumerate(self.params) for name in self.memory_names}
-        unknown = sorted(set(state) - set(names) - {"steps", "lr"})
+        unknown = sorted(set(state) - set(names) - {"kind", "steps", "lr"})
         wrong = [key for key in state if key in names and np.shape(state[key]) != names[key]]
-        missing = sorted({"steps", "lr"} - set(state))
-        if unknown or wrong or missing:
+        missing = sorted({"kind", "steps", "lr"} - set(state))
+        seen = {name.split("/")[0] for name in names if name in state}  # a parameter that had no gradient has no memory
+        missing += [name for name in names if name.split("/")[0] in seen and name not in state]
+        if unknown or wrong or missing or str(state["kind"]) != self._kind():
             raise ValueError(f"this state is not of a {type(self).__name__} for these parameters: "
-                             f"unknown {unknown}, wrong shape {wrong}, missing {missing}")
+                             f"it is of {state.get('kind', 'no kind')!s}, here is {self._kind()}; unknown {unknown}, wrong shape {wrong}, missing {missing}")
         self.steps, self.lr = int(state["steps"]), float(state["lr"])
         for i, (p, memory) in enumerate(zip(self.params, self.memories)):
             for name in memory:

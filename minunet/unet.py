@@ -129,6 +129,8 @@ class UNet(Module):
     def _check(self, x):
         if x.ndim != 4 or x.shape[3] != self.in_channels:
             raise ValueError(f"UNet: the input has shape {x.shape}, it must be (N, H, W, {self.in_channels}), channels last")
+        if len(x.data) == 0:
+            raise ValueError(f"UNet: the input has shape {x.shape}, a batch without pictures")
         step = 2**self.depth
         if x.shape[1] % step or x.shape[2] % step or 0 in x.shape:
             fitting = " or ".join(f"{h}x{w}" for h, w in self._sizes_around(x.shape[1:3], step))
@@ -152,6 +154,10 @@ class UNet(Module):
         if image.ndim not in (3, 4) or image.shape[-1] != self.in_channels:
             raise ValueError(f"UNet.predict: the image has shape {image.shape}, it must be (H, W, {self.in_channels}) "
                              f"or (N, H, W, {self.in_channels})")
+        if 0 in image.shape:
+            raise ValueError(f"UNet.predict: the image has shape {image.shape}, there is nothing in it")
+        if image.dtype != np.uint8 and image.dtype.kind != "f":
+            raise TypeError(f"UNet.predict: the image is {image.dtype}: give uint8 (0 to 255) or floating-point (0 to 1)")
         dtype = self.out.kernel.dtype
         x = image.astype(dtype) / 255 if image.dtype == np.uint8 else image.astype(dtype)
         x = x if image.ndim == 4 else x[None]

@@ -26,12 +26,12 @@ def pets_dir():
 
 @pytest.fixture(scope="session")
 def array_on():
-    """array_on("gpu") is the function that puts NumPy arrays there; where there is no GPU to use it skips the test."""
+    """array_on("gpu") is the function that puts NumPy arrays there; without a GPU it skips the test."""
 
     def choose(name):
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # CuPy warns while it looks for the CUDA libraries; the reason comes below
+                warnings.simplefilter("ignore")  # CuPy warns on its search for CUDA; the reason comes below
                 name = device.find(name)
         except device.GpuUnavailable as error:
             pytest.skip(f"no GPU to test: {error}")
@@ -42,7 +42,7 @@ def array_on():
 
 @pytest.fixture(params=["cpu", "gpu"])
 def xp_array(request, array_on):
-    """array → the same on the device to test: a NumPy array, then a CuPy array where there is a GPU to use."""
+    """array → the same on the device to test: a NumPy array, then, where there is a GPU, a CuPy array."""
     return array_on(request.param)
 
 

@@ -68,7 +68,8 @@ def test_a_folder_in_its_place(tmp_path):
     assert os.listdir(tmp_path) == ["weights.npz"]
 
 
-@pytest.mark.skipif(sys.platform == "win32" or getattr(os, "geteuid", lambda: 1)() == 0, reason="no folder is read-only for this user")
+@pytest.mark.skipif(sys.platform == "win32" or getattr(os, "geteuid", lambda: 1)() == 0,
+                    reason="no folder is read-only for this user")
 def test_a_folder_that_may_not_be_written(tmp_path):
     tmp_path.chmod(0o555)
     try:

@@ -45,7 +45,7 @@ class Elementwise(Function):
     def backward(self, gy):
         gradients = zip(self.needs, self.expected, self.products(gy, self.a, self.b))
         return tuple(sum_to(product(), shape).astype(dtype, copy=False) if need else None
-                     for need, (shape, dtype), product in gradients)
+                     for need, (shape, dtype, _), product in gradients)
 
 
 class Add(Elementwise):

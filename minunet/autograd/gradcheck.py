@@ -48,6 +48,8 @@ def gradcheck(f, inputs, directions=None, eps=1e-6, tolerance=1e-6, seed=0):
     >>> gradcheck(lambda a, b: a * b, [np.array([1.0, 2.0]), np.array([3.0, 4.0])]).checked
     4
     """
+    if directions is not None and directions < 1:
+        raise ValueError(f"gradcheck: directions is {directions}: with fewer than 1 nothing would be checked")
     arrays, checked = _as_float64_arrays(inputs)
     rng = np.random.default_rng(seed)
     leaves = [Tensor(a, requires_grad=i in checked) for i, a in enumerate(arrays)]

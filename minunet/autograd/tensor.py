@@ -30,7 +30,8 @@ class _GradientMode(threading.local):
 _mode = _GradientMode()
 
 
-class no_grad(contextlib.ContextDecorator):
+@contextlib.contextmanager
+def no_grad():
     """Inside `with no_grad():`, or in a function decorated with `@no_grad()`, no graph is built: results need no gradient.
 
     >>> x = Tensor([1.0, 2.0], requires_grad=True)
@@ -38,12 +39,11 @@ class no_grad(contextlib.ContextDecorator):
     ...     (x * x).requires_grad
     False
     """
-
-    def __enter__(self):
-        self._before, _mode.enabled = _mode.enabled, False
-
-    def __exit__(self, *exception):
-        _mode.enabled = self._before
+    before, _mode.enabled = _mode.enabled, False
+    try:
+        yield
+    finally:
+        _mode.enabled = before
 
 
 class Tensor:
@@ -164,7 +164,7 @@ class Function:
         if any(self.needs):
             # The input tensors are not kept, only where they came from: an activation that no backward needs is freed.
             self.sources = tuple((x.creator or x) if need else None for x, need in zip(tensors, self.needs))
-            self.expected = tuple((x.shape, x.dtype) for x in tensors)
+            self.expected = tuple((x.shape, x.dtype, x.device) for x in tensors)
             y.requires_grad, y.creator = True, self
         return y
 
@@ -181,24 +181,21 @@ class Function:
         if len(gradients) != len(self.sources):
             raise RuntimeError(f"{type(self).__name__}.backward returned {len(gradients)} gradients "
                                f"for {len(self.sources)} inputs")
-        xp = array_module(gy)
         checked = []
-        for i, (g, need, (shape, dtype)) in enumerate(zip(gradients, self.needs, self.expected)):
+        for i, (g, need, (shape, dtype, device)) in enumerate(zip(gradients, self.needs, self.expected)):
             if need and g is None:
                 raise RuntimeError(f"{type(self).__name__}.backward returned no gradient for input {i}")
             if need:
-                g = g if isinstance(g, xp.ndarray) else self._as_array(xp, g, i, gy)
+                if array_module(g) is np and not isinstance(g, np.ndarray):
+                    g = array_module(gy).asarray(g)  # NumPy's sums of everything are scalars, not arrays
+                if device_of(g) != device:
+                    raise RuntimeError(f"{type(self).__name__}.backward returned a gradient for input {i} on {device_of(g)}, "
+                                       f"the input is on {device}")
                 if g.shape != shape or g.dtype != dtype:
                     raise RuntimeError(f"{type(self).__name__}.backward returned a gradient of shape {g.shape} and {g.dtype} "
                                        f"for input {i} of shape {shape} and {dtype}: they must be equal")
             checked.append(g if need else None)
         return tuple(checked)
-
-    def _as_array(self, xp, g, i, gy):
-        if isinstance(g, np.ndarray):
-            raise RuntimeError(f"{type(self).__name__}.backward returned a gradient for input {i} on {device_of(g)}, "
-                               f"the input is on {device_of(gy)}")
-        return xp.asarray(g)  # NumPy's sums of everything are scalars, not arrays
 
     def release(self):
         """Forgets all that was stored for backward; a second backward through this node raises."""
@@ -250,7 +247,7 @@ def _inputs_first(root):
 def _is_ours(gradients, i, gy):
     """May the engine keep gradients[i] and add into it? Not if it is gy, a view of anything, or returned twice."""
     g = gradients[i]
-    return g is not None and g is not gy and g.base is None and not any(g is other for other in gradients[:i])
+    return g is not None and g is not gy and g.base is None and sum(g is other for other in gradients) == 1
 
 
 def _add(a, a_is_ours, b, b_is_ours):
@@ -268,4 +265,4 @@ def _accumulate_in_leaf(leaf, gx, owned):
     if leaf.grad is None:
         leaf.grad = gx if owned else gx.copy()
     else:
-        leaf.grad = leaf.grad + gx  # not +=: the user may hold the old array
+        leaf.grad = array_module(gx).asarray(leaf.grad + gx)  # not +=: the user may hold the old array

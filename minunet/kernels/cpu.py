@@ -17,6 +17,7 @@ import numpy as np
 from minunet.kernels.threads import get_num_threads, in_parallel, scratch
 from minunet.kernels.windows import crop, output_size, tap, winner_dtype
 
+PIECE = 1 << 16  # elements of arrays that are worked on element by element
 FLAGS = np.dtype(bool)
 BLOCK_BYTES = 2 << 20  # of P(x) per block: it stays in the cache, and deep layers do not read their W too often
 
@@ -158,20 +159,39 @@ def max_pool_gradient(gy, winner, size, stride, pads, input_size):
     return gx if gx.shape[1:3] == (H, W) else np.ascontiguousarray(crop(gx, pads, input_size))
 
 
+def sum_over_pixels(gy):
+    """Σ over N, H, W as in `reference.sum_over_pixels`: whole rows first, since adding C numbers at a time is slow."""
+    N, H, W, C = gy.shape
+
+    def task(images):
+        return sum(gy[n].reshape(H, W * C).sum(axis=0) for n in images)
+
+    return sum(in_parallel(task, range(N))).reshape(W, C).sum(axis=0)
+
+
 def relu_gradient(gy, y):
     """gy where y > 0, else 0; any shape."""
     gz = np.empty(gy.shape, gy.dtype)
-    flat = [np.ascontiguousarray(array).reshape(-1) for array in (gy, y)] + [gz.reshape(-1)]
-    step = 1 << 16  # so that the flags stay in the cache until they are used
+
+    def task(gy, y, gz):
+        np.multiply(gy, np.greater(y, 0, out=scratch("flags", y.shape, FLAGS)), out=gz)
+
+    elementwise(task, np.ascontiguousarray(gy), np.ascontiguousarray(y), gz)
+    return gz
+
+
+def elementwise(function, *arrays):
+    """function(*arrays), on pieces: for work that is done element by element and written into contiguous arguments.
+
+    A piece is so small that what the function makes on the way stays in the cache.
+    """
+    flat = [array.reshape(-1) for array in arrays]
 
     def task(starts):
         for start in starts:
-            gy_part, y_part, gz_part = (array[start:start + step] for array in flat)
-            positive = np.greater(y_part, 0, out=scratch("flags", y_part.shape, FLAGS))
-            np.multiply(gy_part, positive, out=gz_part)
+            function(*(array[start:start + PIECE] for array in flat))
 
-    in_parallel(task, range(0, gz.size, step))
-    return gz
+    in_parallel(task, range(0, flat[0].size, PIECE))
 
 
 def _blocks(N, OH, bytes_per_row):
@@ -204,8 +224,8 @@ def _strip(x, start, stop, pads):
     (top, _), (left, right) = pads
     N, H, W, C = x.shape
     first, last = max(start - top, 0), min(stop - top, H)
-    if not (left or right) and last - first == stop - start:
-        return x[:, first:last]
+    if not (left or right) and last - first == stop - start and (N == 1 or last - first == H):
+        return x[:, first:last]  # the rows lie one behind the other in x itself
     strip = scratch("strip", (N, stop - start, W + left + right, C), x.dtype)
     above, below = first - (start - top), max(first, last) - (start - top)
     strip[:, :above], strip[:, below:] = 0, 0

@@ -78,6 +78,16 @@ def max_pool_gradient(gy, winner, size, stride, pads, input_size):
     return crop(gx, pads, input_size)
 
 
+def sum_over_pixels(gy):
+    """Σ over N, H, W of gy (N,H,W,C), as an array (C,)."""
+    return gy.sum(axis=(0, 1, 2))
+
+
 def relu_gradient(gy, y):
     """gy where y > 0, else 0."""
     return gy * (y > 0)
+
+
+def elementwise(function, *arrays):
+    """function(*arrays): work that is done element by element and written into the arguments."""
+    function(*arrays)

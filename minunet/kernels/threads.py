@@ -58,15 +58,24 @@ class _Pool:
             if self.holders == 0:
                 if self.controller is None:
                     self.controller = ThreadpoolController()
+                self._take_control()
                 self.limit = self.controller.limit(limits=1, user_api="blas")
-                self.limit.__enter__()
             self.holders += 1
 
     def __exit__(self, *exception):
         with self.lock:
             self.holders -= 1
             if self.holders == 0:
-                self.limit.__exit__(*exception)
+                self._take_control()
+                self.limit.restore_original_limits()
+                self._take_control()
+
+    def _take_control(self):
+        """From 3.8 on, threadpoolctl lets only the Python thread that has limited OpenBLAS change the limit. Here the first
+        one in limits it and the last one out, perhaps another, ends that; so no thread is left in control."""
+        for library in self.controller.lib_controllers:
+            if hasattr(library, "clear_controlling_thread"):
+                library.clear_controlling_thread(force=True)
 
 
 _pool = _Pool()

@@ -70,8 +70,16 @@ class Module:
                 yield from value.named_parameters(where)
 
     def parameters(self):
-        """All Tensors to be trained, as a list."""
-        return [tensor for _, tensor in self.named_parameters()]
+        """All Tensors to be trained, as a list; one that several Modules share is in it once."""
+        return list({id(tensor): tensor for _, tensor in self.named_parameters()}.values())
+
+    def _parameters_by_name(self):
+        """{name: Tensor}, or ValueError where two have one name: a file would keep only one of them."""
+        found = {}
+        for name, tensor in self.named_parameters():
+            if found.setdefault(name, tensor) is not tensor:
+                raise ValueError(f"two parameters are called {name}: give the Modules that hold them different names")
+        return found
 
     @property
     def device(self):
@@ -105,19 +113,20 @@ class Module:
 
     def state_dict(self):
         """{name: NumPy array}, copies of all parameters."""
-        return {name: np.array(to_numpy(p.data)) for name, p in self.named_parameters()}
+        return {name: np.array(to_numpy(p.data)) for name, p in self._parameters_by_name().items()}
 
     def load_state_dict(self, state):
         """Takes over all parameters from {name: array}; types and device stay as they are.
 
         Raises ValueError, listing all names that are missing, unknown, or of another shape, before anything is changed.
         """
-        parameters = dict(self.named_parameters())
+        parameters = self._parameters_by_name()
         problems = [f"missing: {name} {p.shape}" for name, p in parameters.items() if name not in state]
         problems += [f"unknown: {name} {np.shape(a)}" for name, a in state.items() if name not in parameters]
         problems += [f"{name}: the model has {p.shape}, the file {np.shape(state[name])}"
                      for name, p in parameters.items() if name in state and np.shape(state[name]) != p.shape]
         if problems:
             raise ValueError(f"these weights do not fit the model ({len(problems)} differences):\n  " + "\n  ".join(problems))
+        arrays = {name: np.array(to_numpy(state[name]), dtype=p.dtype) for name, p in parameters.items()}
         for name, p in parameters.items():
-            p.data = move(np.array(to_numpy(state[name]), dtype=p.dtype), p.device)
+            p.data = move(arrays[name], p.device)

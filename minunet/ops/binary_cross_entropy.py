@@ -45,7 +45,7 @@ class BinaryCrossEntropy(Function):
         xp = array_module(gy)
         inside = (self.p >= CLIP) & (self.p <= 1 - CLIP)
         p = xp.clip(self.p, CLIP, 1 - CLIP)
-        return gy * share_of_mean(p, self.weights) * inside * (p - self.t) / (p * (1 - p))
+        return gy * (share_of_mean(p, self.weights) * (p - self.t) / (p * (1 - p))) * inside
 
 
 class BinaryCrossEntropyWithLogits(Function):

@@ -36,7 +36,6 @@ The three products are in `minunet/kernels/`; `reference.py` there has the sums 
 from minunet.autograd import Function
 from minunet.kernels import kernels_for
 from minunet.ops.checks import check_arrays
-from minunet.ops.sums import sum_over_pixels
 from minunet.ops.windows import pair, window_pads
 
 
@@ -59,7 +58,7 @@ class Conv2D(Function):
         kernels = kernels_for(gy)
         if self.y is not None:
             gy, self.y = kernels.relu_gradient(gy, self.y), None
-        gb = sum_over_pixels(gy) if any(needs_gb) else None
+        gb = kernels.sum_over_pixels(gy) if any(needs_gb) else None
         gw = kernels.weight_gradient(self.x, gy, self.w.shape[:2], self.stride, self.pads) if needs_gw else None
         size, self.x = self.x.shape[1:3], None  # the activation is let go before gx asks for memory
         gx = kernels.convolve_transposed(gy, self.w, None, self.stride, self.pads, size) if needs_gx else None

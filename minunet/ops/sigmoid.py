@@ -19,7 +19,7 @@ def sigmoid_of(x):
     """σ of an array, without overflow for any x."""
     xp = array_module(x)
     e = xp.exp(-xp.abs(x))
-    return xp.where(x >= 0, 1.0, e).astype(x.dtype, copy=False) / (1 + e)
+    return xp.where(x >= 0, xp.ones_like(e), e) / (1 + e)
 
 
 class Sigmoid(Function):

@@ -1,6 +1,7 @@
 """The other side of a loss: the true mask, and which of its pixels count."""
 
 from minunet.autograd import Tensor
+from minunet.device import device_of
 
 
 def target_arrays(operation, prediction, t, weights):
@@ -12,9 +13,15 @@ def target_arrays(operation, prediction, t, weights):
     """
     result = []
     for name, array in (("t", t), ("weights", weights)):
-        array = array.data if isinstance(array, Tensor) else array
-        if array is not None and array.shape != prediction.shape:
+        if array is None:
+            result.append(None)
+            continue
+        array = Tensor(array).data
+        if device_of(array) != device_of(prediction):
+            raise ValueError(f"{operation}: {name} is on {device_of(array)}, the prediction on {device_of(prediction)}: "
+                             "move one of them, minunet.device.move(array, device)")
+        if array.shape != prediction.shape:
             raise ValueError(f"{operation}: {name} has shape {array.shape}, the prediction {prediction.shape}: they must be equal; "
                              "masks are (N,H,W,1)")
-        result.append(None if array is None else array.astype(prediction.dtype, copy=False))
+        result.append(array.astype(prediction.dtype, copy=False))
     return result

@@ -9,28 +9,32 @@ from minunet import Tensor, UNet, get_num_threads, ops, set_num_threads, use_ker
 from minunet.device import to_numpy
 from minunet.kernels import cpu, gpu, kernels_for, reference, windows
 
-IMPLEMENTATIONS = {"reference": (reference, "cpu"), "cpu": (cpu, "cpu"), "gpu code on NumPy": (gpu, "cpu"), "gpu": (gpu, "gpu")}
+IMPLEMENTATIONS = {  # module, device, threads: with one of them several pictures share a block
+    "reference": (reference, "cpu", 1), "cpu": (cpu, "cpu", 1), "cpu, 3 threads": (cpu, "cpu", 3),
+    "gpu code on NumPy": (gpu, "cpu", 1), "gpu": (gpu, "gpu", 1)}
 TOLERANCE = {"float64": 1e-12, "float32": 2e-5}
 
 
 class OnNumPy:
-    """A kernel module called with NumPy arrays, whatever device it works on; its results are NumPy arrays, too."""
+    """A kernel module called with NumPy arrays, whatever device it works on; its results are NumPy arrays."""
 
     def __init__(self, module, put):
         self.module, self.put = module, put
 
     def __getattr__(self, name):
         def call(*arguments, **options):
-            result = getattr(self.module, name)(*(self.put(a) if isinstance(a, np.ndarray) else a for a in arguments), **options)
+            arguments = (self.put(a) if isinstance(a, np.ndarray) else a for a in arguments)
+            result = getattr(self.module, name)(*arguments, **options)
             return tuple(map(to_numpy, result)) if isinstance(result, tuple) else to_numpy(result)
 
         return call
 
 
 @pytest.fixture(params=IMPLEMENTATIONS)
-def kernels(request, array_on):
-    """Each of the kernel modules in turn; gpu.py on NumPy arrays, too, since it is written for any array module."""
-    module, device = IMPLEMENTATIONS[request.param]
+def kernels(request, array_on, threads_as_before):
+    """Each of the kernel modules in turn; gpu.py, written for any array module, on NumPy arrays, too."""
+    module, device, threads = IMPLEMENTATIONS[request.param]
+    set_num_threads(threads)
     return OnNumPy(module, array_on(device) if device != "cpu" else lambda array: array)
 
 
@@ -76,8 +80,8 @@ def kernel_gradient(x, gy, kernel_size, stride, pads):
 def pooling(x, size, stride, pads):
     y = np.full((len(x), *windows.output_size(x.shape[1:3], size, stride, pads), x.shape[3]), -np.inf)
     winner = np.zeros(y.shape, int)
-    for (i, j), (k, l), (p, q) in taps(x.shape[1:3], size, stride, pads):  # in row-major order: the first of equals stays
-        larger = x[:, p, q] > y[:, i, j]
+    for (i, j), (k, l), (p, q) in taps(x.shape[1:3], size, stride, pads):
+        larger = x[:, p, q] > y[:, i, j]  # the taps come in row-major order: the first of equals stays
         winner[:, i, j] = np.where(larger, k * size[1] + l, winner[:, i, j])
         y[:, i, j] = np.where(larger, x[:, p, q], y[:, i, j])
     return y, winner
@@ -158,7 +162,8 @@ def test_convolve_transposed(kernels, geometry, dtype):
 def test_weight_gradient(kernels, geometry, dtype):
     x, w, _, gy = drawn(geometry, dtype=dtype)
     _, kernel, stride, pads = geometry
-    assert_close(kernels.weight_gradient(x, gy, kernel, stride, pads), kernel_gradient(x, gy, kernel, stride, pads), dtype)
+    assert_close(kernels.weight_gradient(x, gy, kernel, stride, pads),
+                 kernel_gradient(x, gy, kernel, stride, pads), dtype)
 
 
 POOLS = {name: geometry for name, geometry in GEOMETRIES.items()
@@ -183,11 +188,12 @@ def test_max_pool_and_its_gradient(kernels, geometry, dtype, ties):
 
 
 def test_windows_of_more_places_than_a_byte_can_tell_apart(kernels):
-    x = np.zeros((1, 17, 17, 1))
-    x[0, 16, 15] = 1
-    y, winner = kernels.max_pool(x, (17, 17), (1, 1), NO_PADS)
-    assert y.item() == 1 and winner.item() == 16 * 17 + 15
-    np.testing.assert_array_equal(kernels.max_pool_gradient(y * 5, winner, (17, 17), (1, 1), NO_PADS, (17, 17)), x * 5)
+    x = np.zeros((1, 1, 257, 1))
+    x[0, 0, 256] = 1
+    y, winner = kernels.max_pool(x, (1, 257), (1, 1), NO_PADS)
+    assert y.item() == 1 and winner.item() == 256
+    gx = kernels.max_pool_gradient(y * 5, winner, (1, 257), (1, 1), NO_PADS, (1, 257))
+    np.testing.assert_array_equal(gx, x * 5)
 
 
 @dtypes
@@ -203,7 +209,8 @@ def test_no_picture_at_all(kernels):
     one = (1, 1), ((1, 1), (1, 1))
     assert kernels.convolve(np.ones((0, 5, 6, 2)), w, None, *one).shape == (0, 5, 6, 4)
     assert kernels.convolve_transposed(np.ones((0, 5, 6, 4)), w, None, *one, (5, 6)).shape == (0, 5, 6, 2)
-    np.testing.assert_array_equal(kernels.weight_gradient(np.ones((0, 5, 6, 2)), np.ones((0, 5, 6, 4)), (3, 3), *one), 0 * w)
+    gw = kernels.weight_gradient(np.ones((0, 5, 6, 2)), np.ones((0, 5, 6, 4)), (3, 3), *one)
+    np.testing.assert_array_equal(gw, 0 * w)
     y, winner = kernels.max_pool(np.ones((0, 4, 4, 2)), (2, 2), (2, 2), NO_PADS)
     assert y.shape == winner.shape == (0, 2, 2, 2)
     assert kernels.max_pool_gradient(y, winner, (2, 2), (2, 2), NO_PADS, (4, 4)).shape == (0, 4, 4, 2)
@@ -224,7 +231,8 @@ def test_what_is_no_number_is_not_lost(kernels):
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("block_bytes", [64, 700, 5000])
-@pytest.mark.parametrize("name", ["3x3 same", "kernel above stride", "stride above kernel, border", "rows and columns differ", "1x1"])
+@pytest.mark.parametrize("name", ["3x3 same", "kernel above stride", "stride above kernel, border",
+                                  "rows and columns differ", "1x1"])
 def test_where_the_blocks_are_cut(monkeypatch, name, block_bytes, threads):
     monkeypatch.setattr(cpu, "BLOCK_BYTES", block_bytes)
     monkeypatch.setattr(gpu, "WORKSPACE_BYTES", block_bytes)
@@ -234,8 +242,10 @@ def test_where_the_blocks_are_cut(monkeypatch, name, block_bytes, threads):
     x, w, b, gy = drawn(geometry)
     for module in (cpu, gpu):
         assert_close(module.convolve(x, w, b, stride, pads), convolution(x, w, stride, pads) + b)
-        assert_close(module.weight_gradient(x, gy, kernel, stride, pads), kernel_gradient(x, gy, kernel, stride, pads))
-        assert_close(module.convolve_transposed(gy, w, None, stride, pads, (H + 4, W)), transposed(gy, w, stride, pads, (H + 4, W)))
+        assert_close(module.weight_gradient(x, gy, kernel, stride, pads),
+                     kernel_gradient(x, gy, kernel, stride, pads))
+        assert_close(module.convolve_transposed(gy, w, None, stride, pads, (H + 4, W)),
+                     transposed(gy, w, stride, pads, (H + 4, W)))
         y, winner = module.max_pool(x, kernel, stride, NO_PADS)
         np.testing.assert_array_equal(winner, pooling(x, kernel, stride, NO_PADS)[1])
         assert_close(module.max_pool_gradient(y, winner, kernel, stride, NO_PADS, (H + 4, W)),
@@ -258,13 +268,14 @@ def layouts(array):
 def test_how_the_inputs_lie_in_memory(kernels, name):
     x, w, b, gy = drawn(GEOMETRIES[name])
     (_, *size), kernel, stride, pads = GEOMETRIES[name]
-    expected = convolution(x, w, stride, pads), kernel_gradient(x, gy, kernel, stride, pads), transposed(gy, w, stride, pads, size)
+    expected_y, expected_gw = convolution(x, w, stride, pads), kernel_gradient(x, gy, kernel, stride, pads)
+    expected_gx = transposed(gy, w, stride, pads, size)
     y, winner = kernels.max_pool(x, kernel, stride, pads)
     gx = kernels.max_pool_gradient(y, winner, kernel, stride, pads, tuple(size))
     for x, w, gy, y, winner in zip(*map(layouts, (x, w, gy, y, winner))):
-        assert_close(kernels.convolve(x, w, b, stride, pads), expected[0] + b)
-        assert_close(kernels.weight_gradient(x, gy, kernel, stride, pads), expected[1])
-        assert_close(kernels.convolve_transposed(gy, w, None, stride, pads, tuple(size)), expected[2])
+        assert_close(kernels.convolve(x, w, b, stride, pads), expected_y + b)
+        assert_close(kernels.weight_gradient(x, gy, kernel, stride, pads), expected_gw)
+        assert_close(kernels.convolve_transposed(gy, w, None, stride, pads, tuple(size)), expected_gx)
         np.testing.assert_array_equal(kernels.max_pool(x, kernel, stride, pads)[0], y)
         assert_close(kernels.max_pool_gradient(y, winner, kernel, stride, pads, tuple(size)), gx)
         assert_close(kernels.relu_gradient(x, x), np.maximum(x, 0))
@@ -277,8 +288,10 @@ def test_an_upstream_gradient_that_is_one_number_repeated(kernels, name):
     (_, *size), kernel, stride, pads = GEOMETRIES[name]
     gy = np.broadcast_to(0.5, gy.shape)
     whole = gy.copy()
-    assert_close(kernels.weight_gradient(x, gy, kernel, stride, pads), kernel_gradient(x, whole, kernel, stride, pads))
-    assert_close(kernels.convolve_transposed(gy, w, None, stride, pads, tuple(size)), transposed(whole, w, stride, pads, size))
+    assert_close(kernels.weight_gradient(x, gy, kernel, stride, pads),
+                 kernel_gradient(x, whole, kernel, stride, pads))
+    assert_close(kernels.convolve_transposed(gy, w, None, stride, pads, tuple(size)),
+                 transposed(whole, w, stride, pads, size))
     y, winner = kernels.max_pool(x, kernel, stride, pads)
     gy = np.broadcast_to(0.5, y.shape)
     assert_close(kernels.max_pool_gradient(gy, winner, kernel, stride, pads, tuple(size)),
@@ -293,8 +306,10 @@ def test_a_result_is_not_overwritten_by_the_next_call(kernels):
 
         def results(x, w, b, gy):
             y, winner = kernels.max_pool(x, kernel, stride, NO_PADS)
-            return [kernels.convolve(x, w, b, stride, pads), kernels.convolve_transposed(gy, w, b, stride, pads, (H, W)),
-                    kernels.weight_gradient(x, gy, kernel, stride, pads), y, winner, kernels.relu_gradient(gy, gy),
+            return [kernels.convolve(x, w, b, stride, pads),
+                    kernels.convolve_transposed(gy, w, b, stride, pads, (H, W)),
+                    kernels.weight_gradient(x, gy, kernel, stride, pads), y, winner,
+                    kernels.relu_gradient(gy, gy),
                     kernels.max_pool_gradient(y, winner, kernel, stride, NO_PADS, (H, W))]
 
         if min(windows.output_size((H, W), kernel, stride, NO_PADS)) < 1:
@@ -311,12 +326,15 @@ def test_a_result_is_not_overwritten_by_the_next_call(kernels):
 
 def all_products(seed=0, size=(3, 17, 19)):
     """The products of a picture that is cut into many blocks."""
-    x, w, b, gy = drawn((size, (3, 3), (1, 1), ((1, 1), (1, 1))), C=4, F=5, dtype="float32", seed=seed)
+    same = (1, 1), ((1, 1), (1, 1))
+    x, w, b, gy = drawn((size, (3, 3), *same), C=4, F=5, dtype="float32", seed=seed)
+    doubled = tuple(2 * n - 1 for n in size[1:])
     y, winner = cpu.max_pool(x, (2, 2), (2, 2), NO_PADS)
-    return [cpu.convolve(x, w, b, (1, 1), ((1, 1), (1, 1)), relu=True), cpu.weight_gradient(x, gy, (3, 3), (1, 1), ((1, 1), (1, 1))),
-            cpu.convolve_transposed(gy, w, None, (1, 1), ((1, 1), (1, 1)), size[1:]),
-            cpu.convolve_transposed(gy, w, None, (2, 2), ((1, 1), (1, 1)), tuple(2 * n - 1 for n in size[1:])),
-            y, winner, cpu.max_pool_gradient(y, winner, (2, 2), (2, 2), NO_PADS, size[1:]), cpu.relu_gradient(gy, gy)]
+    return [cpu.convolve(x, w, b, *same, relu=True), cpu.weight_gradient(x, gy, (3, 3), *same),
+            cpu.convolve_transposed(gy, w, None, *same, size[1:]),
+            cpu.convolve_transposed(gy, w, None, (2, 2), ((1, 1), (1, 1)), doubled),
+            y, winner, cpu.max_pool_gradient(y, winner, (2, 2), (2, 2), NO_PADS, size[1:]),
+            cpu.relu_gradient(gy, gy)]
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
@@ -379,10 +397,10 @@ def test_the_device_chooses_the_kernels_and_use_kernels_overrules_it(elsewhere):
 
 
 def test_kernels_that_cannot_take_the_array(elsewhere):
-    with use_kernels("gpu"), pytest.raises(ValueError, match='"gpu" kernels were chosen, but the array is on cpu: move it'):
-        kernels_for(np.ones(1))
-    with use_kernels("cpu"), pytest.raises(ValueError, match='"cpu" kernels were chosen, but the array is on gpu:7: move it'):
-        kernels_for(elsewhere(np.ones(1)))
+    for name, array, device in [("gpu", np.ones(1), "cpu"), ("cpu", elsewhere(np.ones(1)), "gpu:7")]:
+        message = f'"{name}" kernels were chosen, but the array is on {device}: move it'
+        with use_kernels(name), pytest.raises(ValueError, match=message):
+            kernels_for(array)
 
 
 @pytest.mark.parametrize("name", ["fast", "", None, "CPU"])
@@ -403,7 +421,8 @@ def test_a_whole_network_on_the_reference_kernels(monkeypatch):
     rng = np.random.default_rng(0)
     x, t = Tensor(rng.uniform(0, 1, (2, 8, 12, 3))), rng.integers(0, 2, (2, 8, 12, 1)).astype(float)
     fast = losses_and_gradients(UNet(depth=2, width=4).astype("float64"), x, t)
-    for name in ("convolve", "convolve_transposed", "weight_gradient", "max_pool", "max_pool_gradient", "relu_gradient"):
+    for name in ("convolve", "convolve_transposed", "weight_gradient", "max_pool", "max_pool_gradient",
+                 "relu_gradient"):
         monkeypatch.delattr(cpu, name)
     with use_kernels("reference"):
         slow = losses_and_gradients(UNet(depth=2, width=4).astype("float64"), x, t)
@@ -432,3 +451,26 @@ def test_crop_is_the_adjoint_of_pad(geometry):
     z = rng.standard_normal(padded.shape)
     assert np.vdot(padded, z) == pytest.approx(np.vdot(x, windows.crop(z, pads, (H, W))), rel=1e-12)
     assert (windows.pad(x, ((1, 0), (0, 0)), 7.0)[:, 0] == 7).all()
+
+
+# ---- the smaller ones --------------------------------------------------------------------------------------
+
+@dtypes
+def test_sum_over_pixels(kernels, dtype):
+    gy = np.random.default_rng(0).standard_normal((3, 5, 4, 2)).astype(dtype)
+    expected = [sum(float(gy[n, i, j, c]) for n, i, j in np.ndindex(3, 5, 4)) for c in range(2)]
+    result = kernels.sum_over_pixels(gy)
+    assert result.dtype == dtype
+    assert_close(result, np.array(expected), dtype)
+
+
+def test_elementwise_work_is_done_on_every_element_once(monkeypatch):
+    monkeypatch.setattr(cpu, "PIECE", 7)  # several pieces, the last one shorter
+    for module in (reference, cpu, gpu):
+        a, b = np.arange(30.0).reshape(5, 6), np.ones((5, 6))
+
+        def add(a, b):
+            b += a
+
+        module.elementwise(add, a, b)
+        np.testing.assert_array_equal(b, np.arange(30.0).reshape(5, 6) + 1)

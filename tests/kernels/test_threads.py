@@ -1,4 +1,4 @@
-"""Work on threads: what each of them gets, what becomes of errors, and that the BLAS is left as it was found."""
+"""Work on threads: what each of them gets, what becomes of errors, and the BLAS, left as it was found."""
 
 import os
 import subprocess
@@ -26,7 +26,17 @@ def threads_as_before():
 
 def blas_threads():
     """How many threads each BLAS library in this process may use."""
-    return [library["num_threads"] for library in threadpoolctl.threadpool_info() if library["user_api"] == "blas"]
+    libraries = threadpoolctl.threadpool_info()
+    return [library["num_threads"] for library in libraries if library["user_api"] == "blas"]
+
+
+@pytest.fixture
+def two_blas_threads():
+    """The counts of a BLAS that has two threads, whatever the tests before have left behind."""
+    with threadpoolctl.threadpool_limits(2, "blas"):
+        if set(blas_threads()) != {2}:
+            pytest.skip("threadpoolctl cannot give the BLAS of this NumPy two threads")
+        yield blas_threads()
 
 
 # ---- how many ----------------------------------------------------------------------------------------------
@@ -121,7 +131,7 @@ class Stopped(Exception):
 
 
 @pytest.mark.parametrize("bad", [0, 5, 8])
-def test_an_error_in_a_part_reaches_the_caller_after_all_have_ended(bad):
+def test_an_error_in_a_part_reaches_the_caller_after_all_have_ended(bad, two_blas_threads):
     set_num_threads(3)
     ended = []
 
@@ -131,11 +141,10 @@ def test_an_error_in_a_part_reaches_the_caller_after_all_have_ended(bad):
         time.sleep(0.02)
         ended.append(part)
 
-    before = blas_threads()
     with pytest.raises(Stopped, match=f"item {bad}"):
         threads.in_parallel(task, range(9))
     assert len(ended) == 2
-    assert blas_threads() == before
+    assert blas_threads() == two_blas_threads
     assert sum(threads.in_parallel(sum, range(9))) == 36  # and the pool goes on working
 
 
@@ -148,34 +157,35 @@ def test_errors_in_all_parts():
 # ---- the BLAS ----------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_the_blas_has_one_thread_during_the_work_and_afterwards_as_many_as_before(count):
+def test_the_blas_has_one_thread_during_the_work_and_afterwards_as_many_as_before(count, two_blas_threads):
     set_num_threads(count)
-    before = blas_threads()
-    if not before:
-        pytest.skip("threadpoolctl does not know the BLAS of this NumPy")
-    during = threads.in_parallel(lambda part: blas_threads(), range(4))
-    assert during == [[1] * len(before)] * count
-    assert blas_threads() == before
+    for _ in range(3):
+        during = threads.in_parallel(lambda part: blas_threads(), range(4))
+        assert during == [[1] * len(two_blas_threads)] * count
+        assert blas_threads() == two_blas_threads
 
 
-def test_the_blas_count_of_a_user_is_kept():
+def test_a_user_may_change_the_count_between_two_calls(two_blas_threads):
+    threads.in_parallel(sum, range(4))
     with threadpoolctl.threadpool_limits(1, "blas"):
         threads.in_parallel(sum, range(4))
         assert set(blas_threads()) == {1}
-    with threadpoolctl.threadpool_limits(2, "blas"):
-        before = blas_threads()
-        threads.in_parallel(sum, range(4))
-        assert blas_threads() == before
+    threads.in_parallel(sum, range(4))
+    assert blas_threads() == two_blas_threads
 
 
-def test_the_blas_when_several_callers_overlap():
+def test_the_blas_when_several_callers_overlap(two_blas_threads):
     set_num_threads(2)
-    before, seen, start = blas_threads(), [], threading.Barrier(4, timeout=10)
+    seen, start = [], threading.Barrier(4, timeout=10)
 
     def caller(number):
+        def task(part):
+            time.sleep(0.0005 * number)
+            return blas_threads()
+
         start.wait()
         for _ in range(20):
-            seen.extend(threads.in_parallel(lambda part: (time.sleep(0.0005 * number), blas_threads())[1], range(2)))
+            seen.extend(threads.in_parallel(task, range(2)))
 
     callers = [threading.Thread(target=caller, args=(number,)) for number in range(4)]
     for thread in callers:
@@ -183,7 +193,45 @@ def test_the_blas_when_several_callers_overlap():
     for thread in callers:
         thread.join()
     assert all(set(counts) == {1} for counts in seen) and len(seen) == 4 * 20 * 2
-    assert blas_threads() == before
+    assert blas_threads() == two_blas_threads
+
+
+@pytest.mark.parametrize("first_out", ["the first in", "the last in"])
+def test_the_blas_is_let_go_whoever_leaves_last(first_out, two_blas_threads):
+    """The caller that limits the BLAS need not be the one that ends the limit."""
+    set_num_threads(1)
+    entered, followed, left = (threading.Event() for _ in range(3))
+    during = []
+
+    def first():
+        def task(part):
+            entered.set()
+            followed.wait(10)
+            if first_out == "the last in":
+                left.wait(10)
+            during.append(blas_threads())
+
+        threads.in_parallel(task, [1])
+        left.set()
+
+    def second():
+        def task(part):
+            followed.set()
+            if first_out == "the first in":
+                left.wait(10)
+            during.append(blas_threads())
+
+        entered.wait(10)
+        threads.in_parallel(task, [1])
+        left.set()
+
+    callers = [threading.Thread(target=first), threading.Thread(target=second)]
+    for thread in callers:
+        thread.start()
+    for thread in callers:
+        thread.join()
+    assert during == [[1] * len(two_blas_threads)] * 2
+    assert blas_threads() == two_blas_threads
 
 
 # ---- scratch memory ----------------------------------------------------------------------------------------
@@ -198,7 +246,11 @@ def test_scratch_memory_is_used_again_by_its_thread_and_by_no_other():
     larger = threads.scratch("for a test", (50, 4), np.float64)
     assert larger.shape == (50, 4) and not np.shares_memory(first, larger)
     elsewhere = []
-    thread = threading.Thread(target=lambda: elsewhere.append(threads.scratch("for a test", (50, 4), np.float64)))
+
+    def another():
+        elsewhere.append(threads.scratch("for a test", (50, 4), np.float64))
+
+    thread = threading.Thread(target=another)
     thread.start()
     thread.join()
     assert not np.shares_memory(larger, elsewhere[0])
@@ -221,7 +273,7 @@ x, w = np.ones((4, 16, 16, 3), np.float32), np.ones((3, 3, 3, 5), np.float32)
 before = ops.conv2d(x, w).data                     # the parent's threads exist now
 child = os.fork()
 if child == 0:
-    signal.alarm(20)                               # a child that waits for threads that it does not have would wait for ever
+    signal.alarm(20)                               # if it waits for threads that it does not have
     os._exit(0 if np.array_equal(ops.conv2d(x, w).data, before) else 3)
 status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 assert np.array_equal(ops.conv2d(x, w).data, before)
@@ -231,5 +283,6 @@ print("child ended with", status)
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_forked_child_has_threads_of_its_own():
-    result = subprocess.run([sys.executable, "-W", "ignore", "-c", FORKS], capture_output=True, text=True, timeout=60)
+    result = subprocess.run([sys.executable, "-W", "ignore", "-c", FORKS], capture_output=True, text=True,
+                            timeout=60)
     assert result.stdout == "child ended with 0\n", result.stderr

@@ -1,0 +1,176 @@
+"""Module: how parameters are found and named, saved, moved, and taken over whole or not at all."""
+
+import numpy as np
+import pytest
+
+from minunet import GpuUnavailable, Tensor, device, nn
+from minunet.nn.module import watch_calls
+
+
+class Scale(nn.Module):
+    def __init__(self, factor, name=None):
+        self.factor = Tensor(np.array([factor], "float32"), requires_grad=True)
+        self.constant = Tensor(np.array([5.0], "float32"))  # asks for no gradient: not a parameter
+        self.name = name
+
+    def forward(self, x):
+        return x * self.factor
+
+
+class Tower(nn.Module):
+    """Parameters of its own, a named child, a list of children, and a child with children."""
+
+    def __init__(self, deeper=True):
+        self.offset = Tensor(np.zeros((2, 3), "float32"), requires_grad=True)
+        self.first = Scale(2.0, name="first_floor")
+        self.floors = [Scale(3.0), Scale(4.0, name="third_floor")]
+        self.top = Tower(deeper=False) if deeper else None
+
+    def forward(self, x):
+        return self.floors[1](self.floors[0](self.first(x)))
+
+
+NAMES = ["offset", "first_floor/factor", "floors/0/factor", "third_floor/factor"]
+
+
+def flat():
+    return Tower(deeper=False)
+
+
+def test_names_and_order_of_parameters():
+    assert [name for name, _ in flat().named_parameters()] == NAMES
+    tower = Tower()
+    tower.top.first.name = tower.top.floors[1].name = None
+    assert [name for name, _ in tower.named_parameters()] == NAMES + [
+        "top/offset", "top/first/factor", "top/floors/0/factor", "top/floors/1/factor"]
+    assert tower.parameters() == [tensor for _, tensor in tower.named_parameters()]
+    assert [type(module).__name__ for module in tower.modules()] == ["Tower", "Scale", "Scale", "Scale"] * 2
+
+
+def test_two_parameters_of_one_name_are_refused():
+    """A dictionary would keep one of them, and a file would lose the other without a word."""
+    tower = flat()
+    tower.floors[1].name = "first_floor"
+    for use in (tower.state_dict, lambda: tower.load_state_dict({})):
+        with pytest.raises(ValueError, match="first_floor/factor"):
+            use()
+
+
+def test_a_parameter_that_is_shared_is_trained_once():
+    tower = flat()
+    tower.floors[0].factor = tower.first.factor
+    assert len(tower.parameters()) == 3
+
+
+def test_state_dict_holds_copies():
+    tower = flat()
+    state = tower.state_dict()
+    assert list(state) == NAMES and all(type(array) is np.ndarray for array in state.values())
+    state["offset"][...] = 9
+    assert not tower.offset.data.any()
+
+
+def test_a_state_goes_round():
+    tower, other = flat(), flat()
+    for k, p in enumerate(tower.parameters()):
+        p.data += k + 1
+    tensors = other.parameters()
+    other.load_state_dict(tower.state_dict())
+    for a, b, before in zip(tower.parameters(), other.parameters(), tensors, strict=True):
+        np.testing.assert_array_equal(a.data, b.data)
+        assert b is before  # the Tensors that an optimizer holds stay the same ones
+        assert not np.shares_memory(a.data, b.data)
+
+
+def test_types_stay_as_they_are():
+    tower = flat()
+    tower.load_state_dict({name: array.astype("float64") for name, array in tower.state_dict().items()})
+    assert {p.dtype for p in tower.parameters()} == {np.dtype("float32")}
+
+
+def test_all_differences_are_listed_before_anything_is_changed():
+    tower = flat()
+    state = tower.state_dict()
+    state["offset"] = np.ones((3, 2))
+    state["first_floor/factor"] = np.array([7.0])
+    del state["floors/0/factor"]
+    state["attic/factor"] = np.ones(4)
+    with pytest.raises(ValueError) as caught:
+        tower.load_state_dict(state)
+    message = str(caught.value)
+    assert "3 differences" in message
+    assert "missing: floors/0/factor (1,)" in message
+    assert "unknown: attic/factor (4,)" in message
+    assert "offset: the model has (2, 3), the file (3, 2)" in message
+    assert tower.first.factor.data == 2
+
+
+def test_an_array_that_holds_no_numbers_changes_nothing():
+    tower = flat()
+    state = tower.state_dict()
+    state["offset"] += 1
+    state["third_floor/factor"] = np.array(["four"])
+    with pytest.raises(ValueError):
+        tower.load_state_dict(state)
+    assert not tower.offset.data.any()
+
+
+def test_train_and_eval_reach_every_module():
+    tower = Tower()
+    assert all(module.training for module in tower.modules())
+    assert tower.eval() is tower and not any(module.training for module in tower.modules())
+    assert tower.train() is tower and all(module.training for module in tower.modules())
+
+
+def test_astype_changes_parameters_and_forgets_gradients():
+    tower = flat()
+    tower(Tensor(np.ones(1, "float32"))).backward()
+    assert tower.astype("float64") is tower
+    assert {p.dtype for p in tower.parameters()} == {np.dtype("float64")}
+    assert all(p.grad is None for p in tower.parameters())
+
+
+def test_to_moves_parameters_and_gradients(xp_array):
+    name = Tensor(xp_array(np.ones(1))).device
+    tower = flat()
+    tower(Tensor(np.ones(1, "float32"))).backward()
+    assert tower.device == "cpu"
+    assert tower.to(name) is tower and tower.device == name
+    assert {p.device for p in tower.parameters()} == {name}
+    assert device.device_of(tower.first.factor.grad) == name
+    assert all(type(array) is np.ndarray for array in tower.state_dict().values())
+    tower.load_state_dict(flat().state_dict())
+    assert tower.device == name
+
+
+def test_to_a_gpu_that_is_not_there_changes_nothing(monkeypatch):
+    def no_gpu(index):
+        raise GpuUnavailable("device", "there is no NVIDIA GPU in this machine")
+
+    monkeypatch.setattr(device, "_try_out", no_gpu)
+    tower = flat()
+    with pytest.raises(GpuUnavailable, match="no NVIDIA GPU"):
+        tower.to("gpu")
+    assert tower.device == "cpu"
+
+
+def test_a_module_without_parameters():
+    assert nn.ReLU().parameters() == [] and nn.ReLU().device == "cpu" and nn.ReLU().state_dict() == {}
+
+
+def test_a_module_without_forward_says_so():
+    class Empty(nn.Module):
+        pass
+
+    with pytest.raises(NotImplementedError, match=r"Empty\.forward"):
+        Empty()(1)
+
+
+def test_calls_of_layers_can_be_watched():
+    tower, seen = flat(), []
+    x = Tensor(np.ones(1, "float32"))
+    with watch_calls(lambda layer, inputs, y: seen.append((layer, inputs, y))):
+        y = tower(x)
+    tower(x)
+    assert [layer for layer, _, _ in seen] == [tower.first, *tower.floors]  # in the order of their calls
+    assert seen[0][1] == (x,) and seen[-1][2] is y

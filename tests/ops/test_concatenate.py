@@ -1,0 +1,85 @@
+"""concatenate: order, axes, and which slice of the gradient goes where."""
+
+import numpy as np
+import pytest
+
+from minunet import Tensor, ops
+from minunet.device import to_numpy
+
+
+def test_order_and_gradients_by_hand(xp_array):
+    """The first input comes first: with [upsampled, skip] the first channels are the upsampled ones."""
+    upsampled = Tensor(xp_array(np.array([[1.0, 2]])), requires_grad=True)
+    skip = Tensor(xp_array(np.array([[3.0, 4, 5]])), requires_grad=True)
+    y = ops.concatenate([upsampled, skip])
+    assert to_numpy(y.data).tolist() == [[1, 2, 3, 4, 5]]
+    y.backward(xp_array(np.array([[10.0, 20, 30, 40, 50]])))
+    assert to_numpy(upsampled.grad).tolist() == [[10, 20]]
+    assert to_numpy(skip.grad).tolist() == [[30, 40, 50]]
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, 3, -1, -2, -4])
+@pytest.mark.parametrize("sizes", [[1], [2, 3], [1, 2, 3], [2, 0, 1], [1, 1, 1, 1]])
+def test_any_axis_and_any_number_of_inputs(axis, sizes):
+    rng = np.random.default_rng(0)
+    shapes = [tuple(size if i == axis % 4 else 2 for i in range(4)) for size in sizes]
+    tensors = [Tensor(rng.standard_normal(shape), requires_grad=True) for shape in shapes]
+    y = ops.concatenate(tensors, axis)
+    gy = rng.standard_normal(y.shape)
+    y.backward(gy)
+    moved, start = np.moveaxis(y.data, axis, 0), 0
+    for tensor, size in zip(tensors, sizes):
+        lies = slice(start, start + size)
+        np.testing.assert_array_equal(np.moveaxis(tensor.data, axis, 0), moved[lies])
+        np.testing.assert_array_equal(np.moveaxis(tensor.grad, axis, 0), np.moveaxis(gy, axis, 0)[lies])
+        start += size
+    assert moved.shape[0] == start
+
+
+def test_one_tensor_twice():
+    x = Tensor([1.0, 2], requires_grad=True)
+    ops.concatenate([x, x]).backward(np.array([1.0, 10, 100, 1000]))
+    assert x.grad.tolist() == [101, 1010]
+
+
+def test_inputs_that_need_no_gradient():
+    x = Tensor([1.0], requires_grad=True)
+    ops.concatenate([Tensor([2.0]), x, np.array([3.0])]).backward(np.array([1.0, 10, 100]))
+    assert x.grad.tolist() == [10]
+
+
+def test_a_slice_of_the_gradient_does_not_keep_all_of_it_alive():
+    a, b = Tensor(np.ones((2, 1)), requires_grad=True), Tensor(np.ones((2, 1000)), requires_grad=True)
+    ops.concatenate([a, b]).backward(np.ones((2, 1001)))
+    assert a.grad.base is None and a.grad.flags.owndata
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
+def test_types_are_kept(xp_array, dtype):
+    a, b = (xp_array(np.ones((2, channels), dtype)) for channels in (1, 3))
+    assert ops.concatenate([a, b]).dtype == dtype
+
+
+def test_any_iterable_of_tensors():
+    assert ops.concatenate(np.full(2, float(k)) for k in range(3)).data.tolist() == [0, 0, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("arrays, axis, error, message", [
+    ([], -1, ValueError, "concatenate: give at least one tensor"),
+    ([np.ones((2, 3)), np.ones((3, 3))], -1, ValueError,
+     r"along axis -1: shapes \(2, 3\), \(3, 3\) must be equal in all other axes; crop or pad"),
+    ([np.ones((2, 3)), np.ones((2, 4))], 0, ValueError, r"along axis 0: shapes \(2, 3\), \(2, 4\)"),
+    ([np.ones((2, 3)), np.ones(3)], 0, ValueError, r"shapes \(2, 3\), \(3,\)"),
+    ([np.ones((2, 3))], 2, ValueError, r"there is no axis 2 in an array of shape \(2, 3\)"),
+    ([np.ones((2, 3))], -3, ValueError, r"there is no axis -3"),
+    ([np.array(1.0)], 0, ValueError, r"there is no axis 0 in an array of shape \(\)"),
+    ([np.ones(2), np.ones(2, "float32")], 0, TypeError,
+     "different types meet: float64, float32; convert with .astype")])
+def test_errors_name_what_met_and_the_fix(arrays, axis, error, message):
+    with pytest.raises(error, match=message):
+        ops.concatenate(arrays, axis)
+
+
+def test_arrays_on_two_devices(elsewhere):
+    with pytest.raises(ValueError, match=r"Concatenate: .*\(2,\) on cpu, \(3,\) on gpu:7"):
+        ops.concatenate([np.ones(2), elsewhere(np.ones(3))])

@@ -1,0 +1,248 @@
+"""Optimizers: the first steps by hand, and a state that lets a run go on exactly as it would have."""
+
+import math
+
+import numpy as np
+import pytest
+
+from minunet import Tensor, UNet, ops, optim
+from minunet.device import to_numpy
+
+MAKERS = {
+    "SGD": lambda params, **options: optim.SGD(params, **options),
+    "SGD with momentum": lambda params, **options: optim.SGD(params, momentum=0.9, **options),
+    "RMSprop": lambda params, **options: optim.RMSprop(params, **options),
+    "Adam": lambda params, **options: optim.Adam(params, **options),
+}
+every_optimizer = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+
+
+def two_steps(put, make, gradients=(2.0, -4.0)):
+    """The parameter, 10 at first, after each of two steps."""
+    w = Tensor(put(np.array([10.0])), requires_grad=True)
+    optimizer = make([w])
+    values = []
+    for g in gradients:
+        w.grad = put(np.array([g]))
+        optimizer.step()
+        values.append(w.item())
+    return values
+
+
+# ---- by hand: g = 2, then g = -4 ---------------------------------------------------------------------------
+
+def test_sgd_by_hand(xp_array):
+    assert two_steps(xp_array, lambda p: optim.SGD(p, lr=0.5)) == [10 - 1, 9 + 2]
+    # m = -0.5·2 = -1, then 0.5·(-1) + 0.5·4 = 1.5
+    assert two_steps(xp_array, lambda p: optim.SGD(p, lr=0.5, momentum=0.5)) == [9, 10.5]
+
+
+def test_rmsprop_by_hand(xp_array):
+    v1 = 0.25 * 4
+    v2 = 0.75 * v1 + 0.25 * 16
+    first = 10 - 0.5 * 2 / math.sqrt(v1 + 0.5)
+    second = first + 0.5 * 4 / math.sqrt(v2 + 0.5)  # ε under the root
+    found = two_steps(xp_array, lambda p: optim.RMSprop(p, lr=0.5, rho=0.75, epsilon=0.5))
+    assert found == pytest.approx([first, second], rel=1e-14)
+
+
+def test_adam_by_hand(xp_array):
+    m1, v1 = 0.25 * 2, 0.5 * 4
+    m2, v2 = m1 + 0.25 * (-4 - m1), v1 + 0.5 * (16 - v1)
+    first = 10 - 0.5 * math.sqrt(1 - 0.5) / (1 - 0.75) * m1 / (math.sqrt(v1) + 0.1)  # ε beside the root
+    second = first - 0.5 * math.sqrt(1 - 0.25) / (1 - 0.75**2) * m2 / (math.sqrt(v2) + 0.1)
+    found = two_steps(xp_array, lambda p: optim.Adam(p, lr=0.5, beta_1=0.75, beta_2=0.5, epsilon=0.1))
+    assert found == pytest.approx([first, second], rel=1e-14)
+
+
+def test_defaults_are_those_of_keras():
+    w = [Tensor([1.0], requires_grad=True)]
+    assert (optim.SGD(w).lr, optim.SGD(w).momentum) == (0.01, 0)
+    assert (optim.RMSprop(w).lr, optim.RMSprop(w).rho, optim.RMSprop(w).epsilon) == (1e-3, 0.9, 1e-7)
+    adam = optim.Adam(w)
+    assert (adam.lr, adam.beta_1, adam.beta_2, adam.epsilon) == (1e-3, 0.9, 0.999, 1e-7)
+
+
+# ---- what must hold ----------------------------------------------------------------------------------------
+
+@every_optimizer
+@pytest.mark.parametrize("lr", [0.1, np.float64(0.1), np.float32(0.1)])
+def test_float32_stays_float32(make, lr):
+    w = Tensor(np.ones((2, 3), "float32"), requires_grad=True)
+    optimizer = make([w], lr=lr)
+    for _ in range(3):
+        (w * w).sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    assert w.dtype == np.float32
+    assert all(array.dtype == np.float32 for name, array in optimizer.state_dict().items() if "/" in name)
+
+
+@every_optimizer
+@pytest.mark.parametrize("shape", [(), (1,), (2, 3)])
+def test_the_step_is_taken_in_place_and_leaves_the_gradient(make, shape):
+    w = Tensor(np.ones(shape), requires_grad=True)
+    array = w.data
+    w.grad = gradient = np.full(shape, 0.5)
+    make([w]).step()
+    assert w.data is array and (array < 1).all()
+    assert w.grad is gradient and (gradient == 0.5).all()
+
+
+@every_optimizer
+def test_a_parameter_without_gradient_stays(make):
+    used, unused = Tensor([1.0], requires_grad=True), Tensor([1.0], requires_grad=True)
+    optimizer = make([used, unused])
+    used.grad = np.array([1.0])
+    optimizer.step()
+    assert used.item() < 1 and unused.item() == 1
+
+
+@every_optimizer
+def test_zero_grad_clears(make):
+    w = Tensor([1.0], requires_grad=True)
+    w.grad = np.ones(1)
+    make([w]).zero_grad()
+    assert w.grad is None
+
+
+@every_optimizer
+def test_the_learning_rate_may_change_between_steps(make):
+    """The change of the parameter is proportional to lr (with momentum: the part that is new)."""
+    results = []
+    for lr in (0.1, 0.2):
+        w = Tensor([1.0], requires_grad=True)
+        optimizer = make([w], lr=0.5)
+        optimizer.lr = lr
+        w.grad = np.array([0.3])
+        optimizer.step()
+        results.append(1 - w.item())
+    assert results[1] == pytest.approx(2 * results[0], rel=1e-12)
+
+
+@every_optimizer
+def test_a_parabola_is_walked_down(make, xp_array):
+    w = Tensor(xp_array(np.array([1.0, -2.0])), requires_grad=True)
+    optimizer = make([w], lr=0.02)
+    for _ in range(300):
+        optimizer.zero_grad()
+        (w * w).sum().backward()
+        optimizer.step()
+    assert abs(to_numpy(w.data)).max() < 0.05
+
+
+# ---- state -------------------------------------------------------------------------------------------------
+
+def train(model, optimizer, steps, x, t):
+    for _ in range(steps):
+        optimizer.zero_grad()
+        ops.bce_dice_loss(model.logits(x), t).backward()
+        optimizer.step()
+
+
+@every_optimizer
+def test_a_run_that_was_stopped_goes_on_bit_for_bit(make):
+    rng = np.random.default_rng(0)
+    x, t = rng.uniform(0, 1, (1, 8, 8, 3)).astype("float32"), np.ones((1, 8, 8, 1), "float32")
+    whole = UNet(depth=1, width=2)
+    train(whole, make(whole.parameters(), lr=0.01), 6, x, t)
+
+    first = UNet(depth=1, width=2)
+    stopped = make(first.parameters(), lr=0.01)
+    train(first, stopped, 3, x, t)
+    second = UNet(depth=1, width=2, seed=9)
+    second.load_state_dict(first.state_dict())
+    resumed = make(second.parameters(), lr=0.5)
+    resumed.load_state_dict(stopped.state_dict())
+    train(second, resumed, 3, x, t)
+    assert resumed.steps == 6 and resumed.lr == 0.01
+    for name, array in whole.state_dict().items():
+        np.testing.assert_array_equal(second.state_dict()[name], array, err_msg=name)
+
+
+@every_optimizer
+def test_a_state_is_made_of_copies(make):
+    w = Tensor([1.0], requires_grad=True)
+    optimizer = make([w], lr=0.01)
+    w.grad = np.array([1.0])
+    optimizer.step()
+    state = optimizer.state_dict()
+    kept = {name: array.copy() for name, array in state.items()}
+    optimizer.step()
+    other = make([Tensor([1.0], requires_grad=True)])
+    other.load_state_dict(state)
+    other.params[0].grad = np.array([3.0])
+    other.step()
+    assert all(type(array) is np.ndarray for array in state.values())
+    assert all(np.array_equal(array, kept[name]) for name, array in state.items())
+
+
+def state_after_a_step(make):
+    w = Tensor(np.ones((2, 3)), requires_grad=True)
+    optimizer = make([w])
+    w.grad = np.ones((2, 3))
+    optimizer.step()
+    return optimizer.state_dict()
+
+
+@pytest.mark.parametrize("source, target", [(a, b) for a in MAKERS for b in MAKERS if a != b])
+def test_the_state_of_another_optimizer_is_refused(source, target):
+    optimizer = MAKERS[target]([Tensor(np.ones((2, 3)), requires_grad=True)], lr=0.25)
+    with pytest.raises(ValueError, match="state is not of a"):
+        optimizer.load_state_dict(state_after_a_step(MAKERS[source]))
+    assert (optimizer.steps, optimizer.lr) == (0, 0.25)
+
+
+@pytest.mark.parametrize("change, message", [
+    (lambda state: state | {"0/v": np.ones((3, 2))}, "wrong shape.*0/v"),
+    (lambda state: state | {"1/v": np.ones((2, 3))}, "unknown.*1/v"),
+    (lambda state: {name: array for name, array in state.items() if name != "lr"}, "missing.*lr"),
+    (lambda state: {name: array for name, array in state.items() if name != "0/m"}, "0/m"),
+    (lambda state: {}, "missing")])
+def test_a_state_that_does_not_fit_changes_nothing(change, message):
+    optimizer = optim.Adam([Tensor(np.ones((2, 3)), requires_grad=True)])
+    with pytest.raises(ValueError, match=message):
+        optimizer.load_state_dict(change(state_after_a_step(MAKERS["Adam"])))
+    assert optimizer.steps == 0 and not any("/" in name for name in optimizer.state_dict())
+
+
+def test_memories_follow_the_parameters_to_their_device(xp_array):
+    w = Tensor(np.ones(2), requires_grad=True)
+    optimizer = optim.Adam([w])
+    w.grad = np.ones(2)
+    optimizer.step()
+    w.data, w.grad = xp_array(w.data), xp_array(w.grad)
+    optimizer.step()
+    stayed = Tensor(np.ones(2), requires_grad=True)
+    other = optim.Adam([stayed])
+    for _ in range(2):
+        stayed.grad = np.ones(2)
+        other.step()
+    np.testing.assert_allclose(to_numpy(w.data), stayed.data, rtol=1e-14)
+
+
+# ---- errors ------------------------------------------------------------------------------------------------
+
+@every_optimizer
+@pytest.mark.parametrize("lr", [0, -1, float("nan"), float("inf")])
+def test_a_learning_rate_that_cannot_be(make, lr):
+    with pytest.raises(ValueError, match="lr is .*: it must be a positive number"):
+        make([Tensor([1.0], requires_grad=True)], lr=lr)
+
+
+@pytest.mark.parametrize("optimizer, options, message", [
+    (optim.SGD, dict(momentum=1), "momentum is 1: it must be from 0 to below 1"),
+    (optim.SGD, dict(momentum=-0.1), "momentum is -0.1"),
+    (optim.RMSprop, dict(rho=1.5), "rho is 1.5"),
+    (optim.RMSprop, dict(epsilon=0), "epsilon is 0: it must be a positive number"),
+    (optim.Adam, dict(beta_1=1), "beta_1 is 1"), (optim.Adam, dict(beta_2=float("nan")), "beta_2 is nan"),
+    (optim.Adam, dict(epsilon=-1), "epsilon is -1")])
+def test_options_that_cannot_be(optimizer, options, message):
+    with pytest.raises(ValueError, match=message):
+        optimizer([Tensor([1.0], requires_grad=True)], **options)
+
+
+@every_optimizer
+def test_no_parameters_at_all(make):
+    with pytest.raises(ValueError, match="this list is empty: give model.parameters"):
+        make([])
