@@ -9,9 +9,11 @@ import worker
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import minunet  # noqa: E402
 from minunet import Tensor, UNet, no_grad, ops, optim  # noqa: E402
+from minunet.kernels.memory import keep_freed_memory  # noqa: E402
 
 options = worker.arguments()
 minunet.set_num_threads(options.threads)
+keep_freed_memory()  # as the training loop does
 model = UNet()
 model.load_state_dict(lecture.unet_weights("float32"))
 optimizer = optim.RMSprop(model.parameters(), lr=1e-3)

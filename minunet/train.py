@@ -32,6 +32,7 @@ from minunet import ops
 from minunet.autograd import Tensor, no_grad
 from minunet.data.pets import IGNORE
 from minunet.device import move
+from minunet.kernels.memory import keep_freed_memory
 from minunet.metrics import MaskScores
 
 SCORES = ("loss", "iou", "mean_iou", "dice", "accuracy")
@@ -66,6 +67,7 @@ def epochs(model, optimizer, loss, training, validation, count, stop=lambda: Fal
     while learning, so they lag a little behind.
     Raises Diverged when a loss is NaN or infinite, at the latest at the end of its epoch and before its row.
     """
+    keep_freed_memory()
     for epoch in range(1, count + 1):
         if stop():
             return

@@ -50,7 +50,8 @@ def convolve_transposed(y, w, b, stride, pads, size):
     """x = Pᵀ(y Wᵀ) + b. Shapes as in `reference.convolve_transposed`."""
     KH, KW, C, F = w.shape
     turned_pads = _turned_pads(y.shape[1:3], size, (KH, KW), pads)
-    if stride == (1, 1) and min(map(min, turned_pads)) >= 0:
+    many_pixels = y.shape[0] * y.shape[1] * y.shape[2] > 2 * F  # for few, turning w would cost more than it saves
+    if stride == (1, 1) and many_pixels and min(map(min, turned_pads)) >= 0:
         # A window that slides by one pixel: Pᵀ is a convolution too, with the kernel turned by 180° and C, F swapped.
         turned = np.ascontiguousarray(w[::-1, ::-1].transpose(0, 1, 3, 2))
         return convolve(y, turned, b, (1, 1), turned_pads)
@@ -64,9 +65,8 @@ def _turned_pads(out_size, size, kernel_size, pads):
 
 
 def _scatter(y, w, b, stride, pads, size):
-    """Pᵀ as it is written: the product y Wᵀ, then each tap's part added where it came from, picture by picture."""
+    """Pᵀ as it is written: the product y Wᵀ, then each tap's part added where it came from, some pictures at a time."""
     KH, KW, C, F = w.shape
-    (SH, SW), ((top, bottom), (left, right)) = stride, pads
     N, OH, OW, _ = y.shape
     H, W = size
     Wt = np.ascontiguousarray(w).reshape(KH * KW * C, F).T
@@ -74,23 +74,33 @@ def _scatter(y, w, b, stride, pads, size):
     tiles = (KH, KW) == stride and (H, W) == (OH * KH, OW * KW)  # the windows lie side by side, none overlap
     b_row = None if b is None else np.tile(b, W)
 
-    def task(images):
-        for n in images:
-            parts = scratch("parts", (OH, OW, KH, KW, C), y.dtype)
-            np.matmul(y[n].reshape(OH * OW, F), Wt, out=parts.reshape(OH * OW, KH * KW * C))
+    def task(blocks):
+        for n, _ in blocks:
+            count = n.stop - n.start
+            parts = scratch("parts", (count, OH, OW, KH, KW, C), y.dtype)
+            np.matmul(y[n].reshape(-1, F), Wt, out=parts.reshape(-1, KH * KW * C))
             if tiles:
-                x[n].reshape(OH, KH, OW, KW, C)[:] = parts.transpose(0, 2, 1, 3, 4)
+                x[n].reshape(count, OH, KH, OW, KW, C)[:] = parts.transpose(0, 1, 3, 2, 4, 5)
             else:
-                padded = scratch("padded", (H + top + bottom, W + left + right, C), y.dtype)
-                padded[:] = 0
-                for k, l in np.ndindex(KH, KW):
-                    padded[k:k + OH * SH:SH, l:l + OW * SW:SW][:OH, :OW] += parts[:, :, k, l]
-                x[n] = padded[top:top + H, left:left + W]
+                x[n] = _added_up(parts, stride, pads, size)
             if b is not None:
-                x[n].reshape(H, W * C)[:] += b_row
+                x[n].reshape(-1, W * C)[:] += b_row
 
-    in_parallel(task, range(N))
+    bytes_per_picture = OH * OW * KH * KW * C * y.itemsize
+    in_parallel(task, _blocks(N, 1, bytes_per_picture))  # a whole picture counts as one row here
     return x
+
+
+def _added_up(parts, stride, pads, size):
+    """Every tap's part (count, OH, OW, C) added to the pixels under that tap: pictures of `size`, in scratch memory."""
+    count, OH, OW, KH, KW, C = parts.shape
+    (top, bottom), (left, right) = pads
+    padded = scratch("padded", (count, size[0] + top + bottom, size[1] + left + right, C), parts.dtype)
+    padded[:] = 0
+    for k, l in np.ndindex(KH, KW):
+        pixels = tap(padded, k, l, stride, (OH, OW))
+        pixels += parts[:, :, :, k, l]
+    return crop(padded, pads, size)
 
 
 def weight_gradient(x, gy, kernel_size, stride, pads):
