@@ -7,6 +7,7 @@ Nothing is added by atomics, so the same run gives the same bits.
 import numpy as np
 
 from minunet.device import array_module
+from minunet.kernels.reference import elementwise, relu_gradient, sum_over_pixels  # noqa: F401  (serve here as they are)
 from minunet.kernels.windows import crop, output_size, pad, tap, winner_dtype
 
 WORKSPACE_BYTES = 1 << 28  # of P(x) at a time
@@ -75,21 +76,6 @@ def max_pool_gradient(gy, winner, size, stride, pads, input_size):
         target = tap(gx, k, l, stride, (OH, OW))
         target += gy * (winner == place)
     return crop(gx, pads, input_size).copy()
-
-
-def sum_over_pixels(gy):
-    """Σ over N, H, W of gy (N,H,W,C), as an array (C,)."""
-    return gy.sum(axis=(0, 1, 2))
-
-
-def relu_gradient(gy, y):
-    """gy where y > 0, else 0."""
-    return gy * (y > 0)
-
-
-def elementwise(function, *arrays):
-    """function(*arrays): work that is done element by element and written into the arguments."""
-    function(*arrays)
 
 
 def _chunks(N, bytes_per_picture):
