@@ -353,3 +353,15 @@ def test_memory_comes_back_after_each_step(no_collector, one_thread, monkeypatch
     # but what Python keeps in stock: small tuples, far below one activation of the first level.
     assert abs(levels[-1] - levels[1]) < 4 * 64 * 64 * 4 * 4 / 2, levels
     assert gc.collect() == 0  # and the collector, asked now, finds nothing to do
+
+
+def test_a_forward_without_gradients_needs_three_of_its_largest_activations_at_most():
+    model, x = UNet(), np.zeros((1, 1024, 1024, 3), np.float32)
+    with no_grad():
+        tracemalloc.start()
+        try:
+            model(Tensor(x))
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert peak < 3 * 1024 * 1024 * 16 * 4  # 16 channels, float32, at full size
