@@ -31,6 +31,8 @@ CLIP = 1e-7  # keras.config.epsilon()
 
 
 class BinaryCrossEntropy(Function):
+    """L = mean of -t ln p - (1 - t) ln(1 - p);  gp = gy / n · (p - t) / (p (1 - p)), 0 where p was clipped."""
+
     def __init__(self, t, weights=None):
         self.t, self.weights = t, weights
 
@@ -49,6 +51,8 @@ class BinaryCrossEntropy(Function):
 
 
 class BinaryCrossEntropyWithLogits(Function):
+    """The same of p = σ(z);  gz = gy / n · (p - t)."""
+
     def __init__(self, t, weights=None):
         self.t, self.weights = t, weights
 

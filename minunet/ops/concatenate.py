@@ -17,6 +17,8 @@ from minunet.device import array_module
 
 
 class Concatenate(Function):
+    """y = the inputs side by side;  each gx = its slice of gy."""
+
     def __init__(self, axis=-1):
         self.axis = axis
 

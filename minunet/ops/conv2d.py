@@ -40,6 +40,8 @@ from minunet.ops.windows import pair, window_pads
 
 
 class Conv2D(Function):
+    """y = P(x) W + b;  gW = P(x)ᵀ gy,  gb = Σ gy,  gx = Pᵀ(gy Wᵀ)."""
+
     def __init__(self, stride=(1, 1), padding="same", activation=None):
         self.stride, self.padding, self.activation = pair(stride, "conv2d: stride"), padding, activation
 

@@ -34,6 +34,8 @@ from minunet.ops.windows import pair, transposed_size, window_pads
 
 
 class ConvTranspose2D(Function):
+    """y = Pᵀ(x Wᵀ) + b;  gW = P(gy)ᵀ x,  gb = Σ gy,  gx = P(gy) W."""
+
     def __init__(self, stride=(2, 2), padding="same"):
         self.stride, self.padding = pair(stride, "conv_transpose2d: stride"), padding
 

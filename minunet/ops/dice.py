@@ -23,6 +23,8 @@ from minunet.ops.targets import target_arrays
 
 
 class DiceLoss(Function):
+    """L = mean of 1 - (2 I + s) / D;  gp = -gy (2 t D - (2 I + s)) / D², shared among the images."""
+
     def __init__(self, t, weights=None, smooth=1.0, per_image=True):
         self.t, self.weights, self.smooth, self.per_image = t, weights, float(smooth), per_image
 

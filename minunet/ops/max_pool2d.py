@@ -31,6 +31,8 @@ from minunet.ops.windows import pair, window_pads
 
 
 class MaxPool2D(Function):
+    """y = x[winner];  gx[winner] += gy."""
+
     def __init__(self, size=(2, 2), stride=None, padding="valid"):
         self.size = pair(size, "max_pool2d: size")
         self.stride = self.size if stride is None else pair(stride, "max_pool2d: stride")

@@ -14,6 +14,8 @@ from minunet.kernels import kernels_for
 
 
 class ReLU(Function):
+    """y = max(x, 0);  gx = gy where y > 0, else 0."""
+
     def forward(self, x):
         y = array_module(x).maximum(x, 0)
         self.y = y  # y > 0 tells where x was positive; the next operation holds the same array

@@ -23,6 +23,8 @@ def sigmoid_of(x):
 
 
 class Sigmoid(Function):
+    """y = σ(x);  gx = gy y (1 - y)."""
+
     def forward(self, x):
         self.y = sigmoid_of(x)  # the derivative is a function of the output
         return self.y
