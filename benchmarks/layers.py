@@ -20,6 +20,7 @@ import machine
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import minunet  # noqa: E402
 from minunet import Tensor, nn  # noqa: E402
+from minunet.kernels.memory import keep_freed_memory  # noqa: E402
 
 
 def peak(size=3000, repeats=5):
@@ -98,6 +99,7 @@ def table(rows, top, batch):
 
 
 def main():
+    keep_freed_memory()     # as the training loop does
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--batch", type=int, default=16, help="pictures per step (default: 16)")
     parser.add_argument("--size", type=int, default=256, help="height and width (default: 256)")

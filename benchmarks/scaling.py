@@ -18,6 +18,7 @@ import machine
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import minunet  # noqa: E402
 from minunet import Tensor, UNet, no_grad, ops, optim  # noqa: E402
+from minunet.kernels.memory import keep_freed_memory  # noqa: E402
 
 SIZES = (64, 128, 256, 512, 1024)
 BATCHES = (1, 2, 4, 8, 16, 32)
@@ -88,6 +89,7 @@ def threads_table(bench, threads, rounds):
 
 
 def main():
+    keep_freed_memory()     # as the training loop does
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5, help="of a setting, the median counts (default: 5)")
     parser.add_argument("--pixels", type=int, default=1024**2, help="per batch of the first table (1024²)")
