@@ -1,5 +1,6 @@
 """What several tests share: the real pictures, where there are some, and the devices to test."""
 
+import gc
 import os
 import pathlib
 import sys
@@ -62,3 +63,12 @@ def elsewhere(monkeypatch):
         if name.startswith("minunet") and getattr(module, "device_of", None) is real:
             monkeypatch.setattr(module, "device_of", device_of)
     return move_away
+
+
+@pytest.fixture
+def no_collector():
+    """The cyclic garbage collector is off: only reference counts free memory."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()

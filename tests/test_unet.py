@@ -300,15 +300,6 @@ def test_training_twice_gives_the_same_bits():
 # ---- memory ------------------------------------------------------------------------------------------------
 
 @pytest.fixture
-def no_collector():
-    """The cyclic garbage collector is off: only reference counts free memory."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
-
-
-@pytest.fixture
 def one_thread():
     before = get_num_threads()
     set_num_threads(1)

@@ -379,15 +379,6 @@ def test_a_function_without_its_two_halves(monkeypatch):
 
 # ---- memory: freed by reference counting alone -------------------------------------------------------------
 
-@pytest.fixture
-def no_collector():
-    """The cyclic garbage collector is off: only reference counts free memory."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
-
-
 def test_a_graph_dies_with_its_last_tensor(no_collector):
     seen = []
     y = Watched(seen)(Watched(seen)(leaf([1])))
