@@ -1,6 +1,5 @@
 """The engine: how gradients travel, add up, and what is let go on the way."""
 
-import gc
 import threading
 import weakref
 
