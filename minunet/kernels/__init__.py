@@ -11,8 +11,9 @@ P(x) is the patch matrix of x: row r holds the KH·KW·C numbers under output pi
     convolve_transposed  x  = Pᵀ(y Wᵀ) + b       (N,OH,OW,C_out) → (N,H,W,C_in)
     weight_gradient      gW = P(x)ᵀ gy           → (KH,KW,C_in,C_out)
 
-and beside them max_pool and max_pool_gradient, the smaller sums (sum_over_pixels, relu_gradient), and `elementwise` for
-all that is done number by number. `kernels_for(array)` chooses by the array's device; `use_kernels` overrules it.
+and beside them max_pool and max_pool_gradient, the smaller sums (sum_over_pixels, relu_gradient), the passes of batch
+normalisation (moments, normalize, normalize_sums, normalize_gradient, follow), and `elementwise` for all that is done number
+by number. `kernels_for(array)` chooses by the array's device; `use_kernels` overrules it.
 """
 
 import contextlib

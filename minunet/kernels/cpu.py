@@ -12,8 +12,11 @@ overwrites it:
 The copy is cheap because the channels come last: KW·C neighbouring numbers of a picture are neighbours in a patch, too.
 """
 
+import functools
+
 import numpy as np
 
+from minunet.kernels.reference import follow  # noqa: F401  (serves here as it is)
 from minunet.kernels.threads import get_num_threads, in_parallel, scratch
 from minunet.kernels.windows import crop, output_size, tap, winner_dtype
 
@@ -188,6 +191,83 @@ def relu_gradient(gy, y):
 
     elementwise(task, np.ascontiguousarray(gy), np.ascontiguousarray(y), gz)
     return gz
+
+
+def moments(x):
+    """(μ, v) as in `reference.moments`."""
+    M = x.size // x.shape[3]
+    mean = sum_over_pixels(x) / M
+
+    def squares(x, mean):
+        d = np.subtract(x, mean, out=scratch("deviations", x.shape, x.dtype))
+        return np.multiply(d, d, out=d).sum(axis=0)[None]
+
+    return mean, _by_rows(squares, [x], [mean])[0] / M
+
+
+def normalize(x, mean, scale, shift, relu=False):
+    """As `reference.normalize`, in one pass over memory."""
+    y = np.empty(x.shape, x.dtype)
+
+    def task(x, y, mean, scale, shift, zero):
+        np.subtract(x, mean, out=y)
+        np.multiply(y, scale, out=y)
+        np.add(y, shift, out=y)
+        if relu:
+            np.maximum(y, zero, out=y)
+
+    _by_rows(task, [x, y], [mean, scale, shift, np.zeros_like(mean)])
+    return y
+
+
+def normalize_sums(gy, x, mean, scale, shift, relu):
+    """As `reference.normalize_sums`, in one pass."""
+
+    def task(gy, x, mean, scale, shift):
+        d, gz = _deviations_and_gz(gy, x, mean, scale, shift, relu)
+        return np.stack([gz.sum(axis=0), np.multiply(d, gz, out=d).sum(axis=0)])
+
+    return tuple(_by_rows(task, [gy, x], [mean, scale, shift]))
+
+
+def normalize_gradient(gy, x, mean, scale, shift, relu, a, b):
+    """As `reference.normalize_gradient`, in one pass."""
+    gx = np.empty(x.shape, x.dtype)
+
+    def task(gy, x, gx, mean, scale, shift, a, b):
+        d, gz = _deviations_and_gz(gy, x, mean, scale, shift, relu)
+        np.subtract(gz, np.multiply(d, b, out=d), out=gx)
+        np.subtract(gx, a, out=gx)
+        np.multiply(gx, scale, out=gx)
+
+    _by_rows(task, [gy, x, gx], [mean, scale, shift, a, b])
+    return gx
+
+
+def _deviations_and_gz(gy, x, mean, scale, shift, relu):
+    """(x - mean, gz) of some rows, both but for an untouched gy in scratch memory."""
+    d = np.subtract(x, mean, out=scratch("deviations", x.shape, x.dtype))
+    if not relu:
+        return d, gy
+    z = np.multiply(d, scale, out=scratch("parts", x.shape, x.dtype))
+    z += shift
+    return d, np.multiply(gy, np.greater(z, 0, out=scratch("flags", x.shape, FLAGS)), out=z)
+
+
+def _by_rows(function, arrays, vectors):
+    """function(*pieces, *rows): pieces of `arrays` (N,H,W,C) as some rows of W·C numbers, and each of `vectors` (C,) repeated along
+    such a row. What it returns, None or sums (K, W·C), is added up: (K, C)."""
+    N, H, W, C = arrays[0].shape
+    flat = [np.ascontiguousarray(array).reshape(N * H, W * C) for array in arrays]
+    rows = [np.tile(vector, W) for vector in vectors]
+    step = max(1, PIECE // (W * C))
+
+    def task(starts):
+        parts = (function(*(array[start:start + step] for array in flat), *rows) for start in starts)
+        return functools.reduce(lambda a, b: a if a is None else a + b, parts)
+
+    totals = in_parallel(task, range(0, N * H, step))
+    return None if totals[0] is None else sum(totals).reshape(-1, W, C).sum(axis=1)
 
 
 def elementwise(function, *arrays):

@@ -7,6 +7,9 @@ Nothing is added by atomics, so the same run gives the same bits.
 import numpy as np
 
 from minunet.device import array_module
+from minunet.kernels.gpu_batch_norm import (  # noqa: F401  (the same names as in the other kernels)
+    follow, moments, normalize, normalize_gradient, normalize_sums,
+)
 from minunet.kernels.reference import elementwise, relu_gradient, sum_over_pixels  # noqa: F401  (serve here as they are)
 from minunet.kernels.windows import crop, output_size, pad, tap, winner_dtype
 

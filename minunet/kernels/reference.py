@@ -88,6 +88,38 @@ def relu_gradient(gy, y):
     return gy * (y > 0)
 
 
+def moments(x):
+    """(μ, v): mean and variance of each channel over N, H, W, arrays (C,); why in two steps: ops/batch_norm.py."""
+    M = x.size // x.shape[3]
+    mean = sum_over_pixels(x) / M
+    return mean, sum_over_pixels((x - mean) ** 2) / M
+
+
+def normalize(x, mean, scale, shift, relu=False):
+    """(x - mean) scale + shift with one mean, scale and shift (C,) per channel; negative results become 0 if `relu`."""
+    y = (x - mean) * scale + shift
+    return array_module(x).maximum(y, 0) if relu else y
+
+
+def normalize_sums(gy, x, mean, scale, shift, relu):
+    """(Σ gz, Σ gz (x - mean)) over N, H, W, arrays (C,); gz is gy, or, if `relu`, gy where normalize(x) > 0, else 0."""
+    gz = gy * (normalize(x, mean, scale, shift) > 0) if relu else gy
+    return sum_over_pixels(gz), sum_over_pixels(gz * (x - mean))
+
+
+def normalize_gradient(gy, x, mean, scale, shift, relu, a, b):
+    """gx = scale (gz - a - (x - mean) b), with gz as in normalize_sums and a, b (C,)."""
+    gz = gy * (normalize(x, mean, scale, shift) > 0) if relu else gy
+    return (gz - a - (x - mean) * b) * scale
+
+
+def follow(averages, values, momentum):
+    """average ← momentum · average + (1 - momentum) · value, in place, for each pair of arrays (C,)."""
+    for average, value in zip(averages, values):
+        average *= momentum
+        average += (1 - momentum) * value
+
+
 def elementwise(function, *arrays):
     """function(*arrays): work that is done element by element and written into the arguments."""
     function(*arrays)
