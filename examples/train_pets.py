@@ -5,12 +5,13 @@
   python examples/train_pets.py --data-dir ~/oxford-iiit-pet   the real photographs, where you have them
 """
 
+import argparse
 import sys
 from pathlib import Path
 
-from minunet import UNet, optim, train
+from minunet import UNet, optim, schedules, train
 from minunet.command_line import (
-    Parser, choose_device, describe_device, device_name, fail, multiple, positive, say, warn, whole,
+    Parser, choose_device, describe_device, device_name, fail, fraction, multiple, not_negative, positive, say, warn, whole,
 )
 from minunet.data import DataError
 from minunet.data.download import DownloadError, download
@@ -18,14 +19,40 @@ from minunet.data.drawn_pets import DrawnPets
 from minunet.data.loader import Loader
 from minunet.data.pets import Pets
 from minunet.kernels.threads import set_num_threads
+from minunet.patience import Patience
 from minunet.runs import Run, check_free
 
 # What holds where no flag is given. Drawn pets are easier, and are done while you watch.
 REAL = {"image_size": 256, "batch_size": 32, "epochs": 25, "limit": None}
 DRAWN = {"image_size": 128, "batch_size": 8, "epochs": 9, "limit": 600}
+
+# How the network learns: --preset chooses one of these, a flag of the same name overrules it.
+PRESETS = {
+    "lecture": {
+        "batch_norm": False,
+        "dropout": 0.0,
+        "loss": "bce",
+        "optimizer": "rmsprop",
+        "lr": 1e-3,
+        "weight_decay": 0.0,
+        "schedule": "constant",
+        "warmup": 0.0,
+    },
+    "best": {
+        "batch_norm": True,
+        "dropout": 0.0,
+        "loss": "bce+dice",
+        "optimizer": "adam",
+        "lr": 2e-3,
+        "weight_decay": 0.01,
+        "schedule": "cosine",
+        "warmup": 0.1,
+    },
+}
 HELD_OUT = 100  # drawn pets to validate on, at most
 
 DOWNLOAD_DIR = Path("data/oxford-iiit-pet")
+MONITORS = [f"val_{name}" for name in train.SCORES]
 OPTIMIZERS = {"rmsprop": optim.RMSprop, "adam": optim.Adam, "sgd": optim.SGD}
 SHOWN = 6  # rows of predictions.png
 FAILED = 1  # the exit code of a run that diverged or ran out of memory
@@ -57,22 +84,27 @@ def train_pets(args):
     say(f"pictures    {len(training)} to train, {len(validation)} to validate, {side} x {side}")
     all_pet = report_masks(training, validation)
 
-    model = UNet(seed=args.seed).to(device)
-    optimizer, loss = OPTIMIZERS[args.optimizer](model.parameters(), lr=args.lr), train.LOSSES[args.loss]
-    batches = Loader(training, args.batch_size, args.seed)
+    model = UNet(seed=args.seed, dropout=args.dropout, batch_norm=args.batch_norm).to(device)
+    optimizer = OPTIMIZERS[args.optimizer](model.parameters(), lr=args.lr, weight_decay=args.weight_decay)
+    batches, loss = Loader(training, args.batch_size, args.seed), train.LOSSES[args.loss]
+    options = {"schedule": make_schedule(args, len(batches)), "clip_norm": args.clip_norm, "accumulate": args.accumulate}
+    patience = Patience(args.monitor, args.early_stop) if args.early_stop else None
     val_batches = Loader(validation, args.batch_size, shuffle=False)
     about = {"arguments": vars(args), "seed": args.seed, "device": device, "data": source, "all_pet": all_pet}
     run = Run(args.out, about, baseline=all_pet["iou"])
     say(f"model       U-Net with {sum(p.size for p in model.parameters()):,} parameters; loss {args.loss}, "
-        f"{args.optimizer} with learning rate {args.lr:g}, batches of {args.batch_size}, seed {args.seed}")
+        f"{args.optimizer} with learning rate {args.lr:g} ({args.schedule}), batches of {args.batch_size}, seed {args.seed}")
 
     code = 0
     with train.Interrupt() as interrupt:
         say(f"folder      {run.folder}\n\nscores of training / validation:")
         try:
-            for row in train.epochs(model, optimizer, loss, batches, val_batches, args.epochs, interrupt):
+            for row in train.epochs(model, optimizer, loss, batches, val_batches, args.epochs, interrupt, **options):
                 run.add(row, model)
                 say(describe(row, args.epochs))
+                if patience is not None and patience.ends(row):
+                    say(f"stopped early: {patience.waited} epochs without a better {args.monitor}")
+                    break
             if interrupt():
                 run.finish("interrupted", model)
                 say("interrupted; everything is saved")
@@ -85,6 +117,16 @@ def train_pets(args):
         run.draw_predictions(model, validation, SHOWN)
     say(run.summary())
     return code
+
+
+def make_schedule(args, batches):
+    """The Schedule that the arguments ask for, with so many batches in an epoch."""
+    if args.schedule == "cosine":
+        steps = args.epochs * -(-batches // args.accumulate)
+        return schedules.Cosine(args.lr, steps, int(args.warmup * steps))
+    if args.schedule == "plateau":
+        return schedules.Plateau(args.lr, args.monitor)
+    return schedules.Constant(args.lr)
 
 
 def load_data(args):
@@ -125,13 +167,17 @@ def describe(row, epochs):
 
 
 def parse_arguments(argv):
-    """The arguments, checked, with the defaults of REAL or DRAWN where nothing was said."""
+    """The arguments, checked, with the defaults of the preset, and of REAL or DRAWN, where nothing was said."""
     parser = Parser(f"{__doc__}\nExit code: 0 done, 1 the loss diverged or memory ran out, 2 wrong use, "
                     "130 after Ctrl-C (the run is saved).")
     add = parser.add_argument
 
     def both(name):
         return f"(default: {REAL[name] or 'all'}; drawn pets: {DRAWN[name]})"
+
+    def preset(name):
+        lecture, best = PRESETS["lecture"][name], PRESETS["best"][name]
+        return f"(default: {lecture}{'' if best == lecture else f'; preset best: {best}'})"
 
     add("--data-dir", type=Path, metavar="DIR",
         help="folder with images/ and annotations/ (default: none, drawn pets are used)")
@@ -143,11 +189,31 @@ def parse_arguments(argv):
         help=f"side of the pictures in pixels, a multiple of 64 {both('image_size')}")
     add("--batch-size", type=whole(1), metavar="N", help=f"pictures in a step {both('batch_size')}")
     add("--epochs", type=whole(1), metavar="N", help=f"passes over the training pictures {both('epochs')}")
-    add("--loss", choices=train.LOSSES, default="bce",
-        help="binary cross entropy, Dice, or half of each (default: bce)")
-    add("--optimizer", choices=OPTIMIZERS, default="rmsprop",
-        help="how a gradient becomes a step (default: rmsprop, the lecture's)")
-    add("--lr", type=positive, default=1e-3, metavar="X", help="learning rate (default: 0.001)")
+    add("--preset", choices=PRESETS, default="lecture",
+        help="how to learn: as in the lecture, or with all that helps; the flags below overrule it (default: lecture)")
+    add("--batch-norm", action=argparse.BooleanOptionalAction,
+        help=f"batch normalisation after each convolution {preset('batch_norm')}")
+    add("--dropout", type=fraction, metavar="P",
+        help=f"rate at which the deepest levels leave out feature maps {preset('dropout')}")
+    add("--loss", choices=train.LOSSES,
+        help=f"binary cross entropy, Dice, or half of each {preset('loss')}")
+    add("--optimizer", choices=OPTIMIZERS,
+        help=f"how a gradient becomes a step; rmsprop is the lecture's {preset('optimizer')}")
+    add("--lr", type=positive, metavar="X", help=f"learning rate, the highest of its schedule {preset('lr')}")
+    add("--schedule", choices=("constant", "cosine", "plateau"),
+        help="learning rate: always the same, down to 0 along a cosine, or lower whenever --monitor gets no better for 5 "
+             f"epochs {preset('schedule')}")
+    add("--warmup", type=fraction, metavar="P",
+        help=f"part of all steps in which a cosine schedule first goes up {preset('warmup')}")
+    add("--weight-decay", type=not_negative, metavar="X",
+        help=f"how strongly the weights are pulled towards 0, with adam as in AdamW {preset('weight_decay')}")
+    add("--clip-norm", type=positive, metavar="X", help="longest gradient allowed (default: any)")
+    add("--accumulate", type=whole(1), default=1, metavar="N",
+        help="batches whose gradients make one step together, where a large batch does not fit (default: 1)")
+    add("--early-stop", type=whole(1), metavar="N",
+        help="stop after N epochs in a row without a better --monitor (default: never)")
+    add("--monitor", choices=MONITORS, default="val_mean_iou",
+        help="the score that --early-stop and --schedule plateau watch (default: val_mean_iou)")
     add("--seed", type=whole(0), default=0, metavar="N",
         help="decides the first weights and the order of the pictures (default: 0)")
     add("--limit", type=whole(1), metavar="N",
@@ -163,7 +229,7 @@ def parse_arguments(argv):
     args = parser.parse_args(argv)
     if args.download and args.data_dir is None:
         args.data_dir = DOWNLOAD_DIR
-    for name, value in (DRAWN if args.data_dir is None else REAL).items():
+    for name, value in {**(DRAWN if args.data_dir is None else REAL), **PRESETS[args.preset]}.items():
         if getattr(args, name) is None:
             setattr(args, name, value)
     return args

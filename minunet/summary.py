@@ -51,10 +51,10 @@ def summary_text(model, input_shape, name=None):
     rule = "─" * max(map(len, lines))
     lines.insert(1, rule)
     totals = []
-    for name, tensors in (("Total", [*model.parameters(), *_averages(model)]), ("Trainable", model.parameters()),
+    for part, tensors in (("Total", [*model.parameters(), *_averages(model)]), ("Trainable", model.parameters()),
                           ("Non-trainable", _averages(model))):
         count, size = sum(p.size for p in tensors), sum(p.size * p.dtype.itemsize for p in tensors)
-        totals.append(f"{name} params: {count:,} ({_megabytes(size)})")
+        totals.append(f"{part} params: {count:,} ({_megabytes(size)})")
     return "\n".join([f'Model: "{name or type(model).__name__}"', rule, *lines, rule, *totals])
 
 
