@@ -45,7 +45,7 @@ def test_history_is_a_table_of_the_rows(tmp_path):
     run.add(row(1, 0.25), model_of(1))
     header, line = (tmp_path / "history.csv").read_text().splitlines()
     cells = dict(zip(header.split(","), line.split(",")))
-    assert cells.pop("epoch") == "1" and cells.pop("val_mean_iou") == "0.250000"
+    assert cells.pop("epoch") == "1" and cells.pop("val_mean_iou") == "0.250000" and cells.pop("lr") == "0.001"
     assert len(cells) == 9 and set(cells.values()) == {"0.500000"}
     assert "seconds" not in header  # the same seed, the same file
 
