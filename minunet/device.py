@@ -80,6 +80,27 @@ def find(name):
     return f"gpu:{index}"
 
 
+def compile_kernel(source, name):
+    """The kernel `name` of CUDA C++ `source`, as a function of (blocks, threads, arguments)."""
+    return _cupy().RawKernel(source, name, options=("-std=c++17",))
+
+
+def free_memory():
+    """Bytes of the current card that nobody holds."""
+    return _cupy().cuda.runtime.memGetInfo()[0]
+
+
+def kept_zeros(size):
+    """unsigned integers that start as 0 and stay on the card: the same array for each call, one per card and stream."""
+    cupy = _cupy()
+    return _kept_zeros(size, cupy.cuda.Device().id, cupy.cuda.get_current_stream().ptr)
+
+
+@functools.cache
+def _kept_zeros(size, card, stream):
+    return _cupy().zeros(size, dtype="uint32")
+
+
 @functools.cache
 def _cupy():
     """The cupy module, or GpuUnavailable."""
