@@ -10,6 +10,7 @@ A device is named by a string: "cpu", "gpu" (the first card), "gpu:1" (the secon
 import functools
 import re
 import sys
+import time
 
 import numpy as np
 
@@ -78,6 +79,45 @@ def find(name):
     _try_out(index)
     _cupy().cuda.Device(index).use()
     return f"gpu:{index}"
+
+
+def card(device):
+    """The card in words, with the versions that matter: "NVIDIA T4, 15 GB, sm_75, CuPy 14.2.0, CUDA 12.9"."""
+    cupy, properties = _cupy(), _cupy().cuda.runtime.getDeviceProperties(_index(device))
+    cuda = cupy.cuda.runtime.runtimeGetVersion()
+    return (f"{properties['name'].decode()}, {properties['totalGlobalMem'] / 1e9:.0f} GB, "
+            f"sm_{properties['major']}{properties['minor']}, CuPy {cupy.__version__}, CUDA {cuda // 1000}.{cuda % 1000 // 10}")
+
+
+def memory_kept(device):
+    """Bytes that this process keeps on a card for its arrays, in use or to be used again; it falls only when asked to."""
+    with _cupy().cuda.Device(_index(device)):
+        return _cupy().get_default_memory_pool().total_bytes()
+
+
+# ---- time: a card works through what it was given while Python goes on, so a clock on the wall measures too little ----
+
+def synchronize(device):
+    """Waits until the card has done all that it was given. On the CPU there is nothing to wait for."""
+    if device != "cpu":
+        _cupy().cuda.Device(_index(device)).synchronize()
+
+
+def mark(device):
+    """A point in time, reached when everything asked of the device so far is done; for `seconds_between`."""
+    return time.perf_counter() if device == "cpu" else _cupy().cuda.get_current_stream().record()
+
+
+def seconds_between(first, second):
+    """Seconds from one mark to another of the same device (waits for the second one)."""
+    if isinstance(first, float):
+        return second - first
+    second.synchronize()
+    return _cupy().cuda.get_elapsed_time(first, second) / 1e3
+
+
+def _index(device):
+    return int(find(device).removeprefix("gpu:"))
 
 
 @functools.cache
