@@ -95,6 +95,22 @@ def memory_kept(device):
         return _cupy().get_default_memory_pool().total_bytes()
 
 
+def memory_free(device):
+    """Bytes that new arrays can still take on a card: free on the card, or kept by this process and not in use."""
+    cupy = _cupy()
+    with cupy.cuda.Device(_index(device)):
+        pool = cupy.get_default_memory_pool()
+        free = cupy.cuda.runtime.memGetInfo()[0] + pool.free_bytes()
+        return min(free, pool.get_limit() - pool.used_bytes()) if pool.get_limit() else free
+
+
+def release(device):
+    """Gives the memory back that this process keeps on a card and does not use. On the CPU there is none."""
+    if device != "cpu":
+        with _cupy().cuda.Device(_index(device)):
+            _cupy().get_default_memory_pool().free_all_blocks()
+
+
 # ---- time: a card works through what it was given while Python goes on, so a clock on the wall measures too little ----
 
 def synchronize(device):
