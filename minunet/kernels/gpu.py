@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minunet.device import array_module, compile_kernel, free_memory, kept_zeros
+from minunet.device import array_module, compile_kernel, device_of, kept_zeros, memory_free
 from minunet.kernels.windows import output_size, winner_dtype
 
 SOURCES = Path(__file__).parent / "cuda"
@@ -59,7 +59,7 @@ def convolve_transposed(y, w, b, stride, pads, size):
     N, OH, OW, _ = y.shape
     x = array_module(y).empty((N, *size, C), y.dtype)
     geometry = _geometry(x.shape, y.shape, (KH, KW), stride, pads)
-    chunk = _workspace_bytes() // max(1, OH * OW * KH * KW * C * y.itemsize)  # whole pictures: a pixel lies under many windows
+    chunk = _workspace_bytes(device_of(y)) // max(1, OH * OW * KH * KW * C * y.itemsize)  # whole pictures: a pixel lies under many windows
     if C * F < WIDE or chunk == 0 or stride != (1, 1):
         tile, pixels = _tile(C, TILE), x.size // C
         blocks = -(-pixels // (THREADS * PIXELS)), C // tile
@@ -250,7 +250,7 @@ def _patches(x, rows, geometry):
     if (g["KH"], g["KW"], g["SH"], g["SW"]) == (1, 1, 1, 1) and x.shape[1:3] == (g["OH"], g["OW"]):
         yield slice(0, rows), x.reshape(-1, K)  # 1x1: P(x) is x
         return
-    at_once = max(1, min(rows, _workspace_bytes() // (g["OW"] * K * x.itemsize)))
+    at_once = max(1, min(rows, _workspace_bytes(device_of(x)) // (g["OW"] * K * x.itemsize)))
     workspace = array_module(x).empty((at_once * g["OW"], K), x.dtype)
     for start in range(0, rows, at_once):
         stop = min(start + at_once, rows)
@@ -318,11 +318,11 @@ def _compiled(file, kernel, real, definitions):
 
 
 @functools.cache
-def _workspace_bytes():
-    """The most that P(x) may take at a time. Raises ValueError where MINUNET_GPU_WORKSPACE is no number of bytes."""
+def _workspace_bytes(device):
+    """The most that P(x) may take at a time on a card. Raises ValueError where MINUNET_GPU_WORKSPACE is no number of bytes."""
     text = os.environ.get("MINUNET_GPU_WORKSPACE")
     if text is None:
-        return min(free_memory() // 4, 1 << 30)
+        return min(memory_free(device) // 4, 1 << 30)
     if not text.isdecimal() or int(text) == 0:
         raise ValueError(f"MINUNET_GPU_WORKSPACE is {text!r}: it must be a number of bytes, like 1000000000")
     return int(text)

@@ -201,7 +201,7 @@ def test_windows_of_more_places_than_a_byte_can_tell_apart(kernels):
 @pytest.mark.parametrize("shape", [(), (1,), (7,), (2, 3), (2, 3, 4, 5), (0, 3)])
 def test_relu_gradient(kernels, shape, dtype):
     rng = np.random.default_rng(0)
-    gy, y = rng.standard_normal(shape).astype(dtype), np.maximum(rng.standard_normal(shape), 0).astype(dtype)
+    gy, y = (np.asarray(rng.standard_normal(shape), dtype) for _ in range(2))
     assert_close(np.asarray(kernels.relu_gradient(gy, y)), np.where(y > 0, gy, 0), dtype)
 
 
@@ -256,7 +256,7 @@ def test_where_the_blocks_are_cut(monkeypatch, name, block_bytes, threads):
 def test_where_the_workspace_of_the_gpu_ends(monkeypatch, array_on, name, workspace):
     kernels = OnNumPy(gpu, array_on("gpu"))
     monkeypatch.setattr(gpu, "WIDE", 0)
-    monkeypatch.setattr(gpu, "_workspace_bytes", lambda: workspace)
+    monkeypatch.setattr(gpu, "_workspace_bytes", lambda device: workspace)
     (N, H, W), kernel, stride, pads = GEOMETRIES[name]
     geometry = (N + 1, H + 4, W), kernel, stride, pads
     x, w, b, gy = drawn(geometry)
@@ -271,9 +271,9 @@ def test_a_workspace_that_is_no_number_of_bytes(monkeypatch, text):
     monkeypatch.setenv("MINUNET_GPU_WORKSPACE", text)
     gpu._workspace_bytes.cache_clear()
     with pytest.raises(ValueError, match="number of bytes"):
-        gpu._workspace_bytes()
+        gpu._workspace_bytes("gpu:0")
     monkeypatch.setenv("MINUNET_GPU_WORKSPACE", "12345")
-    assert gpu._workspace_bytes() == 12345
+    assert gpu._workspace_bytes("gpu:0") == 12345
     gpu._workspace_bytes.cache_clear()
 
 
