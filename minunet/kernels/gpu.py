@@ -229,7 +229,7 @@ def update(optimizer, rows):
         for start in range(0, len(alike), TENSORS_AT_ONCE):
             group = alike[start:start + TENSORS_AT_ONCE]
             scalars = map(dtype.type, optimizer.hyperparameters())
-            blocks = _spread(max(row[0].size for row in group))[0], len(group)
+            blocks = min(BLOCKS // 8, -(-max(row[0].size for row in group) // THREADS)), len(group)
             _launch("optimizers", optimizer.kernel, blocks, dtype, (_tensors(group), *scalars))
 
 
