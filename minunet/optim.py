@@ -29,10 +29,15 @@ from minunet.kernels import kernels_for
 class Optimizer:
     """What all optimizers share. `memory_names` are the arrays, like the parameter, that one keeps per parameter.
 
-    params: list of Tensors. lr: learning rate, may be changed between steps (`optimizer.lr = 1e-4`). weight_decay: λ, 0 for none.
+    params: list of Tensors. lr: learning rate, may be changed between steps (`optimizer.lr = 1e-4`). weight_decay: λ, 0 for
+    none.
+
+    An optimizer of your own needs only `update`. Those here also name the CUDA `kernel` (kernels/cuda/optimizers.cu) that does
+    the same to all parameters at once, and the `hyperparameters` that it takes.
     """
 
     memory_names = ()
+    kernel = None
 
     def __init__(self, params, lr, weight_decay=0.0):
         self.params = list(params)
@@ -53,8 +58,7 @@ class Optimizer:
     def step(self):
         """Changes every parameter that has a gradient, in place."""
         self.steps += 1
-        if self.weight_decay:
-            self._decay()
+        rows = []
         for p, memory in zip(self.params, self.memories):
             if p.grad is None:
                 continue
@@ -63,17 +67,20 @@ class Optimizer:
                     memory[name] = array_module(p.data).zeros_like(p.data)
                 else:
                     memory[name] = move(array, p.device)  # the model may have gone to another device since
-            kernels_for(p.data).elementwise(self.update, p.data, p.grad, *memory.values())
-
-    def _decay(self):
-        """w ← w - lr λ w for all that have more than one axis and a gradient."""
-        for p in self.params:
-            if p.ndim > 1 and p.grad is not None:
-                p.data *= 1 - self.lr * self.weight_decay
+            rows.append((p.data, p.grad, *memory.values()))
+        if rows:
+            if self.weight_decay:
+                decaying = [w for w, *_ in rows if w.ndim > 1]
+                kernels_for(rows[0][0]).decay(decaying, 1 - self.lr * self.weight_decay)
+            kernels_for(rows[0][0]).update(self, rows)
 
     def update(self, w, g, *memory):
         """Changes w and the arrays in memory, in place, element by element (it may be called on pieces of them)."""
         raise NotImplementedError(f"{type(self).__name__}.update")
+
+    def hyperparameters(self):
+        """The numbers that the CUDA kernel takes, in its order."""
+        return (self.lr,)
 
     def state_dict(self):
         """{"kind": …, "steps": …, "lr": …, "0/v": array, …}: what a later run needs to go on exactly so. NumPy copies."""
@@ -118,6 +125,10 @@ class SGD(Optimizer):
         if momentum:
             self.memories = [{"m": None} for _ in self.params]
             self.memory_names = ("m",)
+        self.kernel = "momentum" if momentum else "sgd"
+
+    def hyperparameters(self):
+        return (self.lr, self.momentum) if self.momentum else (self.lr,)
 
     def update(self, w, g, m=None):
         if m is None:
@@ -137,11 +148,14 @@ class RMSprop(Optimizer):
     array([0.80000001])
     """
 
-    memory_names = ("v",)
+    memory_names, kernel = ("v",), "rmsprop"
 
     def __init__(self, params, lr=1e-3, rho=0.9, epsilon=1e-7, weight_decay=0.0):
         super().__init__(params, lr, weight_decay)
         self.rho, self.epsilon = _fraction("rho", rho), _positive("epsilon", epsilon)
+
+    def hyperparameters(self):
+        return self.lr, self.rho, self.epsilon
 
     def update(self, w, g, v):
         v *= self.rho
@@ -158,26 +172,32 @@ class Adam(Optimizer):
     0.9
     """
 
-    memory_names = ("m", "v")
+    memory_names, kernel = ("m", "v"), "adam"
 
     def __init__(self, params, lr=1e-3, beta_1=0.9, beta_2=0.999, epsilon=1e-7, weight_decay=0.0):
         super().__init__(params, lr, weight_decay)
         self.beta_1, self.beta_2 = _fraction("beta_1", beta_1), _fraction("beta_2", beta_2)
         self.epsilon = _positive("epsilon", epsilon)
 
+    def hyperparameters(self):
+        return self._rate(), self.beta_1, self.beta_2, self.epsilon
+
     def update(self, w, g, m, v):
         m += (1 - self.beta_1) * (g - m)
         v += (1 - self.beta_2) * (g * g - v)
-        rate = self.lr * (1 - self.beta_2**self.steps) ** 0.5 / (1 - self.beta_1**self.steps)
-        w -= rate * m / (array_module(w).sqrt(v) + self.epsilon)
+        w -= self._rate() * m / (array_module(w).sqrt(v) + self.epsilon)
+
+    def _rate(self):
+        return self.lr * (1 - self.beta_2**self.steps) ** 0.5 / (1 - self.beta_1**self.steps)
 
 
 def clip_gradients(params, max_norm):
     """Scales all gradients by one factor, so that together, as one long vector, they are not longer than `max_norm`.
 
     g ← g · min(1, max_norm / ‖g‖),  ‖g‖² = Σ g² over all parameters. The direction stays; only a step that is too long gets
-    shorter. Parameters without a gradient are passed over; the others get a new gradient array. Returns ‖g‖ from before as a number on
-    the parameters' device (nothing is read back from a GPU); 0.0 if there are no gradients. Raises ValueError unless max_norm > 0.
+    shorter. Parameters without a gradient are passed over; the others get a new gradient array. Returns ‖g‖ from before, left
+    on the parameters' device so that a GPU is not waited for; 0.0 if there are no gradients. Raises ValueError unless
+    max_norm > 0.
 
     >>> from minunet import Tensor
     >>> w = Tensor([0.0, 0.0], requires_grad=True); w.grad = np.array([3.0, 4.0])
@@ -189,7 +209,7 @@ def clip_gradients(params, max_norm):
     if not params:
         return 0.0
     xp = array_module(params[0].grad)
-    g = xp.concatenate([p.grad.reshape(-1) for p in params])  # one vector: a GPU is asked five times, not five times per parameter
+    g = xp.concatenate([p.grad.reshape(-1) for p in params])  # few launches on a GPU, whatever the number of parameters
     norm = xp.sqrt((g * g).sum())
     g *= (max_norm / xp.maximum(norm, max_norm)).astype(g.dtype)  # the same as min(1, max_norm / norm), without 1/0
     start = 0

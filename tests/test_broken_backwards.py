@@ -125,8 +125,22 @@ def exchanged_slices(self, gy):
     return tuple(cuts)
 
 
+def error_without_truth(z, t, weights):
+    loss, share, error = cross_entropy(z, t, weights)
+    return loss, share, error + (t if weights is None else weights * t)
+
+
+def error_without_weights(z, t, weights):
+    return *cross_entropy(z, t, weights)[:2], cross_entropy(z, t, None)[2]
+
+
+def dice_without_quotient_rule(self, gy):
+    return (gy / self.D.size * -2 / self.D).reshape(-1, *(1,) * (self.t.ndim - 1)) * self.t
+
+
 def dice_without_weights(self, gy):
-    return gy / self.D.size * (self.numerator - 2 * self.t * self.D) / self.D**2
+    self.weights = None
+    return dice_backward(self, gy)
 
 
 def dice_with_one_area(self, gy):
@@ -134,20 +148,20 @@ def dice_with_one_area(self, gy):
     return dice_backward(self, gy)
 
 
-def statistics_taken_for_constants(gy, x, mean, scale, shift, relu, a, b):
-    return normalize_gradient(gy, x, mean, scale, shift, relu, 0 * a, 0 * b)
+def statistics_taken_for_constants(gy, x, mean, r, gamma, beta, relu, gbeta, ggamma, share):
+    return normalize_gradient(gy, x, mean, r, gamma, beta, relu, gbeta, ggamma, 0)
 
 
-def only_the_mean(gy, x, mean, scale, shift, relu, a, b):
-    return normalize_gradient(gy, x, mean, scale, shift, relu, a, 0 * b)
+def only_the_mean(gy, x, mean, r, gamma, beta, relu, gbeta, ggamma, share):
+    return normalize_gradient(gy, x, mean, r, gamma, beta, relu, gbeta, 0 * ggamma, share)
 
 
-def only_the_variance(gy, x, mean, scale, shift, relu, a, b):
-    return normalize_gradient(gy, x, mean, scale, shift, relu, 0 * a, b)
+def only_the_variance(gy, x, mean, r, gamma, beta, relu, gbeta, ggamma, share):
+    return normalize_gradient(gy, x, mean, r, gamma, beta, relu, 0 * gbeta, ggamma, share)
 
 
-def relu_forgotten(gy, x, mean, scale, shift, relu, *rest):
-    return gy, x, mean, scale, shift, False, *rest
+def relu_forgotten(gy, x, mean, r, gamma, beta, relu, *rest):
+    return gy, x, mean, r, gamma, beta, False, *rest
 
 
 def replaced(leaf, gx, owned):
@@ -161,8 +175,8 @@ Norm, Drop = batch_norm.BatchNorm, dropout.Dropout
 BCE, Logits = binary_cross_entropy.BinaryCrossEntropy, binary_cross_entropy.BinaryCrossEntropyWithLogits
 
 # What a break calls must be the original, also while it stands in its place.
-share, dice_backward = binary_cross_entropy.share_of_mean, Dice.backward
-max_pool_gradient, normalize_gradient = cpu.max_pool_gradient, cpu.normalize_gradient
+dice_backward, max_pool_gradient, cross_entropy = Dice.backward, cpu.max_pool_gradient, cpu.cross_entropy
+normalize_gradient = cpu.normalize_gradient
 
 BREAKS = [
     Break(A.Add, "a sign", "+", both(lambda g, a, b: g, lambda g, a, b: -g)),
@@ -218,8 +232,8 @@ BREAKS = [
           wrapped(cpu, "convolve_transposed", channels_and_filters_exchanged)),
     Break(cpu, "rows of the gradient reversed", "conv2d",
           wrapped(cpu, "weight_gradient", lambda x, gy, *rest: (x, gy[:, ::-1], *rest))),
-    Break(cpu, "ReLU forgotten", "conv2d", dict(relu_gradient=lambda gy, y: gy * 1)),
-    Break(cpu, "ReLU forgotten", "nn.Conv2D", dict(relu_gradient=lambda gy, y: gy * 1)),
+    Break(cpu, "ReLU forgotten", "conv2d", dict(_masked=lambda gy, y, gz: np.copyto(gz, gy))),
+    Break(cpu, "ReLU forgotten", "nn.Conv2D", dict(_masked=lambda gy, y, gz: np.copyto(gz, gy))),
 
     Break(K, "taps swapped", "conv_transpose2d", gradient(K, 1, lambda gw: gw[:, ::-1])),
     Break(K, "taps swapped", "UNet", gradient(K, 1, lambda gw: gw[::-1])),
@@ -275,15 +289,13 @@ BREAKS = [
           gradient(BCE, 0, lambda g: np.roll(g, 1, 0))),
     Break(binary_cross_entropy, "weights not divided by their sum", "binary_cross_entropy",
           dict(share_of_mean=lambda x, w: 1 / x.size if w is None else w / w.size)),
-    Break(Logits, "p in place of p - t", "binary_cross_entropy_with_logits",
-          dict(backward=lambda self, gy: gy * share(self.z, self.weights) * sigmoid.sigmoid_of(self.z))),
+    Break(cpu, "p in place of p - t", "binary_cross_entropy_with_logits", dict(cross_entropy=error_without_truth)),
     Break(Logits, "not divided by the pixels", "binary_cross_entropy_with_logits",
           gradient(Logits, 0, lambda g: g * g.size)),
-    Break(binary_cross_entropy, "weights forgotten", "binary_cross_entropy_with_logits",
-          dict(share_of_mean=lambda x, w: 1 / x.size)),
+    Break(cpu, "weights forgotten", "binary_cross_entropy_with_logits", dict(cross_entropy=error_without_weights)),
     Break(Logits, "a factor", "bce_dice_loss", gradient(Logits, 0, lambda g: 2 * g)),
     Break(Dice, "no quotient rule", "dice_loss",
-          dict(backward=lambda self, gy: gy / self.D.size * -2 * self.t / self.D)),
+          dict(backward=dice_without_quotient_rule)),
     Break(Dice, "not divided by the pictures", "dice_loss", gradient(Dice, 0, lambda g: g * 3)),
     Break(Dice, "weights forgotten", "dice_loss", dict(backward=dice_without_weights)),
     Break(Dice, "one area for all pictures", "dice_loss", dict(backward=dice_with_one_area)),

@@ -16,7 +16,7 @@ import functools
 
 import numpy as np
 
-from minunet.kernels.reference import follow  # noqa: F401  (serves here as it is)
+from minunet.kernels.reference import decode, follow, mask_counts, overlap, split  # noqa: F401  (serve here as they are)
 from minunet.kernels.threads import get_num_threads, in_parallel, scratch
 from minunet.kernels.windows import crop, output_size, tap, winner_dtype
 
@@ -185,16 +185,35 @@ def sum_over_pixels(gy):
 def relu_gradient(gy, y):
     """gy where y > 0, else 0; any shape."""
     gz = np.empty(gy.shape, gy.dtype)
-
-    def task(gy, y, gz):
-        np.multiply(gy, np.greater(y, 0, out=scratch("flags", y.shape, FLAGS)), out=gz)
-
-    elementwise(task, np.ascontiguousarray(gy), np.ascontiguousarray(y), gz)
+    _elementwise(_masked, np.ascontiguousarray(gy), np.ascontiguousarray(y), gz)
     return gz
 
 
-def moments(x):
-    """(μ, v) as in `reference.moments`."""
+def relu_gradient_and_sum(gy, y):
+    """(gz, gb) as in `reference.relu_gradient_and_sum`: some rows of pixels at a time, summed while they are warm."""
+    gy, y = np.ascontiguousarray(gy), np.ascontiguousarray(y)
+    N, H, W, C = gy.shape
+    gz = np.empty(gy.shape, gy.dtype)
+    gy_rows, y_rows, gz_rows = (array.reshape(N * H, W * C) for array in (gy, y, gz))
+    step = max(1, PIECE // max(1, W * C))
+
+    def task(starts):
+        total = np.zeros(W * C, gy.dtype)
+        for start in starts:
+            rows = slice(start, start + step)
+            _masked(gy_rows[rows], y_rows[rows], gz_rows[rows])
+            total += gz_rows[rows].sum(axis=0)
+        return total
+
+    return gz, sum(in_parallel(task, range(0, N * H, step)), np.zeros(W * C, gy.dtype)).reshape(W, C).sum(axis=0)
+
+
+def _masked(gy, y, gz):
+    np.multiply(gy, np.greater(y, 0, out=scratch("flags", y.shape, FLAGS)), out=gz)
+
+
+def moments(x, epsilon):
+    """(μ, v, r) as in `reference.moments`."""
     M = x.size // x.shape[3]
     mean = sum_over_pixels(x) / M
 
@@ -202,61 +221,64 @@ def moments(x):
         d = np.subtract(x, mean, out=scratch("deviations", x.shape, x.dtype))
         return np.multiply(d, d, out=d).sum(axis=0)[None]
 
-    return mean, _by_rows(squares, [x], [mean])[0] / M
+    variance = _by_rows(squares, [x], [mean])[0] / M
+    return mean, variance, 1 / np.sqrt(variance + epsilon)
 
 
-def normalize(x, mean, scale, shift, relu=False):
+def normalize(x, mean, r, gamma, beta, relu):
     """As `reference.normalize`, in one pass over memory."""
     y = np.empty(x.shape, x.dtype)
 
-    def task(x, y, mean, scale, shift, zero):
+    def task(x, y, mean, scale, beta, zero):
         np.subtract(x, mean, out=y)
         np.multiply(y, scale, out=y)
-        np.add(y, shift, out=y)
+        np.add(y, beta, out=y)
         if relu:
             np.maximum(y, zero, out=y)
 
-    _by_rows(task, [x, y], [mean, scale, shift, np.zeros_like(mean)])
+    _by_rows(task, [x, y], [mean, gamma * r, beta, np.zeros_like(mean)])
     return y
 
 
-def normalize_sums(gy, x, mean, scale, shift, relu):
-    """As `reference.normalize_sums`, in one pass."""
+def normalize_sums(gy, x, mean, r, gamma, beta, relu):
+    """(gβ, gγ) as in `reference.normalize_sums`, in one pass."""
 
-    def task(gy, x, mean, scale, shift):
-        d, gz = _deviations_and_gz(gy, x, mean, scale, shift, relu)
+    def task(gy, x, mean, scale, beta):
+        d, gz = _deviations_and_gz(gy, x, mean, scale, beta, relu)
         return np.stack([gz.sum(axis=0), np.multiply(d, gz, out=d).sum(axis=0)])
 
-    return tuple(_by_rows(task, [gy, x], [mean, scale, shift]))
+    gbeta, products = _by_rows(task, [gy, x], [mean, gamma * r, beta])
+    return gbeta, products * r
 
 
-def normalize_gradient(gy, x, mean, scale, shift, relu, a, b):
-    """As `reference.normalize_gradient`, in one pass."""
+def normalize_gradient(gy, x, mean, r, gamma, beta, relu, gbeta, ggamma, share):
+    """gx as in `reference.normalize_gradient`, in one pass."""
     gx = np.empty(x.shape, x.dtype)
 
-    def task(gy, x, gx, mean, scale, shift, a, b):
-        d, gz = _deviations_and_gz(gy, x, mean, scale, shift, relu)
-        np.subtract(gz, np.multiply(d, b, out=d), out=gx)
-        np.subtract(gx, a, out=gx)
+    def task(gy, x, gx, mean, scale, beta, constant, slope):
+        d, gz = _deviations_and_gz(gy, x, mean, scale, beta, relu)
+        np.subtract(gz, np.multiply(d, slope, out=d), out=gx)
+        np.subtract(gx, constant, out=gx)
         np.multiply(gx, scale, out=gx)
 
-    _by_rows(task, [gy, x, gx], [mean, scale, shift, a, b])
+    _by_rows(task, [gy, x, gx], [mean, gamma * r, beta, share * gbeta, r * share * ggamma])
     return gx
 
 
-def _deviations_and_gz(gy, x, mean, scale, shift, relu):
-    """(x - mean, gz) of some rows, both but for an untouched gy in scratch memory."""
+def _deviations_and_gz(gy, x, mean, scale, beta, relu):
+    """(x - mean, gz) of some rows, in scratch memory (gz is gy itself without a ReLU)."""
     d = np.subtract(x, mean, out=scratch("deviations", x.shape, x.dtype))
     if not relu:
         return d, gy
     z = np.multiply(d, scale, out=scratch("parts", x.shape, x.dtype))
-    z += shift
-    return d, np.multiply(gy, np.greater(z, 0, out=scratch("flags", x.shape, FLAGS)), out=z)
+    z += beta
+    _masked(gy, z, z)
+    return d, z
 
 
 def _by_rows(function, arrays, vectors):
-    """function(*pieces, *rows): pieces of `arrays` (N,H,W,C) as some rows of W·C numbers, and each of `vectors` (C,) repeated along
-    such a row. What it returns, None or sums (K, W·C), is added up: (K, C)."""
+    """function(*pieces, *rows): pieces of `arrays` (N,H,W,C) as some rows of W·C numbers, and each of `vectors` (C,) repeated
+    along such a row. What it returns, None or sums (K, W·C), is added up: (K, C)."""
     N, H, W, C = arrays[0].shape
     flat = [np.ascontiguousarray(array).reshape(N * H, W * C) for array in arrays]
     rows = [np.tile(vector, W) for vector in vectors]
@@ -270,18 +292,63 @@ def _by_rows(function, arrays, vectors):
     return None if totals[0] is None else sum(totals).reshape(-1, W, C).sum(axis=1)
 
 
-def elementwise(function, *arrays):
-    """function(*arrays), on pieces: for work that is done element by element and written into contiguous arguments.
+def join(a, b):
+    """a (N, …, A) and b (N, …, B) side by side along the last axis, picture by picture."""
+    A = a.shape[-1]
+    y = np.empty((*a.shape[:-1], A + b.shape[-1]), a.dtype)
+
+    def task(images):
+        for n in images:
+            y[n, ..., :A], y[n, ..., A:] = a[n], b[n]
+
+    in_parallel(task, range(len(a)))
+    return y
+
+
+def cross_entropy(z, t, weights):
+    """(L, share, error) as in `reference.cross_entropy`, piece by piece; their sums are added in double precision."""
+    w = np.ones_like(z) if weights is None else weights
+    error = np.empty(z.shape, z.dtype)
+
+    def task(z, t, w, error):
+        e = np.exp(-np.abs(z))
+        loss = np.maximum(z, 0) - t * z + np.log1p(e)
+        np.multiply(w, np.where(z >= 0, 1, e) / (1 + e) - t, out=error)
+        return float((w * loss).sum()), float(w.sum())
+
+    pieces = _elementwise(task, *map(np.ascontiguousarray, (z, t, w)), error)
+    loss, total = map(sum, zip(*pieces)) if pieces else (0.0, 0.0)
+    share = 1 / total if total else 0.0
+    return np.asarray(loss * share, z.dtype), np.asarray(share, z.dtype), error
+
+
+def update(optimizer, rows):
+    """As `reference.update`, on pieces: an update is done element by element."""
+    for row in rows:
+        _elementwise(optimizer.update, *row)
+
+
+def decay(arrays, factor):
+    """As `reference.decay`, on pieces."""
+
+    def task(w):
+        w *= factor
+
+    for w in arrays:
+        _elementwise(task, w)
+
+
+def _elementwise(function, *arrays):
+    """[function(*pieces) for all pieces]: for work that is done element by element and written into contiguous arguments.
 
     A piece is so small that what the function makes on the way stays in the cache.
     """
     flat = [array.reshape(-1) for array in arrays]
 
     def task(starts):
-        for start in starts:
-            function(*(array[start:start + PIECE] for array in flat))
+        return [function(*(array[start:start + PIECE] for array in flat)) for start in starts]
 
-    in_parallel(task, range(0, flat[0].size, PIECE))
+    return [result for part in in_parallel(task, range(0, flat[0].size, PIECE)) for result in part]
 
 
 def _blocks(N, OH, bytes_per_row):

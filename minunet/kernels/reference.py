@@ -88,38 +88,104 @@ def relu_gradient(gy, y):
     return gy * (y > 0)
 
 
-def moments(x):
-    """(μ, v): mean and variance of each channel over N, H, W, arrays (C,); why in two steps: ops/batch_norm.py."""
+def relu_gradient_and_sum(gy, y):
+    """(gz, gb): gz = relu_gradient(gy, y), and its sum over the pixels."""
+    gz = relu_gradient(gy, y)
+    return gz, sum_over_pixels(gz)
+
+
+def moments(x, epsilon):
+    """(μ, v, r) of each channel over N, H, W, arrays (C,): mean, variance, and 1 / √(v + ε); why in two steps: ops/batch_norm.py."""
     M = x.size // x.shape[3]
     mean = sum_over_pixels(x) / M
-    return mean, sum_over_pixels((x - mean) ** 2) / M
+    variance = sum_over_pixels((x - mean) ** 2) / M
+    return mean, variance, 1 / array_module(x).sqrt(variance + epsilon)
 
 
-def normalize(x, mean, scale, shift, relu=False):
-    """(x - mean) scale + shift with one mean, scale and shift (C,) per channel; negative results become 0 if `relu`."""
-    y = (x - mean) * scale + shift
-    return array_module(x).maximum(y, 0) if relu else y
+def normalize(x, mean, r, gamma, beta, relu):
+    """z = γ (x - μ) r + β, with arrays (C,); negative results become 0 if `relu`."""
+    z = (x - mean) * (gamma * r) + beta
+    return array_module(x).maximum(z, 0) if relu else z
 
 
-def normalize_sums(gy, x, mean, scale, shift, relu):
-    """(Σ gz, Σ gz (x - mean)) over N, H, W, arrays (C,); gz is gy, or, if `relu`, gy where normalize(x) > 0, else 0."""
-    gz = gy * (normalize(x, mean, scale, shift) > 0) if relu else gy
-    return sum_over_pixels(gz), sum_over_pixels(gz * (x - mean))
+def normalize_sums(gy, x, mean, r, gamma, beta, relu):
+    """(gβ, gγ) = (Σ gz, Σ gz x̂) over N, H, W, arrays (C,); gz is gy, or, if `relu`, gy where normalize(x) > 0, else 0."""
+    gz = gy * (normalize(x, mean, r, gamma, beta, relu) > 0) if relu else gy
+    return sum_over_pixels(gz), sum_over_pixels(gz * (x - mean)) * r
 
 
-def normalize_gradient(gy, x, mean, scale, shift, relu, a, b):
-    """gx = scale (gz - a - (x - mean) b), with gz as in normalize_sums and a, b (C,)."""
-    gz = gy * (normalize(x, mean, scale, shift) > 0) if relu else gy
-    return (gz - a - (x - mean) * b) * scale
+def normalize_gradient(gy, x, mean, r, gamma, beta, relu, gbeta, ggamma, share):
+    """gx = γ r (gz - share (gβ + x̂ gγ)): a share of 1/M where μ and v are those of the batch, 0 where they are constant."""
+    gz = gy * (normalize(x, mean, r, gamma, beta, relu) > 0) if relu else gy
+    return (gz - share * gbeta - (x - mean) * (r * share * ggamma)) * (gamma * r)
 
 
 def follow(averages, values, momentum):
-    """average ← momentum · average + (1 - momentum) · value, in place, for each pair of arrays (C,)."""
+    """average ← momentum · average + (1 - momentum) · value, in place, for each of the two pairs of arrays (C,)."""
     for average, value in zip(averages, values):
         average *= momentum
         average += (1 - momentum) * value
 
 
-def elementwise(function, *arrays):
-    """function(*arrays): work that is done element by element and written into the arguments."""
-    function(*arrays)
+def join(a, b):
+    """a (…, A) and b (…, B) side by side along the last axis: (…, A + B)."""
+    return array_module(a).concatenate([a, b], axis=-1)
+
+
+def split(y, A):
+    """The first A numbers along the last axis, and the others: join backwards. Copies: a view would keep all of y alive."""
+    return y[..., :A].copy(), y[..., A:].copy()
+
+
+def cross_entropy(z, t, weights):
+    """(L, share, error) with l = max(z, 0) - t z + ln(1 + e^(-|z|)) and weights w, None for all 1:
+
+    L = Σ w l / Σ w,  share = 1 / Σ w  (both 0 where all weights are 0),  error = w (σ(z) - t).
+    """
+    xp = array_module(z)
+    e = xp.exp(-xp.abs(z))
+    loss = xp.maximum(z, 0) - t * z + xp.log1p(e)
+    error = xp.where(z >= 0, xp.ones_like(e), e) / (1 + e) - t
+    w = xp.ones_like(z) if weights is None else weights
+    total = w.sum()
+    share = (total != 0) / (total + (total == 0))
+    return ((w * loss).sum() * share).astype(z.dtype), share.astype(z.dtype), w * error
+
+
+def overlap(p, t, weights):
+    """Σ w p t, Σ w p and Σ w t of each picture: an array (N, 3). All are (N, …); weights None for all 1."""
+    w = 1 if weights is None else weights
+    axes = tuple(range(1, p.ndim))
+    return array_module(p).stack([(w * p * t).sum(axis=axes), (w * p).sum(axis=axes), (w * t).sum(axis=axes)], axis=1)
+
+
+def mask_counts(values, masks, threshold, ignored):
+    """Per picture (guessed and true, guessed, true, counted, known) pixels: an integer array (N, 5).
+
+    Guessed are those with a value above the threshold; pixels whose mask is `ignored` are not counted; known are those
+    with a mask of 0 or 1. values, masks: (N, …), real numbers.
+    """
+    xp, axes = array_module(values), tuple(range(1, values.ndim))
+    valid, truth = masks != ignored, masks == 1
+    guess = (values > threshold) & valid
+    flags = guess & truth, guess, truth, valid, truth | (masks == 0)
+    return xp.stack([flag.sum(axis=axes) for flag in flags], axis=1)
+
+
+def decode(images, masks, ignored):
+    """A batch of bytes as float32: x = images / 255, t = 1 where the mask is 1, weights = 0 where it is `ignored`."""
+    x = images.astype("float32")
+    x /= 255
+    return x, (masks == 1).astype("float32"), (masks != ignored).astype("float32")
+
+
+def update(optimizer, rows):
+    """optimizer.update(w, g, *memory) for each row (w, g, *memory): changes w and the memory in place."""
+    for row in rows:
+        optimizer.update(*row)
+
+
+def decay(arrays, factor):
+    """w ← factor · w, in place, for each of the arrays."""
+    for w in arrays:
+        w *= factor

@@ -143,8 +143,8 @@ class Dropout(Module):
 
     >>> layer = Dropout(0.5, rng=1)
     >>> layer(np.ones((1, 2, 2, 4), np.float32)).data[0, 0]
-    array([[2., 0., 0., 2.],
-           [2., 0., 0., 2.]], dtype=float32)
+    array([[2., 2., 0., 0.],
+           [2., 2., 0., 0.]], dtype=float32)
     >>> layer.eval()(np.ones((1, 1, 1, 4), np.float32)).data.ravel()
     array([1., 1., 1., 1.], dtype=float32)
     """

@@ -50,23 +50,21 @@ class BatchNorm(Function):
     def forward(self, x, gamma, beta):
         check_arrays("batch_norm", x=(x, 4), gamma=(gamma, 1), beta=(beta, 1))
         self._check_channels(x, gamma, beta)
-        kernels = kernels_for(x)
-        if not self.constant:
-            self.statistics = kernels.moments(x)
-        self.mean, variance = (a.astype(x.dtype, copy=False) for a in self.statistics)
-        self.r = 1 / array_module(x).sqrt(variance + self.epsilon)
+        if self.constant:
+            mean, variance = (a.astype(x.dtype, copy=False) for a in self.statistics)
+            r = 1 / array_module(x).sqrt(variance + self.epsilon)
+        else:
+            mean, variance, r = kernels_for(x).moments(x, self.epsilon)
+            self.statistics = mean, variance
         self.x = x  # for x̂; the convolution before it keeps its input, not this
-        self.scale, self.beta = gamma * self.r, beta
-        return kernels.normalize(x, self.mean, self.scale, beta, self.relu)
+        self.constants = mean, r, gamma, beta, self.relu
+        return kernels_for(x).normalize(x, *self.constants)
 
     def backward(self, gy):
         kernels, x = kernels_for(gy), self.x
-        constants = self.mean, self.scale, self.beta, self.relu
-        gbeta, products = kernels.normalize_sums(gy, x, *constants)  # Σ gz and Σ gz (x - μ)
-        ggamma = products * self.r
-        M = x.size // x.shape[3]
-        a, b = (0 * gbeta, 0 * gbeta) if self.constant else (gbeta / M, ggamma * self.r / M)
-        gx = kernels.normalize_gradient(gy, x, *constants, a, b) if self.needs[0] else None
+        gbeta, ggamma = kernels.normalize_sums(gy, x, *self.constants)
+        share = 0.0 if self.constant else x.shape[3] / x.size  # 1/M
+        gx = kernels.normalize_gradient(gy, x, *self.constants, gbeta, ggamma, share) if self.needs[0] else None
         return gx, ggamma, gbeta
 
     def _check_channels(self, x, gamma, beta):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from minunet import Tensor, ops, set_num_threads, use_kernels
+from minunet import Tensor, ops, set_num_threads
 from minunet.device import to_numpy
-from minunet.kernels import kernels_for
+from minunet.kernels import cpu, kernels_for, reference
 from minunet.kernels.threads import get_num_threads
 
 RNG = np.random.default_rng(0)
@@ -75,24 +75,41 @@ def threads():
     set_num_threads(before)
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (3, 1, 5, 2), (2, 40, 33, 80), (5, 7, 1, 3)])
+def results_of(kernels, gy, x, vectors, put=np.asarray):
+    """Everything that the kernels compute, as a list of NumPy arrays."""
+    gy, x, *vectors = map(put, (gy, x, *vectors))
+    constants, sums = vectors[:4], vectors[4:]
+    found = [*kernels.moments(x, 0.25)]
+    for relu in (True, False):
+        found.append(kernels.normalize(x, *constants, relu))
+        found.extend(kernels.normalize_sums(gy, x, *constants, relu))
+        found.append(kernels.normalize_gradient(gy, x, *constants, relu, *sums, 0.5))
+    return [to_numpy(array) for array in found]
+
+
+SHAPES = pytest.mark.parametrize("shape", [(1, 1, 1, 1), (3, 1, 5, 2), (2, 40, 33, 80), (5, 7, 1, 3), (2, 2, 3, 300)])
+
+
+@SHAPES
 @pytest.mark.parametrize("count", [1, 3])
 def test_all_kernels_agree(shape, count, threads):
     """The largest shape is cut into several pieces of rows."""
     threads(count)
-    C = shape[3]
-    gy, x = RNG.standard_normal((2, *shape))
-    mean, scale, shift, a, b = RNG.standard_normal((5, C))
-    found = []
-    for name in ("reference", "cpu"):
-        with use_kernels(name):
-            kernels = kernels_for(x)
-            constants = mean, scale, shift
-            found.append([*kernels.moments(x), kernels.normalize(x, *constants), kernels.normalize(x, *constants, relu=True),
-                          *(result for relu in (True, False) for result in kernels.normalize_sums(gy, x, *constants, relu)),
-                          *(kernels.normalize_gradient(gy, x, *constants, relu, a, b) for relu in (True, False))])
-    for one, other in zip(*found, strict=True):
+    gy, x, vectors = RNG.standard_normal(shape), RNG.standard_normal(shape), RNG.standard_normal((6, shape[3]))
+    for one, other in zip(results_of(reference, gy, x, vectors), results_of(cpu, gy, x, vectors), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-11)
+
+
+@SHAPES
+@pytest.mark.parametrize("dtype, tolerance", [("float64", 1e-11), ("float32", 1e-4)])
+def test_the_gpu_agrees(shape, dtype, tolerance, array_on):
+    put = array_on("gpu")
+    kernels = kernels_for(put(np.zeros(1)))
+    gy, x, vectors = (RNG.standard_normal(s).astype(dtype) for s in (shape, shape, (6, shape[3])))
+    found, expected = results_of(kernels, gy, x, vectors, put), results_of(reference, gy, x, vectors)
+    for one, other in zip(found, expected, strict=True):
+        assert one.dtype == dtype
+        np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance * abs(other).max())
 
 
 def test_arrays_that_are_views():
