@@ -11,7 +11,8 @@ from pathlib import Path
 
 from minunet import UNet, optim, schedules, train
 from minunet.command_line import (
-    Parser, choose_device, describe_device, device_name, fail, fraction, multiple, not_negative, positive, say, warn, whole,
+    Parser, choose_device, describe_device, device_name, fail, fraction, multiple, not_negative, positive, say, warn,
+    whole,
 )
 from minunet.data import DataError
 from minunet.data.download import DownloadError, download
@@ -87,13 +88,15 @@ def train_pets(args):
     model = UNet(seed=args.seed, dropout=args.dropout, batch_norm=args.batch_norm).to(device)
     optimizer = OPTIMIZERS[args.optimizer](model.parameters(), lr=args.lr, weight_decay=args.weight_decay)
     batches, loss = Loader(training, args.batch_size, args.seed), train.LOSSES[args.loss]
-    options = {"schedule": make_schedule(args, len(batches)), "clip_norm": args.clip_norm, "accumulate": args.accumulate}
+    schedule = make_schedule(args, len(batches))
+    options = {"schedule": schedule, "clip_norm": args.clip_norm, "accumulate": args.accumulate}
     patience = Patience(args.monitor, args.early_stop) if args.early_stop else None
     val_batches = Loader(validation, args.batch_size, shuffle=False)
     about = {"arguments": vars(args), "seed": args.seed, "device": device, "data": source, "all_pet": all_pet}
     run = Run(args.out, about, baseline=all_pet["iou"])
     say(f"model       U-Net with {sum(p.size for p in model.parameters()):,} parameters; loss {args.loss}, "
-        f"{args.optimizer} with learning rate {args.lr:g} ({args.schedule}), batches of {args.batch_size}, seed {args.seed}")
+        f"{args.optimizer} with learning rate {args.lr:g} ({args.schedule}), batches of {args.batch_size}, "
+        f"seed {args.seed}")
 
     code = 0
     with train.Interrupt() as interrupt:
@@ -190,7 +193,7 @@ def parse_arguments(argv):
     add("--batch-size", type=whole(1), metavar="N", help=f"pictures in a step {both('batch_size')}")
     add("--epochs", type=whole(1), metavar="N", help=f"passes over the training pictures {both('epochs')}")
     add("--preset", choices=PRESETS, default="lecture",
-        help="how to learn: as in the lecture, or with all that helps; the flags below overrule it (default: lecture)")
+        help="how to learn: as in the lecture, or with what helps in practice; the flags below overrule it (default: lecture)")
     add("--batch-norm", action=argparse.BooleanOptionalAction,
         help=f"batch normalisation after each convolution {preset('batch_norm')}")
     add("--dropout", type=fraction, metavar="P",

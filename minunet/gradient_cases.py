@@ -34,8 +34,8 @@ class Case(NamedTuple):
 
 def all_cases():
     """Every Case, operation by operation, the same ones each time."""
-    makers = (arithmetic, elementwise, convolutions, transposed_convolutions, poolings, concatenations, regularisers, losses,
-              layers, networks)
+    makers = (arithmetic, elementwise, convolutions, transposed_convolutions, poolings, concatenations, regularisers,
+              losses, layers, networks)
     return list(itertools.chain.from_iterable(maker(np.random.default_rng(0)) for maker in makers))
 
 
@@ -130,15 +130,17 @@ def concatenations(rng):
 
 
 def regularisers(rng):
-    """batch_norm with statistics of the batch and held constant, with and without ReLU; dropout of maps and of single numbers."""
-    x, gamma, beta = rng.standard_normal((2, 5, 3, 4)) * [1, 3, 1, 0.2] + [0, 5, -2, 0], rng.uniform(0.5, 2, 4), rng.standard_normal(4)
+    """batch_norm with statistics of the batch and held constant, with and without ReLU; dropout of maps and of numbers."""
+    x = rng.standard_normal((2, 5, 3, 4)) * [1, 3, 1, 0.2] + [0, 5, -2, 0]
+    gamma, beta = rng.uniform(0.5, 2, 4), rng.standard_normal(4)
     constant = rng.standard_normal(4), rng.uniform(0.5, 2, 4)
     for label, statistics in (("of the batch", None), ("held constant", constant)):
         for activation in (None, "relu"):
             yield Case("batch_norm", f"{label}, activation {activation}",
                        lambda x, gamma, beta, statistics=statistics, activation=activation:
                        ops.batch_norm(x, gamma, beta, moved(statistics, x), activation=activation)[0], [x, gamma, beta])
-    yield Case("batch_norm", "a large epsilon", lambda x, gamma, beta: ops.batch_norm(x, gamma, beta, epsilon=0.5)[0], [x, gamma, beta])
+    yield Case("batch_norm", "a large epsilon",
+               lambda x, gamma, beta: ops.batch_norm(x, gamma, beta, epsilon=0.5)[0], [x, gamma, beta])
     for label, shape in (("whole maps", (2, 1, 1, 4)), ("single numbers", x.shape)):
         keep = rng.integers(0, 2, shape)  # whole numbers: gradcheck holds them constant
         yield Case("dropout", label, lambda x, keep: ops.dropout(x, keep.data, 0.4), [x, keep])
@@ -181,7 +183,8 @@ def networks(rng):
     """Whole U-Nets by the dot-product form: a small one, and the lecture's six levels."""
     few_corners = {"directions": 3, "eps": 1e-8}  # so short a step that hardly a ReLU or a maximum turns over within it
     yield module_case(UNet(depth=2, width=3, seed=1), "2 levels", rng.uniform(0, 1, (2, 8, 12, 3)), few_corners)
-    yield module_case(UNet(depth=2, width=3, seed=1, batch_norm=True), "2 levels, batch norm", rng.uniform(0, 1, (2, 8, 12, 3)), few_corners)
+    yield module_case(UNet(depth=2, width=3, seed=1, batch_norm=True), "2 levels, batch norm",
+                      rng.uniform(0, 1, (2, 8, 12, 3)), few_corners)
     yield module_case(UNet(seed=2), "6 levels, as in the lecture", rng.uniform(0, 1, (1, 64, 64, 3)), few_corners)
 
 

@@ -9,8 +9,8 @@ One step, in the order of the lecture:
     optimizer.zero_grad()          forget the gradients, they would add up
 
 An epoch takes such a step for each batch of the training set, or for each group of batches (see `epochs`,
-accumulate), then looks at the validation set without learning. `epochs` yields one row of scores per finished epoch, so the caller's `for` decides what happens
-between epochs: save, draw, or `break` to stop early.
+accumulate), then looks at the validation set without learning. `epochs` yields one row of scores per finished
+epoch, so the caller's `for` decides what happens between epochs: save, draw, or `break` to stop early.
 
     for row in train.epochs(model, optimizer, loss, training, validation, count=25):
         print(row["epoch"], row["val_mean_iou"])
@@ -72,11 +72,12 @@ def epochs(
 
     schedule: decides the learning rate before each step, see schedules.py; None leaves it to the optimizer.
     clip_norm: the longest gradient allowed, see optim.clip_gradients; None for any.
-    accumulate: a step for every so many batches, for batches that do not fit into memory at once. The gradients add up, each batch
-    with its share of the group's pictures, also where the last batch or group is smaller. For losses that are a mean over
-    pictures of one size (all in LOSSES) this is the gradient of one large batch. Two things differ: where pixels are
-    ignored, cross entropy divides by those that count in each batch, not in all; and batch normalisation uses and
-    averages the statistics of each batch, more often.
+    accumulate: a step for every so many batches, for batches that do not fit into memory at once. The gradients
+    add up, each batch with its share of the group's pictures, also where the last batch or group is smaller. For
+    losses that are a mean over pictures of one size (all in LOSSES) this is the gradient of one large batch.
+    Three things differ: where pixels are ignored, cross entropy divides by those that count in each batch, not in
+    all; batch normalisation takes the mean and the variance of each batch, and its averages move once for each;
+    dropout draws once for each.
     Raises Diverged when a loss is NaN or infinite, at the latest at the end of its epoch and before its row.
     """
     if accumulate < 1:

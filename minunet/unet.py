@@ -52,7 +52,7 @@ class DoubleConv(Module):
 
     @staticmethod
     def _norm(filters, name):
-        """The averages remember about ten steps. With Keras' 0.99, a hundred, they would lag epochs behind on a small data set."""
+        """The averages remember about ten steps. A hundred, as with Keras' 0.99, are several epochs of a small data set."""
         return BatchNorm(filters, momentum=0.9, activation="relu", name=name)
 
     def forward(self, x):
@@ -125,7 +125,8 @@ class UNet(Module):
 
         rates = [0.0] * (depth - 1) + [dropout]
         self.down = [Down(([in_channels] + filters)[i], filters[i], i + 1, rng, batch_norm, rates[i]) for i in range(depth)]
-        self.up = [Up(filters[depth - 1], filters[depth], filters[depth - 1], "Conv_Bottle", "Bottle", rng, batch_norm, dropout)]
+        self.up = [Up(filters[depth - 1], filters[depth], filters[depth - 1], "Conv_Bottle", "Bottle", rng,
+                      batch_norm, dropout)]
         for i in range(1, depth):
             self.up.append(Up(self.up[-1].out_channels, filters[depth - i], filters[depth - 1 - i],
                               f"Conv_Up_{i}", f"Up_{i}", rng, batch_norm))

@@ -196,7 +196,8 @@ def normalize_gradient(gy, x, mean, r, gamma, beta, relu, gbeta, ggamma, share):
     gy, x, F = _ready(gy), _ready(x), x.shape[3]
     gx = array_module(x).empty(x.shape, x.dtype)
     _launch("batch_norm", "normalize_gradient", _spread(x.size), x.dtype,
-            (gy, x, *_vectors(mean, r, gamma, beta, gbeta, ggamma), gx, x.dtype.type(share), np.int64(x.size), np.int32(F), np.int32(relu)))
+            (gy, x, *_vectors(mean, r, gamma, beta, gbeta, ggamma), gx, x.dtype.type(share), np.int64(x.size), np.int32(F),
+             np.int32(relu)))
     return gx
 
 
@@ -379,7 +380,7 @@ def _launch(file, kernel, blocks, dtype, arguments, **definitions):
 @functools.cache
 def _compiled(file, kernel, real, definitions):
     """The kernel, compiled once for each set of definitions; CuPy keeps it on disk for the next time."""
-    defined = {"Real": real, "SUM": "MEAN", "VECTOR": 1, "TILE": 1, "PIXELS": 1, "Place": "unsigned char", "Mask": "unsigned char"}
+    defined = {"Real": real, "VECTOR": 1, "TILE": 1, "PIXELS": 1, "Place": "unsigned char", "Mask": "unsigned char", "SUM": "MEAN"}
     head = "".join(f"#define {name} {value}\n" for name, value in (defined | dict(definitions)).items())
     source = "".join((SOURCES / name).read_text("utf-8") for name in ("common.cu", f"{file}.cu"))
     return compile_kernel(head + source, kernel)

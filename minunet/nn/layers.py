@@ -99,11 +99,11 @@ class Concatenate(Module):
 
 
 class BatchNorm(Module):
-    """x (N,H,W,channels) → activation(γ (x - μ) / √(v + ε) + β), see ops.batch_norm; names and defaults of Keras' BatchNormalization.
+    """x (N,H,W,channels) → activation(γ (x - μ) / √(v + ε) + β), see ops.batch_norm. Keras' BatchNormalization.
 
     While training, μ and v are those of the batch, and the running averages follow them:
-    moving ← momentum · moving + (1 - momentum) · of the batch. Else μ and v are these averages, so that what the network says of a
-    picture does not depend on the others beside it. They are float32, whatever type the network computes in.
+    moving ← momentum · moving + (1 - momentum) · of the batch. Else μ and v are these averages, so that what the network
+    says of a picture does not depend on the others beside it. They are float32, whatever type the network computes in.
     activation None or "relu".
 
     >>> layer = BatchNorm(1, momentum=0.5)
@@ -128,7 +128,8 @@ class BatchNorm(Module):
 
     def forward(self, x):
         averages = self.moving_mean.data, self.moving_variance.data
-        y, used = ops.batch_norm(x, self.gamma, self.beta, None if self.training else averages, self.epsilon, self.activation)
+        given = None if self.training else averages
+        y, used = ops.batch_norm(x, self.gamma, self.beta, given, self.epsilon, self.activation)
         if self.training:
             kernels_for(averages[0]).follow(averages, used, self.momentum)
         return y
@@ -138,8 +139,8 @@ class Dropout(Module):
     """While training, each feature map of each picture is left out with probability `rate`, see ops.dropout; else y = x.
 
     whole_maps  False: single numbers are left out in place of maps (N,·,·,C).
-    rng         seed or numpy Generator. What is drawn depends on this seed and on how many batches came before, and on nothing
-                else: random_state, a buffer, holds [seed, batches], so a run that is resumed draws what it would have drawn.
+    rng         seed or numpy Generator. What is drawn depends on it and on how many batches came before, on nothing else:
+                random_state, a buffer, holds [seed, batches], so a run that is resumed draws what it would have drawn.
 
     >>> layer = Dropout(0.5, rng=1)
     >>> layer(np.ones((1, 2, 2, 4), np.float32)).data[0, 0]
@@ -155,7 +156,8 @@ class Dropout(Module):
         if not 0 <= rate < 1:
             raise ValueError(f"Dropout: rate is {rate!r}: it must be from 0 to below 1")
         self.rate, self.whole_maps, self.name = rate, whole_maps, name
-        seed = np.random.default_rng(rng).spawn(1)[0].integers(2**63)  # a stream of its own: the one of the weights stays as it is
+        stream = np.random.default_rng(rng).spawn(1)[0]  # its own: nothing is taken from the one of the weights
+        seed = stream.integers(2**63)
         self.random_state = Tensor(np.array([seed, 0]), name="random_state")
 
     def forward(self, x):

@@ -28,8 +28,9 @@ class Module:
               name passes on the path of attributes that leads to it: "encoder/0/kernel".
     training  True or False, for layers that behave differently while training; set by train() and eval().
 
-    buffer_names  the attributes that are Tensors too, but not trained: running averages, the state of a random stream. They are
-                  saved with the parameters, and keep their type. Whole numbers stay in main memory, where they are used.
+    buffer_names  the attributes that are Tensors too, but not trained: running averages, the state of a random stream.
+                  They are saved with the parameters, and keep their type. Whole numbers stay in main memory, where they
+                  are used.
     """
 
     name = None
@@ -88,7 +89,7 @@ class Module:
                 yield from value.named_buffers(where)
 
     def _saved(self):
-        """{name: Tensor} of parameters and buffers, or ValueError where two have one name: a file would keep only one of them."""
+        """{name: Tensor} of parameters and buffers, or ValueError where two have one name: a file would keep only one."""
         found = {}
         for name, tensor in (*self.named_parameters(), *self.named_buffers()):
             if found.setdefault(name, tensor) is not tensor:
@@ -101,7 +102,7 @@ class Module:
         return next((p.device for p in self.parameters()), "cpu")
 
     def to(self, device):
-        """Moves all parameters and buffers to `device` ("cpu", "gpu", "gpu:1"), and returns the Module. Raises GpuUnavailable."""
+        """Moves parameters and buffers to `device` ("cpu", "gpu", "gpu:1"), and returns the Module. Raises GpuUnavailable."""
         device = find(device)
         for parameter in self.parameters():
             parameter.data = move(parameter.data, device)

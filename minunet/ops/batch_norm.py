@@ -9,10 +9,10 @@ Forward. Per channel, over its M = N·H·W pixels of the batch:
 
     x̂ = (x - μ) r      y = γ x̂ + β
 
-v is the biased variance (divided by M, not M - 1), as in Keras. The mean comes first, then the squared deviations from
-it: the shorter Σ x² / M - μ² is the difference of two large numbers where μ is large beside the deviations; in float32
-no digit of it may be right, and it can even be negative, which makes the root NaN. For the same reason x - μ is taken before
-anything is multiplied.
+v is the biased variance (divided by M, not M - 1), as in Keras. The mean comes first, then the squared deviations
+from it: the shorter Σ x² / M - μ² is the difference of two large numbers where μ is large beside the deviations; in
+float32 no digit of it may be right, and it can even be negative, which makes the root NaN. For the same reason x - μ is
+taken before anything is multiplied.
 
 Backward. Let gx̂ = γ gy. x acts on L directly, through μ and through v. Since Σ (x - μ) = 0, v does not move with μ:
 
@@ -23,13 +23,14 @@ Backward. Let gx̂ = γ gy. x acts on L directly, through μ and through v. Sinc
 
 The two sums are the other gradients:    gβ = Σ gy        gγ = Σ gy x̂ = r Σ gy (x - μ)
 
-In words: adding a constant to a channel, or multiplying it, changes no y (but for ε); so what the gradient asks for in these two
-directions is taken out of it.
+In words: adding a constant to a channel, or multiplying it, changes no y (but for ε); so what the gradient asks for in
+these two directions is taken out of it.
 
 With μ and v held constant (the running averages, when the network is used) y is linear in x, and gx = γ r gy.
 
-ReLU may be fused: with activation="relu" it is taken in the same pass over memory. Backward then needs gz = gy where z > 0,
-else 0, with z = γ x̂ + β; z is computed again from x, so that y need not be kept. x is kept, and nothing else of its size.
+ReLU may be fused: with activation="relu" it is taken in the same pass over memory. Backward then begins with gz = gy
+where z > 0, else 0, with z = γ x̂ + β; z is computed again from x, so that y need not be kept. x is kept, and nothing
+else of its size.
 
 Source: Ioffe and Szegedy, 2015; ε as in Keras.
 """
@@ -87,8 +88,8 @@ def batch_norm(x, gamma, beta, statistics=None, epsilon=1e-3, activation=None):
     epsilon      ε > 0.
     activation   None or "relu".
 
-    Returns a Tensor (N, H, W, C), and the arrays (μ, v) that were used. A batch of a single pixel per channel becomes β. Raises
-    ValueError for shapes that do not fit, TypeError for mixed types.
+    Returns a Tensor (N, H, W, C), and the arrays (μ, v) that were used. A batch of a single pixel per channel becomes β.
+    Raises ValueError for shapes that do not fit, TypeError for mixed types.
 
     >>> import numpy as np
     >>> x = np.array([1.0, 3.0]).reshape(1, 1, 2, 1)

@@ -5,13 +5,13 @@
 
     y = x · keep / (1 - p)            gx = gy · keep / (1 - p)
 
-p, the rate, is how likely an entry of `keep` is 0. A feature is kept with probability 1 - p, and E[keep] = 1 - p, so that on
-average y is x: because of the division ("inverted" dropout) nothing has to be rescaled when the network is used; dropout is
-simply left out then.
+p, the rate, is how likely an entry of `keep` is 0. A feature is kept with probability 1 - p, and E[keep] = 1 - p, so
+that on average y is x: because of the division ("inverted" dropout) nothing has to be rescaled when the network is used;
+dropout is simply left out then.
 
 Whole maps. Neighbouring pixels of a feature map know nearly the same: leave out single ones, and the next convolution
-reads the missing one off its neighbours. So with `keep` of shape (N, 1, 1, C) a picture loses whole feature maps. It is the
-cheaper way too: N·C random bytes instead of N·H·W·C.
+reads the missing one off its neighbours. So with `keep` of shape (N, 1, 1, C) a picture loses whole feature maps. It is
+the cheaper way too: N·C random bytes instead of N·H·W·C.
 
 Source: Srivastava et al., 2014; whole maps: Tompson et al., 2015 (Keras' SpatialDropout2D).
 """

@@ -42,7 +42,8 @@ extern "C" __global__ void channel_sums(const Real* __restrict__ x, const Real* 
     __syncthreads();
     Real *ones = partial, *others = partial + (long long)gridDim.x * F;
     if (works && lane == 0) {
-        for (int next = threadIdx.x + columns; next < lanes * columns; next += columns) one += values[0][next], other += values[1][next];
+        for (int next = threadIdx.x + columns; next < lanes * columns; next += columns)
+            one += values[0][next], other += values[1][next];
         ones[(long long)blockIdx.x * F + f] = one, others[(long long)blockIdx.x * F + f] = other;
     }
     __threadfence();  // what was written above is seen by the other blocks before the count below
@@ -60,7 +61,8 @@ extern "C" __global__ void channel_sums(const Real* __restrict__ x, const Real* 
     values[0][threadIdx.x] = one, values[1][threadIdx.x] = other;
     __syncthreads();
     if (works && lane == 0) {
-        for (int next = threadIdx.x + columns; next < lanes * columns; next += columns) one += values[0][next], other += values[1][next];
+        for (int next = threadIdx.x + columns; next < lanes * columns; next += columns)
+            one += values[0][next], other += values[1][next];
         out[f] = SUM == GRADIENTS ? one : one / rows;
         if (SUM == VARIANCE) out[F + f] = 1 / sqrt(one / rows + epsilon);
         if (SUM == GRADIENTS) out[F + f] = other * r[f];
