@@ -185,7 +185,7 @@ def _colour_bar(figure, heat, above, height):
 def _write(figure, path):
     picture, canvas = io.BytesIO(), FigureCanvasAgg(figure)
     if Path(path).suffix.lower() in (".jpg", ".jpeg"):
-        canvas.print_jpg(picture, pil_kwargs={"quality": 85})
+        canvas.print_jpg(picture, pil_kwargs={"quality": 80})
     else:
         canvas.print_png(picture)
     write_whole(path, picture.getvalue())

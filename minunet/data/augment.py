@@ -343,6 +343,6 @@ PRESETS = {
         Brightness(0.3, probability=0.5),
         Contrast(0.3, probability=0.5),
         Saturation(0.5, probability=0.5),
-        Tint(0.1, probability=0.5),
+        Tint(0.07, probability=0.5),
     ),
 }
