@@ -11,7 +11,8 @@ from pathlib import Path
 
 from minunet import UNet, optim, train
 from minunet.command_line import (
-    Parser, choose_device, describe_device, device_name, fail, mask_values, multiple, positive, say, share, warn, whole,
+    Parser, between_0_and_1, choose_device, describe_device, device_name, fail, mask_values, multiple, positive,
+    say, warn, whole,
 )
 from minunet.data import DataError
 from minunet.data.augment import PRESETS
@@ -162,7 +163,7 @@ def parse_arguments(argv):
         help="folder of their masks, called like them: 0 is background, 1 or 255 pet")
     add("--mask-values", type=mask_values, metavar="TABLE",
         help="what other values in --masks mean, such as 0=background,7=pet,255=ignore")
-    add("--validation-share", type=share, default=0.2, metavar="X",
+    add("--validation-share", type=between_0_and_1, default=0.2, metavar="X",
         help="share of --pictures that is held out to validate on, chosen by --seed (default: 0.2)")
     add("--device", type=device_name, default="auto", metavar="auto|cpu|gpu",
         help="where to compute; gpu:1 is the second GPU (default: auto, a GPU if it can be used)")

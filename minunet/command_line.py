@@ -47,26 +47,12 @@ def positive(text):
     return value
 
 
-def share(text):
-    """An argument type: a number between 0 and 1."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < 1:  # False for NaN, too
-        raise argparse.ArgumentTypeError(f"{text!r} must be a number between 0 and 1")
+def between_0_and_1(text):
+    """An argument type: a number above 0 and below 1."""
+    value = positive(text)
+    if value >= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a number below 1")
     return value
-
-
-def mask_values(text):
-    """An argument type: "0=background,7=pet,255=ignore" -> {0: 0, 7: 1, 255: 255}."""
-    meanings = {"background": 0, "pet": 1, "ignore": IGNORE}
-    parts = [re.fullmatch(r"\s*([0-9]{1,5})\s*=\s*(\w+)\s*", part) for part in text.split(",")]
-    if not all(part and part[2] in meanings for part in parts):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} must name a meaning for each value, such as 0=background,7=pet,255=ignore"
-        )
-    return {int(part[1]): meanings[part[2]] for part in parts}
 
 
 def multiple(of):
@@ -81,6 +67,17 @@ def multiple(of):
         return size
 
     return parse
+
+
+def mask_values(text):
+    """An argument type: "0=background,7=pet,255=ignore" -> {0: 0, 7: 1, 255: 255}."""
+    meanings = {"background": 0, "pet": 1, "ignore": IGNORE}
+    parts = [re.fullmatch(r"\s*([0-9]{1,5})\s*=\s*(\w+)\s*", part) for part in text.split(",")]
+    if not all(part and part[2] in meanings for part in parts):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} must name a meaning for each value, such as 0=background,7=pet,255=ignore"
+        )
+    return {int(part[1]): meanings[part[2]] for part in parts}
 
 
 def device_name(text):
