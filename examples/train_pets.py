@@ -65,7 +65,8 @@ def train_pets(args):
     model = UNet(seed=args.seed).to(device)
     optimizer, loss = OPTIMIZERS[args.optimizer](model.parameters(), lr=args.lr), train.LOSSES[args.loss]
     augment, workers = PRESETS[args.augment], min(WORKERS, get_num_threads())
-    say(f"augment     {args.augment}" + (f": {augment}" if augment else ": each picture as it is"))
+    changes = ", ".join(type(change).__name__.lower() for change in augment.transforms) if augment else ""
+    say(f"augment     {args.augment}: {changes or 'each picture as it is'}")
     batches = Loader(training, args.batch_size, args.seed, augment=augment, workers=workers)
     val_batches = Loader(validation, args.batch_size, shuffle=False)
     about = {"arguments": vars(args), "seed": args.seed, "device": device, "data": source, "all_pet": all_pet,
