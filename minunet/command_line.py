@@ -70,14 +70,17 @@ def multiple(of):
 
 
 def mask_values(text):
-    """An argument type: "0=background,7=pet,255=ignore" -> {0: 0, 7: 1, 255: 255}."""
+    """An argument type: "0=background,7=pet,255=ignore" -> [[0, 0], [7, 1], [255, 255]].
+
+    Pairs, because run.json, from which a run may be started again, knows no dict with numbers as keys.
+    """
     meanings = {"background": 0, "pet": 1, "ignore": IGNORE}
     parts = [re.fullmatch(r"\s*([0-9]{1,5})\s*=\s*(\w+)\s*", part) for part in text.split(",")]
     if not all(part and part[2] in meanings for part in parts):
         raise argparse.ArgumentTypeError(
             f"{text!r} must name a meaning for each value, such as 0=background,7=pet,255=ignore"
         )
-    return {int(part[1]): meanings[part[2]] for part in parts}
+    return [[int(part[1]), meanings[part[2]]] for part in parts]
 
 
 def device_name(text):

@@ -32,8 +32,8 @@ class PictureFolder:
 
     pictures, masks  two folders; files that begin with a dot, or whose names end like no picture, are passed over
     size             an int for squares, or (H, W); both are stretched to it, as pets.py does
-    values           what the masks' values mean, a dict to 0 (background), 1 (found) or 255 (ignored), such as
-                     {0: 0, 7: 1, 8: 1}; by default 0 is background, and 1 or 255 is found
+    values           what the masks' values mean, a dict (or its pairs) to 0 (background), 1 (found) or 255
+                     (ignored), such as {0: 0, 7: 1, 8: 1}; by default 0 is background, and 1 or 255 is found
     strict, cache    as for Pets: raise instead of leaving out, and keep what was decoded
 
     Attributes, lists of str: `names` of the usable pictures in alphabetical order, without their endings;
