@@ -18,14 +18,15 @@ from pathlib import Path
 import numpy as np
 
 from minunet.device import array_module, compile_kernel, device_of, kept_zeros, memory_free
+from minunet.kernels import reference
 from minunet.kernels.windows import output_size, winner_dtype
 
 SOURCES = Path(__file__).parent / "cuda"
 THREADS = 256  # of a block
 BLOCKS = 2048  # enough to fill any card, where a kernel's threads go on to the next piece of work
-PIXELS = 4  # of a thread in convolve.cu
+PIXELS = 8  # of a thread in convolve.cu
 TILE = 16  # channels of a thread there, at most
-WIDE = 64 * 64  # channels in times channels out, from which on a product by the library is faster
+WIDE = 32 * 64  # channels in times channels out, from which on a product by the library is faster
 GEOMETRY = np.dtype([(name, np.int32) for name in ("H", "W", "C", "OH", "OW", "F", "KH", "KW", "SH", "SW", "top", "left")])
 TENSORS_AT_ONCE = 64  # struct Tensors in optimizers.cu
 C_NAMES = {"float32": "float", "float64": "double", "uint8": "unsigned char", "int32": "int", "bool": "bool"}
@@ -60,7 +61,7 @@ def convolve_transposed(y, w, b, stride, pads, size):
     x = array_module(y).empty((N, *size, C), y.dtype)
     geometry = _geometry(x.shape, y.shape, (KH, KW), stride, pads)
     chunk = _workspace_bytes(device_of(y)) // max(1, OH * OW * KH * KW * C * y.itemsize)  # whole pictures: a pixel lies under many windows
-    if C * F < WIDE or chunk == 0 or stride != (1, 1):
+    if C * F < WIDE or chunk == 0:
         tile, pixels = _tile(C, TILE), x.size // C
         blocks = -(-pixels // (THREADS * PIXELS)), C // tile
         _launch("convolve", "convolve_transposed", blocks, y.dtype, (y, w, b, x, np.int64(pixels), geometry),
@@ -81,7 +82,7 @@ def weight_gradient(x, gy, kernel_size, stride, pads):
     xp, (KH, KW), C = array_module(x), kernel_size, x.shape[3]
     N, OH, OW, F = gy.shape
     geometry = _geometry(x.shape, gy.shape, kernel_size, stride, pads)
-    if C * F < WIDE or stride != (1, 1):
+    if C * F < WIDE:
         return _sum_of_parts(x, gy, N * OH, KH * KW, geometry).reshape(KH, KW, C, F)
     gw = xp.zeros((KH, KW, C, F), x.dtype) if N == 0 else None
     for rows, P in _patches(x, N * OH, geometry):
@@ -119,7 +120,7 @@ def max_pool(x, size, stride, pads):
     OH, OW = output_size(x.shape[1:3], size, stride, pads)
     y, winner = xp.empty((N, OH, OW, C), x.dtype), xp.empty((N, OH, OW, C), winner_dtype(size))
     _launch("max_pool", "max_pool", _rows_of(N * OH, OW * C), x.dtype,
-            (x, y, winner, np.int64(N * OH), _geometry(x.shape, y.shape, size, stride, pads)), Place=_c_name(winner.dtype))
+            (x, y, winner, np.int64(N * OH), _geometry(x.shape, y.shape, size, stride, pads)), VECTOR=_vector(C), Place=_c_name(winner.dtype))
     return y, winner
 
 
@@ -129,7 +130,7 @@ def max_pool_gradient(gy, winner, size, stride, pads, input_size):
     gx = array_module(gy).empty((N, *input_size, C), gy.dtype)
     rows = N * input_size[0]
     _launch("max_pool", "max_pool_gradient", _rows_of(rows, input_size[1] * C), gy.dtype,
-            (gy, winner, gx, np.int64(rows), _geometry(gx.shape, gy.shape, size, stride, pads)), Place=_c_name(winner.dtype))
+            (gy, winner, gx, np.int64(rows), _geometry(gx.shape, gy.shape, size, stride, pads)), VECTOR=_vector(C), Place=_c_name(winner.dtype))
     return gx
 
 
@@ -166,6 +167,8 @@ def _sum_over_pixels(gy, y, gz):
 
 def join(a, b):
     """a (…, A) and b (…, B) side by side along the last axis: (…, A + B)."""
+    if str(a.dtype) not in C_NAMES:
+        return reference.join(a, b)
     a, b, A, B = _ready(a), _ready(b), a.shape[-1], b.shape[-1]
     y = array_module(a).empty((*a.shape[:-1], A + B), a.dtype)
     _launch("pointwise", "join", _spread(y.size), y.dtype, (a, b, y, np.int64(y.size), np.int32(A), np.int32(B)))
@@ -260,6 +263,7 @@ def _patches(x, rows, geometry):
         yield slice(start, stop), P
 
 
+@functools.lru_cache(maxsize=1000)
 def _geometry(x_shape, y_shape, kernel_size, stride, pads):
     """struct Geometry of common.cu."""
     (_, H, W, C), (_, OH, OW, F) = x_shape, y_shape
@@ -270,8 +274,9 @@ def _ready(array):
     """`array` so that a kernel can read it: contiguous, and starting where a whole VECTOR may start."""
     if array is None:
         return None
-    array = array_module(array).ascontiguousarray(array)
-    return array if array.data.ptr % (4 * array.itemsize) == 0 else array.copy()
+    if array.flags.c_contiguous and array.data.ptr % (4 * array.itemsize) == 0:
+        return array
+    return array.copy(order="C")
 
 
 def _vector(channels):
