@@ -3,7 +3,7 @@
   python examples/train_pets.py                                drawn pets: no download, done in minutes
   python examples/train_pets.py --download --device gpu        the real photographs, fetched once (0.8 GB)
   python examples/train_pets.py --data-dir ~/oxford-iiit-pet   the real photographs, where you have them
-  python examples/train_pets.py --pictures DIR --masks DIR     pictures of your own, each with a mask of its name
+  python examples/train_pets.py --pictures DIR --masks DIR     your own, each with a mask of its name
 """
 
 import sys
@@ -11,8 +11,8 @@ from pathlib import Path
 
 from minunet import UNet, optim, train
 from minunet.command_line import (
-    Parser, between_0_and_1, choose_device, describe_device, device_name, fail, mask_values, multiple, positive,
-    say, warn, whole,
+    Parser, between_0_and_1, choose_device, describe_device, device_name, fail, mask_values, multiple,
+    positive, say, warn, whole,
 )
 from minunet.data import DataError
 from minunet.data.augment import PRESETS

@@ -102,7 +102,8 @@ def save_predictions(path, images, masks, probabilities, names=None, title=None)
 def save_sheet(path, images, masks, titles, columns=4):
     """Writes pictures, each with its mask's outline and a title above, row by row; a .jpg or a .png.
 
-    images: N arrays uint8 (H, W, 3), N from 1 on; masks: as many uint8 (H, W, 1), 1 inside; titles: N strings.
+    images: N arrays uint8 (H, W, 3), N from 1 on; masks: N arrays uint8 (H, W, 1), 1 inside;
+    titles: N strings.
     """
     rows, inch = -(-len(images) // columns), 1.8
     figure = Figure(figsize=(columns * (inch + 0.08) + 0.1, rows * (inch + 0.3) + 0.08), dpi=110)

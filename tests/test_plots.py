@@ -116,7 +116,8 @@ def test_a_sheet_shows_each_picture_with_its_outline(tmp_path, count, rows):
 
 def test_a_sheet_is_written_in_the_format_of_its_name(tmp_path):
     for name, format in [("a.png", "PNG"), ("a.JPG", "JPEG"), ("a.jpeg", "JPEG")]:
-        plots.save_sheet(tmp_path / name, [np.zeros((9, 9, 3), np.uint8)], [np.ones((9, 9, 1), np.uint8)], ["a"])
+        image, mask = np.zeros((9, 9, 3), np.uint8), np.ones((9, 9, 1), np.uint8)
+        plots.save_sheet(tmp_path / name, [image], [mask], ["a"])
         with Image.open(tmp_path / name) as picture:
             assert picture.format == format
 

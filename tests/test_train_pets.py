@@ -294,7 +294,8 @@ def test_pictures_of_ones_own(tmp_path, monkeypatch, capsys):
 def test_help_has_a_line_for_each_flag(capsys):
     assert run("--help") == 0
     text = " ".join(capsys.readouterr().out.split())
-    flags = """data-dir download pictures masks mask-values validation-share augment device image-size batch-size epochs loss optimizer lr seed limit out strict
+    flags = """data-dir download pictures masks mask-values validation-share augment
+               device image-size batch-size epochs loss optimizer lr seed limit out strict
                border threads"""
     for flag in flags.split():
         assert f"--{flag} " in text.partition("options:")[2], flag

@@ -3,21 +3,22 @@
     augment = Augmentation(Flip(probability=0.5), Rotate(10), Elastic(0.02, probability=0.5), Brightness(0.2))
     image, mask = augment(image, mask, np.random.default_rng(7))     or, ready made, PRESETS["light"]
 
-Where a pixel goes (Flip, FlipVertical, Rotate, Scale, Shift). A point of the picture is (y, x, 1), y down and x
-right from the centre. Each of these transforms is a 3 x 3 matrix, and one after the other is their product:
+Where a pixel goes (Flip, FlipVertical, Rotate, Scale, Shift). A point of the picture is (y, x, 1), y down and
+x right from the centre. Each of these transforms is a 3 x 3 matrix, and one after the other is their product:
 
     (y', x', 1) = A (y, x, 1)        A = A_k ... A_2 A_1
 
-The new picture is not made by sending each pixel to its new place: some places would get two, and others none.
-It is made backwards. Each pixel p' of the new picture asks where it comes from, and reads there:
+The new picture is not made by sending each pixel to its new place: some places would get two, and others
+none. It is made backwards. Each pixel p' of the new picture asks where it comes from, and reads there:
 
     p = A⁻¹ (p' + d(p'))             new(p') = old(p)
 
-d is the displacement of Elastic: one more small, smooth shift, another one at each pixel. p falls between four
-pixels. With a, b above c, d, and p at the fraction fx to the right and fy down between them, the picture is
-bilinear, and the mask takes the nearest of the four, because half way between 0 and 255 is no class:
+d is the displacement of Elastic: one more small, smooth shift, another one at each pixel. p falls between
+four pixels: a and b in one row, c and e below them; it lies at the fraction fx of the way from left to
+right, and fy of that down. The picture is interpolated between them, and the mask takes the nearest of them,
+because half way between 0 and 255 is no class:
 
-    top = a + fx (b - a)       bottom = c + fx (d - c)       value = top + fy (bottom - top)
+    top = a + fx (b - a)       bottom = c + fx (e - c)       value = top + fy (bottom - top)
 
 Outside, picture and mask go on as their mirror images. However many transforms there are, there is one A, one
 d and so one reading: each further one would blur the picture once more, and take as long.
@@ -80,8 +81,8 @@ class Augmentation:
 class Transform:
     """One kind of change. It is made with this probability, and then at random up to its strength.
 
-    strength: its unit stands with each transform. ValueError for a probability beyond 0..1, or a strength below
-    0 or above `most`.
+    strength: its unit stands with each transform. ValueError for a probability beyond 0..1, or a strength
+    below 0 or above `most`.
     """
 
     _: KW_ONLY
@@ -91,9 +92,9 @@ class Transform:
     def __post_init__(self):
         limits = {"probability": 1.0, "strength": self.most}
         for name in (field.name for field in fields(self) if field.name in limits):
-            value = getattr(self, name)
-            if not 0 <= value <= limits[name]:  # True for NaN, too
-                raise ValueError(f"{type(self).__name__}: {name} is {value}; it must be 0 to {limits[name]:g}")
+            value, most = getattr(self, name), limits[name]
+            if not 0 <= value <= most:  # True for NaN, too
+                raise ValueError(f"{type(self).__name__}: {name} is {value}; it must be 0 to {most:g}")
 
     def add_to(self, plan, rng):
         """Draws how much, and adds it to the plan of one picture."""
@@ -155,8 +156,8 @@ class Elastic(Transform):
 
     strength: their standard deviation, as a share of the shorter side; the paper has 10 pixels in 512, 0.02.
     None is taken beyond twice that. grid: how many displacements there are down, and across; the paper has 3.
-    In between they are interpolated bicubically, which leads at most 5/4 further in each direction, so to 3.125
-    times the strength. Up to strength * grid = 0.1 the picture is nowhere folded over.
+    In between they are interpolated bicubically, which leads at most 5/4 further in each direction, so to
+    3.125 times the strength. Up to strength * grid = 0.1 the picture is nowhere folded over.
     """
 
     strength: float
@@ -214,7 +215,7 @@ class Saturation(Transform):
 
 @dataclass(frozen=True)
 class Tint(Transform):
-    """Light of another colour: red, green and blue, each times its own factor, 1 - strength to 1 + strength."""
+    """Light of another colour: red, green, blue, each times its own factor, 1 - strength to 1 + strength."""
 
     strength: float
 
@@ -225,7 +226,7 @@ class Tint(Transform):
 def rotation(degrees):
     """The matrix of a turn around the centre, counter-clockwise as one sees it: float64 (3, 3).
 
-    >>> rotation(90).round().astype(int)[:2, :2] @ [0, 1]    # what was on the right, (y, x) = (0, 1), is on top
+    >>> rotation(90).round().astype(int)[:2, :2] @ [0, 1]  # (y, x) = (0, 1), on the right, goes up
     array([-1,  0])
     """
     c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
@@ -278,7 +279,7 @@ class Plan:
         return new, mask.copy()
 
     def _sources(self):
-        """p = A⁻¹ (p' + d(p')) of all pixels p': y and x, float32 (H, W) each, from the first pixel's centre."""
+        """p = A⁻¹ (p' + d(p')) of all pixels p': y and x, float32 (H, W), from the first pixel's centre."""
         middle_y, middle_x = (self.height - 1) / 2, (self.width - 1) / 2
         y = np.arange(self.height, dtype=np.float32)[:, None] - middle_y
         x = np.arange(self.width, dtype=np.float32)[None, :] - middle_x
@@ -309,8 +310,8 @@ def _bilinear(planes, y, x):
     width = planes.shape[2]
     first = above.astype(np.intp) * width + left.astype(np.intp)
     values = planes.reshape(len(planes), -1).astype(np.float32)
-    a, b, c, d = (values.take(first + step, axis=1) for step in (0, 1, width, width + 1))
-    top, bottom = a + fx * (b - a), c + fx * (d - c)
+    a, b, c, e = (values.take(first + step, axis=1) for step in (0, 1, width, width + 1))
+    top, bottom = a + fx * (b - a), c + fx * (e - c)
     return top + fy * (bottom - top)
 
 
@@ -322,9 +323,9 @@ def _nearest(plane, y, x):
 # ---- ready made ----
 
 # "light" is what any photographer does without thinking: the other side, a camera not quite level, nearer or
-# farther, in other light. "full" is the most that still looks like a photograph of a pet. Neither turns pictures
-# upside down: no test picture is, and a network of this size has better uses for its weights. For pictures with
-# no up and down (cells, maps), build an Augmentation of your own with FlipVertical(probability=0.5), Rotate(180).
+# farther, in other light. "full" is the most that still looks like a photograph of a pet. Neither turns
+# pictures upside down: hardly any photograph is, and a network has better uses for its weights. For pictures
+# without up and down (cells, maps) build one of your own, with FlipVertical(probability=0.5) and Rotate(180).
 PRESETS = {
     "none": None,
     "light": Augmentation(

@@ -3,10 +3,10 @@
     PICTURES/NAME.jpg    the photograph, of any kind that pets.py reads
     MASKS/NAME.png       its mask, of the same height and width, one whole number per pixel
 
-A picture and a mask belong together if their names are the same up to the last dot. In a mask, 0 is background,
-and 1 is what is to be found; or 255, if there is no 1, as drawing programs save it. Other numbers, or 255 for
-"ignore this pixel", want a table of what they mean. Nothing is guessed: a mask with 0, 1 and 255 could mean two
-things, and one that was saved as JPEG holds all the numbers in between.
+A picture and a mask belong together if their names are the same up to the last dot. In a mask, 0 is
+background, and 1 is what is to be found; or 255, if there is no 1, as drawing programs save it. Other
+numbers, or 255 for "ignore this pixel", want a table of what they mean. Nothing is guessed: a mask with 0, 1
+and 255 could mean two things, and one that was saved as JPEG holds all the numbers in between.
 """
 
 import operator
@@ -30,7 +30,7 @@ EXPECTED = "a picture PICTURES/NAME.jpg and a mask MASKS/NAME.png for each NAME"
 class PictureFolder:
     """Pictures and masks as a dataset: folder[i] -> (image uint8 (H, W, 3), mask uint8 (H, W, 1)).
 
-    pictures, masks  two folders; files that begin with a dot, or whose names end like no picture, are passed over
+    pictures, masks  two folders; files that begin with a dot, or end like no picture, are passed over
     size             an int for squares, or (H, W); both are stretched to it, as pets.py does
     values           what the masks' values mean, a dict (or its pairs) to 0 (background), 1 (found) or 255
                      (ignored), such as {0: 0, 7: 1, 8: 1}; by default 0 is background, and 1 or 255 is found
@@ -39,8 +39,8 @@ class PictureFolder:
     Attributes, lists of str: `names` of the usable pictures in alphabetical order, without their endings;
     `problems`, each "file: what is wrong": files without a partner are there, too.
 
-    What cannot be used is left out and reported in one message (see problems.py). Raises DataError if there is
-    no such folder or no usable pair, and ValueError or TypeError for an argument out of range.
+    What cannot be used is left out and reported in one message (see problems.py). Raises DataError if there
+    is no such folder or no usable pair, and ValueError or TypeError for an argument out of range.
     """
 
     def __init__(self, pictures, masks, size=256, values=None, strict=False, cache=True):
@@ -121,7 +121,8 @@ def _pairs(pictures, masks):
                 problems.append(f"{folder.name}/{same[0].name}: {others} has the same name; keep one of them")
         found.append(files)
     for here, there, folder, kind in [(*found, pictures, "mask"), (*found[::-1], masks, "picture")]:
-        problems += [f"{folder.name}/{here[name][0].name}: there is no {kind} {name}.*" for name in here if name not in there]
+        alone = [name for name in here if name not in there]
+        problems += [f"{folder.name}/{here[name][0].name}: there is no {kind} {name}.*" for name in alone]
     names = [name for name in found[0] if all(len(files.get(name, ())) == 1 for files in found)]
     return {name: (found[0][name][0], found[1][name][0]) for name in names}, problems
 
@@ -186,10 +187,10 @@ def _labels(picture):
     if picture.mode in ("LA", "RGB", "RGBA"):  # whether with transparency or without
         colours = labels[:, :, : 1 if picture.mode == "LA" else 3]
         if (colours != colours[:, :, :1]).any():
-            raise DataError("is coloured; a mask has one whole number per pixel (grey, or a palette)")
+            raise DataError("is coloured; a mask has one whole number per pixel")
         labels = colours[:, :, 0]
     if labels.ndim != 2:
-        raise DataError(f"has mode {picture.mode}; a mask has one whole number per pixel (grey, or a palette)")
+        raise DataError(f"has mode {picture.mode}; a mask has one whole number per pixel")
     return labels.astype(np.int64)
 
 

@@ -1,11 +1,11 @@
 """Batches of a dataset: in an order that (seed, epoch) decides alone, with the next ones prepared ahead.
 
-Threads do that, and no process is needed. A dataset hands over pictures that are decoded already
-(minunet/data/cache.py), so that a batch is a copy from one part of memory to another, and what augment.py does
-to it is a dozen of NumPy's loops, during which other threads run, the training step too. One thread keeps up
-with a CPU, whose step takes long; a graphics card may be done with its step before one thread has augmented
-the next batch, and then several prepare several. Their number changes no number: the generator that changes a
-picture is made anew from (seed, epoch, index), so it matters neither which thread has it nor what came before.
+Threads do that, and no process is needed. A dataset hands over pictures that are decoded already (cache.py),
+so that a batch is a copy from one part of memory to another; what augment.py does to it are NumPy's loops,
+during which other threads run, the training step among them. One thread keeps up with a CPU, whose step takes
+long; a graphics card may be done with its step before one thread has augmented the next batch, and then
+several prepare several. Their number changes no number: the chances of a picture are drawn from a generator
+that is made anew from (seed, epoch, index), so it matters neither which thread has it nor what came before.
 """
 
 import operator
@@ -23,8 +23,8 @@ class Loader:
     batch_size  1 or more
     seed        0 or more; the order depends on (seed, epoch) alone
     shuffle     False: each epoch in the dataset's own order
-    augment     changes a picture with its mask: augment(image, mask, rng) -> (image, mask), called from several
-                threads; see minunet/data/augment.py. None leaves them as they are
+    augment     changes a picture with its mask: augment(image, mask, rng) -> (image, mask), called from
+                several threads; see augment.py. None leaves them as they are
     workers     1 or more: threads, and so batches that are prepared at a time; the batches are the same
 
     Raises ValueError for an empty dataset and for smaller numbers, TypeError for what is no whole number.

@@ -1,4 +1,4 @@
-"""Augmentation: each transform by hand on small arrays, masks that stay with their pictures, and chances that repeat."""
+"""Augmentation: transforms by hand on small arrays, masks that stay with pictures, chances that repeat."""
 
 import math
 from concurrent.futures import ThreadPoolExecutor
@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from minunet.data.augment import (
-    PRESETS, Augmentation, Brightness, Contrast, Elastic, Flip, FlipVertical, Plan, Rotate, Saturation, Scale, Shift,
-    Tint, rotation,
+    PRESETS, Augmentation, Brightness, Contrast, Elastic, Flip, FlipVertical, Plan, Rotate, Saturation, Scale,
+    Shift, Tint, rotation,
 )
 
 MOVES = [Flip(), FlipVertical(), Rotate(180), Scale(0.5), Shift(0.3), Elastic(0.03)]
@@ -103,7 +103,7 @@ def test_a_shift_by_whole_pixels_mirrors_at_the_edge():
 def test_a_shift_by_part_of_a_pixel_weighs_the_four_around_it():
     # new[0, 0] is read at (-0.25, -0.5), where rows and columns are mirrored: columns (0 + 0) / 2, and so on
     assert moved([[0, 100], [40, 240]], 0, 0.5) == [[0, 50], [40, 140]]
-    assert moved([[0, 100], [40, 240]], 0.25, 0.5) == [[0, 50], [30, 118]]  # 3/4 of 40, 3/4 140 + 1/4 50 = 117.5
+    assert moved([[0, 100], [40, 240]], 0.25, 0.5) == [[0, 50], [30, 118]]  # 3/4 140 + 1/4 50 = 117.5
 
 
 def test_shift_is_a_share_of_each_side():
@@ -183,7 +183,7 @@ def displacement(strength, grid, height=128, width=96, seed=0):
 def test_elastic_is_bounded_and_smooth(grid):
     for seed in range(20):
         d = displacement(0.1 / grid, grid, seed=seed)
-        # the displacements on the grid reach 2; between, bicubic weights add up to 5/4 at most in each direction
+        # the displacements on the grid reach 2; between, bicubic weights add up to at most 5/4 a direction
         assert d.shape == (2, 128, 96) and abs(d).max() <= 2 * 1.25**2
         # a bicubic curve through -2 and 2 rises by at most 3 * 2 * 5/4 from one grid point to the next
         assert abs(np.diff(d, axis=1)).max() <= 7.5 * grid / 128 + 1e-5
