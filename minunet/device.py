@@ -111,6 +111,35 @@ def release(device):
             _cupy().get_default_memory_pool().free_all_blocks()
 
 
+# ---- streams: queues of work on a card, for minunet/feed.py; the objects are CuPy's ----
+
+def main_stream():
+    """The stream on which everything is computed."""
+    return _cupy().cuda.get_current_stream()
+
+
+def side_stream(device):
+    """A second stream of the card, which does not wait for the first."""
+    with _cupy().cuda.Device(_index(device)):
+        return _cupy().cuda.Stream(non_blocking=True)
+
+
+def event():
+    """A mark for streams to record and to wait for: record(stream), stream.wait_event(event), synchronize()."""
+    return _cupy().cuda.Event(disable_timing=True)
+
+
+def pinned(shape, dtype):
+    """An uninitialised NumPy array in pinned memory, from which a card copies while everything else goes on."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    return np.frombuffer(_cupy().cuda.alloc_pinned_memory(size), dtype, int(np.prod(shape))).reshape(shape)
+
+
+def copy_async(target, source, stream):
+    """Copies a pinned array to one on the card, both contiguous, as soon as the stream comes to it."""
+    target.set(source, stream=stream)
+
+
 # ---- time: a card works through what it was given while Python goes on, so a clock on the wall measures too little ----
 
 def synchronize(device):

@@ -32,6 +32,7 @@ from minunet import ops
 from minunet.autograd import Tensor, no_grad
 from minunet.data.pets import IGNORE
 from minunet.device import move
+from minunet.feed import Feed
 from minunet.kernels.memory import keep_freed_memory
 from minunet.metrics import MaskScores
 
@@ -68,14 +69,15 @@ def epochs(model, optimizer, loss, training, validation, count, stop=lambda: Fal
     Raises Diverged when a loss is NaN or infinite, at the latest at the end of its epoch and before its row.
     """
     keep_freed_memory()
+    feed = Feed(model.device)
     for epoch in range(1, count + 1):
         if stop():
             return
         start = time.perf_counter()
         with warnings.catch_warnings():  # a loss that overflows is reported by Diverged, not by NumPy
             warnings.filterwarnings("ignore", ".* encountered in ", RuntimeWarning)
-            train = _train_epoch(model, optimizer, loss, training, epoch, stop)
-            val = None if train is None else evaluate(model, loss, validation, f"epoch {epoch}", stop)
+            train = _train_epoch(model, optimizer, loss, feed, training, epoch, stop)
+            val = None if train is None else evaluate(model, loss, validation, f"epoch {epoch}", stop, feed)
         if val is None:
             return
         yield {
@@ -86,12 +88,12 @@ def epochs(model, optimizer, loss, training, validation, count, stop=lambda: Fal
         }
 
 
-def _train_epoch(model, optimizer, loss, loader, epoch, stop):
+def _train_epoch(model, optimizer, loss, feed, loader, epoch, stop):
     """One pass over the training set. Returns its scores, or None if it was stopped."""
     model.train()
     losses, scores = _Losses(f"epoch {epoch}", model.device), MaskScores(threshold=0.0)
     with _bar(loader, f"epoch {epoch}") as bar:
-        for images, masks in loader.batches(epoch):
+        for images, masks in feed.batches(loader.batches(epoch)):
             x, t, weights, masks = to_device(images, masks, model.device)
             z = model.logits(x)
             error = loss(z, t, weights)
@@ -107,15 +109,17 @@ def _train_epoch(model, optimizer, loss, loader, epoch, stop):
 
 
 @no_grad()
-def evaluate(model, loss, loader, name="validation", stop=lambda: False):
+def evaluate(model, loss, loader, name="validation", stop=lambda: False, feed=None):
     """The scores of the model on all pictures of a Loader: "loss", and what `MaskScores.result` returns.
 
-    Returns None if stop() answered True on the way. Raises Diverged if the loss is not finite.
+    feed: the Feed that brings the batches to the model's device, a new one if None. Returns None if stop()
+    answered True on the way. Raises Diverged if the loss is not finite.
     """
     model.eval()
+    feed = feed or Feed(model.device)
     losses, scores = _Losses(f"{name}, validation", model.device), MaskScores(threshold=0.0)
     with _bar(loader, f"{name}, validation") as bar:
-        for images, masks in loader.batches(0):
+        for images, masks in feed.batches(loader.batches(0)):
             x, t, weights, masks = to_device(images, masks, model.device)
             z = model.logits(x)
             losses.add(loss(z, t, weights).data, len(images), bar)
