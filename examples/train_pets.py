@@ -17,6 +17,7 @@ from minunet.data.download import DownloadError, download
 from minunet.data.drawn_pets import DrawnPets
 from minunet.data.loader import Loader
 from minunet.data.pets import Pets
+from minunet.device import OutOfMemory
 from minunet.kernels.threads import set_num_threads
 from minunet.runs import Run, check_free
 
@@ -38,6 +39,8 @@ def main(argv=None):
         return train_pets(args)
     except (DataError, DownloadError, OSError) as error:
         return fail(error)
+    except OutOfMemory as error:
+        return fail(error, FAILED)
     except MemoryError as error:
         return fail(f"out of memory: try a smaller --batch-size or --image-size ({error})", FAILED)
     except KeyboardInterrupt:
@@ -82,6 +85,9 @@ def train_pets(args):
         except train.Diverged as error:
             run.finish("diverged")
             code = fail(f"{error}. This was --lr {args.lr:g}", FAILED)
+        except OutOfMemory:
+            run.finish("out of memory")
+            raise
         run.draw_predictions(model, validation, SHOWN)
     say(run.summary())
     return code

@@ -59,6 +59,17 @@ def training_costs(model, image_size):
     return Costs(counts["flop"], counts["moved"], kept, kept + GRADIENTS_AT_ONCE * counts["largest"])
 
 
+def batch_that_fits(model, image_size, free, memories=0):
+    """How many pictures of (H, W) a training step can take with `free` bytes; 0 if not even one.
+
+    memories: arrays per parameter that the optimizer has yet to make. They and the gradients go off first. Of the rest
+    a quarter is left for the patch matrix P(x) and for the gaps that arrays of other sizes leave between them.
+    """
+    parameters = sum(p.data.nbytes for p in model.parameters())
+    rest = free - (1 + memories) * parameters
+    return max(0, int(0.75 * rest // training_costs(model, image_size).peak))
+
+
 def bytes_of_graph(y, leaving_out=()):
     """Bytes of all arrays that the Functions behind the Tensor y have stored, each array once.
 

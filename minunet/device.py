@@ -14,7 +14,10 @@ import time
 
 import numpy as np
 
-INSTALL = 'pip install "minunet[gpu]"  (that is cupy-cuda12x with the CUDA libraries)'
+INSTALL = 'pip install "minunet[gpu]"  (cupy-cuda12x with the CUDA libraries; "minunet[gpu13]": cupy-cuda13x)'
+
+
+OUT_OF_MEMORY = "cudaErrorMemoryAllocation", "CUDA_ERROR_OUT_OF_MEMORY", "CUBLAS_STATUS_ALLOC_FAILED"
 
 
 class GpuUnavailable(RuntimeError):
@@ -23,6 +26,10 @@ class GpuUnavailable(RuntimeError):
     def __init__(self, reason, message):
         super().__init__(message)
         self.reason = reason
+
+
+class OutOfMemory(MemoryError):
+    """The memory of a GPU is used up."""
 
 
 def array_module(array):
@@ -102,6 +109,11 @@ def memory_free(device):
         pool = cupy.get_default_memory_pool()
         free = cupy.cuda.runtime.memGetInfo()[0] + pool.free_bytes()
         return min(free, pool.get_limit() - pool.used_bytes()) if pool.get_limit() else free
+
+
+def ran_out_of_memory(error):
+    """Is this what is raised, here or by CuPy or a library of CUDA, when memory is used up?"""
+    return isinstance(error, MemoryError) or any(sign in str(error) for sign in OUT_OF_MEMORY)
 
 
 def release(device):
@@ -188,8 +200,8 @@ def _try_out(index):
     except cupy.cuda.runtime.CUDARuntimeError as error:
         if "NoDevice" in str(error):
             raise GpuUnavailable("device", "there is no NVIDIA GPU in this machine: use the device cpu") from error
-        raise GpuUnavailable("driver", f"the NVIDIA driver is missing or too old ({_first_line(error)}): install a "
-                                       "driver for CUDA 12 or newer, `nvidia-smi` shows it") from error
+        raise GpuUnavailable("driver", f"the NVIDIA driver is missing or too old ({_first_line(error)}): `nvidia-smi` "
+                                       "shows it and its CUDA; cupy-cuda12x needs 12, cupy-cuda13x 13") from error
     if index >= count:
         names = ", ".join(f"gpu:{k}" for k in range(count)) or "none"
         raise GpuUnavailable("device", f"there is no gpu:{index} in this machine; it has: {names}")
@@ -197,12 +209,12 @@ def _try_out(index):
         with cupy.cuda.Device(index):
             ones = cupy.ones((2, 2), dtype="float32")
             (ones @ ones + ones).sum().item()
-    except (cupy.cuda.memory.OutOfMemoryError, cupy.cuda.runtime.CUDARuntimeError) as error:
-        if "emory" not in str(error):
-            raise GpuUnavailable("driver", f"gpu:{index} does not answer ({_first_line(error)}): see `nvidia-smi`") from error
-        raise GpuUnavailable("memory", f"gpu:{index} has no free memory: end the programs that "
-                                       "`nvidia-smi` lists, or choose another card") from error
     except Exception as error:  # CuPy raises many kinds when NVRTC, cuBLAS or the CUDA headers cannot be loaded
+        if ran_out_of_memory(error):
+            raise GpuUnavailable("memory", f"gpu:{index} has no free memory: end the programs that "
+                                           "`nvidia-smi` lists, or choose another card") from error
+        if type(error).__name__ in ("CUDARuntimeError", "CUDADriverError"):
+            raise GpuUnavailable("driver", f"gpu:{index} does not answer ({_first_line(error)}): see `nvidia-smi`") from error
         raise GpuUnavailable("libraries", f"CUDA libraries are missing ({_first_line(error)}): {INSTALL}") from error
 
 

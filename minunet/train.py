@@ -28,10 +28,10 @@ import warnings
 import numpy as np
 from tqdm import tqdm
 
-from minunet import ops
+from minunet import costs, ops
 from minunet.autograd import Tensor, no_grad
 from minunet.data.pets import IGNORE
-from minunet.device import move
+from minunet.device import OutOfMemory, array_module, memory_free, move, ran_out_of_memory, release, to_numpy
 from minunet.feed import Feed
 from minunet.kernels.memory import keep_freed_memory
 from minunet.metrics import MaskScores
@@ -66,9 +66,23 @@ def epochs(model, optimizer, loss, training, validation, count, stop=lambda: Fal
     comes, and the model stays as it is after the last step done. A row is a dict: "epoch" (from 1), "train_X"
     and "val_X" for each X in SCORES, and "seconds". The training scores are those of the predictions made
     while learning, so they lag a little behind.
-    Raises Diverged when a loss is NaN or infinite, at the latest at the end of its epoch and before its row.
+    Raises Diverged when a loss is NaN or infinite, at the latest at the end of its epoch and before its row;
+    OutOfMemory, which names a batch size that fits, when the memory of the card is used up.
     """
     keep_freed_memory()
+    short = None
+    try:
+        yield from _epochs(model, optimizer, loss, training, validation, count, stop)
+    except Exception as error:
+        if model.device == "cpu" or not ran_out_of_memory(error):
+            raise
+        short = error.with_traceback(None)  # whose frames hold the batch and the whole graph
+    if short is not None:
+        raise _out_of_memory(model, optimizer, training) from short
+
+
+def _epochs(model, optimizer, loss, training, validation, count, stop):
+    """The rows of `epochs`."""
     feed = Feed(model.device)
     for epoch in range(1, count + 1):
         if stop():
@@ -88,10 +102,29 @@ def epochs(model, optimizer, loss, training, validation, count, stop=lambda: Fal
         }
 
 
+def _out_of_memory(model, optimizer, loader):
+    """The OutOfMemory to raise, once the arrays of the step that failed are let go."""
+    optimizer.zero_grad()
+    release(model.device)
+    size, free = loader.dataset[0][0].shape[:2], memory_free(model.device)
+    met = (f"{model.device}: out of memory with batches of {loader.batch_size} pictures of {size[0]}x{size[1]}; "
+           f"{free / 1e9:.2f} GB are free between two steps")
+    try:
+        to_come = 0 if optimizer.steps else len(optimizer.memory_names)  # made in the first step
+        fits = costs.batch_that_fits(model, size, free, to_come)
+    except Exception as error:
+        if not ran_out_of_memory(error):
+            raise
+        fits = 0  # not even one picture, to look at its graph
+    fits = min(fits, loader.batch_size - 1)
+    advice = f"a batch size of {fits} would fit" if fits else "not even one picture fits, take smaller ones"
+    return OutOfMemory(f"{met}: {advice}. `nvidia-smi` lists what else is on the card")
+
+
 def _train_epoch(model, optimizer, loss, feed, loader, epoch, stop):
     """One pass over the training set. Returns its scores, or None if it was stopped."""
     model.train()
-    losses, scores = _Losses(f"epoch {epoch}", model.device), MaskScores(threshold=0.0)
+    losses, scores = _Losses(f"epoch {epoch}", model.device, len(loader)), MaskScores(threshold=0.0)
     with _bar(loader, f"epoch {epoch}") as bar:
         for images, masks in feed.batches(loader.batches(epoch)):
             x, t, weights, masks = to_device(images, masks, model.device)
@@ -117,7 +150,7 @@ def evaluate(model, loss, loader, name="validation", stop=lambda: False, feed=No
     """
     model.eval()
     feed = feed or Feed(model.device)
-    losses, scores = _Losses(f"{name}, validation", model.device), MaskScores(threshold=0.0)
+    losses, scores = _Losses(f"{name}, validation", model.device, len(loader)), MaskScores(threshold=0.0)
     with _bar(loader, f"{name}, validation") as bar:
         for images, masks in feed.batches(loader.batches(0)):
             x, t, weights, masks = to_device(images, masks, model.device)
@@ -189,17 +222,20 @@ class Interrupt:
 
 
 class _Losses:
-    """The losses of one pass, left on the device and read as seldom as that is free."""
+    """The losses of one pass of so many steps, left on the device in one array and read as seldom as that is free."""
 
-    def __init__(self, name, device):
+    def __init__(self, name, device, steps):
         self.name, self.every = name, 1 if device == "cpu" else READ_EVERY
-        self.losses, self.images = [], []
+        self.losses, self.images = None, []
+        self.steps = steps
 
     def add(self, loss, images, bar):
         """Note the mean loss of a batch of so many pictures. Raises Diverged if it is read and not finite."""
-        self.losses.append(loss)
+        if self.losses is None:
+            self.losses = array_module(loss).empty(self.steps, loss.dtype)
+        self.losses[len(self.images)] = loss
         self.images.append(images)
-        if len(self.losses) % self.every == 0:
+        if len(self.images) % self.every == 0:
             value = float(loss)
             if not math.isfinite(value):
                 self.mean()
@@ -207,7 +243,7 @@ class _Losses:
 
     def mean(self):
         """The mean over all pictures. Raises Diverged at the first loss that is not finite."""
-        values = [float(loss) for loss in self.losses]
+        values = to_numpy(self.losses[:len(self.images)]).tolist()
         for step, value in enumerate(values, 1):
             if not math.isfinite(value):
                 raise Diverged(

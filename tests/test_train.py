@@ -147,7 +147,7 @@ def test_a_loss_that_is_no_number_stops_with_its_epoch_and_step_and_yields_no_ro
 
 def test_a_loss_that_is_read_late_is_still_named_by_its_step(monkeypatch):
     monkeypatch.setattr(train, "READ_EVERY", 20)
-    losses = train._Losses("epoch 4", "gpu:0")
+    losses = train._Losses("epoch 4", "gpu:0", steps=5)
     for value in (1.0, math.inf, math.nan):
         losses.add(np.float32(value), 2, bar=None)
     with pytest.raises(train.Diverged, match="epoch 4, step 2: the loss is inf"):
