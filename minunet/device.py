@@ -88,6 +88,22 @@ def find(name):
     return f"gpu:{index}"
 
 
+def compile_kernel(source, name):
+    """The kernel `name` of CUDA C++ `source`, as a function of (blocks, threads, arguments)."""
+    return _cupy().RawKernel(source, name, options=("-std=c++17",))
+
+
+def kept_zeros(size):
+    """unsigned integers that start as 0 and stay on the card: the same array for each call, one per card and stream."""
+    cupy = _cupy()
+    return _kept_zeros(size, cupy.cuda.Device().id, cupy.cuda.get_current_stream().ptr)
+
+
+@functools.cache
+def _kept_zeros(size, card, stream):
+    return _cupy().zeros(size, dtype="uint32")
+
+
 def card(device):
     """The card in words, with the versions that matter: "NVIDIA T4, 15 GB, sm_75, CuPy 14.2.0, CUDA 12.9"."""
     cupy, properties = _cupy(), _cupy().cuda.runtime.getDeviceProperties(_index(device))
