@@ -41,11 +41,10 @@ def _fastest(device, function, repeats=6):
     return min(times)
 
 
-def seconds_per_step(device, batch, size, seconds=2.0):
-    """The median time of a training step of the lecture's U-Net, on one batch that is on the device already.
+def lecture_step(device, batch, size):
+    """A function that does a training step of the lecture's U-Net, always on the same batch, which is on the device.
 
-    From uint8 pictures to the scores, as the training loop does it, for about so many `seconds` after a warm-up.
-    Raises MemoryError.
+    From uint8 pictures to the scores, as the training loop does it.
     """
     rng = np.random.default_rng(0)
     images = move(rng.integers(0, 256, (batch, size, size, 3), np.uint8), device)
@@ -61,6 +60,12 @@ def seconds_per_step(device, batch, size, seconds=2.0):
         optimizer.zero_grad()
         scores.update(z, same)
 
+    return step
+
+
+def seconds_per_step(device, batch, size, seconds=2.0):
+    """The median time of a `lecture_step`, measured for about so many `seconds` after a warm-up. Raises MemoryError."""
+    step = lecture_step(device, batch, size)
     step()
     synchronize(device)
     times = []
