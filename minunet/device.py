@@ -15,8 +15,6 @@ import time
 import numpy as np
 
 INSTALL = 'pip install "minunet[gpu]"  (cupy-cuda12x with the CUDA libraries; "minunet[gpu13]": cupy-cuda13x)'
-
-
 OUT_OF_MEMORY = "cudaErrorMemoryAllocation", "CUDA_ERROR_OUT_OF_MEMORY", "CUBLAS_STATUS_ALLOC_FAILED"
 
 
