@@ -26,6 +26,7 @@ THREADS = 256  # of a block
 BLOCKS = 2048  # enough to fill any card, where a kernel's threads go on to the next piece of work
 PIXELS = 8  # of a thread in convolve.cu
 TILE = 16  # channels of a thread there, at most
+SUMS = 32  # that a thread keeps in weight_gradient.cu
 WIDE = 32 * 64  # channels in times channels out, from which on a product by the library is faster
 WIDE_SUM = 16 * 32  # the same for the gradient of the weights
 TENSORS_AT_ONCE = 64  # struct Tensors in optimizers.cu
@@ -98,7 +99,8 @@ def weight_gradient(x, gy, kernel_size, stride, pads):
 def _sum_of_parts(x, gy, rows, taps, geometry, gw):
     """gw of narrow layers: each block sums over some rows of windows, then the blocks' sums are added."""
     C, F = x.shape[3], gy.shape[3]
-    vector, tile = _vector(C), _tile(F, 8)
+    vector = _vector(C)
+    tile = _tile(F, min(TILE, SUMS // vector))
     pieces = taps * (C // vector) * (F // tile)
     groups = -(-pieces // THREADS)
     per_block = -(-pieces // groups)
