@@ -9,7 +9,7 @@ from minunet import device, speed  # noqa: E402
 
 
 class Products:
-    """Products of two side x side matrices, float32: `gflops` per second, and work to fill a card's queue with."""
+    """Products of two side x side matrices, float32: `gflops` per second, and work to fill a queue with."""
 
     def __init__(self, where, side=None):
         side = side or (3000 if where == "cpu" else 8192)

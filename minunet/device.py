@@ -126,8 +126,11 @@ def memory_free(device):
 
 
 def ran_out_of_memory(error):
-    """Is this what is raised, here or by CuPy or a library of CUDA, when memory is used up?"""
-    return isinstance(error, MemoryError) or any(sign in str(error) for sign in OUT_OF_MEMORY)
+    """Is this what CuPy or a library of CUDA raises when the memory of a card is used up?
+
+    Not every MemoryError is: the one of main memory asks for another remedy.
+    """
+    return type(error).__name__ == "OutOfMemoryError" or any(sign in str(error) for sign in OUT_OF_MEMORY)
 
 
 def release(device):
@@ -166,7 +169,7 @@ def copy_async(target, source, stream):
     target.set(source, stream=stream)
 
 
-# ---- time: a card works through what it was given while Python goes on, so a clock on the wall measures too little ----
+# ---- time: a card works through what it was given while Python goes on, so a clock on the wall says little ----
 
 def synchronize(device):
     """Waits until the card has done all that it was given. On the CPU there is nothing to wait for."""

@@ -1,18 +1,18 @@
-"""Batches on their way to a graphics card, so that the next one travels while the card still works on this one.
+"""Batches on their way to a graphics card: the next one travels while the card still works on this one.
 
     Loader ──▶ pinned memory ──▶ card ──▶ the training step        two slots, used in turn
                host copy         second stream    main stream
 
-A card can fetch data by itself only from pinned memory (pages that the system promises not to move), and only on a
-stream beside the one that computes does it do both at once. A stream is a queue of work; nothing but events orders two
-of them. Three things must be waited for, each by the one who would spoil it:
+A card can fetch data by itself only from pinned memory (pages that the system promises not to move), and
+only on a stream beside the one that computes does it do both at once. A stream is a queue of work; nothing
+but events orders two of them. Three things must be waited for, each by the one who would spoil it:
 
-    the step        until its batch has arrived                                  main stream waits for `arrived`
-    the copy        until the step two batches ago has read the card's slot      second stream waits for `free`
-    the Loader      until the pinned slot has left, two batches ago              Python waits for `arrived`
+    the step        until its batch has arrived                           main stream waits for `arrived`
+    the copy        until the step two batches ago has read the slot      second stream waits for `free`
+    the Loader      until the pinned slot has left, two batches ago       Python waits for `arrived`
 
-Only the last one holds Python up, and only if it runs two steps ahead of the card; the card never waits for it.
-All memory is taken with the first batches and used again for the whole training.
+Only the last one holds Python up, and only if it runs two steps ahead of the card; the card never waits for
+it. All memory is taken with the first batches and used again for the whole training.
 """
 
 import numpy as np
@@ -36,8 +36,8 @@ class Feed:
     def batches(self, source):
         """Yields each batch of `source`, a tuple of NumPy arrays of equal length, as arrays on the device.
 
-        On a GPU they are lent: the next batch but one overwrites them, after the work on them that the caller has
-        asked for by then. Batches may be shorter than the first. On the CPU they are passed on as they are.
+        On a GPU they are lent: the next batch but one overwrites them, after the work on them that the caller
+        has asked for by then. On the CPU they are passed on as they are.
         """
         if self.device == "cpu":
             yield from source

@@ -31,7 +31,9 @@ from tqdm import tqdm
 from minunet import costs, ops
 from minunet.autograd import Tensor, no_grad
 from minunet.data.pets import IGNORE
-from minunet.device import OutOfMemory, array_module, memory_free, move, ran_out_of_memory, release, to_numpy
+from minunet.device import (
+    OutOfMemory, array_module, memory_free, move, ran_out_of_memory, release, to_numpy,
+)
 from minunet.feed import Feed
 from minunet.kernels import kernels_for
 from minunet.kernels.memory import keep_freed_memory
@@ -222,7 +224,7 @@ class Interrupt:
 
 
 class _Losses:
-    """The losses of one pass of so many steps, left on the device in one array and read as seldom as that is free."""
+    """The losses of one pass of so many steps, left on the device in one array and seldom read."""
 
     def __init__(self, name, device, steps):
         self.name, self.every = name, 1 if device == "cpu" else READ_EVERY

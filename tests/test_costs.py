@@ -23,8 +23,10 @@ def test_arithmetic_by_hand():
 
 def test_traffic_by_hand():
     layers = [  # how often it is read and written, numbers in, numbers out
-        (2, 48, 32), (3, 32, 32), (2, 32, 8), (3, 8, 16), (3, 16, 16), (3, 16, 16), (2, 48, 48), (3, 48, 64), (3, 64, 64), (3, 64, 16)]
-    assert costs.training_costs(small_net(), (4, 4)).moved == 4 * sum(times * (read + written) for times, read, written in layers)
+        (2, 48, 32), (3, 32, 32), (2, 32, 8), (3, 8, 16), (3, 16, 16), (3, 16, 16), (2, 48, 48),
+        (3, 48, 64), (3, 64, 64), (3, 64, 16)]
+    by_hand = sum(times * (read + written) for times, read, written in layers)
+    assert costs.training_costs(small_net(), (4, 4)).moved == 4 * by_hand
 
 
 def test_costs_grow_with_the_picture_and_with_the_type():

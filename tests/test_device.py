@@ -198,3 +198,10 @@ def test_a_gpu_that_failed_is_tried_again(install):
         find("gpu")
     cupy.ones = lambda shape, dtype: np.ones(shape, dtype)
     assert find("gpu") == "gpu:0"  # meanwhile another program ended
+
+
+def test_memory_of_the_card_and_main_memory_are_told_apart():
+    assert device.ran_out_of_memory(OutOfMemoryError("Out of memory allocating 512 bytes"))
+    assert device.ran_out_of_memory(CUDARuntimeError("cudaErrorMemoryAllocation: out of memory"))
+    assert not device.ran_out_of_memory(MemoryError("Unable to allocate 8 GiB for an array"))
+    assert not device.ran_out_of_memory(RuntimeError("cudaErrorIllegalAddress"))

@@ -1,4 +1,4 @@
-"""Batches on their way to the card. On a card that runs behind, as slowly as it may, no slot is overwritten too early."""
+"""Batches on their way to the card: however far that is behind, no slot is overwritten too early."""
 
 import collections
 
@@ -13,7 +13,8 @@ from minunet.feed import Feed
 def batches(lengths, size=4, seed=0):
     """Tuples of random pictures and masks."""
     rng = np.random.default_rng(seed)
-    return [(rng.integers(0, 256, (n, size, size, 3), np.uint8), rng.integers(0, 2, (n, size, size, 1), np.uint8)) for n in lengths]
+    return [(rng.integers(0, 256, (n, size, size, 3), np.uint8), rng.integers(0, 2, (n, size, size, 1), np.uint8))
+            for n in lengths]
 
 
 def test_on_the_cpu_batches_are_passed_on_as_they_are():
@@ -46,12 +47,13 @@ def test_a_larger_batch_gets_a_larger_slot(array_on):
 # ---- a card that runs behind -------------------------------------------------------------------------------
 
 class Card:
-    """Two streams as queues of work that is done when somebody waits for it, and for the one that is `eager` at once."""
+    """Two streams as queues of work that is done when somebody waits for it; of the `eager` one, at once."""
 
     def __init__(self, monkeypatch):
         self.main, self.side, self.eager = Stream(self), Stream(self), None
-        for name, replacement in {"main_stream": lambda: self.main, "side_stream": lambda device: self.side, "event": Event,
-                                  "pinned": np.empty, "move": lambda array, device: array.copy(), "copy_async": self.copy}.items():
+        replacements = {"main_stream": lambda: self.main, "side_stream": lambda device: self.side, "event": Event,
+                        "pinned": np.empty, "move": lambda array, device: array.copy(), "copy_async": self.copy}
+        for name, replacement in replacements.items():
             monkeypatch.setattr(feed, name, replacement)
 
     def copy(self, target, source, stream):
@@ -115,7 +117,7 @@ def test_no_slot_is_overwritten_before_it_was_read(monkeypatch, eager, breaks_at
     for epoch in range(3):
         given = batches([3, 3, 3, 3, 2], seed=epoch)
         for number, (pair, lent) in enumerate(zip(given, fed.batches(given))):
-            card.main.add(lambda lent=lent: seen.append([array.copy() for array in lent]))  # a step, whenever it is run
+            card.main.add(lambda lent=lent: seen.append([array.copy() for array in lent]))  # a step
             expected.append(pair)
             if number == breaks_at:
                 break

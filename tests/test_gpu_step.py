@@ -21,7 +21,8 @@ def cupy(array_on):
 def setup(batch_size, count, size=64):
     model = UNet(depth=2, width=4, seed=0).to("gpu")
     optimizer = optim.RMSprop(model.parameters(), lr=1e-3)
-    return model, optimizer, train.LOSSES["bce"], Loader(DrawnPets(count, size=size), batch_size), Loader(DrawnPets(2, size=size), 2)
+    training, validation = Loader(DrawnPets(count, size=size), batch_size), Loader(DrawnPets(2, size=size), 2)
+    return model, optimizer, train.LOSSES["bce"], training, validation
 
 
 def test_after_the_first_epoch_no_memory_is_asked_from_the_driver(cupy):
@@ -58,7 +59,8 @@ def limited(cupy):
 def test_too_large_a_batch_is_one_message_and_the_size_that_it_names_fits(limited):
     model, optimizer, loss, training, validation = setup(batch_size=32, count=32)
     limited(16 * MEGABYTE)
-    with pytest.raises(OutOfMemory, match=r"gpu:0: out of memory with batches of 32 pictures of 64x64; 0.0\d GB") as caught:
+    met = r"gpu:0: out of memory with batches of 32 pictures of 64x64; 0.0\d GB"
+    with pytest.raises(OutOfMemory, match=met) as caught:
         list(train.epochs(model, optimizer, loss, training, validation, 1))
     named = int(str(caught.value).partition("a batch size of ")[2].split()[0])
     assert 4 <= named < 32
@@ -78,9 +80,10 @@ def test_not_even_one_picture(limited):
 # ---- launches and copies, as the driver sees them ----------------------------------------------------------
 
 def test_a_step_launches_little_and_reads_nothing_back(cupy):
-    profiler = pytest.importorskip("torch.profiler", reason="PyTorch's profiler counts what the driver does; .ci/run counts otherwise")
-    if not __import__("torch").cuda.is_available():
+    torch = pytest.importorskip("torch", reason="PyTorch's profiler counts what the driver does")
+    if not torch.cuda.is_available():
         pytest.skip("PyTorch's profiler counts what the driver does, this PyTorch has no GPU")
+    profiler = torch.profiler
     step = lecture_step("gpu:0", batch=2, size=64)
     step()
     step()

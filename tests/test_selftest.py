@@ -79,7 +79,8 @@ def test_wrong_use(arguments, capsys):
 # ---- what is checked ---------------------------------------------------------------------------------------
 
 def public_functions(module):
-    return {name for name, f in vars(module).items() if inspect.isfunction(f) and f.__module__ == module.__name__ and name[0] != "_"}
+    return {name for name, f in inspect.getmembers(module, inspect.isfunction)
+            if f.__module__ == module.__name__ and not name.startswith("_")}
 
 
 @pytest.mark.parametrize("where, kernels", [("cpu", cpu), ("gpu", gpu)])
@@ -122,8 +123,9 @@ def test_the_figures(monkeypatch):
     monkeypatch.setattr(speed, "seconds_per_step", lambda where, batch, size: 0.01 * batch)
     monkeypatch.setattr(speed.costs, "training_costs", lambda model, size: speed.costs.Costs(10**10, 10**8, 0, 0))
     text = "\n".join(speed.report("cpu", 64, 256))
-    for part in ("100.0 GB/s", "2000.0 GFLOP/s", "64 pictures of 256x256: 640.0 ms, 100 images per second", "640.0 GFLOP are 50%",
-                 "6.40 GB at least are 10%", "40 epochs of 6,000 such pictures take 40.0 minutes", "took 54 minutes"):
+    for part in ("100.0 GB/s", "2000.0 GFLOP/s", "64 pictures of 256x256: 640.0 ms, 100 images per second",
+                 "640.0 GFLOP are 50%", "6.40 GB at least are 10%",
+                 "40 epochs of 6,000 such pictures take 40.0 minutes", "took 54 minutes"):
         assert part in text
     assert "epochs" not in "\n".join(speed.report("cpu", 32, 256))
 
@@ -137,7 +139,8 @@ def test_a_batch_that_does_not_fit_is_halved(monkeypatch):
     monkeypatch.setattr(speed, "seconds_per_step", seconds_per_step)
     limit = 10
     assert speed.largest_batch("cpu", 64, 256) == (8, 1.0)
-    assert "batches of 64 do not fit into the memory: this is for 8" in "\n".join(speed.report("cpu", 64, 256, quick=True))
+    text = "\n".join(speed.report("cpu", 64, 256, quick=True))
+    assert "batches of 64 do not fit into the memory: this is for 8" in text
     limit = 0
     with pytest.raises(MemoryError):
         speed.largest_batch("cpu", 64, 256)
