@@ -27,9 +27,9 @@ BLOCKS = 2048  # enough to fill any card, where a kernel's threads go on to the 
 PIXELS = 8  # of a thread in convolve.cu
 TILE = 16  # channels of a thread there, at most
 SUMS = 32  # that a thread keeps in weight_gradient.cu
-WIDE = 32 * 64  # channels in times channels out, from which on a product by the library is faster
-WIDE_SUM = 16 * 32  # the same for the gradient of the weights
-TENSORS_AT_ONCE = 64  # struct Tensors in optimizers.cu
+# channels in times channels out, from which on a product by the library is faster (measured on an H100)
+WIDE = {"convolve": 64 * 64, "convolve_transposed": 32 * 64, "weight_gradient": 16 * 32}
+TENSORS_AT_ONCE = 96  # struct Tensors in optimizers.cu
 C_NAMES = {"f": "float", "d": "double", "B": "unsigned char", "i": "int", "?": "bool"}  # of NumPy's dtype.char
 
 
@@ -39,7 +39,7 @@ def convolve(x, w, b, stride, pads, relu=False):
     KH, KW, C, F = w.shape
     N, OH, OW = len(x), *output_size(x.shape[1:3], (KH, KW), stride, pads)
     y = array_module(x).empty((N, OH, OW, F), x.dtype)
-    if C * F < WIDE:
+    if C * F < WIDE["convolve"]:
         tile, pixels = _tile(F, TILE), N * OH * OW
         blocks = -(-pixels // (THREADS * PIXELS)), F // tile
         geometry = _geometry(x.shape, y.shape, (KH, KW), stride, pads)
@@ -62,7 +62,7 @@ def convolve_transposed(y, w, b, stride, pads, size):
     x = array_module(y).empty((N, *size, C), y.dtype)
     geometry = _geometry(x.shape, y.shape, (KH, KW), stride, pads)
     chunk = _workspace_bytes(device_of(y)) // max(1, OH * OW * KH * KW * C * y.itemsize)  # whole pictures: a pixel lies under many windows
-    if C * F < WIDE or chunk == 0:
+    if C * F < WIDE["convolve_transposed"] or chunk == 0:
         tile, pixels = _tile(C, TILE), x.size // C
         blocks = -(-pixels // (THREADS * PIXELS)), C // tile
         _launch("convolve", "convolve_transposed", blocks, y.dtype, (y, w, b, x, np.int64(pixels), geometry),
@@ -82,7 +82,7 @@ def weight_gradient(x, gy, kernel_size, stride, pads):
     x, gy = _ready(x), _ready(gy)
     xp, C, (N, OH, OW, F) = array_module(x), x.shape[3], gy.shape
     gw = xp.empty((*kernel_size, C, F), x.dtype)
-    if C * F < WIDE_SUM or gy.size == 0:
+    if C * F < WIDE["weight_gradient"] or gy.size == 0:
         geometry = _geometry(x.shape, gy.shape, kernel_size, stride, pads)
         _sum_of_parts(x, gy, N * OH, kernel_size[0] * kernel_size[1], geometry, gw)
         return gw
