@@ -16,57 +16,24 @@ import time
 from pathlib import Path
 from statistics import median
 
-import numpy as np
-
-import lecture
 import machine
 from products import Products
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from minunet import UNet, device, optim, train  # noqa: E402
+from minunet import device  # noqa: E402
 from minunet.kernels import kernels_for  # noqa: E402
 from minunet.kernels.memory import keep_freed_memory  # noqa: E402
-from minunet.metrics import MaskScores  # noqa: E402
+from minunet.speed import lecture_step  # noqa: E402
 
 
-class Step:
-    """A training step as the loop does it, on a batch of uint8 pictures that is on the device already."""
-
-    def __init__(self, batch, size, where):
-        self.where = where
-        pictures, targets = lecture.unet_batch(batch, size, "float32")
-        self.images = device.move((255 * pictures).astype(np.uint8), where)
-        self.masks = device.move(targets.astype(np.uint8), where)
-        self.model = UNet().to(where)
-        self.model.load_state_dict(lecture.unet_weights("float32"))
-        self.optimizer = optim.RMSprop(self.model.parameters(), lr=1e-4)
-        self.scores = MaskScores(threshold=0.0)
-
-    def run(self, after=lambda phase: None):
-        """One step; after(name) is called at the end of each phase."""
-        x, t, weights, masks = train.to_device(self.images, self.masks, self.where)
-        after("to float32")
-        z = self.model.logits(x)
-        after("forward")
-        loss = train.LOSSES["bce"](z, t, weights)
-        after("loss")
-        loss.backward()
-        after("backward")
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        after("optimizer")
-        self.scores.update(z, masks)
-        after("scores")
-
-
-def phases(step, products, repeats):
+def phases(step, where, products, repeats):
     """{phase: (seconds on the device, seconds of Python)}, medians; a phase "all" at the end."""
     found = collections.defaultdict(lambda: ([], []))
     for _ in range(repeats):
-        device.synchronize(step.where)
+        device.synchronize(where)
         products.fill(0.5)
-        marks = [("", device.mark(step.where), time.perf_counter())]
-        step.run(lambda name: marks.append((name, device.mark(step.where), time.perf_counter())))
+        marks = [("", device.mark(where), time.perf_counter())]
+        step(lambda name: marks.append((name, device.mark(where), time.perf_counter())))
         for before, (name, mark, clock) in zip(marks, marks[1:]):
             found[name][0].append(device.seconds_between(before[1], mark))
             found[name][1].append(clock - before[2])
@@ -75,24 +42,24 @@ def phases(step, products, repeats):
     return {name: tuple(map(median, times)) for name, times in found.items()}
 
 
-def in_turn(step, count=10):
+def in_turn(step, where, count=10):
     """Seconds per step when steps follow each other as in training, with nothing in the queue before."""
-    device.synchronize(step.where)
+    device.synchronize(where)
     start = time.perf_counter()
     for _ in range(count):
-        step.run()
-    device.synchronize(step.where)
+        step()
+    device.synchronize(where)
     return (time.perf_counter() - start) / count
 
 
-def kernel_calls(step, products, repeats):
+def kernel_calls(step, where, products, repeats):
     """[(kernel, shapes of its arrays, seconds)] in the order of the step's calls, medians over `repeats` steps."""
     runs = []
     for _ in range(repeats):
-        device.synchronize(step.where)
+        device.synchronize(where)
         products.fill(0.5)
-        with _watched_kernels(kernels_for(step.images), step.where) as calls:
-            step.run()
+        with _watched_kernels(kernels_for(products.matrix), where) as calls:
+            step()
         runs.append([(name, shapes, device.seconds_between(*marks)) for name, shapes, *marks in calls])
     return [(*same[0][:2], median(seconds for _, _, seconds in same)) for same in zip(*runs)]
 
@@ -157,17 +124,17 @@ def main():
     options = parser.parse_args()
 
     where = device.find(options.device)
-    step = Step(options.batch, options.size, where)
+    step = lecture_step(where, options.batch, options.size)
     for _ in range(3):
-        step.run()
+        step()
     products = Products(where, options.product)
     print(f"{machine.describe()}\n{machine.blas() if where == 'cpu' else device.card(where)}\n"
           f"batch {options.batch}, {options.size}x{options.size}; "
           f"a large float32 matrix product reaches {products.gflops:.0f} GFLOP/s")
-    seconds = in_turn(step)
+    seconds = in_turn(step, where)
     print(f"a step takes {1e3 * seconds:.2f} ms, {1e3 * seconds / options.batch:.4f} ms per picture\n")
-    found = phases(step, products, options.repeats)
-    print("\n".join(tables(found, kernel_calls(step, products, options.repeats), options.longest)))
+    found = phases(step, where, products, options.repeats)
+    print("\n".join(tables(found, kernel_calls(step, where, products, options.repeats), options.longest)))
 
 
 if __name__ == "__main__":

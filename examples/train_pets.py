@@ -22,6 +22,7 @@ from minunet.data.drawn_pets import DrawnPets
 from minunet.data.folder import PictureFolder, split
 from minunet.data.loader import Loader
 from minunet.data.pets import Pets
+from minunet.device import OutOfMemory
 from minunet.kernels.threads import get_num_threads, set_num_threads
 from minunet.patience import Patience
 from minunet.runs import Run, check_free
@@ -72,6 +73,8 @@ def main(argv=None):
         return train_pets(args)
     except (DataError, DownloadError, OSError) as error:
         return fail(error)
+    except OutOfMemory as error:
+        return fail(error, FAILED)
     except MemoryError as error:
         return fail(f"out of memory: try a smaller --batch-size or --image-size ({error})", FAILED)
     except KeyboardInterrupt:
@@ -127,6 +130,9 @@ def train_pets(args):
         except train.Diverged as error:
             run.finish("diverged")
             code = fail(f"{error}. This was --lr {args.lr:g}", FAILED)
+        except OutOfMemory:
+            run.finish("out of memory")
+            raise
         run.draw_predictions(model, validation, SHOWN)
     say(run.summary())
     return code

@@ -2,14 +2,15 @@
 
 One picture is sent through the network and looked at, so the numbers are those of the network at hand.
 
-    arithmetic   a convolution multiplies each of its OH·OW windows with all KH·KW·C·F weights and adds up: 2·OH·OW·KH·KW·C·F
-                 (transposed, its H·W pixels). Backward is two such products, gW and gx; the first layer needs no gx.
-    traffic      the least that has to go between memory and processor if each layer reads what it needs and writes what
-                 it makes once:  forward x, y;  gW x, gy;  gx gy, gx.  A layer without weights has no gW.
+    arithmetic   a convolution multiplies each of its OH·OW windows with all KH·KW·C·F weights and adds up:
+                 2·OH·OW·KH·KW·C·F (transposed: each of its H·W pixels). Backward is two such products, gW and
+                 gx; the first layer needs no gx.
+    traffic      the least that has to go between memory and processor if each layer reads what it needs and
+                 writes what it makes once:  forward x, y;  gW x, gy;  gx gy, gx.  No weights, no gW.
     memory       what the graph holds on to until backward: the arrays that the Functions have stored.
 
-A step needs more memory than the graph holds: in the worst moment, at the last layers, the gradient gy, what the ReLU
-let through of it and gx live beside the whole graph. Each may be as large as the largest activation.
+A step needs more memory than the graph holds: in the worst moment, at the last layers, the gradient gy, what
+the ReLU let through of it and gx live beside the whole graph. Each may be as large as the largest activation.
 """
 
 from typing import NamedTuple
@@ -25,7 +26,7 @@ GRADIENTS_AT_ONCE = 3  # gy, gy where the ReLU let through, gx
 
 
 class Costs(NamedTuple):
-    """Of one picture in a training step: flop; bytes that are moved, kept by the graph, and needed at the worst moment."""
+    """Of one picture in a training step: flop; bytes moved, kept by the graph, needed at the worst moment."""
 
     flop: int
     moved: int
@@ -57,6 +58,17 @@ def training_costs(model, image_size):
         z = model(x)
     kept = bytes_of_graph(z, leaving_out=model.parameters())
     return Costs(counts["flop"], counts["moved"], kept, kept + GRADIENTS_AT_ONCE * counts["largest"])
+
+
+def batch_that_fits(model, image_size, free, memories=0):
+    """How many pictures of (H, W) a training step can take with `free` bytes; 0 if not even one.
+
+    memories: arrays per parameter that the optimizer has yet to make. They and the gradients go off first. Of
+    the rest a quarter is left for the patch matrix P(x), and for gaps between arrays of different sizes.
+    """
+    parameters = sum(p.data.nbytes for p in model.parameters())
+    rest = free - (1 + memories) * parameters
+    return max(0, int(0.75 * rest // training_costs(model, image_size).peak))
 
 
 def bytes_of_graph(y, leaving_out=()):

@@ -14,7 +14,8 @@ import time
 
 import numpy as np
 
-INSTALL = 'pip install "minunet[gpu]"  (that is cupy-cuda12x with the CUDA libraries)'
+INSTALL = 'pip install "minunet[gpu]"  (cupy-cuda12x with the CUDA libraries; "minunet[gpu13]": cupy-cuda13x)'
+OUT_OF_MEMORY = "cudaErrorMemoryAllocation", "CUDA_ERROR_OUT_OF_MEMORY", "CUBLAS_STATUS_ALLOC_FAILED"
 
 
 class GpuUnavailable(RuntimeError):
@@ -23,6 +24,10 @@ class GpuUnavailable(RuntimeError):
     def __init__(self, reason, message):
         super().__init__(message)
         self.reason = reason
+
+
+class OutOfMemory(MemoryError):
+    """The memory of a GPU is used up."""
 
 
 def array_module(array):
@@ -120,6 +125,14 @@ def memory_free(device):
         return min(free, pool.get_limit() - pool.used_bytes()) if pool.get_limit() else free
 
 
+def ran_out_of_memory(error):
+    """Is this what CuPy or a library of CUDA raises when the memory of a card is used up?
+
+    Not every MemoryError is: the one of main memory asks for another remedy.
+    """
+    return type(error).__name__ == "OutOfMemoryError" or any(sign in str(error) for sign in OUT_OF_MEMORY)
+
+
 def release(device):
     """Gives the memory back that this process keeps on a card and does not use. On the CPU there is none."""
     if device != "cpu":
@@ -127,7 +140,36 @@ def release(device):
             _cupy().get_default_memory_pool().free_all_blocks()
 
 
-# ---- time: a card works through what it was given while Python goes on, so a clock on the wall measures too little ----
+# ---- streams: queues of work on a card, for minunet/feed.py; the objects are CuPy's ----
+
+def main_stream():
+    """The stream on which everything is computed."""
+    return _cupy().cuda.get_current_stream()
+
+
+def side_stream(device):
+    """A second stream of the card, which does not wait for the first."""
+    with _cupy().cuda.Device(_index(device)):
+        return _cupy().cuda.Stream(non_blocking=True)
+
+
+def event():
+    """A mark for streams to record and to wait for: record(stream), stream.wait_event(event), synchronize()."""
+    return _cupy().cuda.Event(disable_timing=True)
+
+
+def pinned(shape, dtype):
+    """An uninitialised NumPy array in pinned memory, from which a card copies while everything else goes on."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    return np.frombuffer(_cupy().cuda.alloc_pinned_memory(size), dtype, int(np.prod(shape))).reshape(shape)
+
+
+def copy_async(target, source, stream):
+    """Copies a pinned array to one on the card, both contiguous, as soon as the stream comes to it."""
+    target.set(source, stream=stream)
+
+
+# ---- time: a card works through what it was given while Python goes on, so a clock on the wall says little ----
 
 def synchronize(device):
     """Waits until the card has done all that it was given. On the CPU there is nothing to wait for."""
@@ -175,8 +217,8 @@ def _try_out(index):
     except cupy.cuda.runtime.CUDARuntimeError as error:
         if "NoDevice" in str(error):
             raise GpuUnavailable("device", "there is no NVIDIA GPU in this machine: use the device cpu") from error
-        raise GpuUnavailable("driver", f"the NVIDIA driver is missing or too old ({_first_line(error)}): install a "
-                                       "driver for CUDA 12 or newer, `nvidia-smi` shows it") from error
+        raise GpuUnavailable("driver", f"the NVIDIA driver is missing or too old ({_first_line(error)}): `nvidia-smi` "
+                                       "shows it and its CUDA; cupy-cuda12x needs 12, cupy-cuda13x 13") from error
     if index >= count:
         names = ", ".join(f"gpu:{k}" for k in range(count)) or "none"
         raise GpuUnavailable("device", f"there is no gpu:{index} in this machine; it has: {names}")
@@ -184,12 +226,12 @@ def _try_out(index):
         with cupy.cuda.Device(index):
             ones = cupy.ones((2, 2), dtype="float32")
             (ones @ ones + ones).sum().item()
-    except (cupy.cuda.memory.OutOfMemoryError, cupy.cuda.runtime.CUDARuntimeError) as error:
-        if "emory" not in str(error):
-            raise GpuUnavailable("driver", f"gpu:{index} does not answer ({_first_line(error)}): see `nvidia-smi`") from error
-        raise GpuUnavailable("memory", f"gpu:{index} has no free memory: end the programs that "
-                                       "`nvidia-smi` lists, or choose another card") from error
     except Exception as error:  # CuPy raises many kinds when NVRTC, cuBLAS or the CUDA headers cannot be loaded
+        if ran_out_of_memory(error):
+            raise GpuUnavailable("memory", f"gpu:{index} has no free memory: end the programs that "
+                                           "`nvidia-smi` lists, or choose another card") from error
+        if type(error).__name__ in ("CUDARuntimeError", "CUDADriverError"):
+            raise GpuUnavailable("driver", f"gpu:{index} does not answer ({_first_line(error)}): see `nvidia-smi`") from error
         raise GpuUnavailable("libraries", f"CUDA libraries are missing ({_first_line(error)}): {INSTALL}") from error
 
 

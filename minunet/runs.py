@@ -24,6 +24,7 @@ from minunet import __version__, checkpoint, plots
 from minunet.files import write_whole
 from minunet.train import SCORES
 
+CUPY = "cupy-cuda12x", "cupy-cuda13x", "cupy"
 COLUMNS = ["epoch", *(f"{part}_{name}" for name in SCORES for part in ("train", "val")), "lr"]
 
 
@@ -56,7 +57,7 @@ class Run:
         self._write_scores("running")
 
     def finish(self, status, model=None):
-        """Writes how the run ended: "finished", "interrupted" or "diverged".
+        """Writes how the run ended: "finished", "interrupted", "diverged" or "out of memory".
 
         model: given if it was trained on after the last epoch that was added. Its weights become last.npz,
         and best.npz too if no epoch was finished.
@@ -120,13 +121,17 @@ def history_csv(history):
 
 
 def versions():
-    """What the run stands on: {"python": "3.12.1", "numpy": ..., ...}; None for what is not installed."""
+    """What the run stands on: {"python": "3.12.1", "numpy": ..., ...}; None for what is not installed.
+
+    Of CuPy's packages, one for each version of CUDA, only what is there.
+    """
     found = {"minunet": __version__, "python": platform.python_version(), "platform": platform.platform()}
-    for name in ("numpy", "pillow", "matplotlib", "threadpoolctl", "cupy-cuda12x"):
+    for name in ("numpy", "pillow", "matplotlib", "threadpoolctl", *CUPY):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            found[name] = None
+            if name not in CUPY:
+                found[name] = None
     return found
 
 

@@ -1,8 +1,8 @@
 """How fast a device is, and how near to that a training step of the lecture's U-Net comes.
 
-Two numbers bound what any program can do on a device, and both are measured on it: the bytes that a large copy moves in
-a second, and the arithmetic that a large float32 matrix product does in a second. A step that reached either would
-have no room left. `minunet/costs.py` counts the bytes and the arithmetic of a step.
+Two numbers bound what any program can do on a device, and both are measured on it: the bytes that a large
+copy moves in a second, and the arithmetic that a large float32 matrix product does in a second. A step that
+reached either would have no room left. `minunet/costs.py` counts the bytes and the arithmetic of a step.
 """
 
 from statistics import median
@@ -41,11 +41,10 @@ def _fastest(device, function, repeats=6):
     return min(times)
 
 
-def seconds_per_step(device, batch, size, seconds=2.0):
-    """The median time of a training step of the lecture's U-Net, on one batch that is on the device already.
+def lecture_step(device, batch, size):
+    """A function that does a training step of the lecture's U-Net, on one batch that is on the device already.
 
-    From uint8 pictures to the scores, as the training loop does it, for about so many `seconds` after a warm-up.
-    Raises MemoryError.
+    From uint8 pictures to the scores, as the training loop does it; after(phase) is called behind each phase.
     """
     rng = np.random.default_rng(0)
     images = move(rng.integers(0, 256, (batch, size, size, 3), np.uint8), device)
@@ -53,14 +52,27 @@ def seconds_per_step(device, batch, size, seconds=2.0):
     model = UNet().to(device)
     optimizer, scores = optim.RMSprop(model.parameters(), lr=1e-3), MaskScores(threshold=0.0)
 
-    def step():
+    def step(after=lambda phase: None):
         x, t, weights, same = train.to_device(images, masks, device)
+        after("to float32")
         z = model.logits(x)
-        train.LOSSES["bce"](z, t, weights).backward()
+        after("forward")
+        loss = train.LOSSES["bce"](z, t, weights)
+        after("loss")
+        loss.backward()
+        after("backward")
         optimizer.step()
         optimizer.zero_grad()
+        after("optimizer")
         scores.update(z, same)
+        after("scores")
 
+    return step
+
+
+def seconds_per_step(device, batch, size, seconds=2.0):
+    """The median time of a `lecture_step`, measured for about so many `seconds`. Raises MemoryError."""
+    step = lecture_step(device, batch, size)
     step()
     synchronize(device)
     times = []
@@ -73,7 +85,7 @@ def seconds_per_step(device, batch, size, seconds=2.0):
 
 
 def largest_batch(device, batch, size):
-    """(batch, seconds per step): the batch, halved as often as memory asks for it. Raises MemoryError if 1 is too much."""
+    """(batch, seconds per step), the batch halved until it fits. Raises MemoryError if 1 is too much."""
     while True:
         try:
             return batch, seconds_per_step(device, batch, size)
@@ -97,9 +109,11 @@ def report(device, batch, size, quick=False):
            f"{fitting / seconds:.0f} images per second")
     cost = costs.training_costs(UNet().to(device), (size, size))
     flop, moved = fitting * cost.flop, fitting * cost.moved
-    yield f"  its {flop / 1e9:.1f} GFLOP are {flop / seconds / flop_per_second:.0%} of the arithmetic of a large matrix product"
-    yield f"  its {moved / 1e9:.2f} GB at least are {moved / seconds / bytes_per_second:.0%} of the bandwidth of a large copy"
+    of_arithmetic, of_bandwidth = flop / seconds / flop_per_second, moved / seconds / bytes_per_second
+    yield f"  its {flop / 1e9:.1f} GFLOP are {of_arithmetic:.0%} of the arithmetic of a large matrix product"
+    yield f"  its {moved / 1e9:.2f} GB at least are {of_bandwidth:.0%} of the bandwidth of a large copy"
     if (fitting, size) == (LECTURE["batch"], LECTURE["size"]):
         pictures = LECTURE["epochs"] * LECTURE["pictures"]
-        yield (f"  {LECTURE['epochs']} epochs of {LECTURE['pictures']:,} such pictures take {pictures * seconds / fitting / 60:.1f} "
-               f"minutes of it; the lecture's took {LECTURE['minutes']} minutes with Keras on a T4")
+        minutes = pictures * seconds / fitting / 60
+        yield (f"  {LECTURE['epochs']} epochs of {LECTURE['pictures']:,} such pictures take {minutes:.1f} minutes of it; "
+               f"the lecture's took {LECTURE['minutes']} minutes with Keras on a T4")

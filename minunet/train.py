@@ -28,10 +28,13 @@ import warnings
 import numpy as np
 from tqdm import tqdm
 
-from minunet import ops
+from minunet import costs, ops
 from minunet.autograd import Tensor, no_grad
 from minunet.data.pets import IGNORE
-from minunet.device import move
+from minunet.device import (
+    OutOfMemory, array_module, memory_free, move, ran_out_of_memory, release, to_numpy,
+)
+from minunet.feed import Feed
 from minunet.kernels import kernels_for
 from minunet.kernels.memory import keep_freed_memory
 from minunet.metrics import MaskScores
@@ -78,7 +81,8 @@ def epochs(
     Three things differ: where pixels are ignored, cross entropy divides by those that count in each batch, not in
     all; batch normalisation takes the mean and the variance of each batch, and its averages move once for each;
     dropout draws once for each.
-    Raises Diverged when a loss is NaN or infinite, at the latest at the end of its epoch and before its row.
+    Raises Diverged when a loss is NaN or infinite, at the latest at the end of its epoch and before its row;
+    OutOfMemory, which names a batch size that fits, when the memory of the card is used up.
     """
     if accumulate < 1:
         raise ValueError(f"accumulate is {accumulate}: it must be 1 or more")
@@ -87,14 +91,28 @@ def epochs(
     def step():
         _step(optimizer, schedule, clip_norm)
 
+    short = None
+    try:
+        yield from _epochs(model, optimizer, step, loss, training, validation, count, stop, schedule, accumulate)
+    except Exception as error:
+        if model.device == "cpu" or not ran_out_of_memory(error):
+            raise
+        short = error.with_traceback(None)  # whose frames hold the batch and the whole graph
+    if short is not None:
+        raise _out_of_memory(model, optimizer, training) from short
+
+
+def _epochs(model, optimizer, step, loss, training, validation, count, stop, schedule, accumulate):
+    """The rows of `epochs`."""
+    feed = Feed(model.device)
     for epoch in range(1, count + 1):
         if stop():
             return
         start = time.perf_counter()
         with warnings.catch_warnings():  # a loss that overflows is reported by Diverged, not by NumPy
             warnings.filterwarnings("ignore", ".* encountered in ", RuntimeWarning)
-            train = _train_epoch(model, step, loss, training, epoch, stop, accumulate)
-            val = None if train is None else evaluate(model, loss, validation, f"epoch {epoch}", stop)
+            train = _train_epoch(model, step, loss, feed, training, epoch, stop, accumulate)
+            val = None if train is None else evaluate(model, loss, validation, f"epoch {epoch}", stop, feed)
         if val is None:
             return
         row = {
@@ -126,12 +144,31 @@ def _share(loader, index, accumulate):
     return min(loader.batch_size, len(loader.dataset) - index * loader.batch_size) / group
 
 
-def _train_epoch(model, step, loss, loader, epoch, stop, accumulate):
+def _out_of_memory(model, optimizer, loader):
+    """The OutOfMemory to raise, once the arrays of the step that failed are let go."""
+    optimizer.zero_grad()
+    release(model.device)
+    size, free = loader.dataset[0][0].shape[:2], memory_free(model.device)
+    met = (f"{model.device}: out of memory with batches of {loader.batch_size} pictures of {size[0]}x{size[1]}; "
+           f"{free / 1e9:.2f} GB are free between two steps")
+    try:
+        to_come = 0 if optimizer.steps else len(optimizer.memory_names)  # made in the first step
+        fits = costs.batch_that_fits(model, size, free, to_come)
+    except Exception as error:
+        if not ran_out_of_memory(error):
+            raise
+        fits = 0  # not even one picture, to look at its graph
+    fits = min(fits, loader.batch_size - 1)
+    advice = f"a batch size of {fits} would fit" if fits else "not even one picture fits, take smaller ones"
+    return OutOfMemory(f"{met}: {advice}. `nvidia-smi` lists what else is on the card")
+
+
+def _train_epoch(model, step, loss, feed, loader, epoch, stop, accumulate):
     """One pass over the training set. Returns its scores, or None if it was stopped."""
     model.train()
-    losses, scores = _Losses(f"epoch {epoch}", model.device), MaskScores(threshold=0.0)
+    losses, scores = _Losses(f"epoch {epoch}", model.device, len(loader)), MaskScores(threshold=0.0)
     with _bar(loader, f"epoch {epoch}") as bar:
-        for index, (images, masks) in enumerate(loader.batches(epoch)):
+        for index, (images, masks) in enumerate(feed.batches(loader.batches(epoch))):
             x, t, weights, masks = to_device(images, masks, model.device)
             z = model.logits(x)
             error = loss(z, t, weights)
@@ -148,15 +185,17 @@ def _train_epoch(model, step, loss, loader, epoch, stop, accumulate):
 
 
 @no_grad()
-def evaluate(model, loss, loader, name="validation", stop=lambda: False):
+def evaluate(model, loss, loader, name="validation", stop=lambda: False, feed=None):
     """The scores of the model on all pictures of a Loader: "loss", and what `MaskScores.result` returns.
 
-    Returns None if stop() answered True on the way. Raises Diverged if the loss is not finite.
+    feed: the Feed that brings the batches to the model's device, a new one if None. Returns None if stop()
+    answered True on the way. Raises Diverged if the loss is not finite.
     """
     model.eval()
-    losses, scores = _Losses(f"{name}, validation", model.device), MaskScores(threshold=0.0)
+    feed = feed or Feed(model.device)
+    losses, scores = _Losses(f"{name}, validation", model.device, len(loader)), MaskScores(threshold=0.0)
     with _bar(loader, f"{name}, validation") as bar:
-        for images, masks in loader.batches(0):
+        for images, masks in feed.batches(loader.batches(0)):
             x, t, weights, masks = to_device(images, masks, model.device)
             z = model.logits(x)
             losses.add(loss(z, t, weights).data, len(images), bar)
@@ -225,17 +264,20 @@ class Interrupt:
 
 
 class _Losses:
-    """The losses of one pass, left on the device and read as seldom as that is free."""
+    """The losses of one pass of so many steps, left on the device in one array and seldom read."""
 
-    def __init__(self, name, device):
+    def __init__(self, name, device, steps):
         self.name, self.every = name, 1 if device == "cpu" else READ_EVERY
-        self.losses, self.images = [], []
+        self.losses, self.images = None, []
+        self.steps = steps
 
     def add(self, loss, images, bar):
         """Note the mean loss of a batch of so many pictures. Raises Diverged if it is read and not finite."""
-        self.losses.append(loss)
+        if self.losses is None:
+            self.losses = array_module(loss).empty(self.steps, loss.dtype)
+        self.losses[len(self.images)] = loss
         self.images.append(images)
-        if len(self.losses) % self.every == 0:
+        if len(self.images) % self.every == 0:
             value = float(loss)
             if not math.isfinite(value):
                 self.mean()
@@ -243,7 +285,7 @@ class _Losses:
 
     def mean(self):
         """The mean over all pictures. Raises Diverged at the first loss that is not finite."""
-        values = [float(loss) for loss in self.losses]
+        values = to_numpy(self.losses[:len(self.images)]).tolist()
         for step, value in enumerate(values, 1):
             if not math.isfinite(value):
                 raise Diverged(

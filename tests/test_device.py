@@ -15,6 +15,10 @@ class CUDARuntimeError(RuntimeError):
     pass
 
 
+class CUDADriverError(RuntimeError):
+    pass
+
+
 class OutOfMemoryError(MemoryError):
     pass
 
@@ -134,12 +138,16 @@ def test_there_and_back(xp_array):
      "gpu:0 has no free memory"),
     (FakeCuPy(failure=CUDARuntimeError("cudaErrorDevicesUnavailable: busy or unavailable")), "driver",
      "gpu:0 does not answer"),
+    (FakeCuPy(failure=CUDADriverError("CUDA_ERROR_OUT_OF_MEMORY: out of memory")), "memory", "gpu:0 has no free memory"),
+    (FakeCuPy(failure=RuntimeError("CUBLAS_STATUS_ALLOC_FAILED")), "memory", "gpu:0 has no free memory"),
+    (FakeCuPy(failure=CUDADriverError("CUDA_ERROR_NO_BINARY_FOR_GPU: no kernel image")), "driver", "gpu:0 does not answer"),
     (FakeCuPy(failure=RuntimeError("Failed to dlopen libnvrtc.so.12\nand more")), "libraries",
      r'CUDA libraries are missing \(Failed to dlopen libnvrtc.so.12\): pip install "minunet\[gpu\]"'),
     (FakeCuPy(failure=ImportError("libcublas.so.12: cannot open shared object file")), "libraries",
      "libcublas.so.12"),
     (FakeCuPy(failure=RuntimeError("")), "libraries", "RuntimeError")],
-    ids=["no device", "old driver", "count 0", "out of memory", "no allocation", "busy", "no NVRTC",
+    ids=["no device", "old driver", "count 0", "out of memory", "no allocation", "busy",
+         "driver out of memory", "cuBLAS out of memory", "no binary", "no NVRTC",
          "no cuBLAS", "no message"])
 def test_what_is_missing_is_told_apart(install, cupy, reason, message):
     install(cupy)
@@ -190,3 +198,10 @@ def test_a_gpu_that_failed_is_tried_again(install):
         find("gpu")
     cupy.ones = lambda shape, dtype: np.ones(shape, dtype)
     assert find("gpu") == "gpu:0"  # meanwhile another program ended
+
+
+def test_memory_of_the_card_and_main_memory_are_told_apart():
+    assert device.ran_out_of_memory(OutOfMemoryError("Out of memory allocating 512 bytes"))
+    assert device.ran_out_of_memory(CUDARuntimeError("cudaErrorMemoryAllocation: out of memory"))
+    assert not device.ran_out_of_memory(MemoryError("Unable to allocate 8 GiB for an array"))
+    assert not device.ran_out_of_memory(RuntimeError("cudaErrorIllegalAddress"))

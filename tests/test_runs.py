@@ -102,3 +102,16 @@ def test_folders_that_are_not_free(tmp_path):
             runs.Run(folder, {})
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("installed", ["cupy-cuda12x", "cupy-cuda13x", None])
+def test_the_versions_name_the_cupy_that_is_there(installed, monkeypatch):
+    def version(name):
+        if name.startswith("cupy") and name != installed:
+            raise runs.metadata.PackageNotFoundError(name)
+        return "14.2.0"
+
+    monkeypatch.setattr(runs.metadata, "version", version)
+    found = runs.versions()
+    assert found["numpy"] == "14.2.0"
+    assert [name for name in found if name.startswith("cupy")] == ([installed] if installed else [])

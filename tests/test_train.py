@@ -93,15 +93,56 @@ def test_the_same_seed_gives_the_same_history_and_another_seed_another():
     assert history(1) != history(2)
 
 
-def test_a_gpu_learns_the_same(array_on):
+@pytest.mark.parametrize("loss", train.LOSSES)
+def test_a_gpu_learns_the_same(loss, array_on):
     array_on("gpu")  # or skip
     rows = []
     for where in ("cpu", "gpu"):
         model, _, training, validation = setup()
         optimizer = optim.SGD(model.to(where).parameters(), lr=0.01)
-        rows.append(list(train.epochs(model, optimizer, train.LOSSES["bce+dice"], training, validation, 2)))
-    for cpu, gpu in zip(*rows):
+        rows.append(list(train.epochs(model, optimizer, train.LOSSES[loss], training, validation, 2)))
+    for cpu, gpu in zip(*rows, strict=True):
+        for name in ("train_loss", "val_loss"):
+            assert gpu[name] == pytest.approx(cpu[name], rel=1e-5)
         assert all(gpu[name] == pytest.approx(cpu[name], abs=1e-3) for name in cpu if name != "seconds")
+
+
+OPTIMIZERS = {
+    "sgd": lambda params: optim.SGD(params, lr=0.05, momentum=0.9),
+    "rmsprop": lambda params: optim.RMSprop(params, lr=1e-3),
+    "adam": lambda params: optim.Adam(params, lr=1e-3),
+}
+
+
+def trained(where, make_optimizer, steps, state=None):
+    """(weights, state of the optimizer) after some steps on a device, from a state that may come from another one."""
+    model = small_net()
+    if state is not None:
+        model.load_state_dict(state[0])
+    optimizer = make_optimizer(model.to(where).parameters())
+    if state is not None:
+        optimizer.load_state_dict(state[1])
+    training = Loader(Squares(2 * steps, seed=0 if state is None else 1), 2, shuffle=False)
+    rows = list(train.epochs(model, optimizer, train.LOSSES["bce"], training, training, 1))
+    assert len(rows) == 1
+    return model.state_dict(), optimizer.state_dict()
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("first, second", [("cpu", "gpu"), ("gpu", "cpu"), ("gpu", "gpu")])
+def test_a_run_goes_on_on_another_device(first, second, name, array_on):
+    array_on("gpu")  # or skip
+    make = OPTIMIZERS[name]
+    weights, memory = trained(second, make, 2, trained(first, make, 3))
+    expected_weights, expected_memory = trained("cpu", make, 2, trained("cpu", make, 3))
+    for found, expected in ((weights, expected_weights), (memory, expected_memory)):
+        assert set(found) == set(expected)
+        for key in expected:
+            assert type(found[key]) is np.ndarray and found[key].dtype == expected[key].dtype
+            if found[key].dtype.kind == "U":
+                assert found[key] == expected[key]
+            else:
+                np.testing.assert_allclose(found[key], expected[key], rtol=1e-5, atol=1e-5)
 
 
 def test_batches_become_numbers_between_zero_and_one_and_weights():
@@ -147,7 +188,7 @@ def test_a_loss_that_is_no_number_stops_with_its_epoch_and_step_and_yields_no_ro
 
 def test_a_loss_that_is_read_late_is_still_named_by_its_step(monkeypatch):
     monkeypatch.setattr(train, "READ_EVERY", 20)
-    losses = train._Losses("epoch 4", "gpu:0")
+    losses = train._Losses("epoch 4", "gpu:0", steps=5)
     for value in (1.0, math.inf, math.nan):
         losses.add(np.float32(value), 2, bar=None)
     with pytest.raises(train.Diverged, match="epoch 4, step 2: the loss is inf"):

@@ -355,3 +355,35 @@ def test_real_pictures(pets_dir, tmp_path, monkeypatch, capsys):
     out = capsys.readouterr().out
     assert "Oxford-IIIT pets in" in out and "5 to train, 5 to validate" in out
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == FILES
+
+
+def test_a_gpu_writes_the_history_of_the_cpu(pets_dir, array_on, tmp_path, monkeypatch):
+    array_on("gpu")  # or skip
+    monkeypatch.setenv("MINUNET_CACHE", str(tmp_path / "cache"))
+    histories = []
+    for where in ("cpu", "gpu"):
+        options = ["--data-dir", pets_dir, "--limit", "12", "--device", where, "--out", tmp_path / where]
+        assert run(*TINY, *options) == 0
+        histories.append(history(tmp_path / where))
+    about = json.loads((tmp_path / "gpu" / "run.json").read_text())
+    assert about["device"] == "gpu:0" and any(name.startswith("cupy") for name in about["versions"])
+    for cpu, gpu in zip(*histories, strict=True):
+        assert {k: float(v) for k, v in gpu.items()} == pytest.approx({k: float(v) for k, v in cpu.items()}, abs=1e-3)
+
+
+def test_a_gpu_without_memory_ends_the_run_with_what_would_fit_and_keeps_the_last_weights(tmp_path, capsys):
+    assert run(*TINY, "--epochs", "1", "--out", tmp_path / "run") == 0
+    epochs = train.epochs
+
+    def without_memory_in_the_second_epoch(*arguments):
+        yield next(epochs(*arguments))
+        raise device.OutOfMemory("gpu:0: out of memory with batches of 4 pictures: a batch size of 2 would fit")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "epochs", without_memory_in_the_second_epoch)
+        assert run(*TINY, "--out", tmp_path / "short") == 1
+    error = capsys.readouterr().err
+    assert error == "error: gpu:0: out of memory with batches of 4 pictures: a batch size of 2 would fit\n"
+    assert json.loads((tmp_path / "short" / "run.json").read_text())["status"] == "out of memory"
+    first, kept = (np.load(tmp_path / name / "last.npz") for name in ("run", "short"))
+    assert all(np.array_equal(first[key], kept[key]) for key in first.files)
