@@ -1,6 +1,9 @@
 """Weights on disk: the suffix of the file's name decides the format.
 
     .npz            NumPy's, readable by anything that reads NumPy files; also where the name has no suffix
+    .safetensors    quick to load and widely read (pip install safetensors)
+    .weights.h5     the weights alone, as Keras 3 keeps them (pip install h5py)
+    .keras          a whole model that Keras 3 opens by itself (pip install h5py)
 
 At every moment the file's name stands for a whole file, the old one or the new one (files.py).
 """
@@ -11,9 +14,9 @@ import numpy as np
 
 from minunet.files import write_whole
 from minunet.unet import UNet
-from minunet.weights import npz
+from minunet.weights import keras_h5, keras_zip, npz, safetensors
 
-FORMATS = {".npz": npz}
+FORMATS = {".npz": npz, ".safetensors": safetensors, ".weights.h5": keras_h5, ".keras": keras_zip}
 
 
 class CheckpointError(ValueError):
@@ -24,10 +27,18 @@ def save(path, model, about=None):
     """Writes the weights of `model` to `path`, whole or not at all.
 
     about: what the file shall say about itself besides, a dict for JSON; the model's class and options are added.
-    Raises ValueError for a suffix that stands for no format, OSError where the file cannot be written.
+    Raises CheckpointError for a suffix that stands for no format, and where a package for it is missing; ValueError for a
+    model that the format cannot hold; OSError where the file cannot be written.
     """
-    described = {**(about or {}), "model": type(model).__name__, "options": getattr(model, "options", {})}
-    write_whole(path, _format(path).encode(model.state_dict(), described))
+    try:
+        content = _format(path).encode(model, {**(about or {}), **_describe(model)})
+    except ModuleNotFoundError as error:
+        raise _missing(path, error) from error
+    write_whole(path, content)
+
+
+def _describe(model):
+    return {"model": type(model).__name__, "options": getattr(model, "options", {})}
 
 
 def load(path, model):
@@ -82,17 +93,26 @@ def _read(path):
         arrays, about = weights.decode(Path(path).read_bytes())
         if not isinstance(about, dict):
             raise ValueError(f"it describes itself as {about!r:.40}")
+        if not_numbers := [name for name, array in arrays.items() if array.dtype.kind not in "fiub"]:
+            raise ValueError(f"{not_numbers[0]!r} holds no numbers")
         return arrays, about
     except FileNotFoundError:
         raise
-    except Exception as error:  # a damaged zip file can raise nearly anything
+    except ModuleNotFoundError as error:
+        raise _missing(path, error) from error
+    except Exception as error:  # a damaged file can raise nearly anything
         raise CheckpointError(f"{path} is damaged or not a weights file ({error}): give a file made by minunet.save") from error
 
 
 def _format(path):
-    """The module for the format of the file called `path`."""
+    """The module for the format of the file called `path`. Raises CheckpointError for a suffix of none of them."""
     name = Path(path).name.lower()
     found = [suffix for suffix in FORMATS if name.endswith(suffix)]
     if not found and Path(path).suffix:
-        raise ValueError(f"{path}: weights are kept in files called {', '.join('*' + suffix for suffix in FORMATS)}")
+        raise CheckpointError(f"{path}: weights are kept in files called {', '.join('*' + suffix for suffix in FORMATS)}")
     return FORMATS[found[0]] if found else npz
+
+
+def _missing(path, error):
+    package = error.name.partition(".")[0]
+    return CheckpointError(f"{path}: this kind of file needs the package {package}: pip install {package}")

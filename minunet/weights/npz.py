@@ -12,8 +12,13 @@ ABOUT = "about"
 TRAINING = "training/"
 
 
-def encode(arrays, about):
+def encode(model, about):
     """See minunet/weights/__init__.py."""
+    return encode_arrays(model.state_dict(), about)
+
+
+def encode_arrays(arrays, about):
+    """Bytes of a file with {name: array} and `about`."""
     buffer = io.BytesIO()
     np.savez(buffer, **arrays, **{ABOUT: np.array(json.dumps(about))})
     return buffer.getvalue()
@@ -21,14 +26,14 @@ def encode(arrays, about):
 
 def decode(content):
     """See minunet/weights/__init__.py."""
-    arrays = decode_all(content)
-    about = json.loads(str(arrays.pop(ABOUT, "{}")))
+    arrays, about = decode_arrays(content)
     return {name: array for name, array in arrays.items() if not name.startswith(TRAINING)}, about
 
 
-def decode_all(content):
-    """{name: array} of all entries."""
+def decode_arrays(content):
+    """({name: array}, about) of all entries, those of a run too."""
     file = np.load(io.BytesIO(content), allow_pickle=False)  # not of a path: NumPy leaves a damaged file open
     if not isinstance(file, np.lib.npyio.NpzFile):
         raise ValueError("a single array")
-    return {name: file[name] for name in file.files}
+    arrays = {name: file[name] for name in file.files}
+    return arrays, json.loads(str(arrays.pop(ABOUT, "{}")))

@@ -1,0 +1,70 @@
+"""Record a file that Keras itself wrote, for the tests in tests/weights, and check minunet's files with Keras both ways.
+
+    python make_keras_files.py    where both Keras and minunet are installed, see README.md
+
+keras_small.keras is the lecture's model with depth 3 and width 2, trained for a step so that the optimizer's variables are in
+the file too. keras_small.npz holds Keras' probabilities for a picture, with these weights. The check takes the lecture's
+model in full size from Keras to minunet, and from minunet to Keras, in both kinds of file.
+"""
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+import cases
+from make_keras_numbers import HERE, keras, lecture_unet
+
+from minunet import UNet, checkpoint
+
+TOLERANCE = 1e-5
+
+
+def write_small():
+    """keras_small.keras and keras_small.npz."""
+    keras.utils.set_random_seed(1)
+    model = lecture_unet(64, depth=3, width=2)
+    model.compile("sgd", loss="binary_crossentropy")
+    pictures, targets = cases.unet_batch(count=1, size=64, dtype="float32")
+    model.train_on_batch(pictures, targets)
+    model.save(HERE / "keras_small.keras")
+    output = model.predict(pictures, verbose=0)
+    np.savez_compressed(HERE / "keras_small.npz", output=output, versions=f"Keras {keras.__version__}")
+
+
+def from_keras(folder, pictures):
+    """The largest difference of probabilities, for each kind of file, from Keras to minunet."""
+    keras.utils.set_random_seed(2)
+    model = lecture_unet(64)
+    expected = model.predict(pictures, verbose=0)
+    model.save(folder / "theirs.keras")
+    model.save_weights(folder / "theirs.weights.h5")
+    for name in ("theirs.keras", "theirs.weights.h5"):
+        yield f"Keras to minunet, {name}", np.abs(checkpoint.load_model(folder / name).predict(pictures) - expected).max()
+
+
+def to_keras(folder, pictures):
+    """The same, from minunet to Keras."""
+    model = UNet(seed=3)
+    expected = model.predict(pictures)
+    checkpoint.save(folder / "ours.keras", model)
+    checkpoint.save(folder / "ours.weights.h5", model)
+    opened = keras.models.load_model(folder / "ours.keras")
+    yield "minunet to Keras, ours.keras", np.abs(opened.predict(pictures, verbose=0) - expected).max()
+    filled = lecture_unet(64)
+    filled.load_weights(folder / "ours.weights.h5")
+    yield "minunet to Keras, ours.weights.h5", np.abs(filled.predict(pictures, verbose=0) - expected).max()
+
+
+def main():
+    write_small()
+    pictures, _ = cases.unet_batch(count=2, size=64, dtype="float32")
+    with tempfile.TemporaryDirectory() as folder:
+        for check in (from_keras, to_keras):
+            for what, difference in check(Path(folder), pictures):
+                print(f"{what}: {difference:.1e}")
+                if not difference < TOLERANCE:
+                    raise SystemExit(f"{what}: more than {TOLERANCE}")
+
+
+if __name__ == "__main__":
+    main()
