@@ -31,13 +31,14 @@ def save(path, model, about=None):
     model that the format cannot hold; OSError where the file cannot be written.
     """
     try:
-        content = _format(path).encode(model, {**(about or {}), **_describe(model)})
+        content = _format(path).encode(model, {**(about or {}), **describe(model)})
     except ModuleNotFoundError as error:
         raise _missing(path, error) from error
     write_whole(path, content)
 
 
-def _describe(model):
+def describe(model):
+    """What every weights file says about its model."""
     return {"model": type(model).__name__, "options": getattr(model, "options", {})}
 
 
@@ -86,15 +87,20 @@ def _options_seen(path, arrays):
     return {"in_channels": first[2], "out_channels": last[3], "depth": depth, "width": first[3]}
 
 
-def _read(path):
+def read_arrays(path):
+    """{name: array} of an .npz file, all that it holds besides "about". Raises FileNotFoundError or CheckpointError."""
+    return _read(path, npz.decode_arrays, kinds="fiubU")[0]
+
+
+def _read(path, decode=None, kinds="fiub"):
     """({name: array}, about) of a weights file. Raises FileNotFoundError or CheckpointError."""
-    weights = _format(path)
+    decode = decode or _format(path).decode
     try:
-        arrays, about = weights.decode(Path(path).read_bytes())
+        arrays, about = decode(Path(path).read_bytes())
         if not isinstance(about, dict):
             raise ValueError(f"it describes itself as {about!r:.40}")
-        if not_numbers := [name for name, array in arrays.items() if array.dtype.kind not in "fiub"]:
-            raise ValueError(f"{not_numbers[0]!r} holds no numbers")
+        if wrong := [name for name, array in arrays.items() if array.dtype.kind not in kinds]:
+            raise ValueError(f"{wrong[0]!r} holds {arrays[wrong[0]].dtype}")
         return arrays, about
     except FileNotFoundError:
         raise

@@ -24,7 +24,7 @@ import math
 
 from minunet.autograd.tensor import Tensor
 from minunet.data.pets import IGNORE
-from minunet.device import array_module
+from minunet.device import array_module, device_of, move, to_numpy
 
 
 class MaskScores:
@@ -79,7 +79,18 @@ class MaskScores:
         counts = both, either, guess.sum(axis=1), true.sum(axis=1), pixels, known
         totals = xp.stack([*counts, xp.where(seen, iou, 0.0), seen])
         totals = totals.sum(axis=1, dtype=xp.float64)  # counts exactly up to 2**53
-        self._totals = totals if self._totals is None else self._totals + totals
+        self._totals = totals if self._totals is None else move(self._totals, device_of(totals)) + totals
+
+    def state_dict(self):
+        """{"totals": float64 (8,), or (0,) before the first batch}: enough to go on counting later."""
+        return {"totals": np.zeros(0) if self._totals is None else to_numpy(self._totals)}
+
+    def load_state_dict(self, state):
+        """Takes over a state_dict. Raises ValueError for anything else."""
+        totals = np.array(state["totals"], np.float64)
+        if totals.shape not in ((0,), (8,)):
+            raise ValueError(f"totals {totals.shape}: these are not the scores of masks")
+        self._totals = totals if totals.size else None
 
     def result(self):
         """The scores so far, a dict of Python numbers.

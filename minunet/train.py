@@ -57,41 +57,78 @@ LOSSES = {
 }
 
 
-def epochs(model, optimizer, loss, training, validation, count, stop=lambda: False):
-    """Trains for `count` epochs, and yields after each one its row of scores.
+class Progress:
+    """How far training has come, and what it has seen of the running epoch: what `epochs` goes on from.
+
+    epoch           the one that is running or comes next, from 1
+    step            how many of its batches were learnt
+    losses, scores  of these batches
+    """
+
+    def __init__(self, device="cpu"):
+        self.device = device
+        self.start_epoch(1)
+
+    def start_epoch(self, epoch):
+        """Nothing is seen of this epoch yet."""
+        self.epoch, self.step, self.started = epoch, 0, time.perf_counter()
+        self.losses, self.scores = _Losses(f"epoch {epoch}", self.device), MaskScores(threshold=0.0)
+
+    def state_dict(self):
+        """Numbers and arrays for `load_state_dict`. Raises Diverged if a loss is not finite: from there nobody wants to go on."""
+        losses, images = self.losses.values(), self.losses.images
+        return {"epoch": self.epoch, "step": self.step, "seconds": time.perf_counter() - self.started,
+                "losses": np.array(losses, np.float64), "images": np.array(images, np.int64), **self.scores.state_dict()}
+
+    def load_state_dict(self, state):
+        """Takes over a state_dict."""
+        self.start_epoch(int(state["epoch"]))
+        self.step, self.started = int(state["step"]), self.started - float(state["seconds"])
+        self.losses.losses, self.losses.images = state["losses"].tolist(), state["images"].tolist()
+        self.scores.load_state_dict(state)
+
+
+def epochs(model, optimizer, loss, training, validation, count, stop=lambda: False, progress=None, after_step=lambda: None):
+    """Trains until `count` epochs are done, and yields after each one its row of scores.
 
     model: has logits(x), train(), eval() and .device; optimizer: has step() and zero_grad(); loss: as in
     `LOSSES`. training, validation: Loaders. stop(): asked between steps; once it answers True no further row
     comes, and the model stays as it is after the last step done. A row is a dict: "epoch" (from 1), "train_X"
     and "val_X" for each X in SCORES, and "seconds". The training scores are those of the predictions made
     while learning, so they lag a little behind.
+    progress: where to begin, a Progress, by default at the first step; it moves along. after_step(): called between steps, when
+    model, optimizer and progress belong together and can be saved.
     Raises Diverged when a loss is NaN or infinite, at the latest at the end of its epoch and before its row.
     """
     keep_freed_memory()
-    for epoch in range(1, count + 1):
+    progress = Progress(model.device) if progress is None else progress
+    while progress.epoch <= count:
         if stop():
             return
-        start = time.perf_counter()
+        epoch = progress.epoch
         with warnings.catch_warnings():  # a loss that overflows is reported by Diverged, not by NumPy
             warnings.filterwarnings("ignore", ".* encountered in ", RuntimeWarning)
-            train = _train_epoch(model, optimizer, loss, training, epoch, stop)
+            train = _train_epoch(model, optimizer, loss, training, progress, stop, after_step)
             val = None if train is None else evaluate(model, loss, validation, f"epoch {epoch}", stop)
         if val is None:
             return
-        yield {
+        row = {
             "epoch": epoch,
             **{f"train_{name}": train[name] for name in SCORES},
             **{f"val_{name}": val[name] for name in SCORES},
-            "seconds": time.perf_counter() - start,
+            "seconds": time.perf_counter() - progress.started,
         }
+        progress.start_epoch(epoch + 1)
+        yield row
 
 
-def _train_epoch(model, optimizer, loss, loader, epoch, stop):
-    """One pass over the training set. Returns its scores, or None if it was stopped."""
+def _train_epoch(model, optimizer, loss, loader, progress, stop, after_step):
+    """One pass over the training set, or what is left of it. Returns its scores, or None if it was stopped."""
     model.train()
-    losses, scores = _Losses(f"epoch {epoch}", model.device), MaskScores(threshold=0.0)
-    with _bar(loader, f"epoch {epoch}") as bar:
-        for images, masks in loader.batches(epoch):
+    losses, scores = progress.losses, progress.scores
+    with _bar(loader, f"epoch {progress.epoch}") as bar:
+        bar.update(sum(losses.images))
+        for images, masks in loader.batches(progress.epoch, start=progress.step):
             x, t, weights, masks = to_device(images, masks, model.device)
             z = model.logits(x)
             error = loss(z, t, weights)
@@ -100,7 +137,9 @@ def _train_epoch(model, optimizer, loss, loader, epoch, stop):
             optimizer.step()
             optimizer.zero_grad()
             scores.update(z, masks)
+            progress.step += 1
             bar.update(len(images))
+            after_step()
             if stop():
                 return None
     return {"loss": losses.mean(), **scores.result()}
@@ -201,8 +240,8 @@ class _Losses:
                 self.mean()
             bar.set_postfix(loss=f"{value:.4f}", refresh=False)
 
-    def mean(self):
-        """The mean over all pictures. Raises Diverged at the first loss that is not finite."""
+    def values(self):
+        """A float per step. Raises Diverged at the first that is not finite."""
         values = [float(loss) for loss in self.losses]
         for step, value in enumerate(values, 1):
             if not math.isfinite(value):
@@ -210,7 +249,11 @@ class _Losses:
                     f"{self.name}, step {step}: the loss is {value}. Try a learning rate ten times lower, "
                     "another loss or optimizer, and check the masks: 0 and 1, and 255 to ignore"
                 )
-        return sum(v * n for v, n in zip(values, self.images)) / sum(self.images)
+        return values
+
+    def mean(self):
+        """The mean over all pictures. Raises as `values`."""
+        return sum(v * n for v, n in zip(self.values(), self.images)) / sum(self.images)
 
 
 def _bar(loader, name):

@@ -48,15 +48,20 @@ class Loader:
             return np.arange(len(self.dataset))
         return np.random.default_rng([self.seed, epoch]).permutation(len(self.dataset))
 
-    def batches(self, epoch):
+    def batches(self, epoch, start=0):
         """Yields (images uint8 (N, H, W, 3), masks uint8 (N, H, W, 1)) for each batch of the epoch.
 
+        start: how many of the first batches to leave out; they are not prepared, and the others are the same.
         The arrays are new for each batch: the caller may keep and change them. What goes wrong while a batch
         is prepared is raised here, where that batch is asked for. The thread ends with this iterator: at its
         end, with an error, or when it is let go (`break` in a for loop, or its close()).
         """
         order = self.order(epoch)
-        parts = np.split(order, range(self.batch_size, len(order), self.batch_size))
+        if _at_least(0, "start", start) > len(self):
+            raise ValueError(f"start is {start}; an epoch has {len(self)} batches")
+        parts = np.split(order, range(self.batch_size, len(order), self.batch_size))[start:]
+        if not parts:
+            return
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="minunet-loader") as thread:
             ahead = thread.submit(self._stack, parts[0])
             for part in parts[1:]:
