@@ -3,12 +3,15 @@
   python examples/train_pets.py                                drawn pets: no download, done in minutes
   python examples/train_pets.py --download --device gpu        the real photographs, fetched once (0.8 GB)
   python examples/train_pets.py --data-dir ~/oxford-iiit-pet   the real photographs, where you have them
+  python examples/train_pets.py --resume runs/NAME             go on with a run that was stopped or killed
 """
 
 import sys
+import zlib
 from pathlib import Path
 
 from minunet import UNet, optim, train
+from minunet.checkpoint import CheckpointError
 from minunet.command_line import (
     Parser, choose_device, describe_device, device_name, fail, multiple, positive, say, warn, whole,
 )
@@ -18,7 +21,7 @@ from minunet.data.drawn_pets import DrawnPets
 from minunet.data.loader import Loader
 from minunet.data.pets import Pets
 from minunet.kernels.threads import set_num_threads
-from minunet.runs import Run, check_free
+from minunet.runs import Run, check_free, read_run
 
 # What holds where no flag is given. Drawn pets are easier, and are done while you watch.
 REAL = {"image_size": 256, "batch_size": 32, "epochs": 25, "limit": None}
@@ -28,6 +31,7 @@ HELD_OUT = 100  # drawn pets to validate on, at most
 DOWNLOAD_DIR = Path("data/oxford-iiit-pet")
 OPTIMIZERS = {"rmsprop": optim.RMSprop, "adam": optim.Adam, "sgd": optim.SGD}
 SHOWN = 6  # rows of predictions.png
+MAY_CHANGE = {"resume", "epochs", "save_minutes", "data_dir", "download", "device", "threads"}  # when a run is resumed
 FAILED = 1  # the exit code of a run that diverged or ran out of memory
 
 
@@ -36,7 +40,7 @@ def main(argv=None):
     args = parse_arguments(argv)
     try:
         return train_pets(args)
-    except (DataError, DownloadError, OSError) as error:
+    except (CheckpointError, DataError, DownloadError, OSError) as error:
         return fail(error)
     except MemoryError as error:
         return fail(f"out of memory: try a smaller --batch-size or --image-size ({error})", FAILED)
@@ -46,7 +50,8 @@ def main(argv=None):
 
 def train_pets(args):
     """From the data to the pictures of the result. Returns the exit code."""
-    check_free(args.out)
+    if args.resume is None:
+        check_free(args.out)
     if args.threads is not None:
         set_num_threads(args.threads)
     device = choose_device(args.device)
@@ -61,16 +66,26 @@ def train_pets(args):
     optimizer, loss = OPTIMIZERS[args.optimizer](model.parameters(), lr=args.lr), train.LOSSES[args.loss]
     batches = Loader(training, args.batch_size, args.seed)
     val_batches = Loader(validation, args.batch_size, shuffle=False)
-    about = {"arguments": vars(args), "seed": args.seed, "device": device, "data": source, "all_pet": all_pet}
-    run = Run(args.out, about, baseline=all_pet["iou"])
+    about = {"arguments": vars(args), "seed": args.seed, "device": device, "data": source, "all_pet": all_pet,
+             "pictures": fingerprint(training, validation)}
+    if args.resume is not None:
+        check_same(read_run(args.resume), about)
+    progress = train.Progress(device)
+    run = Run(args.resume or args.out, about, baseline=all_pet["iou"], parts={"optimizer": optimizer, "progress": progress},
+              weights_about={"image_size": side, "threshold": 0.5}, save_minutes=args.save_minutes,
+              resume=None if args.resume is None else model)
     say(f"model       U-Net with {sum(p.size for p in model.parameters()):,} parameters; loss {args.loss}, "
         f"{args.optimizer} with learning rate {args.lr:g}, batches of {args.batch_size}, seed {args.seed}")
 
     code = 0
-    with train.Interrupt() as interrupt:
-        say(f"folder      {run.folder}\n\nscores of training / validation:")
+    with run, train.Interrupt() as interrupt:
+        say(f"folder      {run.folder}")
+        if args.resume is not None:
+            say(f"resumed     after {len(run.history)} epochs and {progress.step} steps")
+        say("\nscores of training / validation:")
         try:
-            for row in train.epochs(model, optimizer, loss, batches, val_batches, args.epochs, interrupt):
+            for row in train.epochs(model, optimizer, loss, batches, val_batches, args.epochs, interrupt, progress=progress,
+                                    after_step=lambda: run.save_in_time(model)):
                 run.add(row, model)
                 say(describe(row, args.epochs))
             if interrupt():
@@ -82,9 +97,24 @@ def train_pets(args):
         except train.Diverged as error:
             run.finish("diverged")
             code = fail(f"{error}. This was --lr {args.lr:g}", FAILED)
+        except OSError as error:
+            return fail(f"{error}. What was saved before is whole: --resume {run.folder} goes on from there")
         run.draw_predictions(model, validation, SHOWN)
     say(run.summary())
     return code
+
+
+def fingerprint(training, validation):
+    """A number that changes with the names of the pictures or with their order."""
+    return zlib.crc32("\n".join([*training.names, "", *validation.names]).encode())
+
+
+def check_same(before, now):
+    """Compares a run with what shall be its continuation. Raises DataError for other pictures."""
+    if before.get("pictures") != now["pictures"]:
+        raise DataError(f"these are not the pictures that the run began with ({before.get('data')}): it cannot go on with others")
+    if before.get("device") != now["device"]:
+        warn(f"the run was on {before.get('device')} and goes on on {now['device']}: the last digits will differ")
 
 
 def load_data(args):
@@ -125,7 +155,37 @@ def describe(row, epochs):
 
 
 def parse_arguments(argv):
-    """The arguments, checked, with the defaults of REAL or DRAWN where nothing was said."""
+    """The arguments, checked, with the defaults of REAL or DRAWN, or those of the run to go on with, where nothing was said."""
+    parser = make_parser()
+    args = parser.parse_args(argv)
+    if args.resume is not None:
+        args = resumed_arguments(parser, argv, args.resume)
+    if args.download and args.data_dir is None:
+        args.data_dir = DOWNLOAD_DIR
+    for name, value in (DRAWN if args.data_dir is None else REAL).items():
+        if getattr(args, name) is None:
+            setattr(args, name, value)
+    return args
+
+
+def resumed_arguments(parser, argv, folder):
+    """The arguments with which the run in `folder` was started, and those of `argv` that may be others now."""
+    try:
+        before = read_run(folder)["arguments"]
+    except CheckpointError as error:
+        parser.error(str(error))
+    known = vars(parser.parse_args([]))
+    parser.set_defaults(**{name: value for name, value in before.items() if name in known and name != "resume"})
+    old, args = parser.parse_args([]), parser.parse_args(argv)
+    for name, value in vars(args).items():
+        if value != getattr(old, name) and name not in MAY_CHANGE:
+            flag = name.replace("_", "-")
+            parser.error(f"--{flag} {value} contradicts the run in {folder}, which has {getattr(old, name)}: leave it away")
+    return args
+
+
+def make_parser():
+    """The flags."""
     parser = Parser(f"{__doc__}\nExit code: 0 done, 1 the loss diverged or memory ran out, 2 wrong use, "
                     "130 after Ctrl-C (the run is saved).")
     add = parser.add_argument
@@ -159,14 +219,12 @@ def parse_arguments(argv):
     add("--threads", type=whole(1), metavar="N", help="threads on the CPU (default: one per core)")
     add("--out", type=Path, metavar="DIR",
         help="folder of the results, new or empty: no run is overwritten (default: runs/DATE_TIME)")
-
-    args = parser.parse_args(argv)
-    if args.download and args.data_dir is None:
-        args.data_dir = DOWNLOAD_DIR
-    for name, value in (DRAWN if args.data_dir is None else REAL).items():
-        if getattr(args, name) is None:
-            setattr(args, name, value)
-    return args
+    add("--resume", type=Path, metavar="DIR",
+        help="go on with the run in this folder, with its arguments; --epochs may ask for more. On the same machine it ends with the "
+             "very numbers of a run that was never stopped")
+    add("--save-minutes", type=positive, default=10.0, metavar="X",
+        help="save within an epoch, too, where it is longer than that, to resume from (default: 10)")
+    return parser
 
 
 if __name__ == "__main__":

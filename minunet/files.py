@@ -48,13 +48,16 @@ def remove_parts(folder):
 def _rename_copy(path, other):
     """Gives the file `path` the name `other` too, in place of the file that had it; without copying its bytes."""
     beside = Path(other).with_name(f".{Path(other).name}.part")
+    beside.unlink(missing_ok=True)
     try:
-        beside.unlink(missing_ok=True)
         os.link(path, beside)
-        os.replace(beside, other)
-        beside.unlink(missing_ok=True)  # where both names stood for one file already, replace does nothing
     except OSError:  # a disk without links: for a moment the file has the other name alone
         os.replace(path, other)
+        return
+    try:
+        os.replace(beside, other)
+    finally:
+        beside.unlink(missing_ok=True)  # where both names stood for one file already, replace does nothing
 
 
 def _umask():

@@ -1,6 +1,7 @@
 """One process at a time in a folder."""
 
 import os
+import weakref
 from pathlib import Path
 
 try:
@@ -23,27 +24,22 @@ class FolderLock:
     """
 
     def __init__(self, folder):
-        self._file = None
+        self._close = lambda: None
         if fcntl is None:
             return
-        path = Path(folder) / NAME
-        file = open(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+", encoding="ascii", errors="replace")
+        file = os.open(Path(folder) / NAME, os.O_RDWR | os.O_CREAT, 0o666)
+        self._close = weakref.finalize(self, os.close, file)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            with file:
-                holder = file.read(20).strip() or "that is just starting"
+            holder = os.read(file, 20).decode(errors="replace").strip() or "that just starts"
+            self.release()
             raise FolderInUse(f"the process {holder} is writing into {folder}: wait for it, or stop it") from error
         except OSError:
-            file.close()
             return
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
-        self._file = file
+        os.truncate(file, 0)
+        os.write(file, b"%d\n" % os.getpid())
 
     def release(self):
         """Lets the folder go. The file stays: to remove it would let two processes lock two files of one name."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        self._close()

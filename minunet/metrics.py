@@ -22,6 +22,8 @@ All functions take NumPy or CuPy arrays, or Tensors.
 
 import math
 
+import numpy as np
+
 from minunet.autograd.tensor import Tensor
 from minunet.data.pets import IGNORE
 from minunet.device import array_module, device_of, move, to_numpy
