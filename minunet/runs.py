@@ -56,15 +56,19 @@ class Run:
         self.folder = _new_folder() if folder is None else Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = FolderLock(self.folder)
-        if resume is None:
-            check_free(self.folder)  # another run may have been faster
         self.about, self.weights_about = {**before, **about, "versions": versions()}, weights_about or {}
         self.baseline, self.save_seconds, self._saved = baseline, 60 * save_minutes, time.monotonic()
         self.parts = {**(parts or {}), "run": self}
         self.history, self.best = [], None
-        if resume is not None:
-            self._take_over(resume)
-        self._write_scores("running")
+        try:
+            if resume is None:
+                check_free(self.folder)  # another run may have been faster
+            else:
+                self._take_over(resume)
+            self._write_scores("running")
+        except BaseException:
+            self._lock.release()
+            raise
 
     def _take_over(self, model):
         """The history so far, and the state of the model and of all parts."""

@@ -17,6 +17,12 @@ from minunet.lock import FolderInUse
 WORKER = Path(__file__).with_name("killed_run.py")
 
 
+@pytest.fixture(autouse=True)
+def no_curves(monkeypatch):
+    """They take most of the time, and decide nothing; the run that is killed draws them."""
+    monkeypatch.setattr(runs.plots, "save_curves", lambda *arguments: None)
+
+
 class Noise:
     """Seven small pictures of noise, with half of each as the mask."""
 
@@ -78,7 +84,7 @@ def assert_same(folder, other):
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
-    go(folder)
+    go(folder)  # and draws its curves
     assert {path.name for path in folder.iterdir()} >= {"last.npz", "previous.npz", "best.npz", "history.csv", "run.json"}
     return folder
 
