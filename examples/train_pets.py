@@ -31,7 +31,7 @@ HELD_OUT = 100  # drawn pets to validate on, at most
 DOWNLOAD_DIR = Path("data/oxford-iiit-pet")
 OPTIMIZERS = {"rmsprop": optim.RMSprop, "adam": optim.Adam, "sgd": optim.SGD}
 SHOWN = 6  # rows of predictions.png
-MAY_CHANGE = {"resume", "epochs", "save_minutes", "data_dir", "download", "device", "threads"}  # when a run is resumed
+MAY_CHANGE = {"epochs", "save_minutes", "data_dir", "download", "device", "threads"}  # when a run is resumed
 FAILED = 1  # the exit code of a run that diverged or ran out of memory
 
 
@@ -66,8 +66,9 @@ def train_pets(args):
     optimizer, loss = OPTIMIZERS[args.optimizer](model.parameters(), lr=args.lr), train.LOSSES[args.loss]
     batches = Loader(training, args.batch_size, args.seed)
     val_batches = Loader(validation, args.batch_size, shuffle=False)
-    about = {"arguments": vars(args), "seed": args.seed, "device": device, "data": source, "all_pet": all_pet,
-             "pictures": fingerprint(training, validation)}
+    arguments = {name: value for name, value in vars(args).items() if name not in ("command", "resume")}
+    about = {"command": args.command, "arguments": arguments, "seed": args.seed, "device": device, "data": source,
+             "all_pet": all_pet, "pictures": fingerprint(training, validation)}
     if args.resume is not None:
         check_same(read_run(args.resume), about)
     progress = train.Progress(device)
@@ -155,32 +156,35 @@ def describe(row, epochs):
 
 
 def parse_arguments(argv):
-    """The arguments, checked, with the defaults of REAL or DRAWN, or those of the run to go on with, where nothing was said."""
-    parser = make_parser()
-    args = parser.parse_args(argv)
-    if args.resume is not None:
-        args = resumed_arguments(parser, argv, args.resume)
+    """The arguments, checked, and `command`, what they were read from; with --resume also those of the run to go on with."""
+    command = list(sys.argv[1:] if argv is None else argv)
+    args = read_arguments(command)
+    if args.resume is None:
+        args.command = command
+        return args
+    try:
+        before = read_run(args.resume)["command"]
+    except CheckpointError as error:
+        make_parser().error(str(error))
+    old, args = read_arguments(before), read_arguments([*before, *command])
+    differing = [name for name, value in vars(args).items() if name != "resume" and value != getattr(old, name)]
+    for name in differing:
+        if name not in MAY_CHANGE:
+            flag = "--" + name.replace("_", "-")
+            make_parser().error(f"{flag} {getattr(args, name)} contradicts the run in {args.resume}, which has "
+                                f"{getattr(old, name)}: leave it away")
+    args.command = [*before, *command] if differing else before
+    return args
+
+
+def read_arguments(command):
+    """The arguments in a list of texts, checked, with the defaults of REAL or DRAWN where nothing was said."""
+    args = make_parser().parse_args(command)
     if args.download and args.data_dir is None:
         args.data_dir = DOWNLOAD_DIR
     for name, value in (DRAWN if args.data_dir is None else REAL).items():
         if getattr(args, name) is None:
             setattr(args, name, value)
-    return args
-
-
-def resumed_arguments(parser, argv, folder):
-    """The arguments with which the run in `folder` was started, and those of `argv` that may be others now."""
-    try:
-        before = read_run(folder)["arguments"]
-    except CheckpointError as error:
-        parser.error(str(error))
-    known = vars(parser.parse_args([]))
-    parser.set_defaults(**{name: value for name, value in before.items() if name in known and name != "resume"})
-    old, args = parser.parse_args([]), parser.parse_args(argv)
-    for name, value in vars(args).items():
-        if value != getattr(old, name) and name not in MAY_CHANGE:
-            flag = name.replace("_", "-")
-            parser.error(f"--{flag} {value} contradicts the run in {folder}, which has {getattr(old, name)}: leave it away")
     return args
 
 

@@ -200,14 +200,18 @@ def versions():
 
 
 def read_run(folder):
-    """run.json of the run in `folder`, a dict. Raises CheckpointError if there is none, or if it is damaged."""
+    """run.json of the run in `folder`, a dict; its "command" is the list of texts with which it was started, if any.
+
+    Raises CheckpointError if there is none, or if it is damaged.
+    """
     path = Path(folder) / "run.json"
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{folder} holds no run to go on with: {path.name} cannot be read ({error})") from error
-    if not isinstance(about, dict) or not isinstance(about.get("arguments"), dict):
-        raise CheckpointError(f"{path} was not written by a run: it does not say with which arguments it was started")
+    command = about.setdefault("command", []) if isinstance(about, dict) else None
+    if not isinstance(command, list) or not all(isinstance(word, str) for word in command):
+        raise CheckpointError(f"{path} was not written by a run: it does not say how that was started")
     return about
 
 

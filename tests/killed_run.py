@@ -42,7 +42,7 @@ def attempt(folder):
     optimizer, progress = optim.Adam(model.parameters()), train.Progress()
     go_on = (folder / "run.json").exists()
     parts = {"optimizer": optimizer, "progress": progress}
-    with runs.Run(folder, {"arguments": {}}, parts=parts, save_minutes=1e-9, resume=model if go_on else None) as run:
+    with runs.Run(folder, {}, parts=parts, save_minutes=1e-9, resume=model if go_on else None) as run:
         batches, loss = Loader(Squares(), 2, seed=1), train.LOSSES["bce+dice"]
         for row in train.epochs(model, optimizer, loss, batches, batches, EPOCHS, progress=progress,
                                 after_step=lambda: run.save_in_time(model)):

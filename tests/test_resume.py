@@ -48,7 +48,7 @@ def go(folder, epochs=3, stop_after=None, ask_to_stop_after=None, where=lambda a
     optimizer, progress, steps = optim.RMSprop(model.parameters()), train.Progress(device), []
     resume = model if (folder / "run.json").exists() else None
     parts = {"optimizer": optimizer, "progress": progress}
-    with runs.Run(folder, {"arguments": {}}, parts=parts, save_minutes=1e-9, resume=resume) as run:
+    with runs.Run(folder, {}, parts=parts, save_minutes=1e-9, resume=resume) as run:
 
         def after_step():
             run.save_in_time(model)
@@ -140,32 +140,32 @@ def test_killed_at_random_moments(tmp_path):
 
 
 def test_two_runs_never_write_into_one_folder(tmp_path):
-    with runs.Run(tmp_path, {"arguments": {}}):
+    with runs.Run(tmp_path, {}):
         before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
         for resume in (None, UNet(depth=1, width=1)):
             with pytest.raises((FolderInUse, FileExistsError)):
-                runs.Run(tmp_path, {"arguments": {}}, resume=resume)
+                runs.Run(tmp_path, {}, resume=resume)
         assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
-    runs.Run(tmp_path, {"arguments": {}}, resume=UNet(depth=1, width=1))
+    runs.Run(tmp_path, {}, resume=UNet(depth=1, width=1))
 
 
 def test_two_runs_that_begin_at_once_in_an_empty_folder(tmp_path, monkeypatch):
     first = runs.FolderLock(tmp_path)
     with pytest.raises(FolderInUse):
-        runs.Run(tmp_path, {"arguments": {}})
+        runs.Run(tmp_path, {})
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
     first.release()
-    runs.Run(tmp_path, {"arguments": {}})
+    runs.Run(tmp_path, {})
 
 
 def test_a_run_that_was_killed_before_its_first_epoch_begins_again(undisturbed, tmp_path):
-    with runs.Run(tmp_path, {"arguments": {}}):
+    with runs.Run(tmp_path, {}):
         pass
     go(tmp_path)
     assert_same(tmp_path, undisturbed)
 
 
-@pytest.mark.parametrize("content", [None, "", "[]", "{}", "{\"arguments\": 3}", "\x00\xff"])
+@pytest.mark.parametrize("content", [None, "", "[]", '{"command": 3}', '{"command": [3]}', "\x00\xff"])
 def test_a_folder_without_a_run(tmp_path, content):
     if content is not None:
         (tmp_path / "run.json").write_text(content, encoding="latin-1")
@@ -176,7 +176,7 @@ def test_a_folder_without_a_run(tmp_path, content):
 def test_a_state_that_diverged_is_not_saved(tmp_path):
     progress = train.Progress()
     progress.losses.losses, progress.losses.images = [0.5, float("nan")], [2, 2]
-    with runs.Run(tmp_path, {"arguments": {}}, parts={"progress": progress}) as run:
+    with runs.Run(tmp_path, {}, parts={"progress": progress}) as run:
         with pytest.raises(train.Diverged, match="epoch 1, step 2: the loss is nan"):
             run.save_last(UNet(depth=1, width=1))
     assert not (tmp_path / "last.npz").exists()
