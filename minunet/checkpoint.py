@@ -100,7 +100,7 @@ def _read(path, decode=None, kinds="fiub"):
         if not isinstance(about, dict):
             raise ValueError(f"it describes itself as {about!r:.40}")
         if wrong := [name for name, array in arrays.items() if array.dtype.kind not in kinds]:
-            raise ValueError(f"{wrong[0]!r} holds {arrays[wrong[0]].dtype}")
+            raise ValueError(f"{wrong[0]!r} holds no numbers")
         return arrays, about
     except FileNotFoundError:
         raise

@@ -94,7 +94,8 @@ def test_a_model_is_built_again_from_its_file_alone(tmp_path, suffix):
     model = UNet(in_channels=2, out_channels=3, depth=2, width=3, seed=1)
     minunet.save(path, model, {"image_size": 64, "threshold": 0.5})
     again = checkpoint.load_model(path)
-    assert again.options == dict(in_channels=2, out_channels=3, depth=2, width=3) and same(again, model)
+    assert (again.in_channels, again.out_channels, again.depth, again.width) == (2, 3, 2, 3) and same(again, model)
+    assert again.options == model.options
     assert not again.training
     assert checkpoint.read_about(path) == {"image_size": 64, "threshold": 0.5, "model": "UNet", "options": model.options}
     assert os.listdir(tmp_path) == [path.name]

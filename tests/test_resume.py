@@ -58,7 +58,8 @@ def go(folder, epochs=3, stop_after=None, ask_to_stop_after=None, where=lambda a
 
         training, validation = Loader(Noise(), 2, seed=1), Loader(Noise(), 3, shuffle=False)
         asked = lambda: len(steps) == ask_to_stop_after  # noqa: E731
-        for row in train.epochs(model, optimizer, train.LOSSES["bce"], training, validation, epochs, asked, progress, after_step):
+        for row in train.epochs(model, optimizer, train.LOSSES["bce"], training, validation, epochs, asked,
+                                progress=progress, after_step=after_step):
             run.add(row, model)
         run.finish("interrupted" if asked() else "finished", model)
     return model, run

@@ -37,38 +37,38 @@ def decode(content):
 def config(model):
     """The network as Keras describes it, taken from what happens when it runs on an empty picture."""
     side = 2**model.depth
+    (first, _, shape, _, _), *rows = layer_rows(model, (side, side, model.in_channels))
     named = {layer.name: layer for layer in model.modules()}
-    layers, channels = [], {}
-    for name, kind, shape, _, before in layer_rows(model, (side, side, model.in_channels)):
-        channels[name] = shape[-1]
-        if kind == "Input":
-            layers.append(_layer("InputLayer", name, [], batch_shape=[None, None, None, shape[-1]], dtype="float32"))
-            continue
-        keras_class, settings = KERAS[kind](named[name])
-        tensors = [_tensor(source, channels[source]) for source in before]
-        layers.append(_layer(keras_class, name, [tensors] if kind == "Concatenate" else tensors, **settings))
-    first, last = layers[0]["name"], layers[-1]["name"]
+    layers = [_layer("InputLayer", first, [], batch_shape=[None, None, None, shape[-1]], dtype="float32")]
+    outputs = {first: _tensor(first, shape[-1])}
+    for name, kind, shape, _, before in rows:
+        tensors = [outputs[source] for source in before]
+        for keras_class, its_name, settings in KERAS[kind](named[name]):
+            layers.append(_layer(keras_class, its_name, [tensors] if kind == "Concatenate" else tensors, **settings))
+            tensors = [_tensor(its_name, shape[-1])]
+        outputs[name] = tensors[0]
     functional = {"name": type(model).__name__, "trainable": True, "layers": layers,
-                  "input_layers": [first, 0, 0], "output_layers": [last, 0, 0]}
+                  "input_layers": [first, 0, 0], "output_layers": [layers[-1]["name"], 0, 0]}
     return {"module": "keras.src.models.functional", "class_name": "Functional", "config": functional,
             "registered_name": "Functional"}
 
 
-def _convolution(keras_class):
-    def describe(layer):
-        return keras_class, {"filters": layer.out_channels, "kernel_size": layer.kernel_size, "strides": layer.stride,
-                             "padding": layer.padding, "activation": layer.activation or "linear",
-                             "use_bias": layer.bias is not None}
-
-    return describe
+def _convolution(keras_class, layer):
+    return [(keras_class, layer.name, {
+        "filters": layer.out_channels, "kernel_size": layer.kernel_size, "strides": layer.stride, "padding": layer.padding,
+        "activation": layer.activation or "linear", "use_bias": layer.bias is not None})]
 
 
-# a layer's class here: Keras' class, and its settings there
+def _pooling(layer):
+    return [("MaxPooling2D", layer.name, {"pool_size": layer.size, "strides": layer.stride, "padding": layer.padding})]
+
+
+# a layer's class here: from the layer, the layers that it is there: (Keras' class, name, settings), one after another
 KERAS = {
-    "Conv2D": _convolution("Conv2D"),
-    "ConvTranspose2D": _convolution("Conv2DTranspose"),
-    "MaxPool2D": lambda layer: ("MaxPooling2D", {"pool_size": layer.size, "strides": layer.stride, "padding": layer.padding}),
-    "Concatenate": lambda layer: ("Concatenate", {"axis": layer.axis}),
+    "Conv2D": lambda layer: _convolution("Conv2D", layer),
+    "ConvTranspose2D": lambda layer: _convolution("Conv2DTranspose", layer),
+    "MaxPool2D": _pooling,
+    "Concatenate": lambda layer: [("Concatenate", layer.name, {"axis": layer.axis})],
 }
 
 
