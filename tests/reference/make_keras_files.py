@@ -31,11 +31,26 @@ def write_small():
     np.savez_compressed(HERE / "keras_small.npz", output=output, versions=f"Keras {keras.__version__}")
 
 
+def shake(variables):
+    """Moves all weights away from their first values: a bias or an average that is mixed up must show."""
+    rng = np.random.default_rng(0)
+    for variable in variables:
+        variable.assign(variable.numpy() + rng.uniform(-0.02, 0.02, variable.shape))
+
+
+def distinct(probabilities):
+    """These probabilities, unless they are all nearly the same, and would hide a difference."""
+    if probabilities.std() < 1e-3:
+        raise SystemExit(f"the probabilities say nothing: {probabilities.min()} to {probabilities.max()}")
+    return probabilities
+
+
 def from_keras(folder, pictures):
     """The largest difference of probabilities, for each kind of file, from Keras to minunet."""
     keras.utils.set_random_seed(2)
     model = lecture_unet(64)
-    expected = model.predict(pictures, verbose=0)
+    shake(model.weights)
+    expected = distinct(model.predict(pictures, verbose=0))
     model.save(folder / "theirs.keras")
     model.save_weights(folder / "theirs.weights.h5")
     for name in ("theirs.keras", "theirs.weights.h5"):
@@ -45,7 +60,11 @@ def from_keras(folder, pictures):
 def to_keras(folder, pictures):
     """The same, from minunet to Keras."""
     model = UNet(seed=3)
-    expected = model.predict(pictures)
+    rng = np.random.default_rng(1)
+    state = model.state_dict()
+    model.load_state_dict({name: array + rng.uniform(-0.02, 0.02, array.shape) * (array.dtype.kind == "f")
+                           for name, array in state.items()})
+    expected = distinct(model.predict(pictures))
     checkpoint.save(folder / "ours.keras", model)
     checkpoint.save(folder / "ours.weights.h5", model)
     opened = keras.models.load_model(folder / "ours.keras")
