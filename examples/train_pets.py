@@ -3,6 +3,7 @@
   python examples/train_pets.py                                drawn pets: no download, done in minutes
   python examples/train_pets.py --download --device gpu        the real photographs, fetched once (0.8 GB)
   python examples/train_pets.py --data-dir ~/oxford-iiit-pet   the real photographs, where you have them
+  python examples/train_pets.py --pictures DIR --masks DIR     your own, each with a mask of its name
   python examples/train_pets.py --resume runs/NAME             go on with a run that was stopped or killed
 """
 
@@ -13,14 +14,17 @@ from pathlib import Path
 from minunet import UNet, optim, train
 from minunet.checkpoint import CheckpointError
 from minunet.command_line import (
-    Parser, choose_device, describe_device, device_name, fail, multiple, positive, say, warn, whole,
+    Parser, between_0_and_1, choose_device, describe_device, device_name, fail, mask_values, multiple,
+    positive, say, warn, whole,
 )
 from minunet.data import DataError
+from minunet.data.augment import PRESETS
 from minunet.data.download import DownloadError, download
 from minunet.data.drawn_pets import DrawnPets
+from minunet.data.folder import PictureFolder, split
 from minunet.data.loader import Loader
 from minunet.data.pets import Pets
-from minunet.kernels.threads import set_num_threads
+from minunet.kernels.threads import get_num_threads, set_num_threads
 from minunet.runs import Run, check_free, read_run
 
 # What holds where no flag is given. Drawn pets are easier, and are done while you watch.
@@ -31,7 +35,9 @@ HELD_OUT = 100  # drawn pets to validate on, at most
 DOWNLOAD_DIR = Path("data/oxford-iiit-pet")
 OPTIMIZERS = {"rmsprop": optim.RMSprop, "adam": optim.Adam, "sgd": optim.SGD}
 SHOWN = 6  # rows of predictions.png
-MAY_CHANGE = {"epochs", "save_minutes", "data_dir", "download", "device", "threads"}  # when a run is resumed
+WORKERS = 4  # threads that augment, at most: three times as fast as one on 16 cores, and more are no faster
+# what may be different when a run is resumed
+MAY_CHANGE = {"epochs", "save_minutes", "data_dir", "download", "pictures", "masks", "device", "threads"}
 FAILED = 1  # the exit code of a run that diverged or ran out of memory
 
 
@@ -64,11 +70,14 @@ def train_pets(args):
 
     model = UNet(seed=args.seed).to(device)
     optimizer, loss = OPTIMIZERS[args.optimizer](model.parameters(), lr=args.lr), train.LOSSES[args.loss]
-    batches = Loader(training, args.batch_size, args.seed)
+    augment, workers = PRESETS[args.augment], min(WORKERS, get_num_threads())
+    changes = ", ".join(type(change).__name__.lower() for change in augment.transforms) if augment else ""
+    say(f"augment     {args.augment}: {changes or 'each picture as it is'}")
+    batches = Loader(training, args.batch_size, args.seed, augment=augment, workers=workers)
     val_batches = Loader(validation, args.batch_size, shuffle=False)
     arguments = {name: value for name, value in vars(args).items() if name not in ("command", "resume")}
     about = {"command": args.command, "arguments": arguments, "seed": args.seed, "device": device, "data": source,
-             "all_pet": all_pet, "pictures": fingerprint(training, validation)}
+             "all_pet": all_pet, "augmentation": augment, "pictures": fingerprint(training, validation)}
     if args.resume is not None:
         check_same(read_run(args.resume), about)
     progress = train.Progress(device)
@@ -120,6 +129,8 @@ def check_same(before, now):
 
 def load_data(args):
     """The training set, the validation set, and a line about them."""
+    if args.pictures is not None:
+        return load_own(args)
     if args.data_dir is None:
         training = DrawnPets(args.limit, size=args.image_size)
         validation = DrawnPets(min(args.limit, HELD_OUT), size=args.image_size, first=args.limit)
@@ -129,6 +140,16 @@ def load_data(args):
     training, validation = Pets(root, "trainval", **options), Pets(root, "test", **options)
     bad = len(training.problems) + len(validation.problems)
     source = f"Oxford-IIIT pets in {training.root}, border is {args.border}; {bad} left out"
+    return training, validation, source
+
+
+def load_own(args):
+    """The same for pictures of one's own."""
+    values, strict = args.mask_values, args.strict
+    everything = PictureFolder(args.pictures, args.masks, args.image_size, values, strict)
+    training, validation = split(everything, args.validation_share, args.seed, args.limit)
+    source = (f"{args.pictures} with masks in {args.masks}, seed {args.seed} holds out "
+              f"{args.validation_share:.0%}; {len(everything.problems)} left out")
     return training, validation, source
 
 
@@ -142,7 +163,8 @@ def report_masks(training, validation):
     for name, part in (("training", share), ("validation", pet["share"])):
         if not 0.01 < part < 0.99:
             warn(f"{part:.1%} of the {name} pixels are pet: there is next to nothing to learn. "
-                 "Are the masks right? Trimaps hold 1 for pet, 2 for background, 3 for border")
+                 "Are the masks right? Trimaps hold 1 for pet, 2 for background, 3 for border; "
+                 "masks of your own, 0 for background and 1 or 255 for pet")
     return pet
 
 
@@ -179,10 +201,18 @@ def parse_arguments(argv):
 
 def read_arguments(command):
     """The arguments in a list of texts, checked, with the defaults of REAL or DRAWN where nothing was said."""
-    args = make_parser().parse_args(command)
+    parser = make_parser()
+    args = parser.parse_args(command)
+    if (args.pictures is None) != (args.masks is None):
+        parser.error("--pictures and --masks go together: a picture and its mask have the same name")
+    if args.pictures is not None and (args.download or args.data_dir is not None):
+        parser.error("--pictures takes the place of --data-dir and --download: give one or the other")
+    if args.mask_values is not None and args.masks is None:
+        parser.error("--mask-values is about --masks; trimaps have --border")
     if args.download and args.data_dir is None:
         args.data_dir = DOWNLOAD_DIR
-    for name, value in (DRAWN if args.data_dir is None else REAL).items():
+    drawn = args.data_dir is None and args.pictures is None
+    for name, value in (DRAWN if drawn else REAL).items():
         if getattr(args, name) is None:
             setattr(args, name, value)
     return args
@@ -201,12 +231,22 @@ def make_parser():
         help="folder with images/ and annotations/ (default: none, drawn pets are used)")
     add("--download", action="store_true",
         help=f"fetch the real photographs into --data-dir, unless they are there (default: {DOWNLOAD_DIR})")
+    add("--pictures", type=Path, metavar="DIR", help="folder of your own pictures; goes with --masks")
+    add("--masks", type=Path, metavar="DIR",
+        help="folder of their masks, called like them: 0 is background, 1 or 255 pet")
+    add("--mask-values", type=mask_values, metavar="TABLE",
+        help="what other values in --masks mean, such as 0=background,7=pet,255=ignore")
+    add("--validation-share", type=between_0_and_1, default=0.2, metavar="X",
+        help="share of --pictures that is held out to validate on, chosen by --seed (default: 0.2)")
     add("--device", type=device_name, default="auto", metavar="auto|cpu|gpu",
         help="where to compute; gpu:1 is the second GPU (default: auto, a GPU if it can be used)")
     add("--image-size", type=multiple(64), metavar="N",
         help=f"side of the pictures in pixels, a multiple of 64 {both('image_size')}")
     add("--batch-size", type=whole(1), metavar="N", help=f"pictures in a step {both('batch_size')}")
     add("--epochs", type=whole(1), metavar="N", help=f"passes over the training pictures {both('epochs')}")
+    add("--augment", choices=PRESETS, default="none",
+        help="change the training pictures at random, anew in each epoch: light is flips, small moves and "
+             "another light, full is all that still looks like a pet (default: none, the lecture's)")
     add("--loss", choices=train.LOSSES, default="bce",
         help="binary cross entropy, Dice, or half of each (default: bce)")
     add("--optimizer", choices=OPTIMIZERS, default="rmsprop",

@@ -7,6 +7,7 @@ import sys
 import warnings
 
 from minunet import device
+from minunet.data.pets import IGNORE
 from minunet.kernels.threads import get_num_threads
 
 WRONG_USE = 2  # the exit code when what the user gave cannot be used
@@ -46,6 +47,14 @@ def positive(text):
     return value
 
 
+def between_0_and_1(text):
+    """An argument type: a number above 0 and below 1."""
+    value = positive(text)
+    if value >= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a number below 1")
+    return value
+
+
 def multiple(of):
     """An argument type: a whole number that `of` divides; the error names the nearest ones that fit."""
 
@@ -58,6 +67,20 @@ def multiple(of):
         return size
 
     return parse
+
+
+def mask_values(text):
+    """An argument type: "0=background,7=pet,255=ignore" -> [[0, 0], [7, 1], [255, 255]].
+
+    Pairs, because run.json, from which a run may be started again, knows no dict with numbers as keys.
+    """
+    meanings = {"background": 0, "pet": 1, "ignore": IGNORE}
+    parts = [re.fullmatch(r"\s*([0-9]{1,5})\s*=\s*(\w+)\s*", part) for part in text.split(",")]
+    if not all(part and part[2] in meanings for part in parts):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} must name a meaning for each value, such as 0=background,7=pet,255=ignore"
+        )
+    return [[int(part[1]), meanings[part[2]]] for part in parts]
 
 
 def device_name(text):

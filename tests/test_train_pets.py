@@ -138,6 +138,17 @@ def test_another_run_is_never_overwritten(finished, capsys):
         (["--epoch", "3"], "unrecognized"),
         (["--data-dir", "no/such/folder"], "no/such/folder.*images/"),
         (["--data-dir", EXAMPLE], "train_pets.py"),
+        (["--augment", "some"], "invalid choice: 'some'"),
+        (["--pictures", "."], "--pictures and --masks go together"),
+        (["--masks", "."], "--pictures and --masks go together"),
+        (["--pictures", "a", "--masks", "b", "--data-dir", "c"], "give one or the other"),
+        (["--pictures", "a", "--masks", "b", "--download"], "give one or the other"),
+        (["--pictures", "no/a", "--masks", "no/b"], "cannot open the folder .*no/a"),
+        (["--mask-values", "0=background"], "--mask-values is about --masks"),
+        (["--pictures", "a", "--masks", "b", "--mask-values", "0=cat"], "'0=cat' must name a meaning"),
+        (["--pictures", "a", "--masks", "b", "--mask-values", ""], "must name a meaning"),
+        (["--validation-share", "1"], "number below 1"),
+        (["--validation-share", "nan"], "number above 0"),
         (["--out", EXAMPLE], "is not a folder"),
         (["--resume", "no/such/folder"], "no/such/folder holds no run"),
         (["--resume", EXAMPLE], "train_pets.py holds no run"),
@@ -330,10 +341,46 @@ def test_defaults_are_those_of_the_data():
     assert (drawn.loss, drawn.optimizer, drawn.lr, drawn.device) == ("bce", "rmsprop", 1e-3, "auto")
 
 
+def test_augmentation_is_stated_and_changes_the_training_alone(finished, tmp_path, capsys):
+    folder, done = finished
+    assert re.search("^augment +none: each picture as it is$", done.stdout, re.MULTILINE)
+    assert json.loads((folder / "run.json").read_text())["augmentation"] is None
+    one_epoch = [*TINY, "--epochs", "1"]
+    for name in ("full", "again"):
+        assert run(*one_epoch, "--augment", "full", "--out", tmp_path / name) == 0
+    assert re.search(r"augment +full: flip, rotate, .*tint$", capsys.readouterr().out, re.MULTILINE)
+    about = json.loads((tmp_path / "full" / "run.json").read_text())
+    assert about["arguments"]["augment"] == "full" and about["augmentation"].startswith("Augmentation(Flip(")
+    assert history(tmp_path / "full") == history(tmp_path / "again")
+    assert history(tmp_path / "full")[0]["train_loss"] != history(folder)[0]["train_loss"]
+
+
+def test_pictures_of_ones_own(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MINUNET_CACHE", str(tmp_path / "cache"))
+    pictures, masks = tmp_path / "my pictures", tmp_path / "masks"
+    pictures.mkdir()
+    masks.mkdir()
+    for (image, mask), name in zip(drawn := DrawnPets(8, size=40), drawn.names):
+        Image.fromarray(image).save(pictures / f"{name}.jpg")
+        Image.fromarray(7 * mask[:, :, 0]).save(masks / f"{name}.png")
+    (masks / f"{drawn.names[0]}.png").unlink()
+    own = ["--pictures", pictures, "--masks", masks, "--validation-share", "0.3", "--augment", "light"]
+    assert run(*TINY, *own, "--out", tmp_path / "run") == 2
+    assert "0 pictures can be used" in (error := capsys.readouterr().err) and error.count("\n") == 1
+    own += ["--mask-values", "0=background,7=pet"]
+    assert run(*TINY, *own, "--epochs", "1", "--out", tmp_path / "run") == 0
+    out = capsys.readouterr().out
+    assert "5 to train, 2 to validate, 64 x 64" in out and "seed 0 holds out 30%; 1 left out" in out
+    assert {path.name for path in (tmp_path / "run").iterdir()} == set(FILES) - {"previous.npz"}
+    assert run(*TINY, *own, "--strict", "--out", tmp_path / "strict") == 2
+    assert f"there is no mask {drawn.names[0]}.*" in capsys.readouterr().err
+
+
 def test_help_has_a_line_for_each_flag(capsys):
     assert run("--help") == 0
     text = " ".join(capsys.readouterr().out.split())
-    flags = """data-dir download device image-size batch-size epochs loss optimizer lr seed limit out strict
+    flags = """data-dir download pictures masks mask-values validation-share augment
+               device image-size batch-size epochs loss optimizer lr seed limit out strict
                border threads resume save-minutes"""
     for flag in flags.split():
         assert f"--{flag} " in text.partition("options:")[2], flag

@@ -18,17 +18,19 @@ from pathlib import Path
 import numpy as np
 
 from minunet.device import array_module, compile_kernel, device_of, kept_zeros, memory_free
+from minunet.kernels import reference
 from minunet.kernels.windows import output_size, winner_dtype
 
 SOURCES = Path(__file__).parent / "cuda"
 THREADS = 256  # of a block
 BLOCKS = 2048  # enough to fill any card, where a kernel's threads go on to the next piece of work
-PIXELS = 4  # of a thread in convolve.cu
+PIXELS = 8  # of a thread in convolve.cu
 TILE = 16  # channels of a thread there, at most
-WIDE = 64 * 64  # channels in times channels out, from which on a product by the library is faster
-GEOMETRY = np.dtype([(name, np.int32) for name in ("H", "W", "C", "OH", "OW", "F", "KH", "KW", "SH", "SW", "top", "left")])
-TENSORS_AT_ONCE = 64  # struct Tensors in optimizers.cu
-C_NAMES = {"float32": "float", "float64": "double", "uint8": "unsigned char", "int32": "int", "bool": "bool"}
+SUMS = 32  # that a thread keeps in weight_gradient.cu
+# channels in times channels out, from which on a product by the library is faster (measured on an H100)
+WIDE = {"convolve": 64 * 64, "convolve_transposed": 32 * 64, "weight_gradient": 16 * 32}
+TENSORS_AT_ONCE = 96  # struct Tensors in optimizers.cu
+C_NAMES = {"f": "float", "d": "double", "B": "unsigned char", "i": "int", "?": "bool"}  # of NumPy's dtype.char
 
 
 def convolve(x, w, b, stride, pads, relu=False):
@@ -37,15 +39,15 @@ def convolve(x, w, b, stride, pads, relu=False):
     KH, KW, C, F = w.shape
     N, OH, OW = len(x), *output_size(x.shape[1:3], (KH, KW), stride, pads)
     y = array_module(x).empty((N, OH, OW, F), x.dtype)
-    geometry = _geometry(x.shape, y.shape, (KH, KW), stride, pads)
-    if C * F < WIDE:
+    if C * F < WIDE["convolve"]:
         tile, pixels = _tile(F, TILE), N * OH * OW
         blocks = -(-pixels // (THREADS * PIXELS)), F // tile
+        geometry = _geometry(x.shape, y.shape, (KH, KW), stride, pads)
         _launch("convolve", "convolve", blocks, x.dtype, (x, w, b, y, np.int64(pixels), geometry, np.int32(relu)),
                 VECTOR=_vector(C), TILE=tile, PIXELS=PIXELS)
         return y
     pixels, W = y.reshape(-1, F), w.reshape(-1, F)
-    for rows, P in _patches(x, N * OH, geometry):
+    for rows, P in _patches(x, y.shape, (KH, KW), stride, pads):
         array_module(x).matmul(P, W, out=pixels[rows.start * OW:rows.stop * OW])
     if b is not None or relu:
         _launch("pointwise", "add_bias", _spread(y.size), y.dtype, (y, b, np.int64(y.size), np.int32(F), np.int32(relu)))
@@ -60,7 +62,7 @@ def convolve_transposed(y, w, b, stride, pads, size):
     x = array_module(y).empty((N, *size, C), y.dtype)
     geometry = _geometry(x.shape, y.shape, (KH, KW), stride, pads)
     chunk = _workspace_bytes(device_of(y)) // max(1, OH * OW * KH * KW * C * y.itemsize)  # whole pictures: a pixel lies under many windows
-    if C * F < WIDE or chunk == 0 or stride != (1, 1):
+    if C * F < WIDE["convolve_transposed"] or chunk == 0:
         tile, pixels = _tile(C, TILE), x.size // C
         blocks = -(-pixels // (THREADS * PIXELS)), C // tile
         _launch("convolve", "convolve_transposed", blocks, y.dtype, (y, w, b, x, np.int64(pixels), geometry),
@@ -78,38 +80,35 @@ def convolve_transposed(y, w, b, stride, pads, size):
 def weight_gradient(x, gy, kernel_size, stride, pads):
     """gW = P(x)ᵀ gy. Shapes as in `reference.weight_gradient`."""
     x, gy = _ready(x), _ready(gy)
-    xp, (KH, KW), C = array_module(x), kernel_size, x.shape[3]
-    N, OH, OW, F = gy.shape
-    geometry = _geometry(x.shape, gy.shape, kernel_size, stride, pads)
-    if C * F < WIDE or stride != (1, 1):
-        return _sum_of_parts(x, gy, N * OH, KH * KW, geometry).reshape(KH, KW, C, F)
-    gw = xp.zeros((KH, KW, C, F), x.dtype) if N == 0 else None
-    for rows, P in _patches(x, N * OH, geometry):
-        part = (P.T @ gy.reshape(-1, F)[rows.start * OW:rows.stop * OW]).reshape(KH, KW, C, F)
-        gw = part if gw is None else xp.add(gw, part, out=gw)
+    xp, C, (N, OH, OW, F) = array_module(x), x.shape[3], gy.shape
+    gw = xp.empty((*kernel_size, C, F), x.dtype)
+    if C * F < WIDE["weight_gradient"] or gy.size == 0:
+        geometry = _geometry(x.shape, gy.shape, kernel_size, stride, pads)
+        _sum_of_parts(x, gy, N * OH, kernel_size[0] * kernel_size[1], geometry, gw)
+        return gw
+    pixels, gW = gy.reshape(-1, F), gw.reshape(-1, F)
+    for rows, P in _patches(x, gy.shape, kernel_size, stride, pads):
+        of_pixels = pixels[rows.start * OW:rows.stop * OW]
+        if rows.start == 0:
+            xp.matmul(P.T, of_pixels, out=gW)
+        else:
+            gW += P.T @ of_pixels
     return gw
 
 
-def _sum_of_parts(x, gy, rows, taps, geometry):
-    """gw (taps·C, F) for narrow layers: each block sums over some rows of windows, then the blocks' sums are added."""
-    xp, C, F = array_module(x), x.shape[3], gy.shape[3]
-    vector, tile = _vector(C), _tile(F, 8)
+def _sum_of_parts(x, gy, rows, taps, geometry, gw):
+    """gw of narrow layers: each block sums over some rows of windows, then the blocks' sums are added."""
+    C, F = x.shape[3], gy.shape[3]
+    vector = _vector(C)
+    tile = _tile(F, min(TILE, SUMS // vector))
     pieces = taps * (C // vector) * (F // tile)
     groups = -(-pieces // THREADS)
     per_block = -(-pieces // groups)
     parts = max(1, min(rows, BLOCKS // 2 // groups))
-    partial = xp.empty((parts, taps * C * F), x.dtype)
+    partial = array_module(x).empty((parts, gw.size), x.dtype)
     _launch("weight_gradient", "weight_gradient", (parts, groups), x.dtype,
             (x, gy, partial, np.int64(rows), np.int32(pieces), np.int32(per_block), geometry), VECTOR=vector, TILE=tile)
-    return _sum_rows(partial)
-
-
-def _sum_rows(matrix):
-    """Σ over the rows of a matrix (rows, columns)."""
-    rows, columns = matrix.shape
-    out = array_module(matrix).empty(columns, matrix.dtype)
-    _launch("sums", "sum_rows", (-(-columns // 32),), matrix.dtype, (matrix, out, np.int64(rows), np.int64(columns)))
-    return out
+    _launch("sums", "sum_rows", (-(-gw.size // 32),), x.dtype, (partial, gw, np.int64(parts), np.int64(gw.size)))
 
 
 def max_pool(x, size, stride, pads):
@@ -119,7 +118,7 @@ def max_pool(x, size, stride, pads):
     OH, OW = output_size(x.shape[1:3], size, stride, pads)
     y, winner = xp.empty((N, OH, OW, C), x.dtype), xp.empty((N, OH, OW, C), winner_dtype(size))
     _launch("max_pool", "max_pool", _rows_of(N * OH, OW * C), x.dtype,
-            (x, y, winner, np.int64(N * OH), _geometry(x.shape, y.shape, size, stride, pads)), Place=_c_name(winner.dtype))
+            (x, y, winner, np.int64(N * OH), _geometry(x.shape, y.shape, size, stride, pads)), VECTOR=_vector(C), Place=C_NAMES[winner.dtype.char])
     return y, winner
 
 
@@ -129,7 +128,7 @@ def max_pool_gradient(gy, winner, size, stride, pads, input_size):
     gx = array_module(gy).empty((N, *input_size, C), gy.dtype)
     rows = N * input_size[0]
     _launch("max_pool", "max_pool_gradient", _rows_of(rows, input_size[1] * C), gy.dtype,
-            (gy, winner, gx, np.int64(rows), _geometry(gx.shape, gy.shape, size, stride, pads)), Place=_c_name(winner.dtype))
+            (gy, winner, gx, np.int64(rows), _geometry(gx.shape, gy.shape, size, stride, pads)), VECTOR=_vector(C), Place=C_NAMES[winner.dtype.char])
     return gx
 
 
@@ -166,6 +165,8 @@ def _sum_over_pixels(gy, y, gz):
 
 def join(a, b):
     """a (…, A) and b (…, B) side by side along the last axis: (…, A + B)."""
+    if a.dtype.char not in C_NAMES:
+        return reference.join(a, b)
     a, b, A, B = _ready(a), _ready(b), a.shape[-1], b.shape[-1]
     y = array_module(a).empty((*a.shape[:-1], A + B), a.dtype)
     _launch("pointwise", "join", _spread(y.size), y.dtype, (a, b, y, np.int64(y.size), np.int32(A), np.int32(B)))
@@ -200,12 +201,12 @@ def overlap(p, t, weights):
 
 def mask_counts(values, masks, threshold, ignored):
     """Counts of pixels per picture, (N, 5), as in `reference.mask_counts`."""
-    if str(masks.dtype) not in C_NAMES:
+    if masks.dtype.char not in C_NAMES:
         masks = masks.astype("float64")
     values, masks = _ready(values), _ready(masks)
     counts = array_module(values).empty((len(values), 5), np.int64)
     arguments = (values, masks, counts, np.int64(values.size // len(values)), values.dtype.type(threshold), np.int32(ignored))
-    _launch("losses", "mask_counts", (len(values),), values.dtype, arguments, Mask=_c_name(masks.dtype))
+    _launch("losses", "mask_counts", (len(values),), values.dtype, arguments, Mask=C_NAMES[masks.dtype.char])
     return counts
 
 
@@ -240,38 +241,42 @@ def _tensors(rows):
         for line, array in enumerate((w, *others)):
             table[line, place] = array.data.ptr
         table[4, place] = w.size
-    return table.reshape(-1).view([("all", np.uint64, 5 * TENSORS_AT_ONCE)])[0]
+    return table.reshape(-1).view(f"V{table.nbytes}").reshape(())
 
 
-def _patches(x, rows, geometry):
+def _patches(x, y_shape, kernel_size, stride, pads):
     """(slice of the windows' rows, P(x) there) for all of them, as many at a time as the workspace holds."""
-    g = {name: int(geometry[name]) for name in GEOMETRY.names}
-    K = g["KH"] * g["KW"] * g["C"]
-    if (g["KH"], g["KW"], g["SH"], g["SW"]) == (1, 1, 1, 1) and x.shape[1:3] == (g["OH"], g["OW"]):
-        yield slice(0, rows), x.reshape(-1, K)  # 1x1: P(x) is x
+    N, OH, OW, _ = y_shape
+    rows, K = N * OH, kernel_size[0] * kernel_size[1] * x.shape[3]
+    if kernel_size == stride == (1, 1) and x.shape[:3] == y_shape[:3]:
+        yield slice(0, rows), x.reshape(-1, K)  # P(x) is x
         return
-    at_once = max(1, min(rows, _workspace_bytes(device_of(x)) // (g["OW"] * K * x.itemsize)))
-    workspace = array_module(x).empty((at_once * g["OW"], K), x.dtype)
+    at_once = max(1, min(rows, _workspace_bytes(device_of(x)) // (OW * K * x.itemsize)))
+    workspace = array_module(x).empty((at_once * OW, K), x.dtype)
     for start in range(0, rows, at_once):
         stop = min(start + at_once, rows)
-        P = workspace[:(stop - start) * g["OW"]]
-        _launch("patches", "patches", _rows_of(stop - start, g["OW"] * K), x.dtype,
-                (x, P, np.int64(start), np.int64(stop - start), geometry), VECTOR=_vector(g["C"]))
+        P = workspace[:(stop - start) * OW]
+        _launch("patches", "patches", _rows_of(stop - start, OW * K), x.dtype,
+                (x, P, np.int64(start), np.int64(stop - start), _geometry(x.shape, y_shape, kernel_size, stride, pads)),
+                VECTOR=_vector(x.shape[3]))
         yield slice(start, stop), P
 
 
+@functools.lru_cache(maxsize=1000)
 def _geometry(x_shape, y_shape, kernel_size, stride, pads):
-    """struct Geometry of common.cu."""
+    """struct Geometry of common.cu, as 12 integers' bytes."""
     (_, H, W, C), (_, OH, OW, F) = x_shape, y_shape
-    return np.array((H, W, C, OH, OW, F, *kernel_size, *stride, pads[0][0], pads[1][0]), GEOMETRY)
+    numbers = H, W, C, OH, OW, F, *kernel_size, *stride, pads[0][0], pads[1][0]
+    return np.array(numbers, np.int32).view("V48").reshape(())
 
 
 def _ready(array):
     """`array` so that a kernel can read it: contiguous, and starting where a whole VECTOR may start."""
     if array is None:
         return None
-    array = array_module(array).ascontiguousarray(array)
-    return array if array.data.ptr % (4 * array.itemsize) == 0 else array.copy()
+    if array.flags.c_contiguous and array.data.ptr % (4 * array.itemsize) == 0:
+        return array
+    return array.copy(order="C")
 
 
 def _vector(channels):
@@ -296,15 +301,11 @@ def _rows_of(rows, row_size):
     return min(rows, 1 << 20), along
 
 
-def _c_name(dtype):
-    return C_NAMES[str(dtype)]
-
-
 def _launch(file, kernel, blocks, dtype, arguments, **definitions):
     """Runs `kernel` of cuda/`file`.cu, compiled for `dtype`, over `blocks`. None stands for an array that is left out."""
     if 0 in blocks:
         return
-    function = _compiled(file, kernel, _c_name(dtype), tuple(sorted(definitions.items())))
+    function = _compiled(file, kernel, C_NAMES[dtype.char], tuple(sorted(definitions.items())))
     function(blocks, (THREADS,), tuple(np.uint64(0) if a is None else a for a in arguments))
 
 
@@ -322,7 +323,7 @@ def _workspace_bytes(device):
     """The most that P(x) may take at a time on a card. Raises ValueError where MINUNET_GPU_WORKSPACE is no number of bytes."""
     text = os.environ.get("MINUNET_GPU_WORKSPACE")
     if text is None:
-        return min(memory_free(device) // 4, 1 << 30)
+        return max(1, min(memory_free(device) // 4, 1 << 30))
     if not text.isdecimal() or int(text) == 0:
         raise ValueError(f"MINUNET_GPU_WORKSPACE is {text!r}: it must be a number of bytes, like 1000000000")
     return int(text)

@@ -34,7 +34,7 @@ class OnNumPy:
 def kernels(request, array_on, threads_as_before, monkeypatch):
     """Each of the kernel modules in turn; gpu.py with both of its ways to convolve."""
     module, device, threads = IMPLEMENTATIONS[request.param]
-    monkeypatch.setattr(gpu, "WIDE", 0 if request.param == "gpu, wide" else 1 << 30)
+    monkeypatch.setattr(gpu, "WIDE", dict.fromkeys(gpu.WIDE, 0 if request.param == "gpu, wide" else 1 << 30))
     set_num_threads(threads)
     return OnNumPy(module, array_on(device) if device != "cpu" else lambda array: array)
 
@@ -255,7 +255,7 @@ def test_where_the_blocks_are_cut(monkeypatch, name, block_bytes, threads):
 @pytest.mark.parametrize("name", ["3x3 same", "stride above kernel, border", "rows and columns differ", "1x1"])
 def test_where_the_workspace_of_the_gpu_ends(monkeypatch, array_on, name, workspace):
     kernels = OnNumPy(gpu, array_on("gpu"))
-    monkeypatch.setattr(gpu, "WIDE", 0)
+    monkeypatch.setattr(gpu, "WIDE", dict.fromkeys(gpu.WIDE, 0))
     monkeypatch.setattr(gpu, "_workspace_bytes", lambda device: workspace)
     (N, H, W), kernel, stride, pads = GEOMETRIES[name]
     geometry = (N + 1, H + 4, W), kernel, stride, pads

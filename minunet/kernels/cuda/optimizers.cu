@@ -1,7 +1,7 @@
 // The optimizers' updates (optim.py has the equations): one launch changes all parameters. blockIdx.y is the parameter,
 // and `tensors` holds where each one, its gradient and its memories lie, and how long they are.
 
-struct Tensors { Real* w[64]; const Real* g[64]; Real* m[64]; Real* v[64]; long long size[64]; };
+struct Tensors { Real* w[96]; const Real* g[96]; Real* m[96]; Real* v[96]; long long size[96]; };  // arguments end at 4 KB
 
 #define FOR_EACH_ELEMENT                                                                                      \
     for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < tensors.size[blockIdx.y];        \

@@ -4,10 +4,11 @@
 // of windows. Each of its threads has one tap (k, l), VECTOR channels and TILE filters, and adds up their products in
 // registers; where there are more threads than such pieces, several ("lanes") share a row's pixels. At the end the lanes'
 // sums are added, and the block writes its part: partial[block] is a whole gw. sum_rows (sums.cu) adds the parts.
-// grid: x over the parts, y over groups of `pieces_per_block` pieces.
-extern "C" __global__ void weight_gradient(const Real* __restrict__ x, const Real* __restrict__ gy,
-                                           Real* __restrict__ partial, long long rows, int pieces, int pieces_per_block,
-                                           Geometry g) {
+// grid: x over the parts, y over groups of `pieces_per_block` pieces. The launch bounds ask the compiler to leave room for
+// four blocks of 256 threads on a multiprocessor at a time: while one waits for memory, another computes.
+extern "C" __global__ void __launch_bounds__(256, 4)
+weight_gradient(const Real* __restrict__ x, const Real* __restrict__ gy, Real* __restrict__ partial, long long rows,
+                int pieces, int pieces_per_block, Geometry g) {
     const int lanes = blockDim.x / pieces_per_block, lane = threadIdx.x / pieces_per_block;
     const int piece = blockIdx.y * pieces_per_block + threadIdx.x % pieces_per_block;
     const bool works = lane < lanes && piece < pieces;
@@ -37,15 +38,18 @@ extern "C" __global__ void weight_gradient(const Real* __restrict__ x, const Rea
 
     __shared__ Real of_lanes[256];
     Real* out = partial + (long long)blockIdx.x * g.KH * g.KW * g.C * g.F;
+#pragma unroll  // with fixed indices `sum` stays in registers
     for (int u = 0; u < VECTOR; ++u) {
+#pragma unroll
         for (int f = 0; f < TILE; ++f) {
             __syncthreads();
             of_lanes[threadIdx.x] = sum[u][f];
             __syncthreads();
-            if (!works || lane > 0) continue;
-            Real total = 0;
-            for (int other = 0; other < lanes; ++other) total += of_lanes[threadIdx.x + other * pieces_per_block];
-            out[((long long)tap * g.C + c0 + u) * g.F + f0 + f] = total;
+            if (works && lane == 0) {
+                Real total = 0;
+                for (int other = 0; other < lanes; ++other) total += of_lanes[threadIdx.x + other * pieces_per_block];
+                out[((long long)tap * g.C + c0 + u) * g.F + f0 + f] = total;
+            }
         }
     }
 }
