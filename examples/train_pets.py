@@ -7,37 +7,66 @@
   python examples/train_pets.py --resume runs/NAME             go on with a run that was stopped or killed
 """
 
+import argparse
 import sys
 import zlib
 from pathlib import Path
 
-from minunet import UNet, optim, train
+from minunet import UNet, optim, schedules, train
 from minunet.checkpoint import CheckpointError
 from minunet.command_line import (
-    Parser, between_0_and_1, choose_device, describe_device, device_name, fail, mask_values, multiple,
-    positive, say, warn, whole,
+    Parser, between_0_and_1, choose_device, describe_device, device_name, fail, fraction, mask_values, multiple,
+    not_negative, positive, say, warn, whole,
 )
 from minunet.data import DataError
-from minunet.data.augment import PRESETS
+from minunet.data.augment import PRESETS as AUGMENTATIONS
 from minunet.data.download import DownloadError, download
 from minunet.data.drawn_pets import DrawnPets
 from minunet.data.folder import PictureFolder, split
 from minunet.data.loader import Loader
 from minunet.data.pets import Pets
 from minunet.kernels.threads import get_num_threads, set_num_threads
+from minunet.patience import Patience
 from minunet.runs import Run, check_free, read_run
 
 # What holds where no flag is given. Drawn pets are easier, and are done while you watch.
 REAL = {"image_size": 256, "batch_size": 32, "epochs": 25, "limit": None}
 DRAWN = {"image_size": 128, "batch_size": 8, "epochs": 9, "limit": 600}
+
+# How the network learns: --preset chooses one of these, a flag of the same name overrules it.
+PRESETS = {
+    "lecture": {
+        "augment": "none",
+        "batch_norm": False,
+        "dropout": 0.0,
+        "loss": "bce",
+        "optimizer": "rmsprop",
+        "lr": 1e-3,
+        "weight_decay": 0.0,
+        "schedule": "constant",
+        "warmup": 0.0,
+    },
+    "best": {
+        "augment": "full",
+        "batch_norm": True,
+        "dropout": 0.0,
+        "loss": "bce+dice",
+        "optimizer": "adam",
+        "lr": 2e-3,
+        "weight_decay": 0.01,
+        "schedule": "cosine",
+        "warmup": 0.1,
+    },
+}
 HELD_OUT = 100  # drawn pets to validate on, at most
 
 DOWNLOAD_DIR = Path("data/oxford-iiit-pet")
+MONITORS = [f"val_{name}" for name in train.SCORES]
 OPTIMIZERS = {"rmsprop": optim.RMSprop, "adam": optim.Adam, "sgd": optim.SGD}
 SHOWN = 6  # rows of predictions.png
 WORKERS = 4  # threads that augment, at most: three times as fast as one on 16 cores, and more are no faster
 # what may be different when a run is resumed
-MAY_CHANGE = {"epochs", "save_minutes", "data_dir", "download", "pictures", "masks", "device", "threads"}
+MAY_CHANGE = {"epochs", "early_stop", "save_minutes", "data_dir", "download", "pictures", "masks", "device", "threads"}
 FAILED = 1  # the exit code of a run that diverged or ran out of memory
 
 
@@ -68,42 +97,42 @@ def train_pets(args):
     say(f"pictures    {len(training)} to train, {len(validation)} to validate, {side} x {side}")
     all_pet = report_masks(training, validation)
 
-    model = UNet(seed=args.seed).to(device)
-    optimizer, loss = OPTIMIZERS[args.optimizer](model.parameters(), lr=args.lr), train.LOSSES[args.loss]
-    augment, workers = PRESETS[args.augment], min(WORKERS, get_num_threads())
+    model = UNet(seed=args.seed, dropout=args.dropout, batch_norm=args.batch_norm).to(device)
+    optimizer = OPTIMIZERS[args.optimizer](model.parameters(), lr=args.lr, weight_decay=args.weight_decay)
+    augment, workers = AUGMENTATIONS[args.augment], min(WORKERS, get_num_threads())
     changes = ", ".join(type(change).__name__.lower() for change in augment.transforms) if augment else ""
     say(f"augment     {args.augment}: {changes or 'each picture as it is'}")
-    batches = Loader(training, args.batch_size, args.seed, augment=augment, workers=workers)
+    batches, loss = Loader(training, args.batch_size, args.seed, augment=augment, workers=workers), train.LOSSES[args.loss]
+    schedule = make_schedule(args, len(batches))
+    patience, progress = Patience(args.monitor, args.early_stop or sys.maxsize), train.Progress(device)
     val_batches = Loader(validation, args.batch_size, shuffle=False)
     arguments = {name: value for name, value in vars(args).items() if name not in ("command", "resume")}
     about = {"command": args.command, "arguments": arguments, "seed": args.seed, "device": device, "data": source,
              "all_pet": all_pet, "augmentation": augment, "pictures": fingerprint(training, validation)}
     if args.resume is not None:
         check_same(read_run(args.resume), about)
-    progress = train.Progress(device)
-    run = Run(args.resume or args.out, about, baseline=all_pet["iou"], parts={"optimizer": optimizer, "progress": progress},
+    parts = {"optimizer": optimizer, "schedule": schedule, "patience": patience, "progress": progress}
+    run = Run(args.resume or args.out, about, baseline=all_pet["iou"], parts=parts,
               weights_about={"image_size": side, "threshold": 0.5}, save_minutes=args.save_minutes,
               resume=None if args.resume is None else model)
+    options = {"schedule": schedule, "clip_norm": args.clip_norm, "accumulate": args.accumulate, "progress": progress,
+               "after_step": lambda: run.save_in_time(model)}
     say(f"model       U-Net with {sum(p.size for p in model.parameters()):,} parameters; loss {args.loss}, "
-        f"{args.optimizer} with learning rate {args.lr:g}, batches of {args.batch_size}, seed {args.seed}")
+        f"{args.optimizer} with learning rate {args.lr:g} ({args.schedule}), batches of {args.batch_size}, "
+        f"seed {args.seed}")
 
-    code = 0
     with run, train.Interrupt() as interrupt:
         say(f"folder      {run.folder}")
         if args.resume is not None:
             say(f"resumed     after {len(run.history)} epochs and {progress.step} steps")
         say("\nscores of training / validation:")
+
+        def stop():
+            return interrupt() or patience.waited >= patience.epochs
+
+        rows = train.epochs(model, optimizer, loss, batches, val_batches, args.epochs, stop, **options)
         try:
-            for row in train.epochs(model, optimizer, loss, batches, val_batches, args.epochs, interrupt, progress=progress,
-                                    after_step=lambda: run.save_in_time(model)):
-                run.add(row, model)
-                say(describe(row, args.epochs))
-            if interrupt():
-                run.finish("interrupted", model)
-                say("interrupted; everything is saved")
-                code = 128 + interrupt.signal
-            else:
-                run.finish("finished")
+            code = learn(rows, run, model, patience, interrupt, args)
         except train.Diverged as error:
             run.finish("diverged")
             code = fail(f"{error}. This was --lr {args.lr:g}", FAILED)
@@ -112,6 +141,22 @@ def train_pets(args):
         run.draw_predictions(model, validation, SHOWN)
     say(run.summary())
     return code
+
+
+def learn(rows, run, model, patience, interrupt, args):
+    """Keeps and prints each epoch's row until there are no more. Returns the exit code."""
+    for row in rows:
+        patience.ends(row)  # first: it is saved with the row
+        run.add(row, model)
+        say(describe(row, args.epochs))
+    if interrupt():
+        run.finish("interrupted", model)
+        say("interrupted; everything is saved")
+        return 128 + interrupt.signal
+    if patience.waited >= patience.epochs:
+        say(f"stopped early: {patience.waited} epochs without a better {args.monitor}")
+    run.finish("finished")
+    return 0
 
 
 def fingerprint(training, validation):
@@ -125,6 +170,16 @@ def check_same(before, now):
         raise DataError(f"these are not the pictures that the run began with ({before.get('data')}): it cannot go on with others")
     if before.get("device") != now["device"]:
         warn(f"the run was on {before.get('device')} and goes on on {now['device']}: the last digits will differ")
+
+
+def make_schedule(args, batches):
+    """The Schedule that the arguments ask for, with so many batches in an epoch."""
+    if args.schedule == "cosine":
+        steps = args.epochs * -(-batches // args.accumulate)
+        return schedules.Cosine(args.lr, steps, int(args.warmup * steps))
+    if args.schedule == "plateau":
+        return schedules.Plateau(args.lr, args.monitor)
+    return schedules.Constant(args.lr)
 
 
 def load_data(args):
@@ -200,7 +255,7 @@ def parse_arguments(argv):
 
 
 def read_arguments(command):
-    """The arguments in a list of texts, checked, with the defaults of REAL or DRAWN where nothing was said."""
+    """The arguments in a list of texts, checked, with the defaults of the preset, and of REAL or DRAWN, where nothing was said."""
     parser = make_parser()
     args = parser.parse_args(command)
     if (args.pictures is None) != (args.masks is None):
@@ -212,7 +267,7 @@ def read_arguments(command):
     if args.download and args.data_dir is None:
         args.data_dir = DOWNLOAD_DIR
     drawn = args.data_dir is None and args.pictures is None
-    for name, value in (DRAWN if drawn else REAL).items():
+    for name, value in {**(DRAWN if drawn else REAL), **PRESETS[args.preset]}.items():
         if getattr(args, name) is None:
             setattr(args, name, value)
     return args
@@ -226,6 +281,10 @@ def make_parser():
 
     def both(name):
         return f"(default: {REAL[name] or 'all'}; drawn pets: {DRAWN[name]})"
+
+    def preset(name):
+        lecture, best = PRESETS["lecture"][name], PRESETS["best"][name]
+        return f"(default: {lecture}{'' if best == lecture else f'; preset best: {best}'})"
 
     add("--data-dir", type=Path, metavar="DIR",
         help="folder with images/ and annotations/ (default: none, drawn pets are used)")
@@ -244,14 +303,35 @@ def make_parser():
         help=f"side of the pictures in pixels, a multiple of 64 {both('image_size')}")
     add("--batch-size", type=whole(1), metavar="N", help=f"pictures in a step {both('batch_size')}")
     add("--epochs", type=whole(1), metavar="N", help=f"passes over the training pictures {both('epochs')}")
-    add("--augment", choices=PRESETS, default="none",
-        help="change the training pictures at random, anew in each epoch: light is flips, small moves and "
-             "another light, full is all that still looks like a pet (default: none, the lecture's)")
-    add("--loss", choices=train.LOSSES, default="bce",
-        help="binary cross entropy, Dice, or half of each (default: bce)")
-    add("--optimizer", choices=OPTIMIZERS, default="rmsprop",
-        help="how a gradient becomes a step (default: rmsprop, the lecture's)")
-    add("--lr", type=positive, default=1e-3, metavar="X", help="learning rate (default: 0.001)")
+    add("--preset", choices=PRESETS, default="lecture",
+        help="how to learn: as in the lecture, or with what helps in practice; the flags below overrule it "
+             "(default: lecture)")
+    add("--augment", choices=AUGMENTATIONS,
+        help="change the training pictures at random, anew in each epoch: light is flips, small moves and another "
+             f"light, full is all that still looks like a pet {preset('augment')}")
+    add("--batch-norm", action=argparse.BooleanOptionalAction,
+        help=f"batch normalisation after each convolution {preset('batch_norm')}")
+    add("--dropout", type=fraction, metavar="P",
+        help=f"rate at which the deepest levels leave out feature maps {preset('dropout')}")
+    add("--loss", choices=train.LOSSES,
+        help=f"binary cross entropy, Dice, or half of each {preset('loss')}")
+    add("--optimizer", choices=OPTIMIZERS,
+        help=f"how a gradient becomes a step; rmsprop is the lecture's {preset('optimizer')}")
+    add("--lr", type=positive, metavar="X", help=f"learning rate, the highest of its schedule {preset('lr')}")
+    add("--schedule", choices=("constant", "cosine", "plateau"),
+        help="learning rate: always the same, down to 0 along a cosine, or lower whenever --monitor gets no better for 5 "
+             f"epochs {preset('schedule')}")
+    add("--warmup", type=fraction, metavar="P",
+        help=f"part of all steps in which a cosine schedule first goes up {preset('warmup')}")
+    add("--weight-decay", type=not_negative, metavar="X",
+        help=f"how strongly the weights are pulled towards 0, with adam as in AdamW {preset('weight_decay')}")
+    add("--clip-norm", type=positive, metavar="X", help="longest gradient allowed (default: any)")
+    add("--accumulate", type=whole(1), default=1, metavar="N",
+        help="batches whose gradients make one step together, where a large batch does not fit (default: 1)")
+    add("--early-stop", type=whole(1), metavar="N",
+        help="stop after N epochs in a row without a better --monitor (default: never)")
+    add("--monitor", choices=MONITORS, default="val_mean_iou",
+        help="the score that --early-stop and --schedule plateau watch (default: val_mean_iou)")
     add("--seed", type=whole(0), default=0, metavar="N",
         help="decides the first weights and the order of the pictures (default: 0)")
     add("--limit", type=whole(1), metavar="N",

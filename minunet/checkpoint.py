@@ -48,8 +48,14 @@ def load(path, model):
     Raises FileNotFoundError; CheckpointError for a file that is damaged or not of weights; ValueError, with all differences
     listed, for weights of another model. The model is changed only if all fits. No pickle is ever loaded.
     """
-    model.load_state_dict(_read(path)[0])
+    _fill(model, _read(path)[0])
     return model
+
+
+def _fill(model, arrays):
+    """Loads the weights. Where the file has no state of dropout's random stream, that stays as it is: it is no weight."""
+    streams = {name: array for name, array in model.state_dict().items() if name.endswith("/random_state")}
+    model.load_state_dict({**streams, **arrays})
 
 
 def read_about(path):
@@ -72,7 +78,7 @@ def load_model(path):
         raise CheckpointError(f"{path} contradicts itself: it says {told}, but its arrays are those of a UNet with {seen}")
     try:
         model = UNet(**{**seen, **told})
-        model.load_state_dict(arrays)
+        _fill(model, arrays)
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{path} holds no UNet that can be built here: {error}") from error
     return model.eval()
@@ -84,7 +90,8 @@ def _options_seen(path, arrays):
     if len(first) != 4 or len(last) != 4:
         raise CheckpointError(f"{path} holds no weights of a UNet: there is no Conv_Down_1_1/kernel or no Conv_Out/kernel")
     depth = sum(name.startswith("Conv_Down_") and name.endswith("_1/kernel") for name in arrays)
-    return {"in_channels": first[2], "out_channels": last[3], "depth": depth, "width": first[3]}
+    norm = {"batch_norm": True} if any(name.endswith("/moving_mean") for name in arrays) else {}
+    return {"in_channels": first[2], "out_channels": last[3], "depth": depth, "width": first[3], **norm}
 
 
 def read_arrays(path):

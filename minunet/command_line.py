@@ -38,12 +38,26 @@ def whole(least):
 
 def positive(text):
     """An argument type: a finite number above 0."""
+    return _number(text, lambda value: 0 < value < math.inf, "above 0")
+
+
+def not_negative(text):
+    """An argument type: a finite number from 0 on."""
+    return _number(text, lambda value: 0 <= value < math.inf, "from 0 on")
+
+
+def fraction(text):
+    """An argument type: a number from 0 to below 1."""
+    return _number(text, lambda value: 0 <= value < 1, "from 0 to below 1")
+
+
+def _number(text, fits, range_in_words):
     try:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0 < value < math.inf:  # False for NaN, too
-        raise argparse.ArgumentTypeError(f"{text!r} must be a number above 0")
+    if not fits(value):  # False for NaN, too
+        raise argparse.ArgumentTypeError(f"{text!r} must be a number {range_in_words}")
     return value
 
 

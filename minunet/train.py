@@ -8,9 +8,9 @@ One step, in the order of the lecture:
     optimizer.step()               a small step downhill
     optimizer.zero_grad()          forget the gradients, they would add up
 
-An epoch takes such a step for each batch of the training set, then looks at the validation set without
-learning. `epochs` yields one row of scores per finished epoch, so the caller's `for` decides what happens
-between epochs: save, draw, or `break` to stop early.
+An epoch takes such a step for each batch of the training set, or for each group of batches (see `epochs`,
+accumulate), then looks at the validation set without learning. `epochs` yields one row of scores per finished
+epoch, so the caller's `for` decides what happens between epochs: save, draw, or `break` to stop early.
 
     for row in train.epochs(model, optimizer, loss, training, validation, count=25):
         print(row["epoch"], row["val_mean_iou"])
@@ -35,6 +35,7 @@ from minunet.device import move
 from minunet.kernels import kernels_for
 from minunet.kernels.memory import keep_freed_memory
 from minunet.metrics import MaskScores
+from minunet.optim import clip_gradients
 
 SCORES = ("loss", "iou", "mean_iou", "dice", "accuracy")
 READ_EVERY = 20  # steps between two looks at the loss on a GPU
@@ -89,27 +90,46 @@ class Progress:
         self.scores.load_state_dict(state)
 
 
-def epochs(model, optimizer, loss, training, validation, count, stop=lambda: False, progress=None, after_step=lambda: None):
+def epochs(
+    model, optimizer, loss, training, validation, count, stop=lambda: False, schedule=None, clip_norm=None, accumulate=1,
+    progress=None, after_step=lambda: None,
+):
     """Trains until `count` epochs are done, and yields after each one its row of scores.
 
     model: has logits(x), train(), eval() and .device; optimizer: has step() and zero_grad(); loss: as in
     `LOSSES`. training, validation: Loaders. stop(): asked between steps; once it answers True no further row
     comes, and the model stays as it is after the last step done. A row is a dict: "epoch" (from 1), "train_X"
-    and "val_X" for each X in SCORES, and "seconds". The training scores are those of the predictions made
-    while learning, so they lag a little behind.
-    progress: where to begin, a Progress, by default at the first step; it moves along. after_step(): called between steps, when
-    model, optimizer and progress belong together and can be saved.
+    and "val_X" for each X in SCORES, "lr" (the learning rate of its last step), and "seconds". The training scores are
+    those of the predictions made while learning, so they lag a little behind.
+
+    schedule: decides the learning rate before each step, see schedules.py; None leaves it to the optimizer.
+    clip_norm: the longest gradient allowed, see optim.clip_gradients; None for any.
+    accumulate: a step for every so many batches, for batches that do not fit into memory at once. The gradients
+    add up, each batch with its share of the group's pictures, also where the last batch or group is smaller. For
+    losses that are a mean over pictures of one size (all in LOSSES) this is the gradient of one large batch.
+    Three things differ: where pixels are ignored, cross entropy divides by those that count in each batch, not in
+    all; batch normalisation takes the mean and the variance of each batch, and its averages move once for each;
+    dropout draws once for each.
+    progress: where to begin, a Progress, by default at the first step; it moves along. after_step(): called between
+    steps, when model, optimizer and progress belong together and can be saved.
     Raises Diverged when a loss is NaN or infinite, at the latest at the end of its epoch and before its row.
     """
+    if accumulate < 1:
+        raise ValueError(f"accumulate is {accumulate}: it must be 1 or more")
     keep_freed_memory()
     progress = Progress(model.device) if progress is None else progress
+
+    def step():
+        _step(optimizer, schedule, clip_norm)
+        after_step()
+
     while progress.epoch <= count:
         if stop():
             return
         epoch = progress.epoch
         with warnings.catch_warnings():  # a loss that overflows is reported by Diverged, not by NumPy
             warnings.filterwarnings("ignore", ".* encountered in ", RuntimeWarning)
-            train = _train_epoch(model, optimizer, loss, training, progress, stop, after_step)
+            train = _train_epoch(model, step, loss, training, progress, stop, accumulate)
             val = None if train is None else evaluate(model, loss, validation, f"epoch {epoch}", stop)
         if val is None:
             return
@@ -117,13 +137,33 @@ def epochs(model, optimizer, loss, training, validation, count, stop=lambda: Fal
             "epoch": epoch,
             **{f"train_{name}": train[name] for name in SCORES},
             **{f"val_{name}": val[name] for name in SCORES},
+            "lr": optimizer.lr,
             "seconds": time.perf_counter() - progress.started,
         }
+        if schedule is not None:
+            schedule.epoch_done(row)
         progress.start_epoch(epoch + 1)
         yield row
 
 
-def _train_epoch(model, optimizer, loss, loader, progress, stop, after_step):
+def _step(optimizer, schedule, clip_norm):
+    """One step downhill with the gradients that are there, which are then forgotten."""
+    if schedule is not None:
+        optimizer.lr = schedule(optimizer.steps)
+    if clip_norm is not None:
+        clip_gradients(optimizer.params, clip_norm)
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+def _share(loader, index, accumulate):
+    """How much of its group of `accumulate` batches the batch number `index` is: pictures / pictures of the group."""
+    first = index // accumulate * accumulate * loader.batch_size
+    group = min(accumulate * loader.batch_size, len(loader.dataset) - first)
+    return min(loader.batch_size, len(loader.dataset) - index * loader.batch_size) / group
+
+
+def _train_epoch(model, step, loss, loader, progress, stop, accumulate):
     """One pass over the training set, or what is left of it. Returns its scores, or None if it was stopped."""
     model.train()
     losses, scores = progress.losses, progress.scores
@@ -134,15 +174,15 @@ def _train_epoch(model, optimizer, loss, loader, progress, stop, after_step):
             z = model.logits(x)
             error = loss(z, t, weights)
             losses.add(error.data, len(images), bar)
-            error.backward()
-            optimizer.step()
-            optimizer.zero_grad()
+            share = _share(loader, progress.step, accumulate)
+            (error if share == 1 else error * share).backward()
             scores.update(z, masks)
             progress.step += 1
             bar.update(len(images))
-            after_step()
-            if stop():
-                return None
+            if progress.step % accumulate == 0 or progress.step == len(loader):
+                step()
+                if stop():
+                    return None
     return {"loss": losses.mean(), **scores.result()}
 
 

@@ -22,6 +22,7 @@ ABOUT = "minunet"
 GROUPS = {
     "Conv2D": ("conv2d", ("kernel", "bias")),
     "ConvTranspose2D": ("conv2d_transpose", ("kernel", "bias")),
+    "BatchNorm": ("batch_normalization", ("gamma", "beta", "moving_mean", "moving_variance")),
 }
 ARRAYS = dict(GROUPS.values())
 
@@ -30,7 +31,8 @@ def encode(model, about):
     """See minunet/weights/__init__.py. Raises ValueError for a layer that has no counterpart in Keras."""
     import h5py
 
-    arrays, counts = model.state_dict(), Counter()
+    counts = Counter()
+    arrays = {name: array for name, array in model.state_dict().items() if array.dtype.kind == "f"}  # no state of dropout
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
         file.attrs[ABOUT] = json.dumps(about)

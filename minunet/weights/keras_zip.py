@@ -63,10 +63,18 @@ def _pooling(layer):
     return [("MaxPooling2D", layer.name, {"pool_size": layer.size, "strides": layer.stride, "padding": layer.padding})]
 
 
+def _batch_norm(layer):
+    settings = {"axis": -1, "momentum": layer.momentum, "epsilon": layer.epsilon}
+    activation = [("Activation", f"{layer.name}_{layer.activation}", {"activation": layer.activation})]
+    return [("BatchNormalization", layer.name, settings), *(activation if layer.activation else [])]
+
+
 # a layer's class here: from the layer, the layers that it is there: (Keras' class, name, settings), one after another
 KERAS = {
     "Conv2D": lambda layer: _convolution("Conv2D", layer),
     "ConvTranspose2D": lambda layer: _convolution("Conv2DTranspose", layer),
+    "BatchNorm": _batch_norm,
+    "Dropout": lambda layer: [],  # it does nothing once the network is trained
     "MaxPool2D": _pooling,
     "Concatenate": lambda layer: [("Concatenate", layer.name, {"axis": layer.axis})],
 }

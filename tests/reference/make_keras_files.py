@@ -45,10 +45,10 @@ def distinct(probabilities):
     return probabilities
 
 
-def from_keras(folder, pictures):
+def from_keras(folder, pictures, batch_norm):
     """The largest difference of probabilities, for each kind of file, from Keras to minunet."""
     keras.utils.set_random_seed(2)
-    model = lecture_unet(64)
+    model = lecture_unet(64, batch_norm=batch_norm)
     shake(model.weights)
     expected = distinct(model.predict(pictures, verbose=0))
     model.save(folder / "theirs.keras")
@@ -57,9 +57,9 @@ def from_keras(folder, pictures):
         yield f"Keras to minunet, {name}", np.abs(checkpoint.load_model(folder / name).predict(pictures) - expected).max()
 
 
-def to_keras(folder, pictures):
+def to_keras(folder, pictures, batch_norm):
     """The same, from minunet to Keras."""
-    model = UNet(seed=3)
+    model = UNet(seed=3, batch_norm=batch_norm, dropout=0.1 * batch_norm)
     rng = np.random.default_rng(1)
     state = model.state_dict()
     model.load_state_dict({name: array + rng.uniform(-0.02, 0.02, array.shape) * (array.dtype.kind == "f")
@@ -69,7 +69,7 @@ def to_keras(folder, pictures):
     checkpoint.save(folder / "ours.weights.h5", model)
     opened = keras.models.load_model(folder / "ours.keras")
     yield "minunet to Keras, ours.keras", np.abs(opened.predict(pictures, verbose=0) - expected).max()
-    filled = lecture_unet(64)
+    filled = lecture_unet(64, batch_norm=batch_norm)
     filled.load_weights(folder / "ours.weights.h5")
     yield "minunet to Keras, ours.weights.h5", np.abs(filled.predict(pictures, verbose=0) - expected).max()
 
@@ -77,12 +77,13 @@ def to_keras(folder, pictures):
 def main():
     write_small()
     pictures, _ = cases.unet_batch(count=2, size=64, dtype="float32")
-    with tempfile.TemporaryDirectory() as folder:
-        for check in (from_keras, to_keras):
-            for what, difference in check(Path(folder), pictures):
-                print(f"{what}: {difference:.1e}")
-                if not difference < TOLERANCE:
-                    raise SystemExit(f"{what}: more than {TOLERANCE}")
+    for batch_norm in (False, True):
+        with tempfile.TemporaryDirectory() as folder:
+            for check in (from_keras, to_keras):
+                for what, difference in check(Path(folder), pictures, batch_norm):
+                    print(f"batch norm {batch_norm}, {what}: {difference:.1e}")
+                    if not difference < TOLERANCE:
+                        raise SystemExit(f"{what}: more than {TOLERANCE}")
 
 
 if __name__ == "__main__":
