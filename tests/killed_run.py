@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from minunet import UNet, optim, runs, train
+from minunet import UNet, optim, runs, schedules, train
+from minunet.data.augment import PRESETS
 from minunet.data.loader import Loader
 
 EPOCHS = 8
@@ -38,14 +39,14 @@ class Squares:
 
 def attempt(folder):
     """Starts the run, or goes on with it."""
-    model = UNet(depth=3, width=4, seed=1)
-    optimizer, progress = optim.Adam(model.parameters()), train.Progress()
+    model = UNet(depth=3, width=4, seed=1, batch_norm=True, dropout=0.2)
+    optimizer, schedule, progress = optim.Adam(model.parameters()), schedules.Plateau(1e-3, patience=1), train.Progress()
     go_on = (folder / "run.json").exists()
-    parts = {"optimizer": optimizer, "progress": progress}
+    parts = {"optimizer": optimizer, "schedule": schedule, "progress": progress}
     with runs.Run(folder, {}, parts=parts, save_minutes=1e-9, resume=model if go_on else None) as run:
-        batches, loss = Loader(Squares(), 2, seed=1), train.LOSSES["bce+dice"]
-        for row in train.epochs(model, optimizer, loss, batches, batches, EPOCHS, progress=progress,
-                                after_step=lambda: run.save_in_time(model)):
+        batches, loss = Loader(Squares(), 1, seed=1, augment=PRESETS["full"]), train.LOSSES["bce+dice"]
+        for row in train.epochs(model, optimizer, loss, batches, batches, EPOCHS, schedule=schedule, clip_norm=0.1, accumulate=3,
+                                progress=progress, after_step=lambda: run.save_in_time(model)):
             run.add(row, model)
         run.finish("finished")
 

@@ -128,7 +128,7 @@ def test_damaged_files_of_every_format(tmp_path, suffix):
 
 
 def test_a_file_that_says_nothing_is_read_from_its_shapes(path):
-    model = UNet(in_channels=4, depth=3, width=2, seed=1)
+    model = UNet(in_channels=4, depth=3, width=2, seed=1, batch_norm=True)
     np.savez(path, **model.state_dict())
     assert checkpoint.read_about(path) == {}
     assert checkpoint.load_model(path).options == model.options

@@ -241,6 +241,17 @@ def test_what_contradicts_the_run_is_refused(one_epoch, arguments, message, caps
     assert unchanged(one_epoch, before)
 
 
+def test_a_run_that_stopped_early_is_done_until_it_is_given_more_patience(tmp_path, capsys):
+    options = ["--lr", "1e-9", "--image-size", "64", "--limit", "2", "--epochs", "9", "--early-stop", "1", "--device", "cpu"]
+    assert run(*options, "--out", tmp_path / "run") == 0
+    before = history(tmp_path / "run")
+    assert len(before) < 9 and "stopped early: 1 epochs without a better val_mean_iou" in capsys.readouterr().out
+    assert run("--resume", tmp_path / "run") == 0
+    assert history(tmp_path / "run") == before and "stopped early" in capsys.readouterr().out
+    assert run("--resume", tmp_path / "run", "--early-stop", "2") == 0
+    assert len(history(tmp_path / "run")) == len(before) + 1
+
+
 def test_other_pictures_are_refused(one_epoch, monkeypatch, capsys):
     before = {path.name: path.read_bytes() for path in one_epoch.iterdir()}
     monkeypatch.setattr(train_pets, "fingerprint", lambda *datasets: 7)

@@ -29,6 +29,22 @@ def test_the_groups_are_where_keras_looks_for_them(tmp_path):
         np.testing.assert_array_equal(file["layers/conv2d_10/vars/0"], model.out.kernel.data)
 
 
+def test_batch_norm_has_its_arrays_in_the_order_of_keras(tmp_path):
+    model = UNet(depth=1, width=2, batch_norm=True, dropout=0.5)
+    for i, p in enumerate((tensor for _, tensor in (*model.named_parameters(), *model.named_buffers()))):
+        p.data = p.data + i if p.dtype.kind == "f" else p.data
+    checkpoint.save(tmp_path / "a.weights.h5", model)
+    with h5py.File(tmp_path / "a.weights.h5") as file:
+        variables = file["layers/batch_normalization_1/vars"]
+        assert variables.attrs["name"] == "BatchNorm_Down_1_2"
+        for i, name in enumerate(("gamma", "beta", "moving_mean", "moving_variance")):
+            np.testing.assert_array_equal(variables[str(i)], model.state_dict()[f"BatchNorm_Down_1_2/{name}"])
+        assert "dropout" not in file["layers"]
+    again = checkpoint.load_model(tmp_path / "a.weights.h5")
+    picture = np.random.default_rng(0).random((4, 6, 3), np.float32)
+    assert again.options == model.options and np.array_equal(again.predict(picture), model.predict(picture))
+
+
 def test_the_same_weights_give_the_same_file(tmp_path):
     for name in ("a", "b"):
         checkpoint.save(tmp_path / f"{name}.weights.h5", UNet(depth=1, width=1))
