@@ -66,7 +66,8 @@ OPTIMIZERS = {"rmsprop": optim.RMSprop, "adam": optim.Adam, "sgd": optim.SGD}
 SHOWN = 6  # rows of predictions.png
 WORKERS = 4  # threads that augment, at most: three times as fast as one on 16 cores, and more are no faster
 # what may be different when a run is resumed
-MAY_CHANGE = {"epochs", "early_stop", "save_minutes", "data_dir", "download", "pictures", "masks", "device", "threads"}
+MAY_CHANGE = {"epochs", "early_stop", "save_minutes", "data_dir", "download", "pictures", "masks", "device",
+              "threads"}
 FAILED = 1  # the exit code of a run that diverged or ran out of memory
 
 
@@ -167,7 +168,8 @@ def fingerprint(training, validation):
 def check_same(before, now):
     """Compares a run with what shall be its continuation. Raises DataError for other pictures."""
     if before.get("pictures") != now["pictures"]:
-        raise DataError(f"these are not the pictures that the run began with ({before.get('data')}): it cannot go on with others")
+        raise DataError(f"these are not the pictures that the run began with ({before.get('data')}): "
+                        "it cannot go on with others")
     if before.get("device") != now["device"]:
         warn(f"the run was on {before.get('device')} and goes on on {now['device']}: the last digits will differ")
 
@@ -233,7 +235,7 @@ def describe(row, epochs):
 
 
 def parse_arguments(argv):
-    """The arguments, checked, and `command`, what they were read from; with --resume also those of the run to go on with."""
+    """The arguments, checked, and `command`, their texts; with --resume, also those of the run to go on with."""
     command = list(sys.argv[1:] if argv is None else argv)
     args = read_arguments(command)
     if args.resume is None:
@@ -255,7 +257,8 @@ def parse_arguments(argv):
 
 
 def read_arguments(command):
-    """The arguments in a list of texts, checked, with the defaults of the preset, and of REAL or DRAWN, where nothing was said."""
+    """The arguments in a list of texts, checked, with the defaults of the preset, and of REAL or DRAWN, where
+    nothing was said."""
     parser = make_parser()
     args = parser.parse_args(command)
     if (args.pictures is None) != (args.masks is None):
@@ -344,8 +347,8 @@ def make_parser():
     add("--out", type=Path, metavar="DIR",
         help="folder of the results, new or empty: no run is overwritten (default: runs/DATE_TIME)")
     add("--resume", type=Path, metavar="DIR",
-        help="go on with the run in this folder, with its arguments; --epochs may ask for more. On the same machine it ends with the "
-             "very numbers of a run that was never stopped")
+        help="go on with the run in this folder, with its arguments; --epochs may ask for more. On the same machine "
+             "it ends with the very numbers of a run that was never stopped")
     add("--save-minutes", type=positive, default=10.0, metavar="X",
         help="save within an epoch, too, where it is longer than that, to resume from (default: 10)")
     return parser

@@ -26,9 +26,10 @@ class CheckpointError(ValueError):
 def save(path, model, about=None):
     """Writes the weights of `model` to `path`, whole or not at all.
 
-    about: what the file shall say about itself besides, a dict for JSON; the model's class and options are added.
-    Raises CheckpointError for a suffix that stands for no format, and where a package for it is missing; ValueError for a
-    model that the format cannot hold; OSError where the file cannot be written.
+    about: what the file shall say about itself besides, a dict for JSON; the model's class and options are
+    added.
+    Raises CheckpointError for a suffix that stands for no format, and where a package for it is missing;
+    ValueError for a model that the format cannot hold; OSError where the file cannot be written.
     """
     try:
         content = _format(path).encode(model, {**(about or {}), **describe(model)})
@@ -45,21 +46,24 @@ def describe(model):
 def load(path, model):
     """Reads the weights of `model` from `path`, and returns the model.
 
-    Raises FileNotFoundError; CheckpointError for a file that is damaged or not of weights; ValueError, with all differences
-    listed, for weights of another model. The model is changed only if all fits. No pickle is ever loaded.
+    Raises FileNotFoundError; CheckpointError for a file that is damaged or not of weights; ValueError, with
+    all differences listed, for weights of another model. The model is changed only if all fits. No pickle is
+    ever loaded.
     """
     _fill(model, _read(path)[0])
     return model
 
 
 def _fill(model, arrays):
-    """Loads the weights. Where the file has no state of dropout's random stream, that stays as it is: it is no weight."""
+    """Loads the weights. Where the file has no state of dropout's random stream, that stays as it is: it is
+    no weight."""
     streams = {name: array for name, array in model.state_dict().items() if name.endswith("/random_state")}
     model.load_state_dict({**streams, **arrays})
 
 
 def read_about(path):
-    """What the file says about itself, a dict: "model", "options", and what was given to `save`; {} if nothing.
+    """What the file says about itself, a dict: "model", "options", and what was given to `save`; {} if
+    nothing.
 
     Raises FileNotFoundError or CheckpointError.
     """
@@ -75,7 +79,7 @@ def load_model(path):
     arrays, about = _read(path)
     seen, told = _options_seen(path, arrays), about.get("options", {})
     if not isinstance(told, dict) or any(told.get(name, value) != value for name, value in seen.items()):
-        raise CheckpointError(f"{path} contradicts itself: it says {told}, but its arrays are those of a UNet with {seen}")
+        raise CheckpointError(f"{path} contradicts itself: it says {told}, but its arrays are of a UNet with {seen}")
     try:
         model = UNet(**{**seen, **told})
         _fill(model, arrays)
@@ -88,14 +92,15 @@ def _options_seen(path, arrays):
     """The options of a UNet that show in the names and shapes of its arrays."""
     first, last = (np.shape(arrays.get(f"{name}/kernel")) for name in ("Conv_Down_1_1", "Conv_Out"))
     if len(first) != 4 or len(last) != 4:
-        raise CheckpointError(f"{path} holds no weights of a UNet: there is no Conv_Down_1_1/kernel or no Conv_Out/kernel")
+        raise CheckpointError(f"{path} holds no weights of a UNet: it has no Conv_Down_1_1/kernel or no Conv_Out/kernel")
     depth = sum(name.startswith("Conv_Down_") and name.endswith("_1/kernel") for name in arrays)
     norm = {"batch_norm": True} if any(name.endswith("/moving_mean") for name in arrays) else {}
     return {"in_channels": first[2], "out_channels": last[3], "depth": depth, "width": first[3], **norm}
 
 
 def read_arrays(path):
-    """{name: array} of an .npz file, all that it holds besides "about". Raises FileNotFoundError or CheckpointError."""
+    """{name: array} of an .npz file, all that it holds besides "about". Raises FileNotFoundError or
+    CheckpointError."""
     return _read(path, npz.decode_arrays, kinds="fiubU")[0]
 
 
@@ -114,11 +119,13 @@ def _read(path, decode=None, kinds="fiub"):
     except ModuleNotFoundError as error:
         raise _missing(path, error) from error
     except Exception as error:  # a damaged file can raise nearly anything
-        raise CheckpointError(f"{path} is damaged or not a weights file ({error}): give a file made by minunet.save") from error
+        message = f"{path} is damaged or not a weights file ({error}): give a file made by minunet.save"
+        raise CheckpointError(message) from error
 
 
 def _format(path):
-    """The module for the format of the file called `path`. Raises CheckpointError for a suffix of none of them."""
+    """The module for the format of the file called `path`. Raises CheckpointError for a suffix of none of
+    them."""
     name = Path(path).name.lower()
     found = [suffix for suffix in FORMATS if name.endswith(suffix)]
     if not found and Path(path).suffix:

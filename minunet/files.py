@@ -40,13 +40,15 @@ def _write_whole(path, content, keep):
 
 
 def remove_parts(folder):
-    """Removes what `write_whole` left in the folder where its process was killed. Nobody may be writing there."""
+    """Removes what `write_whole` left in the folder where its process was killed. Nobody may be writing
+    there."""
     for part in Path(folder).glob(".*.part"):
         part.unlink(missing_ok=True)
 
 
 def _rename_copy(path, other):
-    """Gives the file `path` the name `other` too, in place of the file that had it; without copying its bytes."""
+    """Gives the file `path` the name `other` too, in place of the file that had it; without copying its
+    bytes."""
     beside = Path(other).with_name(f".{Path(other).name}.part")
     beside.unlink(missing_ok=True)
     try:

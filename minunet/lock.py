@@ -17,10 +17,11 @@ class FolderInUse(OSError):
 
 
 class FolderLock:
-    """Holds `folder` until release(), or until the process ends, in whatever way: the lock is the kernel's, the file only
-    its place, and holds the number of the process.
+    """Holds `folder` until release(), or until the process ends, in whatever way: the lock is the kernel's,
+    the file only its place, and holds the number of the process.
 
-    Raises FolderInUse. Where the system or the disk knows no such locks (Windows, some network disks) it holds nothing.
+    Raises FolderInUse. Where the system or the disk knows no such locks (Windows, some network disks) it
+    holds nothing.
     """
 
     def __init__(self, folder):
@@ -41,5 +42,6 @@ class FolderLock:
         os.write(file, b"%d\n" % os.getpid())
 
     def release(self):
-        """Lets the folder go. The file stays: to remove it would let two processes lock two files of one name."""
+        """Lets the folder go. The file stays: to remove it would let two processes lock two files of one
+        name."""
         self._close()

@@ -8,8 +8,9 @@
     predictions.png   some validation pictures under the best weights, drawn at the end
     run.json          how the run was started, what with, how far it came, its best scores
 
-Each file is written beside and then moved into place, so that it is never found half written. last.npz decides: a run that
-was killed between two files goes on from there, and writes the others anew. While a run goes on, it holds a lock on its folder.
+Each file is written beside and then moved into place, so that it is never found half written. last.npz
+decides: a run that was killed between two files goes on from there, and writes the others anew. While a run
+goes on, it holds a lock on its folder.
 """
 
 import itertools
@@ -33,7 +34,8 @@ COLUMNS = ["epoch", *(f"{part}_{name}" for name in SCORES for part in ("train", 
 
 
 class Run:
-    """A run that writes into its folder. In a `with` block it holds the folder, so that no other run writes there.
+    """A run that writes into its folder. In a `with` block it holds the folder, so that no other run writes
+    there.
 
     folder: made if need be; None makes a new one in runs/ that is called after the date and the time.
     about: what run.json shall hold at its top, a dict; what JSON does not know is written as text.
@@ -41,15 +43,16 @@ class Run:
     parts: {name: part} beside the model that last.npz shall hold, see training_state.py.
     weights_about: what the weights files shall say about themselves, see checkpoint.py.
     save_minutes: how long `save_in_time` waits, at least, after last.npz was written.
-    resume: a model: the run in `folder` goes on, and it, the parts and the history take over what was saved there; `about` is what
-    changes in run.json. A run that was killed before its first last.npz begins again.
-    Raises OSError if the folder cannot be written, is in use, or holds files already: no run writes over another. CheckpointError
-    for files that cannot be gone on from; it says what is left to do.
+    resume: a model: the run in `folder` goes on, and it, the parts and the history take over what was saved
+    there; `about` is what changes in run.json. A run that was killed before its first last.npz begins again.
+    Raises OSError if the folder cannot be written, is in use, or holds files already: no run writes over
+    another. CheckpointError for files that cannot be gone on from; it says what is left to do.
 
     history: the rows so far. best: the row with the best validation mean IoU, None before the first.
     """
 
-    def __init__(self, folder, about, baseline=None, parts=None, weights_about=None, save_minutes=math.inf, resume=None):
+    def __init__(self, folder, about, baseline=None, parts=None, weights_about=None, save_minutes=math.inf,
+                 resume=None):
         before = {} if resume is None else read_run(folder)
         if resume is None:
             check_free(folder)
@@ -177,7 +180,8 @@ class Run:
 
 
 def history_csv(history):
-    """The rows as text: a header, then a line per epoch; scores with six digits after the point, "lr" with six in all.
+    """The rows as text: a header, then a line per epoch; scores with six digits after the point, "lr" with
+    six in all.
 
     >>> history_csv([]).split(",")[:5]
     ['epoch', 'train_loss', 'val_loss', 'train_iou', 'val_iou']
@@ -201,7 +205,8 @@ def versions():
 
 
 def read_run(folder):
-    """run.json of the run in `folder`, a dict; its "command" is the list of texts with which it was started, if any.
+    """run.json of the run in `folder`, a dict; its "command" is the list of texts with which it was started,
+    if any.
 
     Raises CheckpointError if there is none, or if it is damaged.
     """

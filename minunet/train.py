@@ -77,10 +77,12 @@ class Progress:
         self.losses, self.scores = _Losses(f"epoch {epoch}", self.device), MaskScores(threshold=0.0)
 
     def state_dict(self):
-        """Numbers and arrays for `load_state_dict`. Raises Diverged if a loss is not finite: from there nobody wants to go on."""
+        """Numbers and arrays for `load_state_dict`. Raises Diverged if a loss is not finite."""
         losses, images = self.losses.values(), self.losses.images
-        return {"epoch": self.epoch, "step": self.step, "seconds": time.perf_counter() - self.started,
-                "losses": np.array(losses, np.float64), "images": np.array(images, np.int64), **self.scores.state_dict()}
+        return {
+            "epoch": self.epoch, "step": self.step, "seconds": time.perf_counter() - self.started,
+            "losses": np.array(losses, np.float64), "images": np.array(images, np.int64), **self.scores.state_dict(),
+        }
 
     def load_state_dict(self, state):
         """Takes over a state_dict."""
@@ -91,8 +93,8 @@ class Progress:
 
 
 def epochs(
-    model, optimizer, loss, training, validation, count, stop=lambda: False, schedule=None, clip_norm=None, accumulate=1,
-    progress=None, after_step=lambda: None,
+    model, optimizer, loss, training, validation, count, stop=lambda: False, schedule=None, clip_norm=None,
+    accumulate=1, progress=None, after_step=lambda: None,
 ):
     """Trains until `count` epochs are done, and yields after each one its row of scores.
 

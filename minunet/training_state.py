@@ -5,11 +5,12 @@
     training/progress/epoch  …       progress.state_dict(), and so on for each part
     about                            see checkpoint.py
 
-A part is anything with state_dict() -> {name: number, text or array} and load_state_dict(of the same, as arrays). What does
-not change while training, such as the dataset or the batch size, is the caller's to give again.
+A part is anything with state_dict() -> {name: number, text or array} and load_state_dict(of the same, as
+arrays). What does not change while training, such as the dataset or the batch size, is the caller's to give
+again.
 
-`last.npz` is the newest such file of a folder and `previous.npz` the one before it. A new one is written whole beside them
-before either is touched, so at each moment there is a whole one to go on from.
+`last.npz` is the newest such file of a folder and `previous.npz` the one before it. A new one is written
+whole beside them before either is touched, so at each moment there is a whole one to go on from.
 """
 
 from pathlib import Path
@@ -41,10 +42,11 @@ def save(folder, model, parts, about):
 
 
 def load(folder, model, parts):
-    """Takes over what `save` wrote, from last.npz; from previous.npz if there is no last.npz. Returns the path of the file.
+    """Takes over what `save` wrote, from last.npz; from previous.npz if there is no last.npz. Returns the
+    path of the file.
 
-    Raises FileNotFoundError if there is neither; CheckpointError if the file is damaged, or of another kind of run: it says
-    what is wrong, and whether previous.npz can be used in its place.
+    Raises FileNotFoundError if there is neither; CheckpointError if the file is damaged, or of another kind
+    of run: it says what is wrong, and whether previous.npz can be used in its place.
     """
     last, previous = Path(folder) / LAST, Path(folder) / PREVIOUS
     path = last if last.exists() or not previous.exists() else previous

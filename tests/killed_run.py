@@ -1,8 +1,9 @@
 """A small run that is killed and resumed until it is done, for test_resume.py:   python killed_run.py FOLDER SEED
 
-Each attempt is a process of its own that SIGKILL ends at a random moment, drawn from SEED; SEED 0 kills nobody. Processes are
-forked from this one, which has imported everything but started no thread, so that hardly any time passes outside the run.
-Prints how often the run was killed, and how often of these in the middle of writing a file.
+Each attempt is a process of its own that SIGKILL ends at a random moment, drawn from SEED; SEED 0 kills
+nobody. Processes are forked from this one, which has imported everything but started no thread, so that
+hardly any time passes outside the run. Prints how often the run was killed, and how often of these in the
+middle of writing a file.
 """
 
 import os

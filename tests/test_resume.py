@@ -42,7 +42,8 @@ class Stopped(Exception):
 
 
 def go(folder, epochs=3, stop_after=None, ask_to_stop_after=None, where=lambda array: array):
-    """Starts the run in `folder` or goes on with it, up to the step so-and-so of this attempt. Returns the model and the run."""
+    """Starts the run in `folder` or goes on with it, up to the step so-and-so of this attempt. Returns the
+    model and the run."""
     device = train.Tensor(where(np.ones(1))).device
     model = UNet(depth=2, width=2, seed=1).to(device)
     optimizer, progress, steps = optim.RMSprop(model.parameters()), train.Progress(device), []
@@ -125,8 +126,10 @@ def test_on_another_device(xp_array, tmp_path):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_killed_at_random_moments(tmp_path):
     def run(folder, seed):
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1", "MINUNET_NUM_THREADS": "1"}
-        done = subprocess.run([sys.executable, WORKER, folder, str(seed)], env=environment, capture_output=True, text=True, timeout=100)
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        environment |= {"OPENBLAS_NUM_THREADS": "1", "MINUNET_NUM_THREADS": "1"}
+        command = [sys.executable, WORKER, folder, str(seed)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)
         assert done.returncode == 0, done.stderr
         return [int(number) for number in done.stdout.split()]
 

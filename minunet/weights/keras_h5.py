@@ -6,9 +6,10 @@
     layers/conv2d_1/vars          attribute name = "Conv_Down_1_2"
     layers/conv2d_transpose/vars  …
 
-Keras finds a layer's weights by the number of its kind, in the order of the network: the third Conv2D is conv2d_2, whatever
-it is called. minunet finds them by the layer's own name, which stands in the attribute. Arrays need no transposing, since
-minunet keeps Keras' axes. `about` is an attribute of the file as a whole, which Keras does not look at.
+Keras finds a layer's weights by the number of its kind, in the order of the network: the third Conv2D is
+conv2d_2, whatever it is called. minunet finds them by the layer's own name, which stands in the attribute.
+Arrays need no transposing, since minunet keeps Keras' axes. `about` is an attribute of the file as a whole,
+which Keras does not look at.
 """
 
 import io

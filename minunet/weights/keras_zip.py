@@ -4,8 +4,8 @@
     config.json        the layers, their settings, and what each is connected to
     model.weights.h5   the weights, see keras_h5.py
 
-So keras.models.load_model opens it without a line of code about the network. Read, only the weights count: minunet builds
-its own U-Net, and says so where theirs has other layers or shapes.
+So keras.models.load_model opens it without a line of code about the network. Read, only the weights count:
+minunet builds its own U-Net, and says so where theirs has other layers or shapes.
 """
 
 import io
@@ -19,7 +19,8 @@ CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 
 
 def encode(model, about):
-    """See minunet/weights/__init__.py. `model` is a UNet; the pictures that Keras' model takes may be of any size."""
+    """See minunet/weights/__init__.py. `model` is a UNet; the pictures that Keras' model takes may be of any
+    size."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as file:
         for name, content in ((METADATA, json.dumps({"keras_version": "3.0.0"})), (CONFIG, json.dumps(config(model))),

@@ -1,6 +1,8 @@
-"""NumPy's own format: a zip file with one .npy file per array. `about` is an entry of that name, JSON as text.
+"""NumPy's own format: a zip file with one .npy file per array. `about` is an entry of that name, JSON as
+text.
 
-Entries whose names begin with "training/" are no weights: a run keeps there what it needs to go on. No pickle is loaded.
+Entries whose names begin with "training/" are no weights: a run keeps there what it needs to go on. No pickle
+is loaded.
 """
 
 import io

@@ -1,4 +1,5 @@
-"""The safetensors format: a header in JSON, then the plain bytes of each array. Needs the package safetensors.
+"""The safetensors format: a header in JSON, then the plain bytes of each array. Needs the package
+safetensors.
 
     8 bytes, the length of the header │ header: {"__metadata__": {text: text}, name: {dtype, shape, place}} │ data
 

@@ -1,10 +1,12 @@
-"""Record a file that Keras itself wrote, for the tests in tests/weights, and check minunet's files with Keras both ways.
+"""Record a file that Keras itself wrote, for the tests in tests/weights, and check minunet's files with Keras
+both ways.
 
     python make_keras_files.py    where both Keras and minunet are installed, see README.md
 
-keras_small.keras is the lecture's model with depth 3 and width 2, trained for a step so that the optimizer's variables are in
-the file too. keras_small.npz holds Keras' probabilities for a picture, with these weights. The check takes the lecture's
-model in full size from Keras to minunet, and from minunet to Keras, in both kinds of file.
+keras_small.keras is the lecture's model with depth 3 and width 2, trained for a step so that the optimizer's
+variables are in the file too. keras_small.npz holds Keras' probabilities for a picture, with these weights.
+The check takes the lecture's model in full size from Keras to minunet, and from minunet to Keras, in both
+kinds of file.
 """
 import tempfile
 from pathlib import Path
