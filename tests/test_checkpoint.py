@@ -150,7 +150,7 @@ def test_a_module_without_options_is_saved_too(tmp_path):
 
 
 @pytest.mark.parametrize("about, message", [
-    ('{"options": {"depth": 30}}', "contradicts itself: .*30.* but its arrays are those"),
+    ('{"options": {"depth": 30}}', "contradicts itself: .*30.* but its arrays are of"),
     ('{"options": {"colour": "red"}}', "no UNet that can be built here: .*colour"),
     ('{"options": 3}', "contradicts itself"),
     ('[1, 2]', "describes itself as"),
