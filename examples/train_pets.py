@@ -4,13 +4,16 @@
   python examples/train_pets.py --download --device gpu        the real photographs, fetched once (0.8 GB)
   python examples/train_pets.py --data-dir ~/oxford-iiit-pet   the real photographs, where you have them
   python examples/train_pets.py --pictures DIR --masks DIR     your own, each with a mask of its name
+  python examples/train_pets.py --resume runs/NAME             go on with a run that was stopped or killed
 """
 
 import argparse
 import sys
+import zlib
 from pathlib import Path
 
 from minunet import UNet, optim, schedules, train
+from minunet.checkpoint import CheckpointError
 from minunet.command_line import (
     Parser, between_0_and_1, choose_device, describe_device, device_name, fail, fraction, mask_values, multiple,
     not_negative, positive, say, warn, whole,
@@ -23,9 +26,11 @@ from minunet.data.folder import PictureFolder, split
 from minunet.data.loader import Loader
 from minunet.data.pets import Pets
 from minunet.device import OutOfMemory
+from minunet.interrupt import Interrupt
 from minunet.kernels.threads import get_num_threads, set_num_threads
 from minunet.patience import Patience
-from minunet.runs import Run, check_free
+from minunet.progress import Diverged, Progress
+from minunet.runs import Run, check_free, read_run
 
 # What holds where no flag is given. Drawn pets are easier, and are done while you watch.
 REAL = {"image_size": 256, "batch_size": 32, "epochs": 25, "limit": None}
@@ -63,6 +68,9 @@ MONITORS = [f"val_{name}" for name in train.SCORES]
 OPTIMIZERS = {"rmsprop": optim.RMSprop, "adam": optim.Adam, "sgd": optim.SGD}
 SHOWN = 6  # rows of predictions.png
 WORKERS = 4  # threads that augment, at most: three times as fast as one on 16 cores, and more are no faster
+# what may be different when a run is resumed
+MAY_CHANGE = {"epochs", "early_stop", "save_minutes", "data_dir", "download", "pictures", "masks", "device",
+              "threads"}
 FAILED = 1  # the exit code of a run that diverged or ran out of memory
 
 
@@ -71,7 +79,7 @@ def main(argv=None):
     args = parse_arguments(argv)
     try:
         return train_pets(args)
-    except (DataError, DownloadError, OSError) as error:
+    except (CheckpointError, DataError, DownloadError, OSError) as error:
         return fail(error)
     except OutOfMemory as error:
         return fail(error, FAILED)
@@ -83,7 +91,8 @@ def main(argv=None):
 
 def train_pets(args):
     """From the data to the pictures of the result. Returns the exit code."""
-    check_free(args.out)
+    if args.resume is None:
+        check_free(args.out)
     if args.threads is not None:
         set_num_threads(args.threads)
     device = choose_device(args.device)
@@ -101,41 +110,76 @@ def train_pets(args):
     say(f"augment     {args.augment}: {changes or 'each picture as it is'}")
     batches, loss = Loader(training, args.batch_size, args.seed, augment=augment, workers=workers), train.LOSSES[args.loss]
     schedule = make_schedule(args, len(batches))
-    options = {"schedule": schedule, "clip_norm": args.clip_norm, "accumulate": args.accumulate}
-    patience = Patience(args.monitor, args.early_stop) if args.early_stop else None
+    patience, progress = Patience(args.monitor, args.early_stop or sys.maxsize), Progress(device)
     val_batches = Loader(validation, args.batch_size, shuffle=False)
-    about = {"arguments": vars(args), "seed": args.seed, "device": device, "data": source, "all_pet": all_pet,
-             "augmentation": augment}
-    run = Run(args.out, about, baseline=all_pet["iou"])
+    arguments = {name: value for name, value in vars(args).items() if name not in ("command", "resume")}
+    about = {"command": args.command, "arguments": arguments, "seed": args.seed, "device": device, "data": source,
+             "all_pet": all_pet, "augmentation": augment, "pictures": fingerprint(training, validation)}
+    if args.resume is not None:
+        check_same(read_run(args.resume), about)
+    parts = {"optimizer": optimizer, "schedule": schedule, "patience": patience, "progress": progress}
+    run = Run(args.resume or args.out, about, baseline=all_pet["iou"], parts=parts,
+              weights_about={"image_size": side, "threshold": 0.5}, save_minutes=args.save_minutes,
+              resume=None if args.resume is None else model)
+    options = {"schedule": schedule, "clip_norm": args.clip_norm, "accumulate": args.accumulate, "progress": progress,
+               "after_step": lambda: run.save_in_time(model)}
     say(f"model       U-Net with {sum(p.size for p in model.parameters()):,} parameters; loss {args.loss}, "
         f"{args.optimizer} with learning rate {args.lr:g} ({args.schedule}), batches of {args.batch_size}, "
         f"seed {args.seed}")
 
-    code = 0
-    with train.Interrupt() as interrupt:
-        say(f"folder      {run.folder}\n\nscores of training / validation:")
+    with run, Interrupt() as interrupt:
+        say(f"folder      {run.folder}")
+        if args.resume is not None:
+            say(f"resumed     after {len(run.history)} epochs and {progress.step} steps")
+        say("\nscores of training / validation:")
+
+        def stop():
+            return interrupt() or patience.waited >= patience.epochs
+
+        rows = train.epochs(model, optimizer, loss, batches, val_batches, args.epochs, stop, **options)
         try:
-            for row in train.epochs(model, optimizer, loss, batches, val_batches, args.epochs, interrupt, **options):
-                run.add(row, model)
-                say(describe(row, args.epochs))
-                if patience is not None and patience.ends(row):
-                    say(f"stopped early: {patience.waited} epochs without a better {args.monitor}")
-                    break
-            if interrupt():
-                run.finish("interrupted", model)
-                say("interrupted; everything is saved")
-                code = 128 + interrupt.signal
-            else:
-                run.finish("finished")
-        except train.Diverged as error:
+            code = learn(rows, run, model, patience, interrupt, args)
+        except Diverged as error:
             run.finish("diverged")
             code = fail(f"{error}. This was --lr {args.lr:g}", FAILED)
         except OutOfMemory:
             run.finish("out of memory")
             raise
+        except OSError as error:
+            return fail(f"{error}. What was saved before is whole: --resume {run.folder} goes on from there")
         run.draw_predictions(model, validation, SHOWN)
     say(run.summary())
     return code
+
+
+def learn(rows, run, model, patience, interrupt, args):
+    """Keeps and prints each epoch's row until there are no more. Returns the exit code."""
+    for row in rows:
+        patience.ends(row)  # first: it is saved with the row
+        run.add(row, model)
+        say(describe(row, args.epochs))
+    if interrupt():
+        run.finish("interrupted", model)
+        say("interrupted; everything is saved")
+        return 128 + interrupt.signal
+    if patience.waited >= patience.epochs:
+        say(f"stopped early: {patience.waited} epochs without a better {args.monitor}")
+    run.finish("finished")
+    return 0
+
+
+def fingerprint(training, validation):
+    """A number that changes with the names of the pictures or with their order."""
+    return zlib.crc32("\n".join([*training.names, "", *validation.names]).encode())
+
+
+def check_same(before, now):
+    """Compares a run with what shall be its continuation. Raises DataError for other pictures."""
+    if before.get("pictures") != now["pictures"]:
+        raise DataError(f"these are not the pictures that the run began with ({before.get('data')}): "
+                        "it cannot go on with others")
+    if before.get("device") != now["device"]:
+        warn(f"the run was on {before.get('device')} and goes on on {now['device']}: the last digits will differ")
 
 
 def make_schedule(args, batches):
@@ -199,7 +243,49 @@ def describe(row, epochs):
 
 
 def parse_arguments(argv):
-    """The arguments, checked, with the defaults of the preset, and of REAL or DRAWN, where nothing was said."""
+    """The arguments, checked, and `command`, their texts; with --resume, also those of the run to go on with."""
+    command = list(sys.argv[1:] if argv is None else argv)
+    args = read_arguments(command)
+    if args.resume is None:
+        args.command = command
+        return args
+    try:
+        before = read_run(args.resume)["command"]
+    except CheckpointError as error:
+        make_parser().error(str(error))
+    old, args = read_arguments(before), read_arguments([*before, *command])
+    differing = [name for name, value in vars(args).items() if name != "resume" and value != getattr(old, name)]
+    for name in differing:
+        if name not in MAY_CHANGE:
+            flag = "--" + name.replace("_", "-")
+            make_parser().error(f"{flag} {getattr(args, name)} contradicts the run in {args.resume}, which has "
+                                f"{getattr(old, name)}: leave it away")
+    args.command = [*before, *command] if differing else before
+    return args
+
+
+def read_arguments(command):
+    """The arguments in a list of texts, checked, with the defaults of the preset, and of REAL or DRAWN, where
+    nothing was said."""
+    parser = make_parser()
+    args = parser.parse_args(command)
+    if (args.pictures is None) != (args.masks is None):
+        parser.error("--pictures and --masks go together: a picture and its mask have the same name")
+    if args.pictures is not None and (args.download or args.data_dir is not None):
+        parser.error("--pictures takes the place of --data-dir and --download: give one or the other")
+    if args.mask_values is not None and args.masks is None:
+        parser.error("--mask-values is about --masks; trimaps have --border")
+    if args.download and args.data_dir is None:
+        args.data_dir = DOWNLOAD_DIR
+    drawn = args.data_dir is None and args.pictures is None
+    for name, value in {**(DRAWN if drawn else REAL), **PRESETS[args.preset]}.items():
+        if getattr(args, name) is None:
+            setattr(args, name, value)
+    return args
+
+
+def make_parser():
+    """The flags."""
     parser = Parser(f"{__doc__}\nExit code: 0 done, 1 the loss diverged or memory ran out, 2 wrong use, "
                     "130 after Ctrl-C (the run is saved).")
     add = parser.add_argument
@@ -268,21 +354,12 @@ def parse_arguments(argv):
     add("--threads", type=whole(1), metavar="N", help="threads on the CPU (default: one per core)")
     add("--out", type=Path, metavar="DIR",
         help="folder of the results, new or empty: no run is overwritten (default: runs/DATE_TIME)")
-
-    args = parser.parse_args(argv)
-    if (args.pictures is None) != (args.masks is None):
-        parser.error("--pictures and --masks go together: a picture and its mask have the same name")
-    if args.pictures is not None and (args.download or args.data_dir is not None):
-        parser.error("--pictures takes the place of --data-dir and --download: give one or the other")
-    if args.mask_values is not None and args.masks is None:
-        parser.error("--mask-values is about --masks; trimaps have --border")
-    if args.download and args.data_dir is None:
-        args.data_dir = DOWNLOAD_DIR
-    drawn = args.data_dir is None and args.pictures is None
-    for name, value in {**(DRAWN if drawn else REAL), **PRESETS[args.preset]}.items():
-        if getattr(args, name) is None:
-            setattr(args, name, value)
-    return args
+    add("--resume", type=Path, metavar="DIR",
+        help="go on with the run in this folder, with its arguments; --epochs may ask for more. On the same machine "
+             "it ends with the very numbers of a run that was never stopped")
+    add("--save-minutes", type=positive, default=10.0, metavar="X",
+        help="save within an epoch, too, where it is longer than that, to resume from (default: 10)")
+    return parser
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minunet.autograd import Function, Tensor
-from minunet.device import device_of, move
+from minunet.device import OutOfMemory, device_of, memory_free, move, ran_out_of_memory, release
 from minunet.nn import ConvTranspose2D
 from minunet.nn.module import watch_calls
 
@@ -93,3 +93,22 @@ def bytes_of_graph(y, leaving_out=()):
 
 def _is_array(value):
     return isinstance(value, np.ndarray) or hasattr(value, "nbytes") and device_of(value) != "cpu"
+
+
+def out_of_memory(model, optimizer, loader):
+    """The OutOfMemory to raise, once the arrays of the step that failed are let go."""
+    optimizer.zero_grad()
+    release(model.device)
+    size, free = loader.dataset[0][0].shape[:2], memory_free(model.device)
+    met = (f"{model.device}: out of memory with batches of {loader.batch_size} pictures of {size[0]}x{size[1]}; "
+           f"{free / 1e9:.2f} GB are free between two steps")
+    try:
+        to_come = 0 if optimizer.steps else len(optimizer.memory_names)  # made in the first step
+        fits = batch_that_fits(model, size, free, to_come)
+    except Exception as error:
+        if not ran_out_of_memory(error):
+            raise
+        fits = 0  # not even one picture, to look at its graph
+    fits = min(fits, loader.batch_size - 1)
+    advice = f"a batch size of {fits} would fit" if fits else "not even one picture fits, take smaller ones"
+    return OutOfMemory(f"{met}: {advice}. `nvidia-smi` lists what else is on the card")

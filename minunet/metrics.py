@@ -52,6 +52,7 @@ class MaskScores:
     def __init__(self, threshold=0.5):
         self.threshold = threshold
         self._counts = []  # per batch an array (pictures, 5) on its device, see kernels' mask_counts
+        self._read = np.zeros((0, 5), np.int64)  # those of earlier batches, in main memory
 
     def update(self, probabilities, masks):
         """Count one batch.
@@ -70,6 +71,24 @@ class MaskScores:
             p = p.astype("float64")
         self._counts.append(kernels_for(p).mask_counts(p, t, self.threshold, IGNORE))
 
+    def _per_image(self):
+        """The counts of all pictures so far, int (pictures, 5); one copy from the device."""
+        if self._counts:
+            counts = array_module(self._counts[0]).concatenate(self._counts)
+            self._read, self._counts = np.concatenate([self._read, to_numpy(counts)]), []
+        return self._read
+
+    def state_dict(self):
+        """{"counts": int (pictures, 5)}: enough to go on counting later."""
+        return {"counts": self._per_image()}
+
+    def load_state_dict(self, state):
+        """Takes over a state_dict. Raises ValueError for anything else."""
+        counts = np.array(state["counts"], np.int64)
+        if counts.ndim != 2 or counts.shape[1] != 5:
+            raise ValueError(f"counts {counts.shape}: these are not the scores of masks")
+        self._read, self._counts = counts, []
+
     def result(self):
         """The scores so far, a dict of Python numbers.
 
@@ -77,11 +96,9 @@ class MaskScores:
         in the masks; "images": how many pictures were counted.
         Raises ValueError if no pixel was counted, or if a mask held a value other than 0, 1 and 255.
         """
-        if not self._counts:
+        per_image = self._per_image()
+        if not len(per_image):
             raise ValueError("no scores yet: call update(probabilities, masks) first")
-        xp = array_module(self._counts[0])
-        self._counts = [xp.concatenate(self._counts)]
-        per_image = to_numpy(self._counts[0])
         both, guess, true, pixels, known = map(int, per_image.sum(axis=0))
         either = guess + true - both
         if known != pixels:

@@ -1,17 +1,21 @@
 """The folder of a run: what training leaves behind, written after each epoch.
 
-    last.npz          the weights after the last step
+    last.npz          the weights after the last step, and all that a run needs to go on from there
+    previous.npz      the last.npz before it
     best.npz          the weights of the epoch with the best validation mean IoU
     history.csv       a row of scores per epoch; no times, so the same seed gives the same file
     curves.png        loss and pixel IoU over the epochs
     predictions.png   some validation pictures under the best weights, drawn at the end
     run.json          how the run was started, what with, how far it came, its best scores
 
-Each file is written beside and then moved into place, so that it is never found half written.
+Each file is written beside and then moved into place, so that it is never found half written. last.npz
+decides: a run that was killed between two files goes on from there, and writes the others anew. While a run
+goes on, it holds a lock on its folder.
 """
 
 import itertools
 import json
+import math
 import os
 import platform
 import time
@@ -20,8 +24,10 @@ from pathlib import Path
 
 import numpy as np
 
-from minunet import __version__, checkpoint, plots
-from minunet.files import write_whole
+from minunet import __version__, checkpoint, plots, training_state
+from minunet.checkpoint import CheckpointError
+from minunet.files import remove_parts, write_whole
+from minunet.lock import FolderLock
 from minunet.train import SCORES
 
 CUPY = "cupy-cuda12x", "cupy-cuda13x", "cupy"
@@ -29,32 +35,85 @@ COLUMNS = ["epoch", *(f"{part}_{name}" for name in SCORES for part in ("train", 
 
 
 class Run:
-    """A run that writes into its folder.
+    """A run that writes into its folder. In a `with` block it holds the folder, so that no other run writes
+    there.
 
     folder: made if need be; None makes a new one in runs/ that is called after the date and the time.
     about: what run.json shall hold at its top, a dict; what JSON does not know is written as text.
     baseline: the pixel IoU to beat, a line in the curves.
-    Raises OSError if the folder cannot be written, or holds files already: no run writes over another.
+    parts: {name: part} beside the model that last.npz shall hold, see training_state.py.
+    weights_about: what the weights files shall say about themselves, see checkpoint.py.
+    save_minutes: how long `save_in_time` waits, at least, after last.npz was written.
+    resume: a model: the run in `folder` goes on, and it, the parts and the history take over what was saved
+    there; `about` is what changes in run.json. A run that was killed before its first last.npz begins again.
+    Raises OSError if the folder cannot be written, is in use, or holds files already: no run writes over
+    another. CheckpointError for files that cannot be gone on from; it says what is left to do.
 
     history: the rows so far. best: the row with the best validation mean IoU, None before the first.
     """
 
-    def __init__(self, folder, about, baseline=None):
-        check_free(folder)
+    def __init__(self, folder, about, baseline=None, parts=None, weights_about=None, save_minutes=math.inf,
+                 resume=None):
+        before = {} if resume is None else read_run(folder)
+        if resume is None:
+            check_free(folder)
         self.folder = _new_folder() if folder is None else Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.about, self.baseline = {**about, "versions": versions()}, baseline
+        self._lock = FolderLock(self.folder)
+        self.about, self.weights_about = {**before, **about, "versions": versions()}, weights_about or {}
+        self.baseline, self.save_seconds, self._saved = baseline, 60 * save_minutes, time.monotonic()
+        self.parts = {**(parts or {}), "run": self}
         self.history, self.best = [], None
-        self._write_scores("running")
+        try:
+            if resume is None:
+                check_free(self.folder)  # another run may have been faster
+            else:
+                self._take_over(resume)
+            self._write_scores("running")
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _take_over(self, model):
+        """The history so far, and the state of the model and of all parts."""
+        remove_parts(self.folder)
+        self.about["resumed"] = self.about.get("resumed", 0) + 1
+        if any((self.folder / name).exists() for name in (training_state.LAST, training_state.PREVIOUS)):
+            training_state.load(self.folder, model, self.parts)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self._lock.release()
+
+    def state_dict(self):
+        """The history, for last.npz."""
+        return {"history": json.dumps(self.history)}
+
+    def load_state_dict(self, state):
+        """Takes over a state_dict."""
+        self.history, self.best = json.loads(str(state["history"])), None
+        for row in self.history:
+            self._note_best(row)
 
     def add(self, row, model):
         """Keeps a finished epoch: its row (see `train.epochs`), the weights, the curves."""
         self.history.append(row)
-        checkpoint.save(self.folder / "last.npz", model)
-        if self.best is None or row["val_mean_iou"] > self.best["val_mean_iou"]:
-            self.best = row
-            checkpoint.save(self.folder / "best.npz", model)
+        if self._note_best(row):  # first: last.npz says that this epoch is done, and with all that it left
+            self._save_best(model)
+        self.save_last(model)
         self._write_scores("running")
+
+    def save_in_time(self, model):
+        """Writes last.npz if it was not written for `save_minutes`."""
+        if time.monotonic() - self._saved >= self.save_seconds:
+            self.save_last(model)
+
+    def save_last(self, model):
+        """Writes last.npz: from here the run can go on. Raises OSError; what a part's state_dict raises."""
+        training_state.save(self.folder, model, self.parts, self._about_weights())
+        self._saved = time.monotonic()
 
     def finish(self, status, model=None):
         """Writes how the run ended: "finished", "interrupted", "diverged" or "out of memory".
@@ -63,10 +122,23 @@ class Run:
         and best.npz too if no epoch was finished.
         """
         if model is not None:
-            checkpoint.save(self.folder / "last.npz", model)
+            self.save_last(model)
             if self.best is None:
-                checkpoint.save(self.folder / "best.npz", model)
+                self._save_best(model)
         self._write_scores(status)
+
+    def _note_best(self, row):
+        """Makes the row the best one if it is; returns whether."""
+        if self.best is not None and not row["val_mean_iou"] > self.best["val_mean_iou"]:
+            return False
+        self.best = row
+        return True
+
+    def _save_best(self, model):
+        checkpoint.save(self.folder / "best.npz", model, self._about_weights())
+
+    def _about_weights(self):
+        return {**self.weights_about, "epochs": len(self.history)}
 
     def draw_predictions(self, model, dataset, count):
         """Draws predictions.png: `count` pictures spread over the dataset, under the best weights.
@@ -95,8 +167,6 @@ class Run:
         )
 
     def _write_scores(self, status):
-        write_whole(self.folder / "history.csv", history_csv(self.history))
-        plots.save_curves(self.folder / "curves.png", self.history, self.baseline)
         about = {
             **self.about,
             "status": status,
@@ -104,11 +174,15 @@ class Run:
             "best": self.best,
             "seconds_per_epoch": [round(row["seconds"], 2) for row in self.history],
         }
+        # first: without it, nobody could go on with a run that is killed here
         write_whole(self.folder / "run.json", json.dumps(about, indent=2, default=str) + "\n")
+        write_whole(self.folder / "history.csv", history_csv(self.history))
+        plots.save_curves(self.folder / "curves.png", self.history, self.baseline)
 
 
 def history_csv(history):
-    """The rows as text: a header, then a line per epoch; scores with six digits after the point, "lr" with six in all.
+    """The rows as text: a header, then a line per epoch; scores with six digits after the point, "lr" with
+    six in all.
 
     >>> history_csv([]).split(",")[:5]
     ['epoch', 'train_loss', 'val_loss', 'train_iou', 'val_iou']
@@ -135,8 +209,27 @@ def versions():
     return found
 
 
+def read_run(folder):
+    """run.json of the run in `folder`, a dict; its "command" is the list of texts with which it was started,
+    if any.
+
+    Raises CheckpointError if there is none, or if it is damaged.
+    """
+    path = Path(folder) / "run.json"
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{folder} holds no run to go on with: {path.name} cannot be read ({error})") from error
+    command = about.setdefault("command", []) if isinstance(about, dict) else None
+    if not isinstance(command, list) or not all(isinstance(word, str) for word in command):
+        raise CheckpointError(f"{path} was not written by a run: it does not say how that was started")
+    return about
+
+
 def check_free(folder):
-    """Raises OSError unless `folder` is a writable, empty folder, or can be made; None is always free.
+    """Raises OSError unless `folder` is a writable folder without files, or can be made; None is always free.
+
+    Hidden files do not count: a run that was killed at once may have left its lock.
 
     Nothing is made here, so this can be asked before the long work starts.
     """
@@ -147,7 +240,7 @@ def check_free(folder):
         raise NotADirectoryError(f"{there} is not a folder: choose another name for the results")
     if not os.access(there, os.W_OK | os.X_OK):
         raise PermissionError(f"the folder {there} cannot be written: choose another one for the results")
-    if folder is not None and there == Path(folder) and any(there.iterdir()):
+    if folder is not None and there == Path(folder) and any(not path.name.startswith(".") for path in there.iterdir()):
         raise FileExistsError(f"the folder {folder} is not empty, and no run is overwritten: choose another")
 
 

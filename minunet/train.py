@@ -18,10 +18,6 @@ epoch, so the caller's `for` decides what happens between epochs: save, draw, or
 On a GPU, Python runs ahead of the card: nothing in a step reads a value back, except the loss now and then.
 """
 
-import math
-import os
-import signal
-import threading
 import time
 import warnings
 
@@ -31,21 +27,15 @@ from tqdm import tqdm
 from minunet import costs, ops
 from minunet.autograd import Tensor, no_grad
 from minunet.data.pets import IGNORE
-from minunet.device import (
-    OutOfMemory, array_module, memory_free, move, ran_out_of_memory, release, to_numpy,
-)
+from minunet.device import move, ran_out_of_memory
 from minunet.feed import Feed
 from minunet.kernels import kernels_for
 from minunet.kernels.memory import keep_freed_memory
 from minunet.metrics import MaskScores
 from minunet.optim import clip_gradients
+from minunet.progress import Losses, Progress
 
 SCORES = ("loss", "iou", "mean_iou", "dice", "accuracy")
-READ_EVERY = 20  # steps between two looks at the loss on a GPU
-
-
-class Diverged(ArithmeticError):
-    """The loss is no longer a finite number. The message names the epoch and the step, and what to try."""
 
 
 def dice_loss_on_logits(z, t, weights=None):
@@ -63,9 +53,10 @@ LOSSES = {
 
 
 def epochs(
-    model, optimizer, loss, training, validation, count, stop=lambda: False, schedule=None, clip_norm=None, accumulate=1
+    model, optimizer, loss, training, validation, count, stop=lambda: False, schedule=None, clip_norm=None,
+    accumulate=1, progress=None, after_step=lambda: None,
 ):
-    """Trains for `count` epochs, and yields after each one its row of scores.
+    """Trains until `count` epochs are done, and yields after each one its row of scores.
 
     model: has logits(x), train(), eval() and .device; optimizer: has step() and zero_grad(); loss: as in
     `LOSSES`. training, validation: Loaders. stop(): asked between steps; once it answers True no further row
@@ -81,50 +72,53 @@ def epochs(
     Three things differ: where pixels are ignored, cross entropy divides by those that count in each batch, not in
     all; batch normalisation takes the mean and the variance of each batch, and its averages move once for each;
     dropout draws once for each.
+    progress: where to begin, a Progress, by default at the first step; it moves along. after_step(): called between
+    steps, when model, optimizer and progress belong together and can be saved.
     Raises Diverged when a loss is NaN or infinite, at the latest at the end of its epoch and before its row;
     OutOfMemory, which names a batch size that fits, when the memory of the card is used up.
     """
     if accumulate < 1:
         raise ValueError(f"accumulate is {accumulate}: it must be 1 or more")
     keep_freed_memory()
+    progress = Progress(model.device) if progress is None else progress
 
     def step():
         _step(optimizer, schedule, clip_norm)
+        after_step()
 
-    short = None
+    short, feed = None, Feed(model.device)
     try:
-        yield from _epochs(model, optimizer, step, loss, training, validation, count, stop, schedule, accumulate)
+        while progress.epoch <= count and not stop():
+            row = _epoch(model, step, loss, feed, training, validation, progress, stop, accumulate)
+            if row is None:
+                return
+            row = {**row, "lr": optimizer.lr, "seconds": time.perf_counter() - progress.started}
+            if schedule is not None:
+                schedule.epoch_done(row)
+            progress.start_epoch(progress.epoch + 1)
+            yield row
     except Exception as error:
         if model.device == "cpu" or not ran_out_of_memory(error):
             raise
         short = error.with_traceback(None)  # whose frames hold the batch and the whole graph
     if short is not None:
-        raise _out_of_memory(model, optimizer, training) from short
+        raise costs.out_of_memory(model, optimizer, training) from short
 
 
-def _epochs(model, optimizer, step, loss, training, validation, count, stop, schedule, accumulate):
-    """The rows of `epochs`."""
-    feed = Feed(model.device)
-    for epoch in range(1, count + 1):
-        if stop():
-            return
-        start = time.perf_counter()
-        with warnings.catch_warnings():  # a loss that overflows is reported by Diverged, not by NumPy
-            warnings.filterwarnings("ignore", ".* encountered in ", RuntimeWarning)
-            train = _train_epoch(model, step, loss, feed, training, epoch, stop, accumulate)
-            val = None if train is None else evaluate(model, loss, validation, f"epoch {epoch}", stop, feed)
-        if val is None:
-            return
-        row = {
-            "epoch": epoch,
-            **{f"train_{name}": train[name] for name in SCORES},
-            **{f"val_{name}": val[name] for name in SCORES},
-            "lr": optimizer.lr,
-            "seconds": time.perf_counter() - start,
-        }
-        if schedule is not None:
-            schedule.epoch_done(row)
-        yield row
+def _epoch(model, step, loss, feed, training, validation, progress, stop, accumulate):
+    """Learns, or learns on, then looks at the validation set. Returns the row's scores, or None if it was stopped."""
+    epoch = progress.epoch
+    with warnings.catch_warnings():  # a loss that overflows is reported by Diverged, not by NumPy
+        warnings.filterwarnings("ignore", ".* encountered in ", RuntimeWarning)
+        train = _train_epoch(model, step, loss, feed, training, progress, stop, accumulate)
+        val = None if train is None else evaluate(model, loss, validation, f"epoch {epoch}", stop, feed)
+    if val is None:
+        return None
+    return {
+        "epoch": epoch,
+        **{f"train_{name}": train[name] for name in SCORES},
+        **{f"val_{name}": val[name] for name in SCORES},
+    }
 
 
 def _step(optimizer, schedule, clip_norm):
@@ -144,40 +138,23 @@ def _share(loader, index, accumulate):
     return min(loader.batch_size, len(loader.dataset) - index * loader.batch_size) / group
 
 
-def _out_of_memory(model, optimizer, loader):
-    """The OutOfMemory to raise, once the arrays of the step that failed are let go."""
-    optimizer.zero_grad()
-    release(model.device)
-    size, free = loader.dataset[0][0].shape[:2], memory_free(model.device)
-    met = (f"{model.device}: out of memory with batches of {loader.batch_size} pictures of {size[0]}x{size[1]}; "
-           f"{free / 1e9:.2f} GB are free between two steps")
-    try:
-        to_come = 0 if optimizer.steps else len(optimizer.memory_names)  # made in the first step
-        fits = costs.batch_that_fits(model, size, free, to_come)
-    except Exception as error:
-        if not ran_out_of_memory(error):
-            raise
-        fits = 0  # not even one picture, to look at its graph
-    fits = min(fits, loader.batch_size - 1)
-    advice = f"a batch size of {fits} would fit" if fits else "not even one picture fits, take smaller ones"
-    return OutOfMemory(f"{met}: {advice}. `nvidia-smi` lists what else is on the card")
-
-
-def _train_epoch(model, step, loss, feed, loader, epoch, stop, accumulate):
-    """One pass over the training set. Returns its scores, or None if it was stopped."""
+def _train_epoch(model, step, loss, feed, loader, progress, stop, accumulate):
+    """One pass over the training set, or what is left of it. Returns its scores, or None if it was stopped."""
     model.train()
-    losses, scores = _Losses(f"epoch {epoch}", model.device, len(loader)), MaskScores(threshold=0.0)
-    with _bar(loader, f"epoch {epoch}") as bar:
-        for index, (images, masks) in enumerate(feed.batches(loader.batches(epoch))):
+    losses, scores = progress.losses, progress.scores
+    with _bar(loader, f"epoch {progress.epoch}") as bar:
+        bar.update(sum(losses.images))
+        for images, masks in feed.batches(loader.batches(progress.epoch, start=progress.step)):
             x, t, weights, masks = to_device(images, masks, model.device)
             z = model.logits(x)
             error = loss(z, t, weights)
-            losses.add(error.data, len(images), bar)
-            share = _share(loader, index, accumulate)
+            losses.add(error.data, len(images))
+            share = _share(loader, progress.step, accumulate)
             (error if share == 1 else error * share).backward()
             scores.update(z, masks)
-            bar.update(len(images))
-            if (index + 1) % accumulate == 0 or index + 1 == len(loader):
+            progress.step += 1
+            _advance(bar, len(images), losses)
+            if progress.step % accumulate == 0 or progress.step == len(loader):
                 step()
                 if stop():
                     return None
@@ -193,14 +170,14 @@ def evaluate(model, loss, loader, name="validation", stop=lambda: False, feed=No
     """
     model.eval()
     feed = feed or Feed(model.device)
-    losses, scores = _Losses(f"{name}, validation", model.device, len(loader)), MaskScores(threshold=0.0)
+    losses, scores = Losses(f"{name}, validation", model.device), MaskScores(threshold=0.0)
     with _bar(loader, f"{name}, validation") as bar:
         for images, masks in feed.batches(loader.batches(0)):
             x, t, weights, masks = to_device(images, masks, model.device)
             z = model.logits(x)
-            losses.add(loss(z, t, weights).data, len(images), bar)
+            losses.add(loss(z, t, weights).data, len(images))
             scores.update(z, masks)
-            bar.update(len(images))
+            _advance(bar, len(images), losses)
             if stop():
                 return None
     return {"loss": losses.mean(), **scores.result()}
@@ -231,70 +208,14 @@ def to_device(images, masks, device):
     return Tensor(x), t, weights, masks
 
 
-class Interrupt:
-    """Turns Ctrl-C into a question that the loop asks between two steps, so that no step is left half done.
-
-    Inside `with Interrupt() as interrupt:`, the first SIGINT (Ctrl-C) or SIGTERM makes `interrupt()` answer
-    True and is kept in `interrupt.signal`; the second raises KeyboardInterrupt at once. Outside the main
-    thread, where Python allows no handlers, it changes nothing.
-    """
-
-    signal = None
-
-    def __enter__(self):
-        caught = (signal.SIGINT, signal.SIGTERM)
-        if threading.current_thread() is not threading.main_thread():
-            caught = ()
-        self._before = {number: signal.signal(number, self._note) for number in caught}
-        return self
-
-    def __exit__(self, *exception):
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def __call__(self):
-        return self.signal is not None
-
-    def _note(self, number, frame):
-        if self.signal is not None:
-            raise KeyboardInterrupt
-        self.signal = number
-        # not print: a handler may come in the middle of another print
-        os.write(2, b"\nstopping after this step, then saving (once more: stop at once)\n")
-
-
-class _Losses:
-    """The losses of one pass of so many steps, left on the device in one array and seldom read."""
-
-    def __init__(self, name, device, steps):
-        self.name, self.every = name, 1 if device == "cpu" else READ_EVERY
-        self.losses, self.images = None, []
-        self.steps = steps
-
-    def add(self, loss, images, bar):
-        """Note the mean loss of a batch of so many pictures. Raises Diverged if it is read and not finite."""
-        if self.losses is None:
-            self.losses = array_module(loss).empty(self.steps, loss.dtype)
-        self.losses[len(self.images)] = loss
-        self.images.append(images)
-        if len(self.images) % self.every == 0:
-            value = float(loss)
-            if not math.isfinite(value):
-                self.mean()
-            bar.set_postfix(loss=f"{value:.4f}", refresh=False)
-
-    def mean(self):
-        """The mean over all pictures. Raises Diverged at the first loss that is not finite."""
-        values = to_numpy(self.losses[:len(self.images)]).tolist()
-        for step, value in enumerate(values, 1):
-            if not math.isfinite(value):
-                raise Diverged(
-                    f"{self.name}, step {step}: the loss is {value}. Try a learning rate ten times lower, "
-                    "another loss or optimizer, and check the masks: 0 and 1, and 255 to ignore"
-                )
-        return sum(v * n for v, n in zip(values, self.images)) / sum(self.images)
-
-
 def _bar(loader, name):
     options = {"unit": " images", "leave": False, "disable": None, "dynamic_ncols": True}
     return tqdm(total=len(loader.dataset), desc=name, **options)
+
+
+def _advance(bar, images, losses):
+    """Moves the bar on, and shows the newest loss in it where that is known without waiting for a GPU."""
+    newest = losses.newest()
+    if newest is not None:
+        bar.set_postfix(loss=f"{newest:.4f}", refresh=False)
+    bar.update(images)

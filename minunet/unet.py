@@ -106,6 +106,7 @@ class UNet(Module):
     model(x)         Tensor (N,H,W,in_channels), 0 to 1  →  probabilities (N,H,W,out_channels)
     model.logits(x)  the same before the sigmoid, for losses
     model.predict(image)  one picture or several, of any size, as plain arrays
+    model.options    the arguments that decide its shape: UNet(**model.options) takes the same weights
 
     >>> model = UNet(depth=2, width=4)
     >>> model(np.zeros((1, 8, 12, 3), np.float32)).shape
@@ -120,6 +121,8 @@ class UNet(Module):
             raise ValueError(f"UNet: dropout is {dropout!r}: it must be a rate from 0 to below 1")
         self.in_channels, self.out_channels, self.depth, self.width = in_channels, out_channels, depth, width
         self.dropout, self.batch_norm = float(dropout), bool(batch_norm)
+        self.options = {name: getattr(self, name) for name in ("dropout", "batch_norm")}
+        self.options |= {name: int(getattr(self, name)) for name in ("in_channels", "out_channels", "depth", "width")}
         rng = np.random.default_rng(seed)
         filters = [width * 2**level for level in range(depth + 1)]  # 8, 16, …, 256 and 512 at the bottom
 

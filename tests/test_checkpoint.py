@@ -3,13 +3,14 @@
 import io
 import os
 import pickle
+import sys
 import zipfile
 
 import numpy as np
 import pytest
 
 import minunet
-from minunet import UNet
+from minunet import UNet, checkpoint, nn
 from minunet.checkpoint import CheckpointError
 
 
@@ -45,7 +46,7 @@ def test_the_file_has_the_name_that_was_asked_for(tmp_path):
 
 def test_anything_that_reads_numpy_files_can_read_it(path):
     with np.load(path, allow_pickle=False) as file:
-        assert set(file.files) == set(small().state_dict())
+        assert set(file.files) == {*small().state_dict(), "about"}
         np.testing.assert_array_equal(file["Conv_Out/kernel"], small(seed=1).out.kernel.data)
         assert file["Conv_Out/kernel"].dtype == np.float32
 
@@ -78,6 +79,87 @@ def test_weights_of_another_model(path):
     assert same(model, UNet(depth=1, width=2, seed=5))
     with pytest.raises(ValueError, match="missing: Conv_Down_2_1/kernel"):
         minunet.load(path, UNet(depth=2, width=1))
+
+
+# ---- what a file says about itself, and which format it has -------------------------------------------------
+
+PACKAGES = {".npz": "numpy", ".safetensors": "safetensors", ".weights.h5": "h5py", ".keras": "h5py"}
+SUFFIXES = pytest.mark.parametrize("suffix", PACKAGES)
+
+
+@SUFFIXES
+def test_a_model_is_built_again_from_its_file_alone(tmp_path, suffix):
+    pytest.importorskip(PACKAGES[suffix])
+    path = tmp_path / f"with space ü{suffix}"
+    model = UNet(in_channels=2, out_channels=3, depth=2, width=3, seed=1)
+    minunet.save(path, model, {"image_size": 64, "threshold": 0.5})
+    again = checkpoint.load_model(path)
+    assert (again.in_channels, again.out_channels, again.depth, again.width) == (2, 3, 2, 3) and same(again, model)
+    assert again.options == model.options
+    assert not again.training
+    assert checkpoint.read_about(path) == {"image_size": 64, "threshold": 0.5, "model": "UNet", "options": model.options}
+    assert os.listdir(tmp_path) == [path.name]
+
+
+@SUFFIXES
+def test_a_package_that_is_missing_is_named_with_the_command(tmp_path, suffix, monkeypatch):
+    if suffix == ".npz":
+        pytest.skip("needs nothing but NumPy")
+    pytest.importorskip(PACKAGES[suffix])
+    minunet.save(tmp_path / f"there{suffix}", small())
+    for name in ("h5py", "safetensors", "safetensors.numpy"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(CheckpointError, match=f"pip install {PACKAGES[suffix]}$"):
+        minunet.save(tmp_path / f"new{suffix}", small())
+    with pytest.raises(CheckpointError, match=f"pip install {PACKAGES[suffix]}$"):
+        minunet.load(tmp_path / f"there{suffix}", small())
+    assert os.listdir(tmp_path) == [f"there{suffix}"]
+
+
+@SUFFIXES
+def test_damaged_files_of_every_format(tmp_path, suffix):
+    pytest.importorskip(PACKAGES[suffix])
+    path = tmp_path / f"weights{suffix}"
+    minunet.save(path, small())
+    content = path.read_bytes()
+    for damaged in (b"", b"hello", content[: len(content) // 2], bytes(len(content))):
+        path.write_bytes(damaged)
+        refused(path)
+
+
+def test_a_file_that_says_nothing_is_read_from_its_shapes(path):
+    model = UNet(in_channels=4, depth=3, width=2, seed=1, batch_norm=True)
+    np.savez(path, **model.state_dict())
+    assert checkpoint.read_about(path) == {}
+    assert checkpoint.load_model(path).options == model.options
+
+
+def test_a_suffix_of_no_format(tmp_path):
+    for do in (lambda path: minunet.save(path, small()), lambda path: minunet.load(path, small()), checkpoint.load_model):
+        with pytest.raises(CheckpointError, match=r"a\.pth: .*\*\.npz, \*\.safetensors, \*\.weights\.h5, \*\.keras"):
+            do(tmp_path / "a.pth")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_module_without_options_is_saved_too(tmp_path):
+    layer = nn.Conv2D(1, 1, 1, name="only")
+    minunet.save(tmp_path / "a.npz", layer)
+    assert checkpoint.read_about(tmp_path / "a.npz") == {"model": "Conv2D", "options": {}}
+    with pytest.raises(CheckpointError, match="no weights of a UNet"):
+        checkpoint.load_model(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("about, message", [
+    ('{"options": {"depth": 30}}', "contradicts itself: .*30.* but its arrays are of"),
+    ('{"options": {"colour": "red"}}', "no UNet that can be built here: .*colour"),
+    ('{"options": 3}', "contradicts itself"),
+    ('[1, 2]', "describes itself as"),
+    ('{', "damaged"),
+])
+def test_a_file_that_lies_about_itself(path, about, message):
+    np.savez(path, about=np.array(about), **small().state_dict())
+    with pytest.raises(CheckpointError, match=message):
+        checkpoint.load_model(path)
 
 
 # ---- files that cannot be used -----------------------------------------------------------------------------

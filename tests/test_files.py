@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from minunet.files import write_whole
+from minunet.files import remove_parts, write_whole
 
 
 def test_bytes_and_text(tmp_path):
@@ -51,6 +51,76 @@ def test_the_new_content_is_on_the_disk_before_it_takes_the_name(tmp_path, monke
     monkeypatch.setattr(os, "replace", watched_replace)
     write_whole(path, b"12345")
     assert steps[:2] == [("fsync", 5, False), ("replace", True)]
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["with links", "without links"])
+def test_the_old_file_can_be_kept_under_another_name(tmp_path, monkeypatch, links):
+    if not links:
+        def no_links(*arguments):
+            raise OSError(95, "Operation not supported")
+
+        monkeypatch.setattr(os, "link", no_links)
+    new, old = tmp_path / "new", tmp_path / "old"
+    for content in (b"1", b"2", b"3"):
+        write_whole(new, content, keep=old)
+    assert (new.read_bytes(), old.read_bytes()) == (b"3", b"2")
+    assert sorted(os.listdir(tmp_path)) == ["new", "old"]
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["with links", "without links"])
+def test_at_no_moment_are_both_files_missing_or_unfinished(tmp_path, monkeypatch, links):
+    """The process is stopped before each call to the system in turn, and tries again: what is there is always whole."""
+    new, old = tmp_path / "new", tmp_path / "old"
+
+    class Killed(BaseException):
+        pass
+
+    def killed_after(count):
+        left = [count]
+        for name in ("link", "replace", "fsync", "chmod", "unlink"):
+            real = getattr(os, name)
+
+            def call(*arguments, name=name, real=real, **options):
+                left[0] -= 1
+                if left[0] < 0:
+                    raise Killed
+                if name == "link" and not links:
+                    raise OSError(95, "Operation not supported")
+                return real(*arguments, **options)
+
+            monkeypatch.setattr(os, name, call)
+
+    write_whole(new, b"whole 0", keep=old)
+    finished = 0
+    for count in range(30):
+        killed_after(count)
+        try:
+            write_whole(new, b"whole %d" % (count + 1), keep=old)
+            finished += 1
+        except Killed:
+            pass
+        monkeypatch.undo()
+        there = [path.read_bytes() for path in (new, old) if path.exists()]
+        assert there and all(content.startswith(b"whole") for content in there), count
+    assert 5 < finished < 28 and new.read_bytes() == b"whole 30"
+    remove_parts(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == ["new", "old"]
+
+
+def test_the_error_names_the_file_that_was_meant(tmp_path, monkeypatch):
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*weights\.npz'"):
+        write_whole(tmp_path / "weights.npz", b"new")
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
+    for name in (".last.npz.abc.part", "part", ".lock", "a.part"):
+        (tmp_path / name).write_bytes(b"")
+    remove_parts(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == [".lock", "a.part", "part"]
 
 
 def test_no_such_folder(tmp_path):

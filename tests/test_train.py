@@ -12,6 +12,8 @@ from minunet import UNet, metrics, optim, schedules, train
 from minunet.autograd import Tensor, no_grad
 from minunet.data.drawn_pets import DrawnPets
 from minunet.data.loader import Loader
+from minunet.interrupt import Interrupt
+from minunet.progress import Diverged, Losses
 
 
 class Squares:
@@ -180,25 +182,24 @@ def test_a_loss_that_is_no_number_stops_with_its_epoch_and_step_and_yields_no_ro
     rows = train.epochs(model, optimizer, breaks_in_its_seventh_call, training, validation, 5)
     assert next(rows)["epoch"] == 1  # 3 steps and 2 validation batches
     before = model.state_dict()
-    with pytest.raises(train.Diverged, match=r"epoch 2, step 2: the loss is nan.*learning rate"):
+    with pytest.raises(Diverged, match=r"epoch 2, step 2: the loss is nan.*learning rate"):
         next(rows)
     assert all(np.isfinite(array).all() for array in model.state_dict().values())
     assert any((before[k] != array).any() for k, array in model.state_dict().items())  # step 1 was taken
 
 
-def test_a_loss_that_is_read_late_is_still_named_by_its_step(monkeypatch):
-    monkeypatch.setattr(train, "READ_EVERY", 20)
-    losses = train._Losses("epoch 4", "gpu:0", steps=5)
+def test_a_loss_that_is_read_late_is_still_named_by_its_step():
+    losses = Losses("epoch 4", "cpu")
     for value in (1.0, math.inf, math.nan):
-        losses.add(np.float32(value), 2, bar=None)
-    with pytest.raises(train.Diverged, match="epoch 4, step 2: the loss is inf"):
+        losses.add(np.float32(value), 2)
+    with pytest.raises(Diverged, match="epoch 4, step 2: the loss is inf"):
         losses.mean()
 
 
 def test_an_overflowing_network_diverges_without_other_noise():
     model, _, training, validation = setup()
     optimizer = optim.SGD(model.parameters(), lr=1e30)
-    with pytest.raises(train.Diverged, match="epoch 1"):  # NumPy's own warnings are errors in these tests
+    with pytest.raises(Diverged, match="epoch 1"):  # NumPy's own warnings are errors in these tests
         list(train.epochs(model, optimizer, train.LOSSES["bce"], training, validation, 3))
 
 
@@ -213,7 +214,7 @@ def test_weights_that_break_in_the_last_step_are_seen_before_they_could_be_saved
             p.data[...] = np.nan
 
     optimizer.step = step_off_the_cliff
-    with pytest.raises(train.Diverged, match="epoch 1, validation, step 1"):
+    with pytest.raises(Diverged, match="epoch 1, validation, step 1"):
         next(train.epochs(model, optimizer, train.LOSSES["bce"], one_step, validation, 2))
 
 
@@ -360,7 +361,7 @@ def test_a_regularised_network_learns_and_repeats_itself():
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_interrupt_is_asked_first_and_forced_the_second_time(capfd):
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt), train.Interrupt() as interrupt:
+    with pytest.raises(KeyboardInterrupt), Interrupt() as interrupt:
         assert not interrupt()
         os.kill(os.getpid(), signal.SIGTERM)
         assert interrupt() and interrupt.signal == signal.SIGTERM

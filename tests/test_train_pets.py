@@ -5,6 +5,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,10 +19,11 @@ import minunet
 from minunet import device, train
 from minunet.data.drawn_pets import DrawnPets
 from minunet.data.loader import Loader
+from minunet.lock import FolderLock
 
 EXAMPLE = Path(minunet.__file__).parents[1] / "examples" / "train_pets.py"
 TINY = ["--image-size", "64", "--limit", "5", "--epochs", "2", "--batch-size", "4", "--device", "cpu"]
-FILES = ["best.npz", "curves.png", "history.csv", "last.npz", "predictions.png", "run.json"]
+FILES = [".lock", "best.npz", "curves.png", "history.csv", "last.npz", "predictions.png", "previous.npz", "run.json"]
 
 spec = importlib.util.spec_from_file_location("train_pets", EXAMPLE)
 train_pets = importlib.util.module_from_spec(spec)
@@ -157,6 +159,9 @@ def test_another_run_is_never_overwritten(finished, capsys):
         (["--validation-share", "1"], "number below 1"),
         (["--validation-share", "nan"], "number above 0"),
         (["--out", EXAMPLE], "is not a folder"),
+        (["--resume", "no/such/folder"], "no/such/folder holds no run"),
+        (["--resume", EXAMPLE], "train_pets.py holds no run"),
+        (["--save-minutes", "0"], "number above 0"),
         (["--out", EXAMPLE / "below"], "is not a folder"),
     ],
 )
@@ -176,13 +181,104 @@ def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch, capsys):
 
 
 def test_a_disk_that_is_full_ends_the_run_with_one_line(tmp_path, monkeypatch, capsys):
-    def full(path, model):
+    def full(path, content, keep):
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr("minunet.checkpoint.save", full)
+    monkeypatch.setattr("minunet.training_state.write_whole", full)
     assert run(*TINY, "--out", tmp_path / "new") == 2
     error = capsys.readouterr().err
-    assert "No space left on device" in error and error.count("\n") == 1
+    assert "No space left on device" in error and f"--resume {tmp_path / 'new'} goes on" in error and error.count("\n") == 1
+
+
+# ---- going on with a run -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def one_epoch(tmp_path_factory):
+    """The folder of a run of one epoch, with the arguments of `finished` otherwise."""
+    folder = tmp_path_factory.mktemp("resumed") / "run ü"
+    assert run(*TINY, "--epochs", "1", "--out", folder) == 0
+    return folder
+
+
+def unchanged(folder, before):
+    return {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_run_goes_on_with_its_own_arguments_to_the_same_numbers(finished, one_epoch, tmp_path, capsys):
+    folder = tmp_path / "copy"
+    shutil.copytree(one_epoch, folder)
+    assert run("--resume", folder, "--epochs", "2") == 0
+    out, err = capsys.readouterr()
+    assert err == "" and "resumed     after 1 epochs" in out and "epoch 2/2" in out and "epoch 1/" not in out
+    for name in ("history.csv", "best.npz"):
+        assert (folder / name).read_bytes() == (finished[0] / name).read_bytes()
+    with np.load(folder / "last.npz") as ours, np.load(finished[0] / "last.npz") as theirs:
+        same = [name for name in theirs.files if np.array_equal(ours[name], theirs[name])]
+        assert set(theirs.files) - set(same) <= {"training/run/history", "training/progress/seconds"}
+    about = json.loads((folder / "run.json").read_text())
+    assert about["status"] == "finished" and about["epochs_done"] == 2 and about["resumed"] == 1
+    assert about["arguments"]["epochs"] == 2 and about["arguments"]["image_size"] == 64
+
+
+def test_the_best_weights_say_what_they_learnt_from(one_epoch):
+    about = minunet.checkpoint.read_about(one_epoch / "best.npz")
+    assert about["image_size"] == 64 and about["threshold"] == 0.5 and about["options"]["depth"] == 6 and about["epochs"] == 1
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["--lr", "0.5"], "--lr 0.5 contradicts the run in .*, which has 0.001: leave it away"),
+    (["--image-size", "128"], "--image-size 128 contradicts"),
+    (["--seed", "1"], "--seed 1 contradicts"),
+    (["--out", "elsewhere"], "--out elsewhere contradicts"),
+    (["--data-dir", "no/such/folder"], "no/such/folder"),
+])
+def test_what_contradicts_the_run_is_refused(one_epoch, arguments, message, capsys):
+    before = {path.name: path.read_bytes() for path in one_epoch.iterdir()}
+    assert run("--resume", one_epoch, *arguments) == 2
+    error = capsys.readouterr().err
+    assert re.search(message, error) and error.count("\n") == 1
+    assert unchanged(one_epoch, before)
+
+
+def test_a_run_that_stopped_early_is_done_until_it_is_given_more_patience(tmp_path, capsys):
+    options = ["--lr", "1e-9", "--image-size", "64", "--limit", "2", "--epochs", "9", "--early-stop", "1", "--device", "cpu"]
+    assert run(*options, "--out", tmp_path / "run") == 0
+    before = history(tmp_path / "run")
+    assert len(before) < 9 and "stopped early: 1 epochs without a better val_mean_iou" in capsys.readouterr().out
+    assert run("--resume", tmp_path / "run") == 0
+    assert history(tmp_path / "run") == before and "stopped early" in capsys.readouterr().out
+    assert run("--resume", tmp_path / "run", "--early-stop", "2") == 0
+    assert len(history(tmp_path / "run")) == len(before) + 1
+
+
+def test_other_pictures_are_refused(one_epoch, monkeypatch, capsys):
+    before = {path.name: path.read_bytes() for path in one_epoch.iterdir()}
+    monkeypatch.setattr(train_pets, "fingerprint", lambda *datasets: 7)
+    assert run("--resume", one_epoch) == 2
+    error = capsys.readouterr().err
+    assert "not the pictures that the run began with" in error and error.count("\n") == 1
+    assert unchanged(one_epoch, before)
+
+
+def test_a_damaged_file_is_named_with_the_one_that_is_whole(finished, tmp_path, capsys):
+    folder = tmp_path / "copy"
+    shutil.copytree(finished[0], folder)
+    (folder / "last.npz").write_bytes(b"nothing")
+    assert run("--resume", folder) == 2
+    error = capsys.readouterr().err
+    assert re.search(r"last\.npz is damaged.*previous\.npz is whole", error) and error.count("\n") == 1
+    (folder / "last.npz").unlink()
+    assert run("--resume", folder) == 0
+    assert (folder / "history.csv").read_bytes() == (finished[0] / "history.csv").read_bytes()
+
+
+def test_a_folder_in_which_a_run_is_going_on(one_epoch, capsys):
+    lock = FolderLock(one_epoch)
+    assert run("--resume", one_epoch) == 2
+    lock.release()
+    error = capsys.readouterr().err
+    assert f"the process {os.getpid()} is writing into" in error and error.count("\n") == 1
 
 
 def test_without_a_gpu_it_trains_on_the_cpu_after_one_warning(tmp_path, monkeypatch, capsys):
@@ -224,7 +320,7 @@ def test_an_interrupt_saves_everything(wait_for, epochs_done, tmp_path):
                 break
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130 and "Traceback" not in err
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == FILES
+    assert {path.name for path in (tmp_path / "run").iterdir()} | {"previous.npz"} == set(FILES)
     about = json.loads((tmp_path / "run" / "run.json").read_text())
     rows = (tmp_path / "run" / "history.csv").read_text().splitlines()[1:]
     assert about["status"] == "interrupted" and about["epochs_done"] == len(rows) >= epochs_done
@@ -332,7 +428,7 @@ def test_pictures_of_ones_own(tmp_path, monkeypatch, capsys):
     assert run(*TINY, *own, "--epochs", "1", "--out", tmp_path / "run") == 0
     out = capsys.readouterr().out
     assert "5 to train, 2 to validate, 64 x 64" in out and "seed 0 holds out 30%; 1 left out" in out
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == FILES
+    assert {path.name for path in (tmp_path / "run").iterdir()} == set(FILES) - {"previous.npz"}
     assert run(*TINY, *own, "--strict", "--out", tmp_path / "strict") == 2
     assert f"there is no mask {drawn.names[0]}.*" in capsys.readouterr().err
 
@@ -342,7 +438,8 @@ def test_help_has_a_line_for_each_flag(capsys):
     text = " ".join(capsys.readouterr().out.split())
     flags = """data-dir download pictures masks mask-values validation-share augment
                device image-size batch-size epochs loss optimizer lr seed limit out strict
-               border threads preset dropout weight-decay schedule warmup clip-norm accumulate early-stop monitor"""
+               border threads resume save-minutes preset dropout weight-decay schedule warmup clip-norm accumulate
+               early-stop monitor"""
     for flag in flags.split():
         assert f"--{flag} " in text.partition("options:")[2], flag
     assert "default: 256; drawn pets:" in text and "130 after Ctrl-C" in text

@@ -24,29 +24,35 @@ HERE = Path(__file__).parent
 
 # ---- the lecture's U-Net -----------------------------------------------------------------------------------
 
-def lecture_unet(size=256):
-    """The model of the lecture in Keras' functional notation."""
+def lecture_unet(size=256, depth=6, width=8, batch_norm=False):
+    """The model of the lecture in Keras' functional notation; a smaller one of the same plan for other numbers."""
     def conv(x, filters, name):
-        return layers.Conv2D(filters, 3, activation="relu", padding="same", name=name)(x)
+        if not batch_norm:
+            return layers.Conv2D(filters, 3, activation="relu", padding="same", name=name)(x)
+        x = layers.Conv2D(filters, 3, use_bias=False, padding="same", name=name)(x)
+        return layers.ReLU()(layers.BatchNormalization(name=name.replace("Conv", "BatchNorm"))(x))
 
+    def up(x, filters, suffix):
+        x = layers.Conv2DTranspose(max(1, filters // 8), 2, strides=2, name=f"Conv_Transp_{suffix}")(x)
+        return layers.Concatenate(name=f"Concatenate_{suffix}")([x, skips.pop()])
+
+    filters = [width * 2**level for level in range(depth + 1)]      # 8, 16, 32, 64, 128, 256, 512
     x = inputs = layers.Input((size, size, 3), name="input")
     skips = []
-    for i, filters in enumerate((8, 16, 32, 64, 128, 256), start=1):
-        x = conv(x, filters, f"Conv_Down_{i}_1")
-        x = conv(x, filters, f"Conv_Down_{i}_2")
+    for i in range(1, depth + 1):
+        x = conv(x, filters[i - 1], f"Conv_Down_{i}_1")
+        x = conv(x, filters[i - 1], f"Conv_Down_{i}_2")
         skips.append(x)
         x = layers.MaxPooling2D(name=f"MaxPool_Down_{i}")(x)
-    x = conv(x, 512, "Conv_Bottle_1")
-    x = conv(x, 512, "Conv_Bottle_2")
-    x = layers.Conv2DTranspose(64, 2, strides=2, name="Conv_Transp_Bottle")(x)
-    x = layers.Concatenate(name="Concatenate_Bottle")([x, skips.pop()])
-    for i, (filters, transposed) in enumerate(zip((256, 128, 64, 32, 16), (32, 16, 8, 4, 2)), start=1):
-        x = conv(x, filters, f"Conv_Up_{i}_1")
-        x = conv(x, filters, f"Conv_Up_{i}_2")
-        x = layers.Conv2DTranspose(transposed, 2, strides=2, name=f"Conv_Transp_Up_{i}")(x)
-        x = layers.Concatenate(name=f"Concatenate_Up_{i}")([x, skips.pop()])
-    x = conv(x, 16, "Conv_Classif_1")
-    x = conv(x, 16, "Conv_Classif_2")
+    x = conv(x, filters[depth], "Conv_Bottle_1")
+    x = conv(x, filters[depth], "Conv_Bottle_2")
+    x = up(x, filters[depth], "Bottle")
+    for i in range(1, depth):
+        x = conv(x, filters[depth - i], f"Conv_Up_{i}_1")
+        x = conv(x, filters[depth - i], f"Conv_Up_{i}_2")
+        x = up(x, filters[depth - i], f"Up_{i}")
+    x = conv(x, 2 * width, "Conv_Classif_1")
+    x = conv(x, 2 * width, "Conv_Classif_2")
     outputs = layers.Conv2D(1, 1, activation="sigmoid", name="Conv_Out")(x)
     return keras.Model(inputs, outputs, name="UNet")
 

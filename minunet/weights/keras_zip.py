@@ -1,0 +1,93 @@
+"""What Keras 3 writes with model.save("NAME.keras"): a zip file of a whole model. Needs the package h5py.
+
+    metadata.json      which Keras wrote it
+    config.json        the layers, their settings, and what each is connected to
+    model.weights.h5   the weights, see keras_h5.py
+
+So keras.models.load_model opens it without a line of code about the network. Read, only the weights count:
+minunet builds its own U-Net, and says so where theirs has other layers or shapes.
+"""
+
+import io
+import json
+import zipfile
+
+from minunet.summary import layer_rows
+from minunet.weights import keras_h5
+
+CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
+
+
+def encode(model, about):
+    """See minunet/weights/__init__.py. `model` is a UNet; the pictures that Keras' model takes may be of any
+    size."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        for name, content in ((METADATA, json.dumps({"keras_version": "3.0.0"})), (CONFIG, json.dumps(config(model))),
+                              (WEIGHTS, keras_h5.encode(model, about))):
+            file.writestr(zipfile.ZipInfo(name), content)  # a ZipInfo of its own has no date: same weights, same file
+    return buffer.getvalue()
+
+
+def decode(content):
+    """See minunet/weights/__init__.py."""
+    with zipfile.ZipFile(io.BytesIO(content)) as file:
+        return keras_h5.decode(file.read(WEIGHTS))
+
+
+def config(model):
+    """The network as Keras describes it, taken from what happens when it runs on an empty picture."""
+    side = 2**model.depth
+    (first, _, shape, _, _), *rows = layer_rows(model, (side, side, model.in_channels))
+    named = {layer.name: layer for layer in model.modules()}
+    layers = [_layer("InputLayer", first, [], batch_shape=[None, None, None, shape[-1]], dtype="float32")]
+    outputs = {first: _tensor(first, shape[-1])}
+    for name, kind, shape, _, before in rows:
+        tensors = [outputs[source] for source in before]
+        for keras_class, its_name, settings in KERAS[kind](named[name]):
+            layers.append(_layer(keras_class, its_name, [tensors] if kind == "Concatenate" else tensors, **settings))
+            tensors = [_tensor(its_name, shape[-1])]
+        outputs[name] = tensors[0]
+    functional = {"name": type(model).__name__, "trainable": True, "layers": layers,
+                  "input_layers": [first, 0, 0], "output_layers": [layers[-1]["name"], 0, 0]}
+    return {"module": "keras.src.models.functional", "class_name": "Functional", "config": functional,
+            "registered_name": "Functional"}
+
+
+def _convolution(keras_class, layer):
+    return [(keras_class, layer.name, {
+        "filters": layer.out_channels, "kernel_size": layer.kernel_size, "strides": layer.stride, "padding": layer.padding,
+        "activation": layer.activation or "linear", "use_bias": layer.bias is not None})]
+
+
+def _pooling(layer):
+    return [("MaxPooling2D", layer.name, {"pool_size": layer.size, "strides": layer.stride, "padding": layer.padding})]
+
+
+def _batch_norm(layer):
+    settings = {"axis": -1, "momentum": layer.momentum, "epsilon": layer.epsilon}
+    activation = [("Activation", f"{layer.name}_{layer.activation}", {"activation": layer.activation})]
+    return [("BatchNormalization", layer.name, settings), *(activation if layer.activation else [])]
+
+
+# a layer's class here: from the layer, the layers that it is there: (Keras' class, name, settings), one after another
+KERAS = {
+    "Conv2D": lambda layer: _convolution("Conv2D", layer),
+    "ConvTranspose2D": lambda layer: _convolution("Conv2DTranspose", layer),
+    "BatchNorm": _batch_norm,
+    "Dropout": lambda layer: [],  # it does nothing once the network is trained
+    "MaxPool2D": _pooling,
+    "Concatenate": lambda layer: [("Concatenate", layer.name, {"axis": layer.axis})],
+}
+
+
+def _layer(keras_class, name, arguments, **settings):
+    nodes = [{"args": arguments, "kwargs": {}}] if arguments else []
+    return {"module": "keras.layers", "class_name": keras_class, "config": {"name": name, **settings},
+            "registered_name": None, "name": name, "inbound_nodes": nodes}
+
+
+def _tensor(source, channels):
+    """The output of the layer called `source`, as an argument of the next."""
+    place = {"shape": [None, None, None, channels], "dtype": "float32", "keras_history": [source, 0, 0]}
+    return {"class_name": "__keras_tensor__", "config": place}

@@ -1,0 +1,71 @@
+"""Keras' .keras: a file that Keras itself wrote, and what minunet writes for it."""
+
+import importlib.util
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minunet import UNet, checkpoint
+
+h5py = pytest.importorskip("h5py")
+REFERENCE = Path(__file__).parents[1] / "reference"
+GENUINE = REFERENCE / "keras_small.keras"
+
+
+def answers():
+    """A picture, and Keras' probabilities for it."""
+    spec = importlib.util.spec_from_file_location("keras_cases", REFERENCE / "cases.py")
+    cases = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(cases)
+    with np.load(REFERENCE / "keras_small.npz") as file:
+        return cases.unet_batch(count=1, size=64, dtype="float32")[0], file["output"]
+
+
+@pytest.mark.parametrize("name", ["whole.keras", "alone.weights.h5"])
+def test_a_file_that_keras_wrote_gives_keras_probabilities(tmp_path, name):
+    path = tmp_path / name
+    if name == "whole.keras":
+        shutil.copy(GENUINE, path)
+    else:
+        path.write_bytes(zipfile.ZipFile(GENUINE).read("model.weights.h5"))
+    model = checkpoint.load_model(path)
+    picture, expected = answers()
+    assert model.options == UNet(depth=3, width=2).options
+    assert np.abs(model.predict(picture) - expected).max() < 1e-5
+    assert expected.std() > 1e-3  # not the same everywhere: a swapped layer would show
+    again = checkpoint.load(path, UNet(depth=3, width=2, seed=8))
+    assert all(np.array_equal(a, b) for a, b in zip(again.state_dict().values(), model.state_dict().values(), strict=True))
+
+
+def layers_of(path):
+    """{name: (class, settings that decide the numbers, [names it is connected to])} of a .keras file."""
+    kept = ("filters", "kernel_size", "strides", "padding", "activation", "use_bias", "pool_size", "axis")
+    found = {}
+    for layer in json.loads(zipfile.ZipFile(path).read("config.json"))["config"]["layers"]:
+        sources = json.dumps(layer["inbound_nodes"]).split('"keras_history": ["')[1:]
+        settings = {name: value for name, value in layer["config"].items() if name in kept}
+        found[layer["name"]] = layer["class_name"], settings, [source.split('"')[0] for source in sources]
+    return found
+
+
+def test_the_network_is_described_as_keras_describes_it(tmp_path):
+    checkpoint.save(tmp_path / "ours.keras", UNet(depth=3, width=2))
+    ours, theirs = layers_of(tmp_path / "ours.keras"), layers_of(GENUINE)
+    for name, (kind, settings, _) in ours.items():
+        if kind == "Conv2DTranspose" or name == "Conv_Out":  # "same" and "valid" are one where nothing sticks out
+            settings["padding"] = "valid"
+        if kind == "MaxPooling2D":  # Keras writes a number as a pair, and the stride that follows from the size
+            settings.update(pool_size=[settings["pool_size"]] * 2, strides=settings["strides"] or [2, 2])
+    assert ours == theirs and len(theirs) == 25
+
+
+def test_without_a_model_that_minunet_can_build(tmp_path):
+    path = tmp_path / "broken.keras"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("config.json", "{}")
+    with pytest.raises(checkpoint.CheckpointError, match="broken.keras is damaged or not a weights file"):
+        checkpoint.load_model(path)
