@@ -46,6 +46,14 @@ def positive(text):
     return value
 
 
+def between_0_and_1(text):
+    """An argument type: a number above 0 and below 1."""
+    value = positive(text)
+    if value >= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a number below 1")
+    return value
+
+
 def multiple(of):
     """An argument type: a whole number that `of` divides; the error names the nearest ones that fit."""
 
@@ -85,18 +93,25 @@ def describe_device(name):
 
 def say(text):
     """Prints a line at once, also into a pipe."""
-    print(text, flush=True)
+    _print(text, sys.stdout)
 
 
 def warn(text):
     """Prints one line on stderr."""
-    print(f"warning: {_one_line(text)}", file=sys.stderr, flush=True)
+    _print(f"warning: {_one_line(text)}", sys.stderr)
 
 
 def fail(error, code=WRONG_USE):
     """Prints one line on stderr. Returns the exit code."""
-    print(f"error: {_one_line(error)}", file=sys.stderr, flush=True)
+    _print(f"error: {_one_line(error)}", sys.stderr)
     return code
+
+
+def _print(text, stream):
+    """Prints a line; what the stream's encoding or a terminal cannot show, in a file's name, say, is escaped."""
+    text = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in str(text))
+    encoding = stream.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
 
 
 def _one_line(text):
