@@ -9,6 +9,7 @@ else is written, and nothing replaced but the results of an earlier call.
 
 import os
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from tqdm import tqdm
 
 from minunet.checkpoint import load_model, read_about
 from minunet.command_line import (
-    Parser, between_0_and_1, choose_device, describe_device, device_name, fail, say, warn, whole,
+    Parser, between_0_and_1, choose_device, describe_device, device_name, fail, readable, say, warn, whole,
 )
 from minunet.data import DataError
 from minunet.data.masks import find_mask, read_mask
@@ -40,6 +41,8 @@ def main(argv=None):
     args = parse_arguments(argv)
     try:
         with quiet_pillow():
+            # NaN in an answer is reported with its picture, not by NumPy.
+            warnings.filterwarnings("ignore", ".* encountered in ", RuntimeWarning)
             return predict_pets(args)
     except (DataError, OSError) as error:
         return fail(error)
@@ -132,7 +135,7 @@ def finish(found, picture, answer, name, threshold, known):
         mask = write(picture, answer, name, threshold)
     except (DataError, OSError) as problem:
         return None, f"{found.path}: {problem}"
-    line = f"{found.path}: {mask.mean():.1%} pet, {mask.shape[1]} x {mask.shape[0]}"
+    line = f"{readable(found.path)}: {mask.mean():.1%} pet, {mask.shape[1]} x {mask.shape[0]}"
     try:
         return (line if known is None else f"{line}, IoU {known.compare(found, picture, answer):.3f}"), None
     except DataError as problem:

@@ -107,9 +107,18 @@ def fail(error, code=WRONG_USE):
     return code
 
 
+def readable(text):
+    """The text with its control characters, line breaks and bytes that are no text escaped: the name of a file.
+
+    >>> print(readable("my\\ncat\\x1b.png"))
+    my\\ncat\\x1b.png
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
+
+
 def _print(text, stream):
-    """Prints a line; what the stream's encoding or a terminal cannot show, in a file's name, say, is escaped."""
-    text = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in str(text))
+    """Prints lines at once; what the stream's encoding does not have is escaped."""
+    text = "\n".join(map(readable, str(text).split("\n")))
     encoding = stream.encoding or "utf-8"
     print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
 
