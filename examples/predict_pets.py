@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from minunet.checkpoint import load_model, read_about
 from minunet.command_line import (
-    Parser, between_0_and_1, choose_device, describe_device, device_name, fail, readable, say, warn, whole,
+    MOST_THREADS, Parser, between_0_and_1, choose_device, describe_device, device_name, fail, readable, say, warn, whole,
 )
 from minunet.data import DataError
 from minunet.data.masks import find_mask, read_mask
@@ -123,8 +123,8 @@ def predict_batch(predict, batch):
     images = [picture.image for _, picture in batch if not isinstance(picture, DataError)]
     try:
         answers = iter(predict(images) if images else [])
-    except MemoryError as error:
-        problem = DataError(f"memory does not suffice, try --tile, or a smaller --tile-size or --batch-size ({error})")
+    except MemoryError:
+        problem = DataError("memory does not suffice: try --tile, or a smaller --tile-size, --image-size or --batch-size")
         answers = iter([problem] * len(images))
     return [(*pair, None if isinstance(pair[1], DataError) else next(answers)) for pair in batch]
 
@@ -199,7 +199,7 @@ def open_model(path):
     if (model.in_channels, model.out_channels) != (3, 1):
         raise DataError(f"{path} is a network from {model.in_channels} to {model.out_channels} channels; "
                         "pets take one from 3 (a picture) to 1 (pet or not)")
-    if not all(np.isfinite(parameter.data).all() for parameter in model.parameters()):
+    if not all(np.isfinite(array).all() for array in model.state_dict().values()):
         raise DataError(f"{path} holds weights that are NaN or infinite: training has diverged there")
     return model, about
 
@@ -263,7 +263,7 @@ def parse_arguments(argv):
     add("--border", choices=BORDERS, help="what the border in trimaps counts as (default: as in training)")
     add("--device", type=device_name, default="auto", metavar="auto|cpu|gpu",
         help="where to compute; gpu:1 is the second GPU (default: auto, a GPU if it can be used)")
-    add("--threads", type=whole(1), metavar="N", help="threads on the CPU (default: one per core)")
+    add("--threads", type=whole(1, MOST_THREADS), metavar="N", help="threads on the CPU (default: one per core)")
     return parser.parse_args(argv)
 
 

@@ -9,6 +9,7 @@ import warnings
 from minunet import device
 from minunet.kernels.threads import get_num_threads
 
+MOST_THREADS = 1024  # more bring nothing; a million of them bring the machine down
 WRONG_USE = 2  # the exit code when what the user gave cannot be used
 
 
@@ -24,12 +25,14 @@ class Parser(argparse.ArgumentParser):
         sys.exit(fail(f"{message} (see --help)"))
 
 
-def whole(least):
-    """An argument type: a whole number from `least` on."""
+def whole(least, most=None):
+    """An argument type: a whole number from `least` on, up to `most` where that is given."""
 
     def parse(text):
         if not re.fullmatch(r"\s*[+-]?[0-9]{1,18}\s*", text) or int(text) < least:
             raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from {least} on")
+        if most is not None and int(text) > most:
+            raise argparse.ArgumentTypeError(f"{text!r} must be {most} at most")
         return int(text)
 
     return parse

@@ -216,7 +216,7 @@ def test_pictures_that_memory_does_not_hold(place, monkeypatch, capsys):
     monkeypatch.setattr(UNet, "predict", full)
     assert run(*MODEL, place, "--native") == 1
     out, err = capsys.readouterr()
-    assert err.count("\n") == 3 and "none.tif: memory does not suffice, try --tile" in err and "0 of 3" in out
+    assert err.count("\n") == 3 and "none.tif: memory does not suffice: try --tile" in err and "0 of 3" in out
 
 
 def test_a_disk_that_is_full(place, monkeypatch, capsys):
@@ -289,7 +289,7 @@ def test_a_network_that_answers_with_nan(place, capsys):
     (["x", "--threshold", "0"], "number above 0"), (["x", "--threshold", "1"], "number below 1"),
     (["x", "--threshold", "nan"], "number above 0"), (["x", "--threshold", "-0.5"], "number above 0"),
     (["x", "--image-size", "0"], "from 1 on"), (["x", "--image-size", "-64"], "from 1 on"),
-    (["x", "--batch-size", "0"], "from 1 on"), (["x", "--native", "--tile"], "not allowed with"),
+    (["x", "--batch-size", "0"], "from 1 on"), (["x", "--threads", "1000000"], "must be 1024 at most"), (["x", "--native", "--tile"], "not allowed with"),
     (["pets", "--tile", "--tile-size", "15"], "--tile-size: tiles of 15 pixels do not fit: 1 poolings need a multiple of 2 from 28"),
     (["pets", "--out", "model.npz"], "model.npz is not a folder"),
     (["pets", "--out", "model.npz/below"], "model.npz/below is not a folder"),
