@@ -1,10 +1,10 @@
 """Find the pets in your own pictures, with a network that train_pets.py has trained.
 
   python examples/predict_pets.py runs/NAME/best.npz photo.jpg holidays/ "more/*.png" --out masks
-  python examples/predict_pets.py runs/NAME/best.npz ~/oxford-iiit-pet/images --evaluate ~/oxford-iiit-pet --out masks
+  python examples/predict_pets.py runs/NAME/best.npz photos/ --evaluate known_masks/ --out masks
 
-Each picture gets NAME.mask.png (white is pet) and NAME.overlay.png (the outline), beside it or in --out. Nothing
-else is written, and nothing replaced but the results of an earlier call.
+Each picture gets NAME.mask.png (white is pet) and NAME.overlay.png (the outline), beside it or in --out.
+Nothing else is written, and nothing replaced but the results of an earlier call.
 """
 
 import os
@@ -18,7 +18,8 @@ from tqdm import tqdm
 
 from minunet.checkpoint import load_model, read_about
 from minunet.command_line import (
-    MOST_THREADS, Parser, between_0_and_1, choose_device, describe_device, device_name, fail, readable, say, warn, whole,
+    MOST_THREADS, Parser, between_0_and_1, choose_device, describe_device, device_name, fail, readable, say,
+    warn, whole,
 )
 from minunet.data import DataError
 from minunet.data.masks import find_mask, read_mask
@@ -81,7 +82,7 @@ def predict_pets(args):
 
 
 def predict_all(args, pictures, predict, at_once, known):
-    """A mask, an overlay and a line for each picture. Returns how many were done, and how many problems told of."""
+    """A mask, an overlay and a line for each picture. Returns how many were done and how many not well."""
     done, failed = 0, 0
     names = iter(choose_names(pictures, args.out))
     bar = tqdm(total=len(pictures), unit=" pictures", disable=None, leave=False, dynamic_ncols=True)
@@ -124,13 +125,14 @@ def predict_batch(predict, batch):
     try:
         answers = iter(predict(images) if images else [])
     except MemoryError:
-        problem = DataError("memory does not suffice: try --tile, or a smaller --tile-size, --image-size or --batch-size")
+        smaller = "a smaller --tile-size, --image-size or --batch-size"
+        problem = DataError(f"memory does not suffice: try --tile, or {smaller}")
         answers = iter([problem] * len(images))
     return [(*pair, None if isinstance(pair[1], DataError) else next(answers)) for pair in batch]
 
 
 def finish(found, picture, answer, name, threshold, known):
-    """Writes one answer and compares it. Returns the line about it and the problem with it, None where there is none."""
+    """Writes one answer and compares it. Returns the line about it and the problem with it, or None."""
     try:
         mask = write(picture, answer, name, threshold)
     except (DataError, OSError) as problem:
@@ -148,7 +150,7 @@ def write(picture, answer, name, threshold):
         if isinstance(result, DataError):
             raise result
     if name is None:
-        raise DataError("a picture of the same name was given before; call again for this one, with another --out")
+        raise DataError("a picture of the same name was given before: give this one another --out")
     if not np.isfinite(answer).all():
         raise DataError("the network answers with NaN: its weights are of no use")
     mask = answer > threshold
@@ -163,7 +165,7 @@ class KnownMasks:
         self.folder, self.border, self.scores = folder, border, MaskScores(threshold)
 
     def compare(self, found, picture, answer):
-        """The IoU of one picture, which counts in the summary. DataError if there is no mask to compare with."""
+        """The IoU of one picture, which counts in the summary. DataError if it cannot be compared."""
         path = find_mask(self.folder, found.path.stem)
         try:
             mask = read_mask(path, picture, self.border)
@@ -189,7 +191,7 @@ class KnownMasks:
 
 
 def open_model(path):
-    """The network and what its file says about it. DataError if it is not one that tells pets from background."""
+    """The network and what its file says about it. DataError if it does not tell pets from background."""
     try:
         model, about = load_model(path), read_about(path)
     except FileNotFoundError:
@@ -205,21 +207,20 @@ def open_model(path):
 
 
 def choose_manner(args, model, about):
-    """How pictures are predicted: predict(list of images) -> list of probabilities, in words, and how many at once."""
+    """How to predict: predict(list of images) -> list of probabilities; this in words; how many at once."""
     if args.tile:
-        margin = exact_margin(model.depth)
         try:
-            check_tile(model.depth, args.tile_size, margin)
+            check_tile(model.depth, args.tile_size, exact_margin(model.depth))
         except ValueError as error:
             raise DataError(f"--tile-size: {error}") from error
         text = f"at full resolution, in tiles of {args.tile_size} x {args.tile_size}"
-        return lambda images: [predict_tiled(model, x, args.tile_size, margin)[..., 0] for x in images], text, 1
+        return lambda images: [predict_tiled(model, x, args.tile_size)[..., 0] for x in images], text, 1
     if args.native:
         return lambda images: [model.predict(x)[..., 0] for x in images], "at full resolution", 1
     size = args.image_size or about.get("image_size")
     if not isinstance(size, int) or size < 1:
         size = ASSUMED_SIZE
-        warn(f"{args.model} does not say which size it learnt from: {size} x {size} is assumed, --image-size tells")
+        warn(f"{args.model} does not say from which size it learnt: {size} is assumed, or give --image-size")
     text = f"each squeezed to {size} x {size} for the network"
     return lambda images: predict_squeezed(model, images, size), text, args.batch_size
 
@@ -240,11 +241,12 @@ def check_folders(args):
 
 def parse_arguments(argv):
     """The arguments, each checked by itself."""
-    parser = Parser(f"{__doc__}\nExit code: 0 all pictures done, 1 some could not be (the others are), 2 wrong use or a\n"
-                    "model that cannot be used, 130 after Ctrl-C.")
+    parser = Parser(f"{__doc__}\nExit code: 0 all pictures done, 1 some could not be (the others are), "
+                    "2 wrong use\nor a model that cannot be used, 130 after Ctrl-C.")
     add = parser.add_argument
     add("model", type=Path, metavar="MODEL", help="file of weights, as runs/NAME/best.npz")
-    add("pictures", nargs="+", metavar="PICTURES", help="files, folders (with their subfolders), or patterns as 'a*.jpg'")
+    add("pictures", nargs="+", metavar="PICTURES",
+        help="files, folders (with their subfolders), or patterns as 'a*.jpg'")
     add("--out", type=Path, metavar="DIR", help="folder of the results (default: beside each picture)")
     add("--threshold", type=between_0_and_1, default=0.5, metavar="X",
         help="pet is where the probability is above X (default: 0.5)")
@@ -252,18 +254,19 @@ def parse_arguments(argv):
     size.add_argument("--image-size", type=whole(1), metavar="N",
                       help="squeeze pictures to N x N for the network (default: as it was trained)")
     size.add_argument("--native", action="store_true",
-                      help="show the network each picture at full resolution; about 200 bytes of memory per pixel")
+                      help="show the network each picture at full resolution; 250 bytes of memory per pixel")
     size.add_argument("--tile", action="store_true",
                       help="the same, one tile after another: for pictures that memory does not hold so")
     add("--tile-size", type=whole(1), default=TILE, metavar="N", help=f"side of a tile (default: {TILE})")
     add("--batch-size", type=whole(1), default=8, metavar="N",
         help="pictures that are squeezed and predicted together (default: 8)")
     add("--evaluate", type=Path, metavar="DIR",
-        help="compare with the known masks DIR/NAME.png (0 and 255, or trimaps), or those of the pets dataset in DIR")
+        help="compare with known masks, DIR/NAME.png (0 and 255, or trimaps) or as the pets dataset has them")
     add("--border", choices=BORDERS, help="what the border in trimaps counts as (default: as in training)")
     add("--device", type=device_name, default="auto", metavar="auto|cpu|gpu",
         help="where to compute; gpu:1 is the second GPU (default: auto, a GPU if it can be used)")
-    add("--threads", type=whole(1, MOST_THREADS), metavar="N", help="threads on the CPU (default: one per core)")
+    add("--threads", type=whole(1, MOST_THREADS), metavar="N",
+        help="threads on the CPU (default: one per core)")
     return parser.parse_args(argv)
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from minunet import UNet, optim, train
 from minunet.command_line import (
-    MOST_THREADS, Parser, choose_device, describe_device, device_name, fail, multiple, positive, say, warn, whole,
+    MOST_THREADS, Parser, choose_device, describe_device, device_name, fail, multiple, positive, say, warn,
+    whole,
 )
 from minunet.data import DataError
 from minunet.data.download import DownloadError, download
@@ -156,7 +157,8 @@ def parse_arguments(argv):
         help="what the border in the pets' trimaps counts as (default: pet)")
     add("--strict", action="store_true",
         help="stop if a picture cannot be used (default: go on without it)")
-    add("--threads", type=whole(1, MOST_THREADS), metavar="N", help="threads on the CPU (default: one per core)")
+    add("--threads", type=whole(1, MOST_THREADS), metavar="N",
+        help="threads on the CPU (default: one per core)")
     add("--out", type=Path, metavar="DIR",
         help="folder of the results, new or empty: no run is overwritten (default: runs/DATE_TIME)")
 

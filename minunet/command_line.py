@@ -111,7 +111,7 @@ def fail(error, code=WRONG_USE):
 
 
 def readable(text):
-    """The text with its control characters, line breaks and bytes that are no text escaped: the name of a file.
+    """The text (the name of a file, say) with control characters, line breaks and stray bytes escaped.
 
     >>> print(readable("my\\ncat\\x1b.png"))
     my\\ncat\\x1b.png

@@ -3,8 +3,8 @@
     NAME.mask.png       white where there is pet, black elsewhere; of the picture's size
     NAME.overlay.png    the picture with the outline of the mask
 
-Both bear a mark inside (PNG text "Software"). Only what bears it is ever replaced: a mask that somebody drew and
-that is called the same stays as it is. They are written whole or not at all (files.py).
+Both bear a mark inside (PNG text "Software"). Only what bears it is ever replaced: a mask that somebody drew
+and called the same stays as it is. They are written whole or not at all (files.py).
 """
 
 import io
@@ -36,10 +36,11 @@ def is_ours(path):
 def choose_names(pictures, out=None):
     """Where the results of each picture go: a list of paths without the endings, all different, or None.
 
-    pictures: `pictures.Found`s. out: a folder, in which the pictures of a folder keep their subfolders; None: beside
-    each picture. Of cat.jpg and cat.png in one folder the results are called cat.jpg.mask.png and cat.png.mask.png;
-    of two that are also called the same, the second gets None.
+    pictures: `pictures.Found`s. out: a folder, in which the pictures of a folder keep their subfolders; None:
+    beside each picture. Of cat.jpg and cat.png in one folder the results are called cat.jpg.mask.png and
+    cat.png.mask.png; of two pictures that are called the same in all, the second gets None.
     """
+
     def folder(picture):
         return picture.path.parent if out is None else out / picture.below.parent
 
@@ -59,14 +60,14 @@ def choose_names(pictures, out=None):
 def write_masks(name, image, mask):
     """Writes NAME.mask.png and NAME.overlay.png; makes their folder.
 
-    image: uint8 (H, W, 3); mask: bool (H, W). Raises DataError if there is a file of that name which was not made
-    here, and OSError where it cannot be written.
+    image: uint8 (H, W, 3); mask: bool (H, W). Raises DataError if there is a file of that name which was not
+    made here, and OSError where it cannot be written.
     """
     contents = {MASK: mask.astype(np.uint8) * 255, OVERLAY: overlay(image, mask)}
     paths = {ending: name.with_name(name.name + ending) for ending in contents}
     for path in paths.values():
         if (path.exists() or path.is_symlink()) and not is_ours(path):
-            raise DataError(f"{path} is there already and is no result of this program: give another folder with --out")
+            raise DataError(f"{path} is there already and is no result of this program: give another --out")
     name.parent.mkdir(parents=True, exist_ok=True)
     for ending, path in paths.items():
         write_whole(path, _png(contents[ending]))

@@ -1,33 +1,34 @@
 """What a trained network says about whole pictures, of any size.
 
-Squeezed. The network has learnt from pictures of one size, into which each was stretched, 256 x 256 for example.
-In a photograph of 4000 x 3000 a pet is fifteen times as large as any it has seen, and a window of the network's
-sees fur and no animal. So a picture is stretched as in training, and the probabilities back. This is the default.
+Squeezed. The network has learnt from pictures of one size, into which each was stretched, 256 x 256 for
+example. In a photograph of 4000 x 3000 a pet is fifteen times as large as any that it has seen: it sees fur
+and no animal. So a picture is stretched as in training, and the probabilities back. This is the default.
 
-At full resolution. For a network that was trained so, or to see what it makes of details: `model.predict`. It
-keeps a few activations of the whole picture in memory, about 200 bytes per pixel for the lecture's network.
+At full resolution. For a network that was trained so, or to see what it makes of details: `model.predict`.
+It keeps a few activations of the whole picture in memory, 250 bytes per pixel for the lecture's network.
 
-In tiles. The same as at full resolution, for pictures that are too large for that: windows one after another.
-A mask pixel depends on the picture around it, so a window must reach beyond the pixels that it is to answer for.
-How far? Follow a mask pixel at the left edge of a window's answer, x = 0, back to the picture. Let a be the
-leftmost pixel that it depends on, counted at the level that was reached. Two 3x3 convolutions look 2 further, and
-a pixel that was upsampled comes from ⌊a/2⌋ one level below:
+In tiles. The same as at full resolution, for pictures that are too large for that: windows one after
+another. A mask pixel depends on the picture around it, so a window must reach beyond the pixels that it
+answers for. How far? Follow a mask pixel at the left edge of a window's answer, x = 0, back to the picture.
+Let a be the leftmost pixel that it depends on, counted at the level that was reached. Two 3x3 convolutions
+look 2 further, and a pixel that was upsampled comes from ⌊a/2⌋ one level below:
 
-    up      a_0 = -2,   a_(l+1) = ⌊a_l / 2⌋ - 2                   -2, -3, -4, -4, … and never below -4
+    up      a_0 = -2,   a_(l+1) = ⌊a_l / 2⌋ - 2              -2, -3, -4, -4, … and never below -4
 
-A pixel at the bottom was pooled from 2a and 2a + 1 one level above, where again two convolutions look 2 further:
+A pixel at the bottom was pooled from 2a and 2a + 1 one level above, where two convolutions look 2 further:
 
-    down    a_l = 2 a_(l+1) - 2                                   -4, -10, -22, …, -(6·2^D - 2) after D levels
+    down    a_l = 2 a_(l+1) - 2                              -4, -10, -22, …, -(6·2^D - 2) after D levels
 
-On the right it is the same, mirrored. So 6·2^D pixels beyond are enough, 384 for the lecture's D = 6, if the edges of
-answers lie at multiples of 2^D: then a window and the whole picture also group the same pixels into one pooled
-pixel. (Anywhere else the grouping adds up to 2^D - 1, and the window is a different network.) At the edges of the
-picture a window ends too, and both continue with the same zeros. What comes out is the whole picture's answer at
-every pixel, also at the edges of the picture and of the tiles, up to the rounding of float32: 1e-4 and better.
+On the right it is the same, mirrored. So 6·2^D pixels beyond are enough, 384 for the lecture's D = 6, if
+the edges of windows and answers lie at multiples of 2^D: then a window groups the same pixels into one
+pooled pixel as the whole picture does. (Elsewhere the grouping differs, and so does the answer,
+everywhere.) At the edges of the picture a window ends too, and both continue with the same zeros. What
+comes out is the answer of the whole picture at every pixel, at the edges of the picture and of the tiles
+too, up to the rounding of float32: the tests allow 1e-5 in a probability.
 
-With a smaller margin tiles are cheaper and no longer exact: the farthest pixels weigh little, but they do weigh.
-Answers overlap and are blended there from one into the other, so that such a difference, or one of rounding, becomes
-a slope and never a seam.
+With a smaller margin tiles cost less and are no longer exact: the farthest pixels weigh little, but they
+weigh. Answers overlap by 2^D pixels and are blended there from one into the other, so that such a
+difference, or one of rounding, becomes a slope and never a seam.
 """
 
 from typing import NamedTuple
@@ -43,33 +44,38 @@ def predict_squeezed(model, images, size):
     Returns a list of float32 (H, W), of each picture's own size.
     """
     height, width = (size, size) if isinstance(size, int) else size
-    squeezed = [Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR) for image in images]
-    answers = model.predict(np.stack([np.asarray(image) for image in squeezed]))[..., 0].astype(np.float32)
-    pairs = zip(images, answers, strict=True)
-    return [np.asarray(Image.fromarray(p).resize(image.shape[1::-1], Image.Resampling.BILINEAR)) for image, p in pairs]
+    squeezed = np.stack([_resized(image, (height, width)) for image in images])
+    answers = model.predict(squeezed)[..., 0].astype(np.float32)
+    return [_resized(p, image.shape[:2]) for p, image in zip(answers, images, strict=True)]
+
+
+def _resized(array, size):
+    """uint8 (H, W, 3) or float32 (H, W) stretched to size = (height, width), as data/pets.py does it."""
+    return np.asarray(Image.fromarray(array).resize(size[::-1], Image.Resampling.BILINEAR))
 
 
 def exact_margin(depth):
-    """How many pixels beyond its answer a window must see, if the answer shall be that of the whole picture."""
+    """How many pixels beyond its answer a window must see for the answer to be that of the whole picture."""
     return 6 * 2**depth
 
 
 def check_tile(depth, tile, margin):
-    """Raises ValueError, naming the sizes that fit, unless windows of `tile` pixels with this margin can move on."""
+    """Raises ValueError, naming the sizes that fit, unless windows of this size and margin can do."""
     step = 2**depth
     least = 2 * margin + 2 * step
     if margin < 0 or margin % step:
-        raise ValueError(f"a margin of {margin} pixels does not fit: {depth} poolings need a multiple of {step}")
+        fitting = f"{depth} poolings need a multiple of {step}"
+        raise ValueError(f"a margin of {margin} pixels does not fit: {fitting}")
     if tile < least or tile % step:
-        raise ValueError(f"tiles of {tile} pixels do not fit: {depth} poolings need a multiple of {step} from {least} on; "
-                         f"the larger, the less is computed twice")
+        fitting = f"{depth} poolings need a multiple of {step} from {least} on"
+        raise ValueError(f"tiles of {tile} pixels do not fit: {fitting}; larger ones compute less twice")
 
 
 def predict_tiled(model, image, tile=2048, margin=None):
     """Probabilities at full resolution, computed in overlapping square windows and blended.
 
-    image: uint8 (H, W, in_channels). tile: side of a window in pixels, a multiple of 2**model.depth.
-    margin: how far a window sees beyond its answer, a multiple of 2**model.depth; by default as far as the answer
+    image: uint8 (H, W, in_channels). tile: side of a window in pixels, a multiple of 2**model.depth. margin:
+    how far a window sees beyond its answer, a multiple of 2**model.depth; by default as far as the answer
     depends on anything, so that it is that of model.predict(image) up to rounding.
     Returns float32 (H, W, out_channels). Raises ValueError for a tile or margin that does not fit.
     """
@@ -114,11 +120,12 @@ def _windows(n, tile, margin, overlap):
             weight[:overlap] = slope
         if last < n:
             weight[-overlap:] = slope[::-1]
-        windows.append(_Window(slice(start, stop), slice(first, last), slice(first - start, last - start), weight))
+        inner = slice(first - start, last - start)
+        windows.append(_Window(slice(start, stop), slice(first, last), inner, weight))
         start += tile - 2 * margin - overlap
     return windows
 
 
 def _reflected(n, step):
-    """The indices of n pixels and of those mirrored behind them, up to a multiple of `step`, as in model.predict."""
+    """The indices of n pixels and of those mirrored behind, up to a multiple of `step` (model.predict)."""
     return np.pad(np.arange(n), (0, -n % step), mode="reflect")

@@ -1,7 +1,7 @@
 """Bad input at random: damaged pictures, masks, lists and weights, odd paths and arguments, from fixed seeds.
 
-Whatever the input: no traceback, no hang, no input file changed. A command line ends with exit code 2 and one line
-that says what is wrong, or with code 0 or 1 and a line for each thing that it could not use.
+Whatever the input: no traceback, no hang, no input file changed. A command line ends with exit code 2 and one
+line that says what is wrong, or with code 0 or 1 and a line for each thing that it could not use.
 """
 
 import importlib.util
@@ -41,7 +41,7 @@ predict_pets, train_pets = load_example("predict_pets"), load_example("train_pet
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """The working folder: "a set ü" in the layout of the pets, of four pictures, and the model.npz of a small network."""
+    """The working folder: "a set ü" of four pictures, laid out as the pets, and a small network, model.npz."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MINUNET_CACHE", str(tmp_path / "cache"))
     root, noise = tmp_path / "a set ü", np.random.default_rng(0)
@@ -50,9 +50,13 @@ def place(tmp_path, monkeypatch):
     for name, format in zip(NAMES, ["JPEG", "PNG", "GIF", "TIFF"]):
         picture = Image.fromarray(noise.integers(0, 256, (24, 32, 3), dtype=np.uint8))
         picture.save(root / "images" / f"{name}.jpg", format)
-        Image.fromarray(noise.integers(1, 4, (24, 32), dtype=np.uint8)).save(root / "annotations" / "trimaps" / f"{name}.png")
+        Image.fromarray(noise.integers(1, 4, (24, 32), dtype=np.uint8)).save(
+            root / "annotations" / "trimaps" / f"{name}.png"
+        )
     for split, names in (("trainval", NAMES[:3]), ("test", NAMES[2:]), ("list", NAMES)):
-        text = "#Image CLASS-ID SPECIES BREED-ID\n" + "".join(f"{name} 1 {1 + (name[0] == 'p')} 1\n" for name in names)
+        text = "#Image CLASS-ID SPECIES BREED-ID\n" + "".join(
+            f"{name} 1 {1 + (name[0] == 'p')} 1\n" for name in names
+        )
         (root / "annotations" / f"{split}.txt").write_text(text, "utf-8")
     minunet.save("model.npz", UNet(depth=2, width=1), about={"image_size": 16})
     return tmp_path
@@ -61,7 +65,22 @@ def place(tmp_path, monkeypatch):
 def damage(path, chance):
     """Spoils one file in one of many ways; returns what was done."""
     content = bytearray(path.read_bytes())
-    how = chance.choice(["cut", "cut early", "bits", "bits", "head", "insert", "empty", "noise", "folder", "gone", "other", "pixel"])
+    how = chance.choice(
+        [
+            "cut",
+            "cut early",
+            "bits",
+            "bits",
+            "head",
+            "insert",
+            "empty",
+            "noise",
+            "folder",
+            "gone",
+            "other",
+            "pixel",
+        ]
+    )
     if how == "cut":
         del content[chance.randrange(len(content)) :]
     elif how == "cut early":
@@ -79,7 +98,9 @@ def damage(path, chance):
         content = chance.randbytes(chance.randrange(1, 3000))
     elif how in ("other", "pixel"):
         size = (1, 1) if how == "pixel" else (chance.randrange(1, 70), chance.randrange(1, 70))
-        mode = chance.choice(["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I", "I;16", "F", "YCbCr", "LAB", "HSV"])
+        mode = chance.choice(
+            ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I", "I;16", "F", "YCbCr", "LAB", "HSV"]
+        )
         file = io.BytesIO()
         Image.new(mode, size).save(file, "TIFF") if mode != "HSV" else file.write(b"HSV")
         content = file.getvalue()
@@ -104,6 +125,7 @@ def contents(folder):
 @pytest.fixture(autouse=True)
 def no_hang():
     """A case that hangs fails the test after a minute, where signals can do that."""
+
     def stop(number, frame):
         raise TimeoutError("the fuzz test takes more than a minute: a case hangs")
 
@@ -145,9 +167,17 @@ def test_the_pets_reader(place, caplog):
         case = [damage(path, chance) for path in chance.sample(files(root), chance.randrange(1, 5))]
         before = contents(root)
         try:
-            pets = Pets(root, chance.choice(["trainval", "test", "all"]), size=chance.choice([1, 8]), cache=chance.random() < 0.3)
+            pets = Pets(
+                root,
+                chance.choice(["trainval", "test", "all"]),
+                size=chance.choice([1, 8]),
+                cache=chance.random() < 0.3,
+            )
             assert len(pets) == len(pets.names) > 0, case
-            assert all(image.dtype == mask.dtype == np.uint8 and set(np.unique(mask)) <= {0, 1} for image, mask in pets), case
+            assert all(
+                image.dtype == mask.dtype == np.uint8 and set(np.unique(mask)) <= {0, 1}
+                for image, mask in pets
+            ), case
             used += 1
         except DataError as error:
             assert str(error) and str(root) in str(error), case
@@ -189,24 +219,62 @@ def test_weights_files_that_are_whole_and_say_nonsense(place, capsys):
     for number in range(CASES["descriptions"]):
         arrays, about = dict(sound), {"image_size": 16}
         name = chance.choice(list(arrays))
-        how = chance.choice(["text", "complex", "nan", "whole", "scalar", "larger", "gone", "new", "options", "about", "empty"])
+        how = chance.choice(
+            [
+                "text",
+                "complex",
+                "nan",
+                "whole",
+                "scalar",
+                "larger",
+                "gone",
+                "new",
+                "options",
+                "about",
+                "empty",
+            ]
+        )
         changed = {
-            "text": np.full(arrays[name].shape, "cat"), "complex": arrays[name] * 1j, "nan": arrays[name] * np.nan,
-            "whole": np.ones(arrays[name].shape, int), "scalar": np.float32(1), "larger": np.ones((2, *arrays[name].shape)),
-            "new": arrays[name], "empty": np.ones((0,) * arrays[name].ndim),
+            "text": np.full(arrays[name].shape, "cat"),
+            "complex": arrays[name] * 1j,
+            "nan": arrays[name] * np.nan,
+            "whole": np.ones(arrays[name].shape, int),
+            "scalar": np.float32(1),
+            "larger": np.ones((2, *arrays[name].shape)),
+            "new": arrays[name],
+            "empty": np.ones((0,) * arrays[name].ndim),
         }
         if how in changed:
             arrays[name + "x" * (how == "new")] = changed[how]
         elif how == "gone":
             del arrays[name]
         elif how == "options":
-            about["options"] = {chance.choice(["depth", "width", "in_channels", "seed", "cat"]): chance.choice(values)}
+            about["options"] = {
+                chance.choice(["depth", "width", "in_channels", "seed", "cat"]): chance.choice(values)
+            }
         else:
-            about = chance.choice([{"image_size": chance.choice(values)}, {"border": chance.choice(values)}, *values])
+            about = chance.choice(
+                [{"image_size": chance.choice(values)}, {"border": chance.choice(values)}, *values]
+            )
         Path("case.npz").write_bytes(checkpoint.FORMATS[".npz"].encode(arrays, about))
         case = (number, how, name, about)
-        code = run(predict_pets, ["case.npz", place / "a set ü" / "images" / "Bengal 2.jpg", "--out", "out"], capsys, case)
-        assert code == {"whole": 0, "gone": 2, "scalar": 2, "larger": 2, "new": 2, "nan": 2, "empty": 2, "text": 2, "complex": 2}.get(how, code), case
+        code = run(
+            predict_pets,
+            ["case.npz", place / "a set ü" / "images" / "Bengal 2.jpg", "--out", "out"],
+            capsys,
+            case,
+        )
+        assert code == {
+            "whole": 0,
+            "gone": 2,
+            "scalar": 2,
+            "larger": 2,
+            "new": 2,
+            "nan": 2,
+            "empty": 2,
+            "text": 2,
+            "complex": 2,
+        }.get(how, code), case
 
 
 def test_predicting(place, capsys):
@@ -215,10 +283,14 @@ def test_predicting(place, capsys):
         root = place / f"case {number}"
         shutil.copytree(place / "a set ü", root)
         case = [damage(path, chance) for path in chance.sample(files(root), chance.randrange(1, 5))]
-        pictures = chance.choice([[root / "images"], [root], sorted((root / "images").iterdir()), [f"{root}/images/*"]])
+        pictures = chance.choice(
+            [[root / "images"], [root], sorted((root / "images").iterdir()), [f"{root}/images/*"]]
+        )
         options = chance.choice([[], ["--native"], ["--tile", "--tile-size", "56"], ["--image-size", "1"]])
         options = options + chance.choice([[], ["--out", root / "out ü"]])
-        options = options + chance.choice([[], ["--evaluate", root], ["--evaluate", root / "annotations" / "trimaps"]])
+        options = options + chance.choice(
+            [[], ["--evaluate", root], ["--evaluate", root / "annotations" / "trimaps"]]
+        )
         before = contents(root)
         codes.append(run(predict_pets, ["model.npz", *pictures, *options], capsys, case))
         after = contents(root)
@@ -246,16 +318,59 @@ def test_training(place, small_and_unseen, capsys, caplog):
             for path in (root / "annotations" / "trimaps").glob("*.png"):
                 path.is_file() and Image.new("L", (32, 24), 2).save(path)
         before = contents(root)
-        options = ["--data-dir", root, "--image-size", "64", "--epochs", "1", "--device", "cpu", "--out", f"run {number}"]
-        options += chance.choice([[], ["--strict"], ["--limit", "1"], ["--border", "ignore"], ["--loss", "dice"]])
+        options = [
+            "--data-dir",
+            root,
+            "--image-size",
+            "64",
+            "--epochs",
+            "1",
+            "--device",
+            "cpu",
+            "--out",
+            f"run {number}",
+        ]
+        options += chance.choice(
+            [[], ["--strict"], ["--limit", "1"], ["--border", "ignore"], ["--loss", "dice"]]
+        )
         codes.append(run(train_pets, options, capsys, case))
         assert contents(root) == before, case
         assert codes[-1] == 0 or not (place / f"run {number}" / "best.npz").exists(), case
     assert codes.count(0) > 10 and codes.count(2) > 10
 
 
-WORDS = ["nan", "NaN", "inf", "-inf", "-1", "0", "1", "1.5", "1e309", "1e-400", "9" * 30, "-" + "9" * 30, "", " ", "0x10", "½",
-         "١٢", "None", "é ü", "\udcff", "x" * 5000, "/dev/null", "..", ".", "/", "*", "[", "**", "~nobody/x", "no\nsuch"]
+WORDS = [
+    "nan",
+    "NaN",
+    "inf",
+    "-inf",
+    "-1",
+    "0",
+    "1",
+    "1.5",
+    "1e309",
+    "1e-400",
+    "9" * 30,
+    "-" + "9" * 30,
+    "",
+    " ",
+    "0x10",
+    "½",
+    "١٢",
+    "None",
+    "é ü",
+    "\udcff",
+    "x" * 5000,
+    "/dev/null",
+    "..",
+    ".",
+    "/",
+    "*",
+    "[",
+    "**",
+    "~nobody/x",
+    "no\nsuch",
+]
 
 
 def test_arguments(place, small_and_unseen, capsys):
@@ -264,19 +379,62 @@ def test_arguments(place, small_and_unseen, capsys):
     folder = place / "a set ü"
     sound = {
         predict_pets: ["model.npz", folder / "images" / "Bengal_1.jpg", "--out", "out", "--device", "cpu"],
-        train_pets: ["--limit", "1", "--epochs", "1", "--image-size", "64", "--device", "cpu", "--out", "out"],
+        train_pets: [
+            "--limit",
+            "1",
+            "--epochs",
+            "1",
+            "--image-size",
+            "64",
+            "--device",
+            "cpu",
+            "--out",
+            "out",
+        ],
     }
     flags = {
-        predict_pets: ["--threshold", "--image-size", "--tile-size", "--batch-size", "--evaluate", "--border", "--out", "--device",
-                       "--threads", "", "--"],
-        train_pets: ["--lr", "--image-size", "--batch-size", "--limit", "--seed", "--loss", "--optimizer", "--border", "--device",
-                     "--threads", "--data-dir", "--out", "", "--"],
+        predict_pets: [
+            "--threshold",
+            "--image-size",
+            "--tile-size",
+            "--batch-size",
+            "--evaluate",
+            "--border",
+            "--out",
+            "--device",
+            "--threads",
+            "",
+            "--",
+        ],
+        train_pets: [
+            "--lr",
+            "--image-size",
+            "--batch-size",
+            "--limit",
+            "--seed",
+            "--loss",
+            "--optimizer",
+            "--border",
+            "--device",
+            "--threads",
+            "--data-dir",
+            "--out",
+            "",
+            "--",
+        ],
     }
     before = contents(folder)
     for _ in range(CASES["arguments"]):
         program = chance.choice(list(flags))
-        extra = [part for _ in range(chance.randrange(1, 3)) for part in (chance.choice(flags[program]), chance.choice(WORDS)) if part]
-        if any(flag == "--out" and Path(word) in (Path(".."), Path("/")) for flag, word in zip(extra, extra[1:])):
+        extra = [
+            part
+            for _ in range(chance.randrange(1, 3))
+            for part in (chance.choice(flags[program]), chance.choice(WORDS))
+            if part
+        ]
+        if any(
+            flag == "--out" and Path(word) in (Path(".."), Path("/")) for flag, word in zip(extra, extra[1:])
+        ):
             continue  # these are folders that can be written
         codes.append(run(program, [*sound[program], *extra], capsys, extra))
         shutil.rmtree("out", ignore_errors=True)
@@ -285,5 +443,12 @@ def test_arguments(place, small_and_unseen, capsys):
 
 
 def test_weights_that_are_no_weights(place, capsys):
-    for path in ("a set ü", "a set ü/annotations/list.txt", "a set ü/images/Bengal_1.jpg", os.devnull, "", "model.npz/x"):
+    for path in (
+        "a set ü",
+        "a set ü/annotations/list.txt",
+        "a set ü/images/Bengal_1.jpg",
+        os.devnull,
+        "",
+        "model.npz/x",
+    ):
         assert run(predict_pets, [path, place / "a set ü" / "images"], capsys, path) == 2

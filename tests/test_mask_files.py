@@ -28,7 +28,11 @@ def test_results_lie_beside_or_in_the_same_subfolder_of_out():
 
 def test_names_that_would_collide_keep_their_endings():
     assert names("in/cat.jpg", "in/Cat.png", "in/dog.v2.jpg") == ["in/cat.jpg", "in/Cat.png", "in/dog.v2"]
-    assert names("in/cat.jpg", "in/cat.png", "in/cat.jpg.gif") == ["in/cat.jpg", "in/cat.png", "in/cat.jpg.gif"]
+    assert names("in/cat.jpg", "in/cat.png", "in/cat.jpg.gif") == [
+        "in/cat.jpg",
+        "in/cat.png",
+        "in/cat.jpg.gif",
+    ]
     twice = [Found(Path("x/cat.jpg"), Path("cat.jpg")), Found(Path("y/cat.jpg"), Path("cat.jpg"))]
     assert choose_names(twice, Path("out")) == [Path("out/cat.jpg"), None]
     assert choose_names(twice) == [Path("x/cat"), Path("y/cat")]
@@ -37,7 +41,9 @@ def test_names_that_would_collide_keep_their_endings():
 def test_a_mask_of_black_and_white_and_an_outline(tmp_path):
     write_masks(tmp_path / "new" / "cat.v1", IMAGE, BOX)
     assert sorted(os.listdir(tmp_path / "new")) == ["cat.v1.mask.png", "cat.v1.overlay.png"]
-    with Image.open(tmp_path / "new" / "cat.v1.mask.png") as mask, Image.open(tmp_path / "new" / "cat.v1.overlay.png") as overlay:
+    with Image.open(tmp_path / "new" / "cat.v1.mask.png") as mask, Image.open(
+        tmp_path / "new" / "cat.v1.overlay.png"
+    ) as overlay:
         assert mask.mode == "L" and (np.asarray(mask) == np.where(BOX, 255, 0)).all()
         changed = (np.asarray(overlay) != IMAGE).any(axis=2)
     inner = np.zeros_like(BOX)
@@ -64,8 +70,13 @@ def test_results_are_known_again_and_replaced(tmp_path):
 def test_what_is_not_ours_is_never_replaced(tmp_path, ending, kind):
     path, drawn = tmp_path / f"cat{ending}", tmp_path / "drawn.png"
     Image.fromarray(IMAGE).save(drawn)
-    {"drawn by hand": lambda: drawn.rename(path), "empty": path.touch, "folder": path.mkdir,
-     "link": lambda: path.symlink_to(drawn), "dangling link": lambda: path.symlink_to("nowhere")}[kind]()
+    {
+        "drawn by hand": lambda: drawn.rename(path),
+        "empty": path.touch,
+        "folder": path.mkdir,
+        "link": lambda: path.symlink_to(drawn),
+        "dangling link": lambda: path.symlink_to("nowhere"),
+    }[kind]()
     before = {p: p.is_file() and p.read_bytes() for p in tmp_path.iterdir()}
     with pytest.raises(DataError, match=rf"cat{ending} is there already and is no result of this program"):
         write_masks(tmp_path / "cat", IMAGE, BOX)

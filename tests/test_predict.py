@@ -33,7 +33,7 @@ def far_sighted(depth, width=1):
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 4])
 def test_an_answer_depends_on_exactly_what_the_derivation_says(depth):
-    """A row of the picture is made brighter: does the mask change in a group of 2^D rows far from all edges?"""
+    """A row of the picture is made brighter: does the mask change in a group of 2^D rows far from edges?"""
     step = 2**depth
     model, x = all_paths_open(depth), np.ones((1, 25 * step, step, 3))
     group = slice(12 * step, 13 * step)

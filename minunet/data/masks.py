@@ -1,6 +1,6 @@
 """Known masks from files, to compare predictions with: trimaps, or pictures of 0 and 255.
 
-A file's values say which of them it is; it holds one whole number per pixel, and of palettes the values count:
+A file's values say which of them it is. It holds one whole number per pixel; of palettes the values count:
 
     1, 2, 3     a trimap of the pets (pets.py): pet, background, border
     0, 255      black is background, white is pet
@@ -16,7 +16,7 @@ from .pictures import load, turn
 
 
 def find_mask(folder, name):
-    """The file with the mask of the picture NAME.*, as folder/NAME.png, or below a folder of the pets' dataset.
+    """The file with the mask of the picture NAME.*: folder/NAME.png, or where the pets dataset has it.
 
     Where there is none, the path where it was expected.
     """
@@ -28,8 +28,8 @@ def find_mask(folder, name):
 def read_mask(path, picture, border="pet"):
     """The mask of a `pictures.Picture`: uint8 (H, W), 0 background, 1 pet, 255 ignore.
 
-    A mask belongs to the pixels as they are stored, as in training, so it is turned with its picture; unless it
-    has the height and width of the turned picture only. border: as in pets.py.
+    A mask belongs to the pixels as they are stored, as in training, so it is turned with its picture; unless
+    it has the height and width of the turned picture only. border: as in pets.py.
     Raises DataError for a file that cannot be read, holds other values, or is of another size.
     """
     mask = load(path, lambda stored: Image.fromarray(_to_mask(np.asarray(stored), border)))

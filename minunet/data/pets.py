@@ -113,7 +113,7 @@ def _height_width(size):
 
 
 def mask_values(border):
-    """A table uint8 (4,) from trimap value to mask value. ValueError for a border that is none of the three."""
+    """A table uint8 (4,) from trimap value to mask value. ValueError for a border that is none of these."""
     choices = {"pet": 1, "background": 0, "ignore": IGNORE}
     if border not in choices:
         raise ValueError(f"border is {border!r}; it must be one of {', '.join(choices)}")

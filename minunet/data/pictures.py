@@ -74,7 +74,7 @@ def load(path, convert):
 def quiet_pillow():
     """Keeps Pillow's warnings back: of odd EXIF tags, and of more than 89 million pixels.
 
-    They do not say in which file, and what can be read is read. Twice as many pixels are an error in any case.
+    They do not say in which file, and what can be read is read. Twice as many pixels are an error anyway.
     To be entered in the main thread, around all reading: the filters of warnings belong to all threads.
     """
     with warnings.catch_warnings():
@@ -97,7 +97,7 @@ def find_pictures(arguments):
 
     A folder stands for the pictures in it and in its subfolders, told by their endings, in the order of their
     names; what is hidden (.NAME) is passed over. A pattern ("photos/*.jpg", "**" for any depth) is expanded
-    unless a file is called so. A file is taken whatever its name, also if it is missing: reading it will say so.
+    unless a file is called so. A file is taken whatever its name, even a missing one: reading it will say so.
     """
     found, problems = {}, []
     for argument in map(str, arguments):
@@ -105,7 +105,8 @@ def find_pictures(arguments):
         if glob.has_magic(argument) and not os.path.lexists(argument):
             matches = sorted(glob.glob(argument, recursive=True))
         for match in map(Path, matches):
-            inside = _pictures_in(match, problems) if os.path.isdir(match) else [Found(match, Path(match.name))]
+            alone = [Found(match, Path(match.name))]
+            inside = _pictures_in(match, problems) if os.path.isdir(match) else alone
             for picture in inside:
                 found.setdefault(os.path.abspath(picture.path), picture)
             if not inside:

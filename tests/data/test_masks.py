@@ -15,10 +15,14 @@ def mask_of(tmp_path, values, mode=None, orientation=1, size=None, border="pet")
     picture = Image.fromarray(values.astype(bool) if mode == "1" else values.astype(mode or np.uint8))
     picture.save(tmp_path / "mask.png")
     height, width = size or values.shape
-    return read_mask(tmp_path / "mask.png", Picture(np.zeros((height, width, 3), np.uint8), orientation), border).tolist()
+    return read_mask(
+        tmp_path / "mask.png", Picture(np.zeros((height, width, 3), np.uint8), orientation), border
+    ).tolist()
 
 
-@pytest.mark.parametrize("border, values", [("pet", [1, 0, 1]), ("background", [1, 0, 0]), ("ignore", [1, 0, 255])])
+@pytest.mark.parametrize(
+    "border, values", [("pet", [1, 0, 1]), ("background", [1, 0, 0]), ("ignore", [1, 0, 255])]
+)
 def test_a_trimap(tmp_path, border, values):
     assert mask_of(tmp_path, [[1, 2, 3]], border=border) == [values]
 
@@ -26,9 +30,16 @@ def test_a_trimap(tmp_path, border, values):
 @pytest.mark.parametrize(
     "values, mode, expected",
     [
-        ([[0, 255]], None, [0, 1]), ([[0, 1]], None, [0, 1]), ([[0, 1]], "1", [0, 1]), ([[1, 1]], "1", [1, 1]),
-        ([[0, 0]], None, [0, 0]), ([[255, 255]], None, [1, 1]), ([[1, 1]], None, [1, 1]), ([[2, 2]], None, [0, 0]),
-        ([[0, 255]], np.uint16, [0, 1]), ([[2, 1]], np.uint16, [0, 1]),
+        ([[0, 255]], None, [0, 1]),
+        ([[0, 1]], None, [0, 1]),
+        ([[0, 1]], "1", [0, 1]),
+        ([[1, 1]], "1", [1, 1]),
+        ([[0, 0]], None, [0, 0]),
+        ([[255, 255]], None, [1, 1]),
+        ([[1, 1]], None, [1, 1]),
+        ([[2, 2]], None, [0, 0]),
+        ([[0, 255]], np.uint16, [0, 1]),
+        ([[2, 1]], np.uint16, [0, 1]),
     ],
 )
 def test_the_values_say_what_it_is(tmp_path, values, mode, expected):
@@ -39,7 +50,9 @@ def test_the_values_say_what_it_is(tmp_path, values, mode, expected):
     "values, message",
     [
         ([[0, 1, 2]], "holds 0, 1, 2; a mask holds 0 and 255, or 0 and 1, or a trimap's 1"),
-        ([[0, 254]], "holds 0, 254"), ([[3, 4]], "holds 3, 4"), ([range(9)], r"holds 0, 1, 2, 3, 4, \.\.\.;"),
+        ([[0, 254]], "holds 0, 254"),
+        ([[3, 4]], "holds 3, 4"),
+        ([range(9)], r"holds 0, 1, 2, 3, 4, \.\.\.;"),
         ([[[1, 1, 1]]], "several numbers per pixel"),
     ],
 )

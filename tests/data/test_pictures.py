@@ -33,12 +33,17 @@ def album(tmp_path, monkeypatch):
 
 def test_a_folder_stands_for_its_pictures_and_those_of_its_subfolders(album):
     names, problems = found(album)
-    assert names == ["a.png", "b.JPG", os.path.join("z", "c.tif"), os.path.join("z", "d ü.webp")] and not problems
+    assert (
+        names == ["a.png", "b.JPG", os.path.join("z", "c.tif"), os.path.join("z", "d ü.webp")]
+        and not problems
+    )
 
 
 def test_a_file_is_taken_whatever_its_name_and_each_only_once(album):
     assert found("album/notes.txt", "album/a.png", "./album/a.png", album / "z", album) == (
-        ["notes.txt", "a.png", "c.tif", "d ü.webp", "b.JPG"], [])
+        ["notes.txt", "a.png", "c.tif", "d ü.webp", "b.JPG"],
+        [],
+    )
 
 
 def test_patterns(album):
@@ -109,8 +114,14 @@ def test_pillows_warnings_are_kept_back_and_numpys_are_not(tmp_path, monkeypatch
         read_picture(path)  # in these tests every warning is an error
 
 
-@pytest.mark.parametrize("content, message", [(b"", "is empty"), (b"GIF89a", "is no picture|cannot be read"),
-                                              (b"<html>", "is no picture, or in none of the formats JPEG, PNG")])
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"", "is empty"),
+        (b"GIF89a", "is no picture|cannot be read"),
+        (b"<html>", "is no picture, or in none of the formats JPEG, PNG"),
+    ],
+)
 def test_what_is_no_picture(tmp_path, content, message):
     (tmp_path / "a.png").write_bytes(content)
     with pytest.raises(DataError, match=f"^({message})"):
@@ -129,6 +140,12 @@ def test_the_first_frame_of_an_animation(tmp_path):
     frames = [Image.new("RGB", (6, 4), colour) for colour in ("red", "lime")]
     for format in ("GIF", "PNG", "WEBP", "TIFF"):
         file = io.BytesIO()
-        frames[0].save(file, format, save_all=True, append_images=frames[1:], **({"lossless": True} if format == "WEBP" else {}))
+        frames[0].save(
+            file,
+            format,
+            save_all=True,
+            append_images=frames[1:],
+            **({"lossless": True} if format == "WEBP" else {}),
+        )
         (tmp_path / "a").write_bytes(file.getvalue())
         assert (read_picture(tmp_path / "a").image == (255, 0, 0)).all(), format
