@@ -1,12 +1,14 @@
 """minunet beside its peers: the lecture's U-Net, the same weights and batch, a process for each framework.
 
     python benchmarks/compare.py --torch /path/to/python --keras /path/to/python --dezero /path/to/python
+    python benchmarks/compare.py --device gpu --batch 64 16
 
 A peer is measured if its interpreter is given, by the option or by MINUNET_BENCH_TORCH, MINUNET_BENCH_KERAS,
-MINUNET_BENCH_DEZERO. All processes stay alive and take turns, A B C A B C …, so that a machine that gets
-slower or faster in between does so for all of them. Prints a table in Markdown.
+MINUNET_BENCH_DEZERO; on a GPU, PyTorch also where this interpreter has it. All processes stay alive and take turns, A B C A B C …, so that a machine that gets
+slower or faster in between does so for all of them. Prints a table in Markdown for each batch size.
 """
 import argparse
+import importlib.util
 import json
 import os
 import subprocess
@@ -28,37 +30,46 @@ PEERS = {                           # column "framework": (worker, its option, f
     "Keras": ("worker_keras.py", "keras", ()),
     "DeZero": ("worker_dezero.py", "dezero", ()),
 }
-REST = 0.5                          # seconds between turns: threads of the last one may still spin
+GPU_PEERS = {                       # PyTorch with cuDNN, whose float32 products are TF32 unless told otherwise
+    "minunet": ("worker_minunet.py", "minunet", ()),
+    "PyTorch channels-last, TF32": ("worker_torch.py", "torch", ("--channels-last",)),
+    "PyTorch channels-last": ("worker_torch.py", "torch", ("--channels-last", "--no-tf32")),
+    "PyTorch default, TF32": ("worker_torch.py", "torch", ()),
+    "PyTorch default": ("worker_torch.py", "torch", ("--no-tf32",)),
+}
+REST = 0.5                          # seconds between turns on the CPU: threads of the last one may still spin
 
 
 class Peer:
     """A worker process (worker.py has the conversation) and what it has answered so far."""
 
-    def __init__(self, python, script, further, options):
-        arguments = ["--batch", options.batch, "--size", options.size, "--threads", options.threads]
+    def __init__(self, python, script, further, batch, options):
+        self.batch, self.gpu = batch, options.device != "cpu"
+        arguments = ["--batch", batch, "--size", options.size, "--threads", options.threads, "--device", options.device]
         self.errors = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen([python, HERE / script, *map(str, arguments), *further], text=True,
                                         env=_environment(options.threads), stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, stderr=self.errors)
-        hello = self._answer()
-        self.name, self.notes = hello["name"], hello["notes"]
         self.milliseconds = {"train": [], "infer": []}
         self.losses, self.peak_mb = [], 0
 
     def warm_up(self, steps):
         """The first `steps` steps, not timed; their losses are the proof that all did the same."""
+        hello = self._answer()
+        self.name, self.notes = hello["name"], hello["notes"]
         self.losses = self._ask(f"train {steps}x")["losses"]
-        self._ask("infer 1x")
+        for command in ("train", "infer"):
+            self._ask(f"{command} 0.5" if self.gpu else f"{command} 1x")    # a card raises its clock within that
 
     def turn(self, command, seconds):
-        time.sleep(REST)
+        time.sleep(0 if self.gpu else REST)
         self.milliseconds[command].append(self._ask(f"{command} {seconds}")["ms"])
 
-    def per_image(self, command, batch):
+    def per_image(self, command):
         """(median of all, lowest and highest median of a round), in ms per image."""
         rounds = self.milliseconds[command]
-        medians = [median(times) / batch for times in rounds]
-        return median(t / batch for times in rounds for t in times), min(medians), max(medians)
+        medians = [median(times) / self.batch for times in rounds]
+        return median(t / self.batch for times in rounds for t in times), min(medians), max(medians)
 
     def close(self):
         self.process.stdin.close()
@@ -86,21 +97,24 @@ def _environment(threads):
     return os.environ | {name: str(threads) for name in names}
 
 
-def start(options):
+def start(batch, options):
     """{framework: Peer} of those whose interpreter is known and that start; says which are left out."""
-    peers = {}
-    for framework, (script, option, further) in PEERS.items():
+    started, ready = {}, {}
+    for framework, (script, option, further) in (PEERS if options.device == "cpu" else GPU_PEERS).items():
         python = getattr(options, option)
-        if not python:
-            print(f"{framework}: left out, --{option} gives its Python interpreter", file=sys.stderr)
-            continue
         try:
-            peers[framework] = Peer(python, script, further, options)
-            peers[framework].warm_up(options.warmup)
-        except (RuntimeError, OSError) as error:
-            peers.pop(framework, None)
+            if not python:
+                raise OSError(f"--{option} gives its Python interpreter")
+            started[framework] = Peer(python, script, further, batch, options)
+        except OSError as error:
             print(f"{framework}: left out, {error}", file=sys.stderr)
-    return peers
+    for framework, peer in started.items():
+        try:
+            peer.warm_up(options.warmup)
+            ready[framework] = peer
+        except (RuntimeError, OSError) as error:
+            print(f"{framework}: left out, {error}", file=sys.stderr)
+    return ready
 
 
 def measure(peers, options):
@@ -112,23 +126,24 @@ def measure(peers, options):
 
 def table(peers, options):
     """The lines of the table: medians in ms per image, in brackets the lowest and highest of a round."""
+    memory, digits = ("peak memory", 1) if options.device == "cpu" else ("memory kept on the card", 4)
     yield ("| framework | training, ms per image | minunet takes | inference, ms per image | minunet takes "
-           f"| peak memory, MB | loss at step {options.warmup} |")
+           f"| {memory}, MB | loss at step {options.warmup} |")
     yield "| --- | --- | --- | --- | --- | --- | --- |"
     ours = peers["minunet"]
     for peer in peers.values():
         cells = [peer.name]
         for command in ("train", "infer"):
-            middle, low, high = peer.per_image(command, options.batch)
-            ratio = ours.per_image(command, options.batch)[0] / middle
-            cells += [f"{middle:.1f} ({low:.1f} to {high:.1f})", "" if peer is ours else f"{ratio:.2f} of it"]
+            middle, low, high = (f"{ms:.{digits}f}" for ms in peer.per_image(command))
+            ratio = ours.per_image(command)[0] / peer.per_image(command)[0]
+            cells += [f"{middle} ({low} to {high})", "" if peer is ours else f"{ratio:.2f} of it"]
         yield "| " + " | ".join([*cells, f"{peer.peak_mb:.0f}", f"{peer.losses[-1]:.6f}"]) + " |"
 
 
-def report(peers, options):
+def report(peers, batch, options):
     """Prints the machine, the settings, the table, and a warning where losses differ."""
     print(f"\n{machine.describe()}")
-    print(f"{options.size}x{options.size}, batch {options.batch}, {options.threads} threads, float32; "
+    print(f"{options.size}x{options.size}, batch {batch}, {options.device}, {options.threads} threads, float32; "
           "a training step is forward, binary cross entropy, backward, RMSprop")
     for peer in peers.values():
         print(f"- {peer.name}: {peer.notes}")
@@ -146,29 +161,38 @@ def parse():
     for name in ("torch", "keras", "dezero"):
         default = os.environ.get(f"MINUNET_BENCH_{name.upper()}")
         parser.add_argument(f"--{name}", metavar="PYTHON", default=default, help=f"one that has {name}")
-    parser.add_argument("--batch", type=int, default=16, help="pictures per step (default: 16)")
+    parser.add_argument("--device", default="cpu", help="cpu, gpu, or gpu:1 for the second GPU (default: cpu)")
+    parser.add_argument("--batch", type=int, nargs="+", default=[16], metavar="N",
+                        help="pictures per step; a table for each number (default: 16)")
     parser.add_argument("--size", type=int, default=256, help="height and width (default: 256)")
     cores = len(machine.cores())
     parser.add_argument("--threads", type=int, default=cores, help=f"default: the cores there are, {cores}")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each framework (default: 5)")
-    parser.add_argument("--seconds", type=float, default=5, help="of a turn, one step at least (default: 5)")
+    parser.add_argument("--seconds", type=float, metavar="S",
+                        help="of a turn, one step at least (default: 5; 0.3 on a GPU)")
     parser.add_argument("--warmup", type=int, default=5, help="first steps, losses compared (default: 5)")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.device != "cpu" and not options.torch and importlib.util.find_spec("torch"):
+        options.torch = sys.executable
+    if options.seconds is None:
+        options.seconds = 5 if options.device == "cpu" else 0.3
+    return options
 
 
 def main():
     options = parse()
-    if hasattr(os, "sched_setaffinity"):    # who ignores the number of threads has no more cores either
+    if options.device == "cpu" and hasattr(os, "sched_setaffinity"):  # who ignores the number of threads has no more cores either
         os.sched_setaffinity(0, machine.cores()[:options.threads])
     if machine.slowed():
         print(machine.slowed(), file=sys.stderr)
-    peers = start(options)
-    if "minunet" not in peers:
-        return 1
-    measure(peers, options)
-    report(peers, options)
-    for peer in peers.values():
-        peer.close()
+    for batch in options.batch:
+        peers = start(batch, options)
+        if "minunet" not in peers:
+            return 1
+        measure(peers, options)
+        report(peers, batch, options)
+        for peer in peers.values():
+            peer.close()
     return 0
 
 

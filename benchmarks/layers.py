@@ -1,40 +1,36 @@
 """Where the time goes: each layer of the lecture's U-Net on its own, against a large matrix product.
 
     python benchmarks/layers.py
+    python benchmarks/layers.py --device gpu --batch 64
 
 Prints a table in Markdown: per layer the arithmetic of its forward pass, and times and GFLOP/s both ways.
 Backward is twice the arithmetic, for the gradients of weights and input; the first layer's input needs none.
+On a GPU the times are those of the card's own clock, and the card has other work until all repeats of a layer are
+given out; so they hold how long it works, and not how long Python takes to ask (step.py has both).
 """
 import argparse
 import sys
-import time
 from pathlib import Path
 from statistics import median
 
-import numpy as np
 from tqdm import tqdm
 
 import lecture
 import machine
+from products import Products
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import minunet  # noqa: E402
-from minunet import Tensor, nn  # noqa: E402
+from minunet import Tensor, device, nn  # noqa: E402
+from minunet.device import array_module  # noqa: E402
 from minunet.kernels.memory import keep_freed_memory  # noqa: E402
-
-
-def peak(size=3000, repeats=5):
-    """GFLOP/s of the best of `repeats` float32 products of two size x size matrices, all BLAS threads."""
-    a, b = (np.random.default_rng(i).random((size, size), np.float32) for i in range(2))
-    out = np.empty_like(a)
-    return 2 * size**3 / min(_timed(lambda: np.matmul(a, b, out=out)) for _ in range(repeats)) / 1e9
 
 
 class Stopwatch:
     """Runs each layer of lecture.forward a few times, forward and backward, and notes a row of the table."""
 
-    def __init__(self, repeats):
-        self.rows, self.repeats = [], repeats
+    def __init__(self, repeats, where, products):
+        self.rows, self.repeats, self.where, self.products = [], repeats, where, products
         self.shapes = dict(lecture.unet_kernels())
         self.bar = tqdm(total=len(self.shapes) + 12, desc="layers", disable=None)
 
@@ -58,29 +54,28 @@ class Stopwatch:
 
     def time(self, name, layer, flop, *arrays, passes_back=2):
         """Notes (name, output shape, GFLOP forward and backward, seconds likewise); returns the output."""
-        forward, backward = [], []
-        for _ in range(self.repeats):
+        layer.to(self.where)
+        marks = []
+        for repeat in range(self.repeats + (self.where != "cpu")):
+            if repeat == 1:
+                self.products.fill(0.1)     # on a GPU, after one pass that compiles its kernels
             tensors = [Tensor(a, requires_grad=passes_back == 2) for a in arrays]
-            start = time.perf_counter()
+            start = device.mark(self.where)
             y = layer(*tensors)
-            forward.append(time.perf_counter() - start)
-            gy = np.ones_like(y.data)
-            backward.append(_timed(lambda: y.backward(gy)))
+            middle, gy = device.mark(self.where), array_module(y.data).ones_like(y.data)
+            again = device.mark(self.where)
+            y.backward(gy)
+            marks.append((start, middle, again, device.mark(self.where)))
             for p in layer.parameters():
                 p.grad = None
-        seconds = median(forward), median(backward)
+        seconds = (median(device.seconds_between(*pair) for pair in pairs)
+                   for pairs in zip(*((m[:2], m[2:]) for m in marks[-self.repeats:])))
         self.rows.append((name, y.shape, flop / 1e9, passes_back * flop / 1e9, *seconds))
         self.bar.update()
         return y.data
 
 
-def _timed(function):
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
-
-
-def table(rows, top, batch):
+def table(rows, top, batch, digits):
     """The rows in Markdown, and their sum. Speeds in GFLOP/s and in percent of the matrix product's."""
     def speed(gflop, seconds):
         return f"{gflop / seconds:.0f} ({100 * gflop / seconds / top:.0f}%)" if gflop else ""
@@ -89,34 +84,37 @@ def table(rows, top, batch):
     yield "| --- | --- | --- | --- | --- | --- | --- |"
     for name, shape, gflop, gflop_back, forward, backward in rows:
         output = "x".join(map(str, shape[1:]))
-        yield (f"| {name} | {output} | {gflop:.2f} | {1e3 * forward:.1f} | {speed(gflop, forward)} "
-               f"| {1e3 * backward:.1f} | {speed(gflop_back, backward)} |")
+        yield (f"| {name} | {output} | {gflop:.2f} | {1e3 * forward:.{digits}f} | {speed(gflop, forward)} "
+               f"| {1e3 * backward:.{digits}f} | {speed(gflop_back, backward)} |")
     gflop, gflop_back, forward, backward = (sum(column) for column in list(zip(*rows))[2:])
-    yield (f"| all | | {gflop:.2f} | {1e3 * forward:.1f} | {speed(gflop, forward)} "
-           f"| {1e3 * backward:.1f} | {speed(gflop_back, backward)} |")
-    yield (f"| per image | | {gflop / batch:.2f} | {1e3 * forward / batch:.1f} | "
-           f"| {1e3 * backward / batch:.1f} | |")
+    yield (f"| all | | {gflop:.2f} | {1e3 * forward:.{digits}f} | {speed(gflop, forward)} "
+           f"| {1e3 * backward:.{digits}f} | {speed(gflop_back, backward)} |")
+    yield (f"| per image | | {gflop / batch:.2f} | {1e3 * forward / batch:.{digits}f} | "
+           f"| {1e3 * backward / batch:.{digits}f} | |")
 
 
 def main():
     keep_freed_memory()     # as the training loop does
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--device", default="cpu", help="cpu, gpu, or gpu:1 (default: cpu)")
     parser.add_argument("--batch", type=int, default=16, help="pictures per step (default: 16)")
     parser.add_argument("--size", type=int, default=256, help="height and width (default: 256)")
     parser.add_argument("--repeats", type=int, default=5, help="of a layer, the median counts (default: 5)")
+    parser.add_argument("--product", type=int, help="side of the matrix product (default: 3000; 8192 on a GPU)")
     options = parser.parse_args()
     if machine.slowed():
         print(machine.slowed(), file=sys.stderr)
 
-    top = peak()
-    watch = Stopwatch(options.repeats)
+    where = device.find(options.device)
+    products = Products(where, options.product)
+    watch = Stopwatch(options.repeats, where, products)
     pictures, _ = lecture.unet_batch(options.batch, options.size, "float32")
-    lecture.forward(pictures, watch.conv, watch.transpose, watch.pool, watch.concatenate)
+    lecture.forward(device.move(pictures, where), watch.conv, watch.transpose, watch.pool, watch.concatenate)
     watch.bar.close()
-    print(f"{machine.describe()}\n{machine.blas()}\n"
-          f"batch {options.batch}, {minunet.get_num_threads()} threads; "
-          f"a 3000x3000 matrix product reaches {top:.0f} GFLOP/s\n")
-    print("\n".join(table(watch.rows, top, options.batch)))
+    on = f"{machine.blas()}\n{minunet.get_num_threads()} threads" if where == "cpu" else device.card(where)
+    print(f"{machine.describe()}\n{on}, batch {options.batch}; "
+          f"a large float32 matrix product reaches {products.gflops:.0f} GFLOP/s\n")
+    print("\n".join(table(watch.rows, products.gflops, options.batch, 1 if where == "cpu" else 3)))
 
 
 if __name__ == "__main__":

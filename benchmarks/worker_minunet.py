@@ -8,16 +8,17 @@ import worker
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import minunet  # noqa: E402
-from minunet import Tensor, UNet, no_grad, ops, optim  # noqa: E402
+from minunet import Tensor, UNet, device, no_grad, ops, optim  # noqa: E402
 from minunet.kernels.memory import keep_freed_memory  # noqa: E402
 
 options = worker.arguments()
 minunet.set_num_threads(options.threads)
 keep_freed_memory()  # as the training loop does
-model = UNet()
+where = device.find(options.device)
+model = UNet().to(where)
 model.load_state_dict(lecture.unet_weights("float32"))
 optimizer = optim.RMSprop(model.parameters(), lr=1e-3)
-pictures, targets = lecture.unet_batch(options.batch, options.size, "float32")
+pictures, targets = (device.move(a, where) for a in lecture.unet_batch(options.batch, options.size, "float32"))
 
 
 def train_step():
@@ -25,12 +26,16 @@ def train_step():
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
-    return loss.item()
+    return loss.data
 
 
 def infer():
     with no_grad():
-        model(Tensor(pictures)).numpy()
+        model(Tensor(pictures))
 
 
-worker.serve(f"minunet {minunet.__version__}", train_step, infer, notes=machine.blas())
+if where == "cpu":
+    worker.serve(f"minunet {minunet.__version__}", train_step, infer, notes=machine.blas())
+else:
+    worker.serve(f"minunet {minunet.__version__}", train_step, infer, notes=device.card(where),
+                 wait=lambda: device.synchronize(where), peak_memory=lambda: device.memory_kept(where))

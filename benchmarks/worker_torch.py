@@ -1,4 +1,8 @@
-"""PyTorch's part of compare.py, with its default memory layout (channels first) or with --channels-last."""
+"""PyTorch's part of compare.py, with its default memory layout (channels first) or with --channels-last.
+
+On a GPU cuDNN first tries out which of its algorithms is the fastest for each layer, and rounds the factors of its
+products to TF32 (10 bits behind the point) as PyTorch does by default, unless --no-tf32.
+"""
 import torch
 import torch.nn.functional as F
 
@@ -7,6 +11,9 @@ import worker
 
 options = worker.arguments()
 torch.set_num_threads(options.threads)
+device = options.device.replace("gpu", "cuda")
+torch.backends.cudnn.benchmark = True
+torch.backends.cudnn.allow_tf32 = not options.no_tf32
 memory_format = torch.channels_last if options.channels_last else torch.contiguous_format
 
 
@@ -64,9 +71,9 @@ class LectureUNet(torch.nn.Module):
 
 
 weights = lecture.unet_weights("float32")
-model = LectureUNet().to(memory_format=memory_format)
+model = LectureUNet().to(device, memory_format=memory_format)
 optimizer = KerasRMSprop(model.parameters())
-pictures, targets = (torch.from_numpy(a).permute(0, 3, 1, 2).contiguous(memory_format=memory_format)
+pictures, targets = (torch.from_numpy(a).permute(0, 3, 1, 2).to(device).contiguous(memory_format=memory_format)
                      for a in lecture.unet_batch(options.batch, options.size, "float32"))
 
 
@@ -75,7 +82,7 @@ def train_step():
     model.zero_grad()
     loss.backward()
     optimizer.step()
-    return loss.item()
+    return loss.detach()
 
 
 @torch.inference_mode()
@@ -84,5 +91,12 @@ def infer():
 
 
 layout = "channels-last" if options.channels_last else "default"
-worker.serve(f"PyTorch {torch.__version__.split('+')[0]}, {layout}", train_step, infer,
-             notes=f"{torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads")
+name = f"PyTorch {torch.__version__.split('+')[0]}, {layout}"
+if device == "cpu":
+    notes = f"{torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
+    worker.serve(name, train_step, infer, notes)
+else:
+    precision = "float32" if options.no_tf32 else "TF32"
+    notes = f"CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}, algorithms tried out"
+    worker.serve(f"{name}, {precision}", train_step, infer, notes,
+                 wait=lambda: torch.cuda.synchronize(device), peak_memory=lambda: torch.cuda.max_memory_reserved(device))

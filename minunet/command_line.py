@@ -81,12 +81,17 @@ def device_name(text):
 def choose_device(name):
     """The device called `name`; "cpu" if it is a GPU that cannot be used, after one warning that says why."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # CuPy warns on its own while it looks for the CUDA libraries
-            return device.find(name)
+        return find_device(name)
     except device.GpuUnavailable as error:
         warn(f"no GPU for --device {name}: {error}. NumPy does the work on the CPU instead")
         return "cpu"
+
+
+def find_device(name):
+    """The device called `name`. Raises GpuUnavailable, whose message is all that is said about it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # CuPy warns on its own while it looks for the CUDA libraries
+        return device.find(name)
 
 
 def describe_device(name):

@@ -10,6 +10,7 @@ A device is named by a string: "cpu", "gpu" (the first card), "gpu:1" (the secon
 import functools
 import re
 import sys
+import time
 
 import numpy as np
 
@@ -78,6 +79,77 @@ def find(name):
     _try_out(index)
     _cupy().cuda.Device(index).use()
     return f"gpu:{index}"
+
+
+def compile_kernel(source, name):
+    """The kernel `name` of CUDA C++ `source`, as a function of (blocks, threads, arguments)."""
+    return _cupy().RawKernel(source, name, options=("-std=c++17",))
+
+
+def kept_zeros(size):
+    """unsigned integers that start as 0 and stay on the card: the same array for each call, one per card and stream."""
+    cupy = _cupy()
+    return _kept_zeros(size, cupy.cuda.Device().id, cupy.cuda.get_current_stream().ptr)
+
+
+@functools.cache
+def _kept_zeros(size, card, stream):
+    return _cupy().zeros(size, dtype="uint32")
+
+
+def card(device):
+    """The card in words, with the versions that matter: "NVIDIA T4, 15 GB, sm_75, CuPy 14.2.0, CUDA 12.9"."""
+    cupy, properties = _cupy(), _cupy().cuda.runtime.getDeviceProperties(_index(device))
+    cuda = cupy.cuda.runtime.runtimeGetVersion()
+    return (f"{properties['name'].decode()}, {properties['totalGlobalMem'] / 1e9:.0f} GB, "
+            f"sm_{properties['major']}{properties['minor']}, CuPy {cupy.__version__}, CUDA {cuda // 1000}.{cuda % 1000 // 10}")
+
+
+def memory_kept(device):
+    """Bytes that this process keeps on a card for its arrays, in use or to be used again; it falls only when asked to."""
+    with _cupy().cuda.Device(_index(device)):
+        return _cupy().get_default_memory_pool().total_bytes()
+
+
+def memory_free(device):
+    """Bytes that new arrays can still take on a card: free on the card, or kept by this process and not in use."""
+    cupy = _cupy()
+    with cupy.cuda.Device(_index(device)):
+        pool = cupy.get_default_memory_pool()
+        free = cupy.cuda.runtime.memGetInfo()[0] + pool.free_bytes()
+        return min(free, pool.get_limit() - pool.used_bytes()) if pool.get_limit() else free
+
+
+def release(device):
+    """Gives the memory back that this process keeps on a card and does not use. On the CPU there is none."""
+    if device != "cpu":
+        with _cupy().cuda.Device(_index(device)):
+            _cupy().get_default_memory_pool().free_all_blocks()
+
+
+# ---- time: a card works through what it was given while Python goes on, so a clock on the wall measures too little ----
+
+def synchronize(device):
+    """Waits until the card has done all that it was given. On the CPU there is nothing to wait for."""
+    if device != "cpu":
+        _cupy().cuda.Device(_index(device)).synchronize()
+
+
+def mark(device):
+    """A point in time, reached when everything asked of the device so far is done; for `seconds_between`."""
+    return time.perf_counter() if device == "cpu" else _cupy().cuda.get_current_stream().record()
+
+
+def seconds_between(first, second):
+    """Seconds from one mark to another of the same device (waits for the second one)."""
+    if isinstance(first, float):
+        return second - first
+    second.synchronize()
+    return _cupy().cuda.get_elapsed_time(first, second) / 1e3
+
+
+def _index(device):
+    return int(find(device).removeprefix("gpu:"))
 
 
 @functools.cache

@@ -22,9 +22,12 @@ All functions take NumPy or CuPy arrays, or Tensors.
 
 import math
 
+import numpy as np
+
 from minunet.autograd.tensor import Tensor
 from minunet.data.pets import IGNORE
-from minunet.device import array_module
+from minunet.device import array_module, to_numpy
+from minunet.kernels import kernels_for
 
 
 class MaskScores:
@@ -48,7 +51,7 @@ class MaskScores:
 
     def __init__(self, threshold=0.5):
         self.threshold = threshold
-        self._totals = None  # on the device of the first batch, in the order that `result` unpacks
+        self._counts = []  # per batch an array (pictures, 5) on its device, see kernels' mask_counts
 
     def update(self, probabilities, masks):
         """Count one batch.
@@ -63,23 +66,9 @@ class MaskScores:
                 f"predictions {p.shape} and masks {t.shape} must have the same shape and at least one pixel, "
                 "for example (N, H, W, 1)"
             )
-        xp = array_module(p)
-        p, t = p.reshape(len(p), -1), t.reshape(len(t), -1)
-
-        valid = t != IGNORE
-        true = t == 1
-        guess = (p > self.threshold) & valid
-        both = (guess & true).sum(axis=1)
-        either = (guess | true).sum(axis=1)
-        pixels = valid.sum(axis=1)
-        known = (true | (t == 0)).sum(axis=1)
-
-        iou = xp.where(either > 0, both / xp.maximum(either, 1), 1.0)
-        seen = pixels > 0
-        counts = both, either, guess.sum(axis=1), true.sum(axis=1), pixels, known
-        totals = xp.stack([*counts, xp.where(seen, iou, 0.0), seen])
-        totals = totals.sum(axis=1, dtype=xp.float64)  # counts exactly up to 2**53
-        self._totals = totals if self._totals is None else self._totals + totals
+        if p.dtype.kind != "f":
+            p = p.astype("float64")
+        self._counts.append(kernels_for(p).mask_counts(p, t, self.threshold, IGNORE))
 
     def result(self):
         """The scores so far, a dict of Python numbers.
@@ -88,9 +77,13 @@ class MaskScores:
         in the masks; "images": how many pictures were counted.
         Raises ValueError if no pixel was counted, or if a mask held a value other than 0, 1 and 255.
         """
-        if self._totals is None:
+        if not self._counts:
             raise ValueError("no scores yet: call update(probabilities, masks) first")
-        both, either, guess, true, pixels, known, iou_sum, images = self._totals.tolist()
+        xp = array_module(self._counts[0])
+        self._counts = [xp.concatenate(self._counts)]
+        per_image = to_numpy(self._counts[0])
+        both, guess, true, pixels, known = map(int, per_image.sum(axis=0))
+        either = guess + true - both
         if known != pixels:
             raise ValueError(
                 f"{int(pixels - known)} mask pixels hold a value other than 0 (background), 1 (pet) and "
@@ -98,13 +91,16 @@ class MaskScores:
             )
         if pixels == 0:
             raise ValueError("every pixel is ignored (mask value 255): there is nothing to score")
+        seen = per_image[per_image[:, 3] > 0]  # not the pictures whose pixels are all ignored
+        unions = seen[:, 1] + seen[:, 2] - seen[:, 0]
+        ious = np.where(unions > 0, seen[:, 0] / np.maximum(unions, 1), 1.0)
         return {
             "iou": both / either if either else 1.0,
-            "mean_iou": iou_sum / images,
+            "mean_iou": float(ious.mean()),
             "dice": 2 * both / (guess + true) if either else 1.0,
             "accuracy": 1 - (either - both) / pixels,  # wrong are the pixels in one of P and T, not in both
             "share": true / pixels,
-            "images": int(images),
+            "images": len(seen),
         }
 
 

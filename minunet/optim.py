@@ -22,9 +22,13 @@ class Optimizer:
     """What all optimizers share. `memory_names` are the arrays, like the parameter, that one keeps per parameter.
 
     params: list of Tensors. lr: learning rate, may be changed between steps (`optimizer.lr = 1e-4`).
+
+    An optimizer of your own needs only `update`. Those here also name the CUDA `kernel` (kernels/cuda/optimizers.cu) that does
+    the same to all parameters at once, and the `hyperparameters` that it takes.
     """
 
     memory_names = ()
+    kernel = None
 
     def __init__(self, params, lr):
         self.params = list(params)
@@ -42,6 +46,7 @@ class Optimizer:
     def step(self):
         """Changes every parameter that has a gradient, in place."""
         self.steps += 1
+        rows = []
         for p, memory in zip(self.params, self.memories):
             if p.grad is None:
                 continue
@@ -50,11 +55,17 @@ class Optimizer:
                     memory[name] = array_module(p.data).zeros_like(p.data)
                 else:
                     memory[name] = move(array, p.device)  # the model may have gone to another device since
-            kernels_for(p.data).elementwise(self.update, p.data, p.grad, *memory.values())
+            rows.append((p.data, p.grad, *memory.values()))
+        if rows:
+            kernels_for(rows[0][0]).update(self, rows)
 
     def update(self, w, g, *memory):
         """Changes w and the arrays in memory, in place, element by element (it may be called on pieces of them)."""
         raise NotImplementedError(f"{type(self).__name__}.update")
+
+    def hyperparameters(self):
+        """The numbers that the CUDA kernel takes, in its order."""
+        return (self.lr,)
 
     def state_dict(self):
         """{"kind": …, "steps": …, "lr": …, "0/v": array, …}: what a later run needs to go on exactly so. NumPy copies."""
@@ -99,6 +110,10 @@ class SGD(Optimizer):
         if momentum:
             self.memories = [{"m": None} for _ in self.params]
             self.memory_names = ("m",)
+        self.kernel = "momentum" if momentum else "sgd"
+
+    def hyperparameters(self):
+        return (self.lr, self.momentum) if self.momentum else (self.lr,)
 
     def update(self, w, g, m=None):
         if m is None:
@@ -118,11 +133,14 @@ class RMSprop(Optimizer):
     array([0.80000001])
     """
 
-    memory_names = ("v",)
+    memory_names, kernel = ("v",), "rmsprop"
 
     def __init__(self, params, lr=1e-3, rho=0.9, epsilon=1e-7):
         super().__init__(params, lr)
         self.rho, self.epsilon = _fraction("rho", rho), _positive("epsilon", epsilon)
+
+    def hyperparameters(self):
+        return self.lr, self.rho, self.epsilon
 
     def update(self, w, g, v):
         v *= self.rho
@@ -139,18 +157,23 @@ class Adam(Optimizer):
     0.9
     """
 
-    memory_names = ("m", "v")
+    memory_names, kernel = ("m", "v"), "adam"
 
     def __init__(self, params, lr=1e-3, beta_1=0.9, beta_2=0.999, epsilon=1e-7):
         super().__init__(params, lr)
         self.beta_1, self.beta_2 = _fraction("beta_1", beta_1), _fraction("beta_2", beta_2)
         self.epsilon = _positive("epsilon", epsilon)
 
+    def hyperparameters(self):
+        return self._rate(), self.beta_1, self.beta_2, self.epsilon
+
     def update(self, w, g, m, v):
         m += (1 - self.beta_1) * (g - m)
         v += (1 - self.beta_2) * (g * g - v)
-        rate = self.lr * (1 - self.beta_2**self.steps) ** 0.5 / (1 - self.beta_1**self.steps)
-        w -= rate * m / (array_module(w).sqrt(v) + self.epsilon)
+        w -= self._rate() * m / (array_module(w).sqrt(v) + self.epsilon)
+
+    def _rate(self):
+        return self.lr * (1 - self.beta_2**self.steps) ** 0.5 / (1 - self.beta_1**self.steps)
 
 
 def _positive(name, value):

@@ -32,6 +32,7 @@ from minunet import ops
 from minunet.autograd import Tensor, no_grad
 from minunet.data.pets import IGNORE
 from minunet.device import move
+from minunet.kernels import kernels_for
 from minunet.kernels.memory import keep_freed_memory
 from minunet.metrics import MaskScores
 
@@ -147,9 +148,8 @@ def to_device(images, masks, device):
     pet, weights 0 for ignored pixels and 1 for the others.
     """
     images, masks = move(images, device), move(masks, device)
-    x = images.astype("float32")
-    x /= 255
-    return Tensor(x), (masks == 1).astype("float32"), (masks != IGNORE).astype("float32"), masks
+    x, t, weights = kernels_for(images).decode(images, masks, IGNORE)
+    return Tensor(x), t, weights, masks
 
 
 class Interrupt:

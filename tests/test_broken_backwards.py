@@ -125,8 +125,22 @@ def exchanged_slices(self, gy):
     return tuple(cuts)
 
 
+def error_without_truth(z, t, weights):
+    loss, share, error = cross_entropy(z, t, weights)
+    return loss, share, error + (t if weights is None else weights * t)
+
+
+def error_without_weights(z, t, weights):
+    return *cross_entropy(z, t, weights)[:2], cross_entropy(z, t, None)[2]
+
+
+def dice_without_quotient_rule(self, gy):
+    return (gy / self.D.size * -2 / self.D).reshape(-1, *(1,) * (self.t.ndim - 1)) * self.t
+
+
 def dice_without_weights(self, gy):
-    return gy / self.D.size * (self.numerator - 2 * self.t * self.D) / self.D**2
+    self.weights = None
+    return dice_backward(self, gy)
 
 
 def dice_with_one_area(self, gy):
@@ -144,8 +158,7 @@ Pool, Join, Dice = max_pool2d.MaxPool2D, concatenate.Concatenate, dice.DiceLoss
 BCE, Logits = binary_cross_entropy.BinaryCrossEntropy, binary_cross_entropy.BinaryCrossEntropyWithLogits
 
 # What a break calls must be the original, also while it stands in its place.
-share, dice_backward = binary_cross_entropy.share_of_mean, Dice.backward
-max_pool_gradient = cpu.max_pool_gradient
+dice_backward, max_pool_gradient, cross_entropy = Dice.backward, cpu.max_pool_gradient, cpu.cross_entropy
 
 BREAKS = [
     Break(A.Add, "a sign", "+", both(lambda g, a, b: g, lambda g, a, b: -g)),
@@ -201,8 +214,8 @@ BREAKS = [
           wrapped(cpu, "convolve_transposed", channels_and_filters_exchanged)),
     Break(cpu, "rows of the gradient reversed", "conv2d",
           wrapped(cpu, "weight_gradient", lambda x, gy, *rest: (x, gy[:, ::-1], *rest))),
-    Break(cpu, "ReLU forgotten", "conv2d", dict(relu_gradient=lambda gy, y: gy * 1)),
-    Break(cpu, "ReLU forgotten", "nn.Conv2D", dict(relu_gradient=lambda gy, y: gy * 1)),
+    Break(cpu, "ReLU forgotten", "conv2d", dict(_masked=lambda gy, y, gz: np.copyto(gz, gy))),
+    Break(cpu, "ReLU forgotten", "nn.Conv2D", dict(_masked=lambda gy, y, gz: np.copyto(gz, gy))),
 
     Break(K, "taps swapped", "conv_transpose2d", gradient(K, 1, lambda gw: gw[:, ::-1])),
     Break(K, "taps swapped", "UNet", gradient(K, 1, lambda gw: gw[::-1])),
@@ -246,15 +259,13 @@ BREAKS = [
           gradient(BCE, 0, lambda g: np.roll(g, 1, 0))),
     Break(binary_cross_entropy, "weights not divided by their sum", "binary_cross_entropy",
           dict(share_of_mean=lambda x, w: 1 / x.size if w is None else w / w.size)),
-    Break(Logits, "p in place of p - t", "binary_cross_entropy_with_logits",
-          dict(backward=lambda self, gy: gy * share(self.z, self.weights) * sigmoid.sigmoid_of(self.z))),
+    Break(cpu, "p in place of p - t", "binary_cross_entropy_with_logits", dict(cross_entropy=error_without_truth)),
     Break(Logits, "not divided by the pixels", "binary_cross_entropy_with_logits",
           gradient(Logits, 0, lambda g: g * g.size)),
-    Break(binary_cross_entropy, "weights forgotten", "binary_cross_entropy_with_logits",
-          dict(share_of_mean=lambda x, w: 1 / x.size)),
+    Break(cpu, "weights forgotten", "binary_cross_entropy_with_logits", dict(cross_entropy=error_without_weights)),
     Break(Logits, "a factor", "bce_dice_loss", gradient(Logits, 0, lambda g: 2 * g)),
     Break(Dice, "no quotient rule", "dice_loss",
-          dict(backward=lambda self, gy: gy / self.D.size * -2 * self.t / self.D)),
+          dict(backward=dice_without_quotient_rule)),
     Break(Dice, "not divided by the pictures", "dice_loss", gradient(Dice, 0, lambda g: g * 3)),
     Break(Dice, "weights forgotten", "dice_loss", dict(backward=dice_without_weights)),
     Break(Dice, "one area for all pictures", "dice_loss", dict(backward=dice_with_one_area)),

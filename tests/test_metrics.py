@@ -77,7 +77,7 @@ def test_scores_are_counted_where_the_arrays_are(xp_array):
     p, t = xp_array(P.astype(np.float32)), xp_array(T)
     scores = metrics.MaskScores()
     scores.update(p, t)
-    assert device.device_of(scores._totals) == device.device_of(p)  # nothing is read before result()
+    assert device.device_of(scores._counts[0]) == device.device_of(p)  # nothing is read before result()
     assert scores.result()["iou"] == metrics.iou(p, t) == pytest.approx(2 / 8)
     assert metrics.mean_iou(p, t) == pytest.approx(1 / 4)
 

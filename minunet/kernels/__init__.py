@@ -2,7 +2,7 @@
 
     reference.py    one output pixel at a time, in plain loops: the definition, to read and to compare with
     cpu.py          NumPy: blocks of P(x) times W, on all cores
-    gpu.py          CuPy
+    gpu.py          CuPy: kernels in CUDA C, in cuda/*.cu
 
 P(x) is the patch matrix of x: row r holds the KH·KW·C numbers under output pixel r. With W the kernel as a
 (KH·KW·C_in, C_out) matrix, all that a convolution needs forward and backward is
@@ -11,8 +11,9 @@ P(x) is the patch matrix of x: row r holds the KH·KW·C numbers under output pi
     convolve_transposed  x  = Pᵀ(y Wᵀ) + b       (N,OH,OW,C_out) → (N,H,W,C_in)
     weight_gradient      gW = P(x)ᵀ gy           → (KH,KW,C_in,C_out)
 
-and beside them max_pool and max_pool_gradient, the smaller sums (sum_over_pixels, relu_gradient), and `elementwise` for
-all that is done number by number. `kernels_for(array)` chooses by the array's device; `use_kernels` overrules it.
+and beside them max_pool and its gradient, what is fused to pass over the numbers once (ReLU's gradient with the bias' sum,
+the cross entropy with its error, the sums of Dice and of the scores, joining and splitting channels), and the optimizers'
+`update`. `reference.py` defines them all. `kernels_for(array)` chooses by the array's device; `use_kernels` overrules it.
 """
 
 import contextlib

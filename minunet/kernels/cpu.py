@@ -14,6 +14,7 @@ The copy is cheap because the channels come last: KW·C neighbouring numbers of 
 
 import numpy as np
 
+from minunet.kernels.reference import decode, mask_counts, overlap, split  # noqa: F401  (serve here as they are)
 from minunet.kernels.threads import get_num_threads, in_parallel, scratch
 from minunet.kernels.windows import crop, output_size, tap, winner_dtype
 
@@ -182,26 +183,80 @@ def sum_over_pixels(gy):
 def relu_gradient(gy, y):
     """gy where y > 0, else 0; any shape."""
     gz = np.empty(gy.shape, gy.dtype)
-
-    def task(gy, y, gz):
-        np.multiply(gy, np.greater(y, 0, out=scratch("flags", y.shape, FLAGS)), out=gz)
-
-    elementwise(task, np.ascontiguousarray(gy), np.ascontiguousarray(y), gz)
+    _elementwise(_masked, np.ascontiguousarray(gy), np.ascontiguousarray(y), gz)
     return gz
 
 
-def elementwise(function, *arrays):
-    """function(*arrays), on pieces: for work that is done element by element and written into contiguous arguments.
+def relu_gradient_and_sum(gy, y):
+    """(gz, gb) as in `reference.relu_gradient_and_sum`: some rows of pixels at a time, summed while they are warm."""
+    gy, y = np.ascontiguousarray(gy), np.ascontiguousarray(y)
+    N, H, W, C = gy.shape
+    gz = np.empty(gy.shape, gy.dtype)
+    gy_rows, y_rows, gz_rows = (array.reshape(N * H, W * C) for array in (gy, y, gz))
+    step = max(1, PIECE // max(1, W * C))
+
+    def task(starts):
+        total = np.zeros(W * C, gy.dtype)
+        for start in starts:
+            rows = slice(start, start + step)
+            _masked(gy_rows[rows], y_rows[rows], gz_rows[rows])
+            total += gz_rows[rows].sum(axis=0)
+        return total
+
+    return gz, sum(in_parallel(task, range(0, N * H, step)), np.zeros(W * C, gy.dtype)).reshape(W, C).sum(axis=0)
+
+
+def _masked(gy, y, gz):
+    np.multiply(gy, np.greater(y, 0, out=scratch("flags", y.shape, FLAGS)), out=gz)
+
+
+def join(a, b):
+    """a (N, …, A) and b (N, …, B) side by side along the last axis, picture by picture."""
+    A = a.shape[-1]
+    y = np.empty((*a.shape[:-1], A + b.shape[-1]), a.dtype)
+
+    def task(images):
+        for n in images:
+            y[n, ..., :A], y[n, ..., A:] = a[n], b[n]
+
+    in_parallel(task, range(len(a)))
+    return y
+
+
+def cross_entropy(z, t, weights):
+    """(L, share, error) as in `reference.cross_entropy`, piece by piece; their sums are added in double precision."""
+    w = np.ones_like(z) if weights is None else weights
+    error = np.empty(z.shape, z.dtype)
+
+    def task(z, t, w, error):
+        e = np.exp(-np.abs(z))
+        loss = np.maximum(z, 0) - t * z + np.log1p(e)
+        np.multiply(w, np.where(z >= 0, 1, e) / (1 + e) - t, out=error)
+        return float((w * loss).sum()), float(w.sum())
+
+    pieces = _elementwise(task, *map(np.ascontiguousarray, (z, t, w)), error)
+    loss, total = map(sum, zip(*pieces)) if pieces else (0.0, 0.0)
+    share = 1 / total if total else 0.0
+    return np.asarray(loss * share, z.dtype), np.asarray(share, z.dtype), error
+
+
+def update(optimizer, rows):
+    """As `reference.update`, on pieces: an update is done element by element."""
+    for row in rows:
+        _elementwise(optimizer.update, *row)
+
+
+def _elementwise(function, *arrays):
+    """[function(*pieces) for all pieces]: for work that is done element by element and written into contiguous arguments.
 
     A piece is so small that what the function makes on the way stays in the cache.
     """
     flat = [array.reshape(-1) for array in arrays]
 
     def task(starts):
-        for start in starts:
-            function(*(array[start:start + PIECE] for array in flat))
+        return [function(*(array[start:start + PIECE] for array in flat)) for start in starts]
 
-    in_parallel(task, range(0, flat[0].size, PIECE))
+    return [result for part in in_parallel(task, range(0, flat[0].size, PIECE)) for result in part]
 
 
 def _blocks(N, OH, bytes_per_row):

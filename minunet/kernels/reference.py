@@ -88,6 +88,65 @@ def relu_gradient(gy, y):
     return gy * (y > 0)
 
 
-def elementwise(function, *arrays):
-    """function(*arrays): work that is done element by element and written into the arguments."""
-    function(*arrays)
+def relu_gradient_and_sum(gy, y):
+    """(gz, gb): gz = relu_gradient(gy, y), and its sum over the pixels."""
+    gz = relu_gradient(gy, y)
+    return gz, sum_over_pixels(gz)
+
+
+def join(a, b):
+    """a (…, A) and b (…, B) side by side along the last axis: (…, A + B)."""
+    return array_module(a).concatenate([a, b], axis=-1)
+
+
+def split(y, A):
+    """The first A numbers along the last axis, and the others: join backwards. Copies: a view would keep all of y alive."""
+    return y[..., :A].copy(), y[..., A:].copy()
+
+
+def cross_entropy(z, t, weights):
+    """(L, share, error) with l = max(z, 0) - t z + ln(1 + e^(-|z|)) and weights w, None for all 1:
+
+    L = Σ w l / Σ w,  share = 1 / Σ w  (both 0 where all weights are 0),  error = w (σ(z) - t).
+    """
+    xp = array_module(z)
+    e = xp.exp(-xp.abs(z))
+    loss = xp.maximum(z, 0) - t * z + xp.log1p(e)
+    error = xp.where(z >= 0, xp.ones_like(e), e) / (1 + e) - t
+    w = xp.ones_like(z) if weights is None else weights
+    total = w.sum()
+    share = (total != 0) / (total + (total == 0))
+    return ((w * loss).sum() * share).astype(z.dtype), share.astype(z.dtype), w * error
+
+
+def overlap(p, t, weights):
+    """Σ w p t, Σ w p and Σ w t of each picture: an array (N, 3). All are (N, …); weights None for all 1."""
+    w = 1 if weights is None else weights
+    axes = tuple(range(1, p.ndim))
+    return array_module(p).stack([(w * p * t).sum(axis=axes), (w * p).sum(axis=axes), (w * t).sum(axis=axes)], axis=1)
+
+
+def mask_counts(values, masks, threshold, ignored):
+    """Per picture (guessed and true, guessed, true, counted, known) pixels: an integer array (N, 5).
+
+    Guessed are those with a value above the threshold; pixels whose mask is `ignored` are not counted; known are those
+    with a mask of 0 or 1. values, masks: (N, …), real numbers.
+    """
+    xp, axes = array_module(values), tuple(range(1, values.ndim))
+    valid, truth = masks != ignored, masks == 1
+    guess = (values > threshold) & valid
+    flags = guess & truth, guess, truth, valid, truth | (masks == 0)
+    return xp.stack([flag.sum(axis=axes) for flag in flags], axis=1)
+
+
+def decode(images, masks, ignored):
+    """A batch of bytes as float32: x = images / 255, t = 1 where the mask is 1, weights = 0 where it is `ignored`."""
+    x = images.astype("float32")
+    x /= 255
+    return x, (masks == 1).astype("float32"), (masks != ignored).astype("float32")
+
+
+def update(optimizer, rows):
+    """optimizer.update(w, g, *memory) for each row (w, g, *memory): changes w and the memory in place."""
+    for row in rows:
+        optimizer.update(*row)

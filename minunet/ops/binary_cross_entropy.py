@@ -24,7 +24,7 @@ With N·H·W pixels, the mean divides by all of them. All weights 0 give L = 0.
 
 from minunet.autograd import Function
 from minunet.device import array_module
-from minunet.ops.sigmoid import sigmoid_of
+from minunet.kernels import kernels_for
 from minunet.ops.targets import target_arrays
 
 CLIP = 1e-7  # keras.config.epsilon()
@@ -57,13 +57,14 @@ class BinaryCrossEntropyWithLogits(Function):
         self.t, self.weights = t, weights
 
     def forward(self, z):
-        xp = array_module(z)
-        t, self.weights = target_arrays("binary_cross_entropy_with_logits", z, self.t, self.weights)
-        self.t, self.z = t, z
-        return weighted_mean(xp.maximum(z, 0) - t * z + xp.log1p(xp.exp(-xp.abs(z))), self.weights)
+        t, weights = target_arrays("binary_cross_entropy_with_logits", z, self.t, self.weights)
+        self.t = self.weights = None
+        # One pass over z gives the loss and, for backward, w (p - t), which takes no more memory than z would
+        loss, self.share, self.error = kernels_for(z).cross_entropy(z, t, weights)
+        return loss
 
     def backward(self, gy):
-        return gy * share_of_mean(self.z, self.weights) * (sigmoid_of(self.z) - self.t)
+        return gy * self.share * self.error
 
 
 def weighted_mean(values, weights):

@@ -59,8 +59,9 @@ class Conv2D(Function):
         needs_gx, needs_gw, *needs_gb = self.needs
         kernels = kernels_for(gy)
         if self.y is not None:
-            gy, self.y = kernels.relu_gradient(gy, self.y), None
-        gb = kernels.sum_over_pixels(gy) if any(needs_gb) else None
+            (gy, gb), self.y = kernels.relu_gradient_and_sum(gy, self.y), None
+        else:
+            gb = kernels.sum_over_pixels(gy) if any(needs_gb) else None
         gw = kernels.weight_gradient(self.x, gy, self.w.shape[:2], self.stride, self.pads) if needs_gw else None
         size, self.x = self.x.shape[1:3], None  # the activation is let go before gx asks for memory
         gx = kernels.convolve_transposed(gy, self.w, None, self.stride, self.pads, size) if needs_gx else None

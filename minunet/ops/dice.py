@@ -19,6 +19,7 @@ that answer scores 0. Source: Milletari et al., "V-Net", 2016 (there with square
 """
 
 from minunet.autograd import Function
+from minunet.kernels import kernels_for
 from minunet.ops.targets import target_arrays
 
 
@@ -30,15 +31,18 @@ class DiceLoss(Function):
 
     def forward(self, p):
         self.t, self.weights = target_arrays("dice_loss", p, self.t, self.weights)
-        w = 1 if self.weights is None else self.weights
-        axes = tuple(range(1, p.ndim)) if self.per_image else tuple(range(p.ndim))
-        self.numerator = 2 * (w * p * self.t).sum(axis=axes, keepdims=True) + self.smooth
-        self.D = (w * (p + self.t)).sum(axis=axes, keepdims=True) + self.smooth
+        both, predicted, truth = kernels_for(p).overlap(p, self.t, self.weights).T  # each (N,): Σ p t, Σ p, Σ t
+        if not self.per_image:
+            both, predicted, truth = both.sum(keepdims=True), predicted.sum(keepdims=True), truth.sum(keepdims=True)
+        self.numerator = 2 * both + self.smooth
+        self.D = predicted + truth + self.smooth
         return (1 - self.numerator / self.D).mean()
 
     def backward(self, gy):
-        w = 1 if self.weights is None else self.weights
-        return gy / self.D.size * w * (self.numerator - 2 * self.t * self.D) / self.D**2
+        share = (gy / self.D.size / self.D**2).reshape(-1, *(1,) * (self.t.ndim - 1))  # of each picture, or of the batch
+        numerator, D = self.numerator.reshape(share.shape), self.D.reshape(share.shape)
+        gp = share * numerator - 2 * share * D * self.t
+        return gp if self.weights is None else gp * self.weights
 
 
 def dice_loss(p, t, weights=None, smooth=1.0, per_image=True):

@@ -11,7 +11,7 @@ from minunet.kernels import cpu, gpu, kernels_for, reference, windows
 
 IMPLEMENTATIONS = {  # module, device, threads: with one of them several pictures share a block
     "reference": (reference, "cpu", 1), "cpu": (cpu, "cpu", 1), "cpu, 3 threads": (cpu, "cpu", 3),
-    "gpu code on NumPy": (gpu, "cpu", 1), "gpu": (gpu, "gpu", 1)}
+    "gpu, narrow": (gpu, "gpu", 1), "gpu, wide": (gpu, "gpu", 1)}
 TOLERANCE = {"float64": 1e-12, "float32": 2e-5}
 
 
@@ -31,9 +31,10 @@ class OnNumPy:
 
 
 @pytest.fixture(params=IMPLEMENTATIONS)
-def kernels(request, array_on, threads_as_before):
-    """Each of the kernel modules in turn; gpu.py, written for any array module, on NumPy arrays, too."""
+def kernels(request, array_on, threads_as_before, monkeypatch):
+    """Each of the kernel modules in turn; gpu.py with both of its ways to convolve."""
     module, device, threads = IMPLEMENTATIONS[request.param]
+    monkeypatch.setattr(gpu, "WIDE", dict.fromkeys(gpu.WIDE, 0 if request.param == "gpu, wide" else 1 << 30))
     set_num_threads(threads)
     return OnNumPy(module, array_on(device) if device != "cpu" else lambda array: array)
 
@@ -200,7 +201,7 @@ def test_windows_of_more_places_than_a_byte_can_tell_apart(kernels):
 @pytest.mark.parametrize("shape", [(), (1,), (7,), (2, 3), (2, 3, 4, 5), (0, 3)])
 def test_relu_gradient(kernels, shape, dtype):
     rng = np.random.default_rng(0)
-    gy, y = rng.standard_normal(shape).astype(dtype), np.maximum(rng.standard_normal(shape), 0).astype(dtype)
+    gy, y = (np.asarray(rng.standard_normal(shape), dtype) for _ in range(2))
     assert_close(np.asarray(kernels.relu_gradient(gy, y)), np.where(y > 0, gy, 0), dtype)
 
 
@@ -235,22 +236,57 @@ def test_what_is_no_number_is_not_lost(kernels):
                                   "rows and columns differ", "1x1"])
 def test_where_the_blocks_are_cut(monkeypatch, name, block_bytes, threads):
     monkeypatch.setattr(cpu, "BLOCK_BYTES", block_bytes)
-    monkeypatch.setattr(gpu, "WORKSPACE_BYTES", block_bytes)
     set_num_threads(threads)
     (N, H, W), kernel, stride, pads = GEOMETRIES[name]
     geometry = (N + 1, H + 4, W), kernel, stride, pads
     x, w, b, gy = drawn(geometry)
-    for module in (cpu, gpu):
-        assert_close(module.convolve(x, w, b, stride, pads), convolution(x, w, stride, pads) + b)
-        assert_close(module.weight_gradient(x, gy, kernel, stride, pads),
-                     kernel_gradient(x, gy, kernel, stride, pads))
-        assert_close(module.convolve_transposed(gy, w, None, stride, pads, (H + 4, W)),
-                     transposed(gy, w, stride, pads, (H + 4, W)))
-        y, winner = module.max_pool(x, kernel, stride, NO_PADS)
-        np.testing.assert_array_equal(winner, pooling(x, kernel, stride, NO_PADS)[1])
-        assert_close(module.max_pool_gradient(y, winner, kernel, stride, NO_PADS, (H + 4, W)),
-                     pooling_gradient(y, winner, kernel, stride, NO_PADS, (H + 4, W)))
-        np.testing.assert_array_equal(module.relu_gradient(x, x), np.maximum(x, 0))
+    assert_close(cpu.convolve(x, w, b, stride, pads), convolution(x, w, stride, pads) + b)
+    assert_close(cpu.weight_gradient(x, gy, kernel, stride, pads), kernel_gradient(x, gy, kernel, stride, pads))
+    assert_close(cpu.convolve_transposed(gy, w, None, stride, pads, (H + 4, W)),
+                 transposed(gy, w, stride, pads, (H + 4, W)))
+    y, winner = cpu.max_pool(x, kernel, stride, NO_PADS)
+    np.testing.assert_array_equal(winner, pooling(x, kernel, stride, NO_PADS)[1])
+    assert_close(cpu.max_pool_gradient(y, winner, kernel, stride, NO_PADS, (H + 4, W)),
+                 pooling_gradient(y, winner, kernel, stride, NO_PADS, (H + 4, W)))
+    np.testing.assert_array_equal(cpu.relu_gradient(x, x), np.maximum(x, 0))
+
+
+@pytest.mark.parametrize("workspace", [1, 700, 3000])
+@pytest.mark.parametrize("name", ["3x3 same", "stride above kernel, border", "rows and columns differ", "1x1"])
+def test_where_the_workspace_of_the_gpu_ends(monkeypatch, array_on, name, workspace):
+    kernels = OnNumPy(gpu, array_on("gpu"))
+    monkeypatch.setattr(gpu, "WIDE", dict.fromkeys(gpu.WIDE, 0))
+    monkeypatch.setattr(gpu, "_workspace_bytes", lambda device: workspace)
+    (N, H, W), kernel, stride, pads = GEOMETRIES[name]
+    geometry = (N + 1, H + 4, W), kernel, stride, pads
+    x, w, b, gy = drawn(geometry)
+    assert_close(kernels.convolve(x, w, b, stride, pads), convolution(x, w, stride, pads) + b)
+    assert_close(kernels.weight_gradient(x, gy, kernel, stride, pads), kernel_gradient(x, gy, kernel, stride, pads))
+    assert_close(kernels.convolve_transposed(gy, w, None, stride, pads, (H + 4, W)),
+                 transposed(gy, w, stride, pads, (H + 4, W)))
+
+
+@pytest.mark.parametrize("text", ["-1", "1 GB", "0", ""])
+def test_a_workspace_that_is_no_number_of_bytes(monkeypatch, text):
+    monkeypatch.setenv("MINUNET_GPU_WORKSPACE", text)
+    gpu._workspace_bytes.cache_clear()
+    with pytest.raises(ValueError, match="number of bytes"):
+        gpu._workspace_bytes("gpu:0")
+    monkeypatch.setenv("MINUNET_GPU_WORKSPACE", "12345")
+    assert gpu._workspace_bytes("gpu:0") == 12345
+    gpu._workspace_bytes.cache_clear()
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 6, 8, 10, 17, 20, 40])
+def test_any_number_of_channels(kernels, channels):
+    """Reading four numbers at a time must not leave out the last ones, on either side of the kernel."""
+    for C, F in ((channels, 3), (3, channels), (channels, channels)):
+        rng = np.random.default_rng(C)
+        x, w, gy = (rng.standard_normal(shape) for shape in ((2, 3, 4, C), (3, 2, C, F), (2, 3, 4, F)))
+        pads = ((1, 1), (1, 0))
+        assert_close(kernels.convolve(x, w, None, (1, 1), pads), convolution(x, w, (1, 1), pads))
+        assert_close(kernels.convolve_transposed(gy, w, None, (1, 1), pads, (3, 4)), transposed(gy, w, (1, 1), pads, (3, 4)))
+        assert_close(kernels.weight_gradient(x, gy, (3, 2), (1, 1), pads), kernel_gradient(x, gy, (3, 2), (1, 1), pads))
 
 
 def layouts(array):
@@ -464,13 +500,93 @@ def test_sum_over_pixels(kernels, dtype):
     assert_close(result, np.array(expected), dtype)
 
 
-def test_elementwise_work_is_done_on_every_element_once(monkeypatch):
+@dtypes
+@pytest.mark.parametrize("shape", [(3, 5, 4, 2), (2, 40, 33, 7), (1, 3, 2, 300)])
+def test_relu_gradient_and_sum(kernels, shape, dtype):
+    rng = np.random.default_rng(1)
+    gy, y = rng.standard_normal(shape).astype(dtype), np.maximum(rng.standard_normal(shape), 0).astype(dtype)
+    gz, gb = kernels.relu_gradient_and_sum(gy, y)
+    expected = np.where(y > 0, gy.astype(np.float64), 0)
+    np.testing.assert_array_equal(gz, expected.astype(dtype))
+    np.testing.assert_allclose(gb, expected.reshape(-1, shape[3]).sum(axis=0), rtol=0, atol=1e-4 if dtype == "float32" else 1e-11)
+    np.testing.assert_array_equal(kernels.relu_gradient_and_sum(gy, y)[1], gb)  # once more: the same bits
+    assert gz.dtype == gb.dtype == dtype
+
+
+@dtypes
+def test_join_and_split(kernels, dtype):
+    a, b = np.arange(24, dtype=dtype).reshape(2, 2, 3, 2), -np.arange(60, dtype=dtype).reshape(2, 2, 3, 5)
+    y = kernels.join(a, b)
+    assert y.shape == (2, 2, 3, 7) and y.dtype == dtype
+    np.testing.assert_array_equal(y[1, 0, 2], [16, 17, -40, -41, -42, -43, -44])
+    for part, whole in zip(kernels.split(y, 2), (a, b)):
+        np.testing.assert_array_equal(part, whole)
+
+
+@dtypes
+@pytest.mark.parametrize("size", [1, 77, 70_000])
+def test_cross_entropy(kernels, size, dtype):
+    rng = np.random.default_rng(size)
+    z, t, w = 3 * rng.standard_normal(size), rng.random(size), rng.integers(0, 3, size).astype(float)
+    w[0] = 1
+    p = 1 / (1 + np.exp(-z))
+    losses = -t * np.log(p) - (1 - t) * np.log(1 - p)
+    for weights in (None, w):
+        loss, share, error = kernels.cross_entropy(*(None if a is None else a.astype(dtype) for a in (z, t, weights)))
+        u = np.ones(size) if weights is None else weights
+        np.testing.assert_allclose(loss, (u * losses).sum() / u.sum(), rtol=1e-5 if dtype == "float32" else 1e-12)
+        np.testing.assert_allclose(share, 1 / u.sum(), rtol=1e-6)
+        assert_close(error, u * (p - t), dtype)
+        assert loss.dtype == share.dtype == error.dtype == dtype
+    loss, share, error = kernels.cross_entropy(z.astype(dtype), t.astype(dtype), np.zeros(size, dtype))
+    assert loss == share == 0 and not error.any()
+
+
+@dtypes
+def test_overlap(kernels, dtype):
+    rng = np.random.default_rng(3)
+    p, t, w = rng.random((3, 3, 7, 1)), rng.random((3, 3, 7, 1)), rng.random((3, 3, 7, 1))
+    for weights, u in ((None, 1.0), (w.astype(dtype), w)):
+        expected = [[(u * p * t)[n].sum(), (u * p)[n].sum(), (u * t)[n].sum()] for n in range(3)] if weights is not None else [
+            [(p * t)[n].sum(), p[n].sum(), t[n].sum()] for n in range(3)]
+        result = kernels.overlap(p.astype(dtype), t.astype(dtype), weights)
+        assert result.dtype == dtype
+        np.testing.assert_allclose(result, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("mask_dtype", ["uint8", "int16", "float32"])
+def test_mask_counts(kernels, mask_dtype):
+    values = np.array([[0.9, 0.9, 0.1, 0.9, 0.2], [0.1, 0.6, 0.5, 0.7, 0.5]], "float32")
+    masks = np.array([[1, 0, 1, 255, 2], [255, 255, 1, 1, 0]]).astype(mask_dtype)
+    counts = kernels.mask_counts(values, masks, 0.5, 255)
+    np.testing.assert_array_equal(counts, [[1, 2, 2, 4, 3], [1, 1, 2, 3, 3]])
+
+
+def test_decode(kernels):
+    images = np.arange(24, dtype=np.uint8).reshape(1, 2, 4, 3) * 11
+    masks = np.array([0, 1, 255, 1, 2, 0, 1, 255], np.uint8).reshape(1, 2, 4, 1)
+    x, t, weights = kernels.decode(images, masks, 255)
+    assert x.dtype == t.dtype == weights.dtype == np.float32
+    np.testing.assert_allclose(x.ravel(), [k * 11 / 255 for k in range(24)], rtol=1e-7)
+    np.testing.assert_array_equal(t.ravel(), [0, 1, 0, 1, 0, 0, 1, 0])
+    np.testing.assert_array_equal(weights.ravel(), [1, 1, 0, 1, 1, 1, 1, 0])
+
+
+def test_an_update_reaches_every_element_once(monkeypatch, xp_array):
     monkeypatch.setattr(cpu, "PIECE", 7)  # several pieces, the last one shorter
-    for module in (reference, cpu, gpu):
-        a, b = np.arange(30.0).reshape(5, 6), np.ones((5, 6))
 
-        def add(a, b):
-            b += a
+    class Doubling:
+        kernel = None
 
-        module.elementwise(add, a, b)
-        np.testing.assert_array_equal(b, np.arange(30.0).reshape(5, 6) + 1)
+        @staticmethod
+        def update(w, g, memory):
+            memory += g
+            w += memory
+
+    shapes = [(5, 6), (1,), (3, 1, 2)]
+    rows = [[xp_array(np.arange(np.prod(shape), dtype=float).reshape(shape)) for _ in range(3)] for shape in shapes]
+    kernels_for(rows[0][0]).update(Doubling, rows)
+    for (w, g, memory), shape in zip(rows, shapes):
+        numbers = np.arange(np.prod(shape), dtype=float).reshape(shape)
+        np.testing.assert_array_equal(to_numpy(memory), 2 * numbers)
+        np.testing.assert_array_equal(to_numpy(w), 3 * numbers)

@@ -1,0 +1,174 @@
+"""Where the time of one training step goes: phase by phase, and kernel by kernel as they are called within it.
+
+    python benchmarks/step.py --device gpu
+
+Every function of minunet.kernels that the step calls is timed where it is called, on a GPU by the card's own clock. To
+see there how long the card works, and not how long Python takes to ask for it, each step waits in the card's queue
+behind matrix products until it is given out whole; the column "Python" has the time that the asking takes.
+Prints tables in Markdown.
+"""
+import argparse
+import collections
+import contextlib
+import inspect
+import sys
+import time
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+import lecture
+import machine
+from products import Products
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from minunet import UNet, device, optim, train  # noqa: E402
+from minunet.kernels import kernels_for  # noqa: E402
+from minunet.kernels.memory import keep_freed_memory  # noqa: E402
+from minunet.metrics import MaskScores  # noqa: E402
+
+
+class Step:
+    """A training step as the loop does it, on a batch of uint8 pictures that is on the device already."""
+
+    def __init__(self, batch, size, where):
+        self.where = where
+        pictures, targets = lecture.unet_batch(batch, size, "float32")
+        self.images = device.move((255 * pictures).astype(np.uint8), where)
+        self.masks = device.move(targets.astype(np.uint8), where)
+        self.model = UNet().to(where)
+        self.model.load_state_dict(lecture.unet_weights("float32"))
+        self.optimizer = optim.RMSprop(self.model.parameters(), lr=1e-4)
+        self.scores = MaskScores(threshold=0.0)
+
+    def run(self, after=lambda phase: None):
+        """One step; after(name) is called at the end of each phase."""
+        x, t, weights, masks = train.to_device(self.images, self.masks, self.where)
+        after("to float32")
+        z = self.model.logits(x)
+        after("forward")
+        loss = train.LOSSES["bce"](z, t, weights)
+        after("loss")
+        loss.backward()
+        after("backward")
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        after("optimizer")
+        self.scores.update(z, masks)
+        after("scores")
+
+
+def phases(step, products, repeats):
+    """{phase: (seconds on the device, seconds of Python)}, medians; a phase "all" at the end."""
+    found = collections.defaultdict(lambda: ([], []))
+    for _ in range(repeats):
+        device.synchronize(step.where)
+        products.fill(0.5)
+        marks = [("", device.mark(step.where), time.perf_counter())]
+        step.run(lambda name: marks.append((name, device.mark(step.where), time.perf_counter())))
+        for before, (name, mark, clock) in zip(marks, marks[1:]):
+            found[name][0].append(device.seconds_between(before[1], mark))
+            found[name][1].append(clock - before[2])
+        found["all"][0].append(device.seconds_between(marks[0][1], marks[-1][1]))
+        found["all"][1].append(marks[-1][2] - marks[0][2])
+    return {name: tuple(map(median, times)) for name, times in found.items()}
+
+
+def in_turn(step, count=10):
+    """Seconds per step when steps follow each other as in training, with nothing in the queue before."""
+    device.synchronize(step.where)
+    start = time.perf_counter()
+    for _ in range(count):
+        step.run()
+    device.synchronize(step.where)
+    return (time.perf_counter() - start) / count
+
+
+def kernel_calls(step, products, repeats):
+    """[(kernel, shapes of its arrays, seconds)] in the order of the step's calls, medians over `repeats` steps."""
+    runs = []
+    for _ in range(repeats):
+        device.synchronize(step.where)
+        products.fill(0.5)
+        with _watched_kernels(kernels_for(step.images), step.where) as calls:
+            step.run()
+        runs.append([(name, shapes, device.seconds_between(*marks)) for name, shapes, *marks in calls])
+    return [(*same[0][:2], median(seconds for _, _, seconds in same)) for same in zip(*runs)]
+
+
+@contextlib.contextmanager
+def _watched_kernels(kernels, where):
+    """A list of (name, shapes, mark before, mark after) that grows with each call of a kernel from outside."""
+    calls, inside = [], []
+    functions = {name: f for name, f in vars(kernels).items() if inspect.isfunction(f) and not name.startswith("_")}
+
+    def watch(name, function):
+        def watched(*arguments, **options):
+            if inside:                              # a kernel that calls another one
+                return function(*arguments, **options)
+            inside.append(name)
+            before = device.mark(where)
+            try:
+                return function(*arguments, **options)
+            finally:
+                calls.append((name, _shapes(arguments), before, device.mark(where)))
+                inside.pop()
+        return watched
+
+    vars(kernels).update({name: watch(name, function) for name, function in functions.items()})
+    try:
+        yield calls
+    finally:
+        vars(kernels).update(functions)
+
+
+def _shapes(arguments):
+    """The shapes of the first two arrays, which tell a convolution's size."""
+    return " ".join(["x".join(map(str, a.shape)) for a in arguments if hasattr(a, "shape")][:2])
+
+
+def tables(found, calls, longest):
+    """The lines of three tables: phases, kernels summed up, and the calls that took longest."""
+    yield "| phase | ms | Python, ms |\n| --- | --- | --- |"
+    for name, (seconds, python) in found.items():
+        yield f"| {name} | {1e3 * seconds:.3f} | {1e3 * python:.3f} |"
+    total, by_name = found["all"][0], collections.defaultdict(list)
+    for name, _, seconds in calls:
+        by_name[name].append(seconds)
+    by_name["outside of kernels"] = [total - sum(seconds for *_, seconds in calls)]
+    yield "\n| kernel | calls | ms | of the step |\n| --- | --- | --- | --- |"
+    for name, times in sorted(by_name.items(), key=lambda item: -sum(item[1])):
+        yield f"| {name} | {len(times)} | {1e3 * sum(times):.3f} | {100 * sum(times) / total:.1f}% |"
+    yield "\n| call | arrays | ms | of the step |\n| --- | --- | --- | --- |"
+    for name, shapes, seconds in sorted(calls, key=lambda call: -call[2])[:longest]:
+        yield f"| {name} | {shapes} | {1e3 * seconds:.3f} | {100 * seconds / total:.1f}% |"
+
+
+def main():
+    keep_freed_memory()     # as the training loop does
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--device", default="cpu", help="cpu, gpu, or gpu:1 (default: cpu)")
+    parser.add_argument("--batch", type=int, default=16, help="pictures per step (default: 16)")
+    parser.add_argument("--size", type=int, default=256, help="height and width (default: 256)")
+    parser.add_argument("--repeats", type=int, default=5, help="steps, the median counts (default: 5)")
+    parser.add_argument("--longest", type=int, default=40, help="calls in the last table (default: 40)")
+    parser.add_argument("--product", type=int, help="side of the matrix product (default: 3000; 8192 on a GPU)")
+    options = parser.parse_args()
+
+    where = device.find(options.device)
+    step = Step(options.batch, options.size, where)
+    for _ in range(3):
+        step.run()
+    products = Products(where, options.product)
+    print(f"{machine.describe()}\n{machine.blas() if where == 'cpu' else device.card(where)}\n"
+          f"batch {options.batch}, {options.size}x{options.size}; "
+          f"a large float32 matrix product reaches {products.gflops:.0f} GFLOP/s")
+    seconds = in_turn(step)
+    print(f"a step takes {1e3 * seconds:.2f} ms, {1e3 * seconds / options.batch:.4f} ms per picture\n")
+    found = phases(step, products, options.repeats)
+    print("\n".join(tables(found, kernel_calls(step, products, options.repeats), options.longest)))
+
+
+if __name__ == "__main__":
+    main()

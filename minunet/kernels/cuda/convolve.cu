@@ -1,0 +1,120 @@
+// Convolution and its transpose without P(x): each thread keeps the sums of PIXELS pixels x TILE channels in registers.
+//
+// Why so many for one thread? A number that is read from memory should be used often. Here each number of x meets TILE
+// weights and each weight meets PIXELS pixels, so PIXELS + TILE reads serve PIXELS · TILE products.
+
+// y[n,i,j,f] = b[f] + Σ_k Σ_l Σ_c x[n, i·SH + k - top, j·SW + l - left, c] · w[k,l,c,f];  relu: negative → 0
+// grid: x over the N·OH·OW pixels of y, y over the F / TILE tiles of filters; VECTOR divides C, TILE divides F
+extern "C" __global__ void convolve(const Real* __restrict__ x, const Real* __restrict__ w, const Real* __restrict__ b,
+                                    Real* __restrict__ y, long long pixels, Geometry g, int relu) {
+    const int f0 = blockIdx.y * TILE;
+    // a thread's pixels lie blockDim.x apart, so that at each moment neighbouring threads read neighbouring pixels
+    const long long first = (long long)blockIdx.x * blockDim.x * PIXELS + threadIdx.x;
+    long long picture[PIXELS];
+    int row[PIXELS], column[PIXELS];
+    Real sum[PIXELS][TILE];
+#pragma unroll
+    for (int m = 0; m < PIXELS; ++m) {
+        const long long pixel = first + m * blockDim.x;
+        const unsigned place = pixel % ((long long)g.OH * g.OW);
+        picture[m] = pixel < pixels ? pixel / ((long long)g.OH * g.OW) : -1;
+        row[m] = (int)(place / g.OW) * g.SH - g.top;
+        column[m] = (int)(place % g.OW) * g.SW - g.left;
+#pragma unroll
+        for (int f = 0; f < TILE; ++f) sum[m][f] = b ? b[f0 + f] : 0;
+    }
+    for (int k = 0; k < g.KH; ++k) {
+        for (int l = 0; l < g.KW; ++l) {
+            const Real* under[PIXELS];  // the pixel of x under this tap; none outside of the picture
+#pragma unroll
+            for (int m = 0; m < PIXELS; ++m) {
+                const int p = row[m] + k, q = column[m] + l;
+                const bool inside = picture[m] >= 0 && p >= 0 && p < g.H && q >= 0 && q < g.W;
+                under[m] = inside ? x + ((picture[m] * g.H + p) * g.W + q) * g.C : nullptr;
+            }
+            const Real* weights = w + (long long)(k * g.KW + l) * g.C * g.F + f0;
+            for (int c = 0; c < g.C; c += VECTOR) {
+                Vector seen[PIXELS];
+#pragma unroll
+                for (int m = 0; m < PIXELS; ++m) seen[m] = under[m] ? vector_at(under[m] + c) : zeros();
+#pragma unroll
+                for (int u = 0; u < VECTOR; ++u) {
+                    const Tile weight = *reinterpret_cast<const Tile*>(weights + (long long)(c + u) * g.F);
+#pragma unroll
+                    for (int m = 0; m < PIXELS; ++m)
+#pragma unroll
+                        for (int f = 0; f < TILE; ++f) sum[m][f] += seen[m].at[u] * weight.at[f];
+                }
+            }
+        }
+    }
+#pragma unroll
+    for (int m = 0; m < PIXELS; ++m) {
+        if (picture[m] < 0) continue;
+        Tile result;
+#pragma unroll
+        for (int f = 0; f < TILE; ++f) result.at[f] = relu && sum[m][f] < 0 ? 0 : sum[m][f];
+        *reinterpret_cast<Tile*>(y + (first + m * blockDim.x) * g.F + f0) = result;
+    }
+}
+
+// x[n,p,q,c] = b[c] + Σ over the taps (k,l) through which a window (i,j) sees pixel (p,q) of Σ_f y[n,i,j,f] · w[k,l,c,f]
+// Pᵀ by gathering: each pixel asks which windows it lay under, i = (p + top - k) / SH where that is a whole number.
+// grid: x over the N·H·W pixels of x, y over the C / TILE tiles of channels; VECTOR divides F, TILE divides C
+extern "C" __global__ void convolve_transposed(const Real* __restrict__ y, const Real* __restrict__ w,
+                                               const Real* __restrict__ b, Real* __restrict__ x, long long pixels,
+                                               Geometry g) {
+    const int c0 = blockIdx.y * TILE;
+    const long long first = (long long)blockIdx.x * blockDim.x * PIXELS + threadIdx.x;
+    long long picture[PIXELS];
+    int row[PIXELS], column[PIXELS];
+    Real sum[PIXELS][TILE];
+#pragma unroll
+    for (int m = 0; m < PIXELS; ++m) {
+        const long long pixel = first + m * blockDim.x;
+        const unsigned place = pixel % ((long long)g.H * g.W);
+        picture[m] = pixel < pixels ? pixel / ((long long)g.H * g.W) : -1;
+        row[m] = (int)(place / g.W) + g.top;
+        column[m] = (int)(place % g.W) + g.left;
+#pragma unroll
+        for (int c = 0; c < TILE; ++c) sum[m][c] = b ? b[c0 + c] : 0;
+    }
+    for (int k = 0; k < g.KH; ++k) {
+        for (int l = 0; l < g.KW; ++l) {
+            const Real* above[PIXELS];  // the window that sees this pixel through tap (k, l); often there is none
+            bool any = false;
+#pragma unroll
+            for (int m = 0; m < PIXELS; ++m) {
+                const int from_top = row[m] - k, from_left = column[m] - l;
+                const int i = from_top / g.SH, j = from_left / g.SW;
+                const bool seen = picture[m] >= 0 && from_top >= 0 && i * g.SH == from_top && i < g.OH
+                                  && from_left >= 0 && j * g.SW == from_left && j < g.OW;
+                above[m] = seen ? y + ((picture[m] * g.OH + i) * g.OW + j) * g.F : nullptr;
+                any |= seen;
+            }
+            if (!any) continue;
+            const Real* weights = w + ((long long)(k * g.KW + l) * g.C + c0) * g.F;
+            for (int f = 0; f < g.F; f += VECTOR) {
+                Vector error[PIXELS];
+#pragma unroll
+                for (int m = 0; m < PIXELS; ++m) error[m] = above[m] ? vector_at(above[m] + f) : zeros();
+#pragma unroll
+                for (int c = 0; c < TILE; ++c) {
+                    const Vector weight = vector_at(weights + (long long)c * g.F + f);
+#pragma unroll
+                    for (int u = 0; u < VECTOR; ++u)
+#pragma unroll
+                        for (int m = 0; m < PIXELS; ++m) sum[m][c] += error[m].at[u] * weight.at[u];
+                }
+            }
+        }
+    }
+#pragma unroll
+    for (int m = 0; m < PIXELS; ++m) {
+        if (picture[m] < 0) continue;
+        Tile result;
+#pragma unroll
+        for (int c = 0; c < TILE; ++c) result.at[c] = sum[m][c];
+        *reinterpret_cast<Tile*>(x + (first + m * blockDim.x) * g.C + c0) = result;
+    }
+}

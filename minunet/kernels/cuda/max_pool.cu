@@ -1,0 +1,65 @@
+// Max-pooling: one thread, VECTOR neighbouring channels of a pixel of y (forward) or of x (backward). A block takes row
+// after row.
+
+struct alignas(sizeof(Place) * VECTOR) Places { Place at[VECTOR]; };
+
+// y[n,i,j,c] = the largest x in the window, winner = its place l + KW·k, the first of equals; a border counts as -∞.
+// As in NumPy a NaN wins over any number, so that it is not hidden.
+extern "C" __global__ void max_pool(const Real* __restrict__ x, Real* __restrict__ y, Place* __restrict__ winner,
+                                    long long rows, Geometry g) {
+    const int vectors = g.C / VECTOR;
+    for (long long row = blockIdx.x; row < rows; row += gridDim.x) {
+        const long long n = row / g.OH;
+        const int i = row % g.OH;
+        for (int e = blockIdx.y * blockDim.x + threadIdx.x; e < g.OW * vectors; e += gridDim.y * blockDim.x) {
+            const int j = e / vectors, c = e % vectors * VECTOR;
+            Vector largest;
+            Places place;
+            bool first = true;
+            for (int k = 0; k < g.KH; ++k) {
+                for (int l = 0; l < g.KW; ++l) {
+                    const int p = i * g.SH + k - g.top, q = j * g.SW + l - g.left;
+                    if (p < 0 || p >= g.H || q < 0 || q >= g.W) continue;
+                    const Vector value = vector_at(x + ((n * g.H + p) * g.W + q) * g.C + c);
+#pragma unroll
+                    for (int u = 0; u < VECTOR; ++u) {
+                        const Real now = largest.at[u];
+                        if (!first && !(value.at[u] > now || (value.at[u] != value.at[u] && now == now))) continue;
+                        largest.at[u] = value.at[u];
+                        place.at[u] = k * g.KW + l;
+                    }
+                    first = false;
+                }
+            }
+            *reinterpret_cast<Vector*>(y + (row * g.OW + j) * g.C + c) = largest;
+            *reinterpret_cast<Places*>(winner + (row * g.OW + j) * g.C + c) = place;
+        }
+    }
+}
+
+// gx[n,p,q,c] = Σ of gy[n,i,j,c] over the windows (i,j) that pixel (p,q) has won: each pixel looks at all windows over it
+extern "C" __global__ void max_pool_gradient(const Real* __restrict__ gy, const Place* __restrict__ winner,
+                                             Real* __restrict__ gx, long long rows, Geometry g) {
+    const int vectors = g.C / VECTOR;
+    for (long long row = blockIdx.x; row < rows; row += gridDim.x) {
+        const long long n = row / g.H;
+        const int p = row % g.H;
+        const int last_i = min((p + g.top) / g.SH, g.OH - 1);
+        for (int e = blockIdx.y * blockDim.x + threadIdx.x; e < g.W * vectors; e += gridDim.y * blockDim.x) {
+            const int q = e / vectors, c = e % vectors * VECTOR;
+            const int last_j = min((q + g.left) / g.SW, g.OW - 1);
+            Vector sum = zeros();
+            for (int i = last_i; i >= 0 && p + g.top - i * g.SH < g.KH; --i) {
+                for (int j = last_j; j >= 0 && q + g.left - j * g.SW < g.KW; --j) {
+                    const long long window = ((n * g.OH + i) * g.OW + j) * g.C + c;
+                    const int place = (p + g.top - i * g.SH) * g.KW + q + g.left - j * g.SW;
+                    const Places won = *reinterpret_cast<const Places*>(winner + window);
+                    const Vector error = vector_at(gy + window);
+#pragma unroll
+                    for (int u = 0; u < VECTOR; ++u) sum.at[u] += won.at[u] == place ? error.at[u] : 0;
+                }
+            }
+            *reinterpret_cast<Vector*>(gx + (row * g.W + q) * g.C + c) = sum;
+        }
+    }
+}

@@ -1,0 +1,55 @@
+// gw[k,l,c,f] = Σ_n Σ_i Σ_j x[n, i·SH + k - top, j·SW + l - left, c] · gy[n,i,j,f], without P(x).
+//
+// Few outputs, each the sum over millions of pixels: so the pixels are shared out. A block takes every gridDim.x-th row
+// of windows. Each of its threads has one tap (k, l), VECTOR channels and TILE filters, and adds up their products in
+// registers; where there are more threads than such pieces, several ("lanes") share a row's pixels. At the end the lanes'
+// sums are added, and the block writes its part: partial[block] is a whole gw. sum_rows (sums.cu) adds the parts.
+// grid: x over the parts, y over groups of `pieces_per_block` pieces. The launch bounds ask the compiler to leave room for
+// four blocks of 256 threads on a multiprocessor at a time: while one waits for memory, another computes.
+extern "C" __global__ void __launch_bounds__(256, 4)
+weight_gradient(const Real* __restrict__ x, const Real* __restrict__ gy, Real* __restrict__ partial, long long rows,
+                int pieces, int pieces_per_block, Geometry g) {
+    const int lanes = blockDim.x / pieces_per_block, lane = threadIdx.x / pieces_per_block;
+    const int piece = blockIdx.y * pieces_per_block + threadIdx.x % pieces_per_block;
+    const bool works = lane < lanes && piece < pieces;
+    const int f0 = piece % (g.F / TILE) * TILE;
+    const int c0 = piece / (g.F / TILE) % (g.C / VECTOR) * VECTOR;
+    const int tap = piece / (g.F / TILE) / (g.C / VECTOR), k = tap / g.KW, l = tap % g.KW;
+
+    Real sum[VECTOR][TILE] = {};
+    for (long long r = blockIdx.x; works && r < rows; r += gridDim.x) {
+        const long long n = r / g.OH;
+        const int p = (int)(r % g.OH) * g.SH + k - g.top;
+        if (p < 0 || p >= g.H) continue;
+        const Real* x_row = x + (n * g.H + p) * g.W * g.C + c0;
+        const Real* gy_row = gy + r * g.OW * g.F + f0;
+#pragma unroll 4
+        for (int j = lane; j < g.OW; j += lanes) {
+            const int q = j * g.SW + l - g.left;
+            const bool inside = q >= 0 && q < g.W;
+            const Vector seen = inside ? vector_at(x_row + (long long)q * g.C) : zeros();
+            const Tile error = *reinterpret_cast<const Tile*>(gy_row + (long long)j * g.F);
+#pragma unroll
+            for (int u = 0; u < VECTOR; ++u)
+#pragma unroll
+                for (int f = 0; f < TILE; ++f) sum[u][f] += seen.at[u] * error.at[f];
+        }
+    }
+
+    __shared__ Real of_lanes[256];
+    Real* out = partial + (long long)blockIdx.x * g.KH * g.KW * g.C * g.F;
+#pragma unroll  // with fixed indices `sum` stays in registers
+    for (int u = 0; u < VECTOR; ++u) {
+#pragma unroll
+        for (int f = 0; f < TILE; ++f) {
+            __syncthreads();
+            of_lanes[threadIdx.x] = sum[u][f];
+            __syncthreads();
+            if (works && lane == 0) {
+                Real total = 0;
+                for (int other = 0; other < lanes; ++other) total += of_lanes[threadIdx.x + other * pieces_per_block];
+                out[((long long)tap * g.C + c0 + u) * g.F + f0 + f] = total;
+            }
+        }
+    }
+}
