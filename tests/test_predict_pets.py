@@ -284,7 +284,7 @@ def test_names_that_a_terminal_cannot_show(place):
     name = os.fsdecode(b"my pets \xc3\xbc/bad \xff\nbyte.png")
     picture().save(name, "PNG")
     environment = {**os.environ, "PYTHONPATH": str(EXAMPLE.parents[1]), "PYTHONIOENCODING": "ascii"}
-    command = [sys.executable, EXAMPLE, *MODEL, name, name + "?"]
+    command = [sys.executable, EXAMPLE, *MODEL, name, name + "?", "--threads", "1"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)
     assert done.returncode == 1
     assert r"my pets \xfc/bad \udcff\nbyte.png: 0.0% pet, 48 x 32" in done.stdout
