@@ -6,6 +6,7 @@ line that says what is wrong, or with code 0 or 1 and a line for each thing that
 
 import importlib.util
 import io
+import json
 import os
 import random
 import shutil
@@ -22,7 +23,7 @@ from minunet.data import DataError
 from minunet.data.pets import Pets
 
 EXAMPLES = Path(minunet.__file__).parents[1] / "examples"
-CASES = {"reader": 80, "weights": 150, "descriptions": 100, "predict": 120, "train": 100, "arguments": 400}
+CASES = {"reader": 80, "weights": 150, "descriptions": 100, "predict": 100, "train": 80, "arguments": 400}
 NAMES = ["Bengal_1", "Bengal 2", "pug_ü_3", "pug_4"]
 
 
@@ -65,22 +66,8 @@ def place(tmp_path, monkeypatch):
 def damage(path, chance):
     """Spoils one file in one of many ways; returns what was done."""
     content = bytearray(path.read_bytes())
-    how = chance.choice(
-        [
-            "cut",
-            "cut early",
-            "bits",
-            "bits",
-            "head",
-            "insert",
-            "empty",
-            "noise",
-            "folder",
-            "gone",
-            "other",
-            "pixel",
-        ]
-    )
+    hows = "cut, cut early, bits, bits, head, insert, empty, noise, folder, gone, other, pixel"
+    how = chance.choice(hows.split(", "))
     if how == "cut":
         del content[chance.randrange(len(content)) :]
     elif how == "cut early":
@@ -98,11 +85,9 @@ def damage(path, chance):
         content = chance.randbytes(chance.randrange(1, 3000))
     elif how in ("other", "pixel"):
         size = (1, 1) if how == "pixel" else (chance.randrange(1, 70), chance.randrange(1, 70))
-        mode = chance.choice(
-            ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I", "I;16", "F", "YCbCr", "LAB", "HSV"]
-        )
+        mode = chance.choice("1 L LA P RGB RGBA CMYK I I;16 F YCbCr LAB".split())
         file = io.BytesIO()
-        Image.new(mode, size).save(file, "TIFF") if mode != "HSV" else file.write(b"HSV")
+        Image.new(mode, size).save(file, "TIFF")
         content = file.getvalue()
     path.unlink()
     if how == "folder":
@@ -219,21 +204,8 @@ def test_weights_files_that_are_whole_and_say_nonsense(place, capsys):
     for number in range(CASES["descriptions"]):
         arrays, about = dict(sound), {"image_size": 16}
         name = chance.choice(list(arrays))
-        how = chance.choice(
-            [
-                "text",
-                "complex",
-                "nan",
-                "whole",
-                "scalar",
-                "larger",
-                "gone",
-                "new",
-                "options",
-                "about",
-                "empty",
-            ]
-        )
+        hows = "text complex nan whole scalar larger gone new options about empty"
+        how = chance.choice(hows.split())
         changed = {
             "text": np.full(arrays[name].shape, "cat"),
             "complex": arrays[name] * 1j,
@@ -256,25 +228,12 @@ def test_weights_files_that_are_whole_and_say_nonsense(place, capsys):
             about = chance.choice(
                 [{"image_size": chance.choice(values)}, {"border": chance.choice(values)}, *values]
             )
-        Path("case.npz").write_bytes(checkpoint.FORMATS[".npz"].encode(arrays, about))
+        np.savez("case.npz", **arrays, about=np.array(json.dumps(about)))
         case = (number, how, name, about)
-        code = run(
-            predict_pets,
-            ["case.npz", place / "a set ü" / "images" / "Bengal 2.jpg", "--out", "out"],
-            capsys,
-            case,
-        )
-        assert code == {
-            "whole": 0,
-            "gone": 2,
-            "scalar": 2,
-            "larger": 2,
-            "new": 2,
-            "nan": 2,
-            "empty": 2,
-            "text": 2,
-            "complex": 2,
-        }.get(how, code), case
+        arguments = ["case.npz", place / "a set ü" / "images" / "Bengal 2.jpg", "--out", "out"]
+        code = run(predict_pets, arguments, capsys, case)
+        if how not in ("options", "about"):  # these two may be sound
+            assert code == (0 if how == "whole" else 2), case
 
 
 def test_predicting(place, capsys):
@@ -339,38 +298,8 @@ def test_training(place, small_and_unseen, capsys, caplog):
     assert codes.count(0) > 10 and codes.count(2) > 10
 
 
-WORDS = [
-    "nan",
-    "NaN",
-    "inf",
-    "-inf",
-    "-1",
-    "0",
-    "1",
-    "1.5",
-    "1e309",
-    "1e-400",
-    "9" * 30,
-    "-" + "9" * 30,
-    "",
-    " ",
-    "0x10",
-    "½",
-    "١٢",
-    "None",
-    "é ü",
-    "\udcff",
-    "x" * 5000,
-    "/dev/null",
-    "..",
-    ".",
-    "/",
-    "*",
-    "[",
-    "**",
-    "~nobody/x",
-    "no\nsuch",
-]
+WORDS = """nan NaN inf -inf -1 0 1 1.5 1e309 1e-400 0x10 ½ ١٢ None /dev/null .. . / * [ ** ~nobody/x""".split()
+WORDS += ["9" * 30, "-" + "9" * 30, "x" * 5000, "", " ", "é ü", "no\nsuch", "\udcff"]
 
 
 def test_arguments(place, small_and_unseen, capsys):
@@ -435,7 +364,7 @@ def test_arguments(place, small_and_unseen, capsys):
         if any(
             flag == "--out" and Path(word) in (Path(".."), Path("/")) for flag, word in zip(extra, extra[1:])
         ):
-            continue  # these are folders that can be written
+            extra = ["--out", "/dev/null"]  # those are folders that can be written
         codes.append(run(program, [*sound[program], *extra], capsys, extra))
         shutil.rmtree("out", ignore_errors=True)
         assert contents(folder) == before, extra
@@ -443,12 +372,6 @@ def test_arguments(place, small_and_unseen, capsys):
 
 
 def test_weights_that_are_no_weights(place, capsys):
-    for path in (
-        "a set ü",
-        "a set ü/annotations/list.txt",
-        "a set ü/images/Bengal_1.jpg",
-        os.devnull,
-        "",
-        "model.npz/x",
-    ):
+    odd = ["a set ü", "a set ü/annotations/list.txt", "a set ü/images/Bengal_1.jpg", os.devnull, "", "model.npz/x"]
+    for path in odd:
         assert run(predict_pets, [path, place / "a set ü" / "images"], capsys, path) == 2

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minunet import UNet
+from minunet import Tensor, UNet
 from minunet.predict import check_tile, exact_margin, predict_squeezed, predict_tiled
 
 rng = np.random.default_rng(0)
@@ -57,8 +57,9 @@ def test_an_answer_depends_on_exactly_what_the_derivation_says(depth):
 
 
 @pytest.mark.parametrize("height, width", [(300, 181), (96, 400), (7, 5), (64, 65)])
-def test_tiles_give_the_answer_of_the_whole_picture_at_every_pixel(height, width):
-    model, image = far_sighted(depth=2), picture(height, width)
+def test_tiles_give_the_answer_of_the_whole_picture_at_every_pixel(height, width, xp_array):
+    device = Tensor(xp_array(np.ones(1))).device
+    model, image = far_sighted(depth=2).to(device), picture(height, width)
     tiled, whole = predict_tiled(model, image, tile=80), model.predict(image)
     assert tiled.shape == whole.shape == (height, width, 1) and tiled.dtype == np.float32
     assert np.ptp(whole) > 0.05 or height < 10
