@@ -7,6 +7,7 @@ import sys
 import warnings
 
 from minunet import device
+from minunet.data.pets import IGNORE
 from minunet.kernels.threads import get_num_threads
 
 MOST_THREADS = 1024  # more bring nothing; a million of them bring the machine down
@@ -40,12 +41,26 @@ def whole(least, most=None):
 
 def positive(text):
     """An argument type: a finite number above 0."""
+    return _number(text, lambda value: 0 < value < math.inf, "above 0")
+
+
+def not_negative(text):
+    """An argument type: a finite number from 0 on."""
+    return _number(text, lambda value: 0 <= value < math.inf, "from 0 on")
+
+
+def fraction(text):
+    """An argument type: a number from 0 to below 1."""
+    return _number(text, lambda value: 0 <= value < 1, "from 0 to below 1")
+
+
+def _number(text, fits, range_in_words):
     try:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0 < value < math.inf:  # False for NaN, too
-        raise argparse.ArgumentTypeError(f"{text!r} must be a number above 0")
+    if not fits(value):  # False for NaN, too
+        raise argparse.ArgumentTypeError(f"{text!r} must be a number {range_in_words}")
     return value
 
 
@@ -69,6 +84,20 @@ def multiple(of):
         return size
 
     return parse
+
+
+def mask_values(text):
+    """An argument type: "0=background,7=pet,255=ignore" -> [[0, 0], [7, 1], [255, 255]].
+
+    Pairs, because run.json, from which a run may be started again, knows no dict with numbers as keys.
+    """
+    meanings = {"background": 0, "pet": 1, "ignore": IGNORE}
+    parts = [re.fullmatch(r"\s*([0-9]{1,5})\s*=\s*(\w+)\s*", part) for part in text.split(",")]
+    if not all(part and part[2] in meanings for part in parts):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} must name a meaning for each value, such as 0=background,7=pet,255=ignore"
+        )
+    return [[int(part[1]), meanings[part[2]]] for part in parts]
 
 
 def device_name(text):

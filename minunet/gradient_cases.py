@@ -12,6 +12,7 @@ import numpy as np
 from minunet import nn, ops
 from minunet.autograd import Tensor, gradcheck
 from minunet.autograd.arithmetic import To
+from minunet.device import move
 from minunet.unet import UNet
 
 TOLERANCE = 1e-6
@@ -33,7 +34,8 @@ class Case(NamedTuple):
 
 def all_cases():
     """Every Case, operation by operation, the same ones each time."""
-    makers = (arithmetic, elementwise, convolutions, transposed_convolutions, poolings, concatenations, losses, layers, networks)
+    makers = (arithmetic, elementwise, convolutions, transposed_convolutions, poolings, concatenations, regularisers,
+              losses, layers, networks)
     return list(itertools.chain.from_iterable(maker(np.random.default_rng(0)) for maker in makers))
 
 
@@ -127,6 +129,28 @@ def concatenations(rng):
     yield Case("concatenate", "one input twice", lambda a, b: ops.concatenate([a, b, a]), [a, b])
 
 
+def regularisers(rng):
+    """batch_norm with statistics of the batch and held constant, with and without ReLU; dropout of maps and of numbers."""
+    x = rng.standard_normal((2, 5, 3, 4)) * [1, 3, 1, 0.2] + [0, 5, -2, 0]
+    gamma, beta = rng.uniform(0.5, 2, 4), rng.standard_normal(4)
+    constant = rng.standard_normal(4), rng.uniform(0.5, 2, 4)
+    for label, statistics in (("of the batch", None), ("held constant", constant)):
+        for activation in (None, "relu"):
+            yield Case("batch_norm", f"{label}, activation {activation}",
+                       lambda x, gamma, beta, statistics=statistics, activation=activation:
+                       ops.batch_norm(x, gamma, beta, moved(statistics, x), activation=activation)[0], [x, gamma, beta])
+    yield Case("batch_norm", "a large epsilon",
+               lambda x, gamma, beta: ops.batch_norm(x, gamma, beta, epsilon=0.5)[0], [x, gamma, beta])
+    for label, shape in (("whole maps", (2, 1, 1, 4)), ("single numbers", x.shape)):
+        keep = rng.integers(0, 2, shape)  # whole numbers: gradcheck holds them constant
+        yield Case("dropout", label, lambda x, keep: ops.dropout(x, keep.data, 0.4), [x, keep])
+
+
+def moved(arrays, like):
+    """The arrays on the device of the tensor `like`; None stays None."""
+    return arrays and tuple(move(array, like.device) for array in arrays)
+
+
 def losses(rng):
     """The losses with respect to the prediction, with and without weights."""
     shape = (3, 4, 5, 1)
@@ -148,6 +172,9 @@ def layers(rng):
         yield module_case(nn.Conv2D(3, 4, 3, activation=activation, rng=1), f"activation {activation}", x)
         yield module_case(nn.ConvTranspose2D(3, 2, 3, activation=activation, rng=2), f"activation {activation}", x)
     yield module_case(nn.Conv2D(3, 4, 3, bias=False, rng=3), "no bias", x)
+    other = rng.standard_normal(x.shape)  # x is the very u that gradcheck draws, and u = x has no gradient through x̂
+    yield module_case(nn.BatchNorm(3), "", other)
+    yield module_case(nn.BatchNorm(3, activation="relu").eval(), "running averages, relu", other)
     yield module_case(nn.MaxPool2D(2), "", rng.permutation(180).reshape(2, 5, 6, 3) / 10)
     yield Case("nn.Concatenate", "", lambda a, b: nn.Concatenate()(a, b), [x, x[..., :2]])
 
@@ -156,6 +183,8 @@ def networks(rng):
     """Whole U-Nets by the dot-product form: a small one, and the lecture's six levels."""
     few_corners = {"directions": 3, "eps": 1e-8}  # so short a step that hardly a ReLU or a maximum turns over within it
     yield module_case(UNet(depth=2, width=3, seed=1), "2 levels", rng.uniform(0, 1, (2, 8, 12, 3)), few_corners)
+    yield module_case(UNet(depth=2, width=3, seed=1, batch_norm=True), "2 levels, batch norm",
+                      rng.uniform(0, 1, (2, 8, 12, 3)), few_corners)
     yield module_case(UNet(seed=2), "6 levels, as in the lecture", rng.uniform(0, 1, (1, 64, 64, 3)), few_corners)
 
 
@@ -166,6 +195,7 @@ def module_case(module, label, x, options={}):
     values = [p.data + 0.1 * rng.standard_normal(p.shape) * (p.ndim == 1) for p in module.parameters()]
 
     def f(x, *parameters):
+        module.to(x.device)  # for its buffers; the parameters are given
         replace_parameters(module, parameters)
         return module.logits(x) if isinstance(module, UNet) else module(x)
 
@@ -177,5 +207,5 @@ def replace_parameters(module, tensors):
     tensors = iter(tensors)
     for part in module.modules():
         for name, value in list(vars(part).items()):
-            if isinstance(value, Tensor):
+            if isinstance(value, Tensor) and name not in part.buffer_names:
                 setattr(part, name, next(tensors))

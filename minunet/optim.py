@@ -7,9 +7,17 @@
     Adam      m ← m + (1 - β₁)(g - m)
               v ← v + (1 - β₂)(g² - v)              w ← w - lr √(1 - β₂ᵗ) / (1 - β₁ᵗ) · m / (√v + ε)
 
+    weight decay λ, with any of them, before the step:     w ← w - lr λ w
+
 SGD walks down the slope. RMSprop divides by the recent size of each parameter's gradient, so that all parameters move at
 a similar pace, however steep the loss is along each. Adam does that to a running mean of the gradient, and corrects
 both means for having started at 0. Note where ε stands: under the root in RMSprop, beside it in Adam.
+
+Weight decay pulls the weights towards 0, so that only those stay large which the data ask for again and again. It stands
+beside the step ("decoupled"; with Adam this is AdamW): added to the gradient instead, as λ w, it would be divided by √v like
+the rest, and just the weights with large gradients would hardly decay. Kernels decay, biases and γ, β do not: these are few,
+cannot learn pictures by heart, and say where 0 is; they are told apart by their single axis. Source: Loshchilov and
+Hutter, 2019.
 """
 
 import numpy as np
@@ -21,7 +29,8 @@ from minunet.kernels import kernels_for
 class Optimizer:
     """What all optimizers share. `memory_names` are the arrays, like the parameter, that one keeps per parameter.
 
-    params: list of Tensors. lr: learning rate, may be changed between steps (`optimizer.lr = 1e-4`).
+    params: list of Tensors. lr: learning rate, may be changed between steps (`optimizer.lr = 1e-4`). weight_decay: λ, 0 for
+    none.
 
     An optimizer of your own needs only `update`. Those here also name the CUDA `kernel` (kernels/cuda/optimizers.cu) that does
     the same to all parameters at once, and the `hyperparameters` that it takes.
@@ -30,11 +39,14 @@ class Optimizer:
     memory_names = ()
     kernel = None
 
-    def __init__(self, params, lr):
+    def __init__(self, params, lr, weight_decay=0.0):
         self.params = list(params)
         if not self.params:
             raise ValueError("an optimizer needs parameters, this list is empty: give model.parameters()")
         self.lr = _positive("lr", lr)
+        if not 0 <= weight_decay < float("inf"):
+            raise ValueError(f"weight_decay is {weight_decay!r}: it must be 0 or a positive number")
+        self.weight_decay = float(weight_decay)
         self.steps = 0
         self.memories = [{name: None for name in self.memory_names} for _ in self.params]
 
@@ -57,6 +69,9 @@ class Optimizer:
                     memory[name] = move(array, p.device)  # the model may have gone to another device since
             rows.append((p.data, p.grad, *memory.values()))
         if rows:
+            if self.weight_decay:
+                decaying = [w for w, *_ in rows if w.ndim > 1]
+                kernels_for(rows[0][0]).decay(decaying, 1 - self.lr * self.weight_decay)
             kernels_for(rows[0][0]).update(self, rows)
 
     def update(self, w, g, *memory):
@@ -104,8 +119,8 @@ class SGD(Optimizer):
     array([0.5])
     """
 
-    def __init__(self, params, lr=0.01, momentum=0.0):
-        super().__init__(params, lr)
+    def __init__(self, params, lr=0.01, momentum=0.0, weight_decay=0.0):
+        super().__init__(params, lr, weight_decay)
         self.momentum = _fraction("momentum", momentum)
         if momentum:
             self.memories = [{"m": None} for _ in self.params]
@@ -135,8 +150,8 @@ class RMSprop(Optimizer):
 
     memory_names, kernel = ("v",), "rmsprop"
 
-    def __init__(self, params, lr=1e-3, rho=0.9, epsilon=1e-7):
-        super().__init__(params, lr)
+    def __init__(self, params, lr=1e-3, rho=0.9, epsilon=1e-7, weight_decay=0.0):
+        super().__init__(params, lr, weight_decay)
         self.rho, self.epsilon = _fraction("rho", rho), _positive("epsilon", epsilon)
 
     def hyperparameters(self):
@@ -159,8 +174,8 @@ class Adam(Optimizer):
 
     memory_names, kernel = ("m", "v"), "adam"
 
-    def __init__(self, params, lr=1e-3, beta_1=0.9, beta_2=0.999, epsilon=1e-7):
-        super().__init__(params, lr)
+    def __init__(self, params, lr=1e-3, beta_1=0.9, beta_2=0.999, epsilon=1e-7, weight_decay=0.0):
+        super().__init__(params, lr, weight_decay)
         self.beta_1, self.beta_2 = _fraction("beta_1", beta_1), _fraction("beta_2", beta_2)
         self.epsilon = _positive("epsilon", epsilon)
 
@@ -174,6 +189,34 @@ class Adam(Optimizer):
 
     def _rate(self):
         return self.lr * (1 - self.beta_2**self.steps) ** 0.5 / (1 - self.beta_1**self.steps)
+
+
+def clip_gradients(params, max_norm):
+    """Scales all gradients by one factor, so that together, as one long vector, they are not longer than `max_norm`.
+
+    g ← g · min(1, max_norm / ‖g‖),  ‖g‖² = Σ g² over all parameters. The direction stays; only a step that is too long gets
+    shorter. Parameters without a gradient are passed over; the others get a new gradient array. Returns ‖g‖ from before, left
+    on the parameters' device so that a GPU is not waited for; 0.0 if there are no gradients. Raises ValueError unless
+    max_norm > 0.
+
+    >>> from minunet import Tensor
+    >>> w = Tensor([0.0, 0.0], requires_grad=True); w.grad = np.array([3.0, 4.0])
+    >>> float(clip_gradients([w], max_norm=1.0)), w.grad
+    (5.0, array([0.6, 0.8]))
+    """
+    max_norm = _positive("max_norm", max_norm)
+    params = [p for p in params if p.grad is not None]
+    if not params:
+        return 0.0
+    xp = array_module(params[0].grad)
+    g = xp.concatenate([p.grad.reshape(-1) for p in params])  # few launches on a GPU, whatever the number of parameters
+    norm = xp.sqrt((g * g).sum())
+    g *= (max_norm / xp.maximum(norm, max_norm)).astype(g.dtype)  # the same as min(1, max_norm / norm), without 1/0
+    start = 0
+    for p in params:
+        p.grad = g[start:start + p.size].reshape(p.shape).astype(p.dtype, copy=False)
+        start += p.size
+    return norm
 
 
 def _positive(name, value):

@@ -1,10 +1,11 @@
-"""The pictures of a run: its curves, and a sheet of predictions.
+"""The pictures of a run: its curves, and a sheet of predictions; and sheets of any pictures with their masks.
 
 Figures are drawn through matplotlib's object interface, without pyplot, so that no window opens, no setting
 of the caller changes and nothing is kept after the file is written.
 """
 
 import io
+from pathlib import Path
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -98,6 +99,25 @@ def save_predictions(path, images, masks, probabilities, names=None, title=None)
     _write(figure, path)
 
 
+def save_sheet(path, images, masks, titles, columns=4):
+    """Writes pictures, each with its mask's outline and a title above, row by row; a .jpg or a .png.
+
+    images: N arrays uint8 (H, W, 3), N from 1 on; masks: N arrays uint8 (H, W, 1), 1 inside;
+    titles: N strings.
+    """
+    rows, inch = -(-len(images) // columns), 1.8
+    figure = Figure(figsize=(columns * (inch + 0.08) + 0.1, rows * (inch + 0.3) + 0.08), dpi=110)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    top = 1 - 0.25 / figure.get_figheight()
+    figure.subplots_adjust(left=0.01, right=0.99, top=top, bottom=0.01, wspace=0.04, hspace=0.3 / inch)
+    for axes in grid.flat:
+        _bare(axes)
+    for axes, image, mask, title in zip(grid.flat, images, masks, titles):
+        axes.imshow(overlay(image, mask == 1))
+        axes.set_title(title, color=INK, fontsize=10, pad=3, parse_math=False)
+    _write(figure, path)
+
+
 def overlay(image, mask, color=OUTLINE, thickness=None):
     """The picture with the outline of the mask drawn over it.
 
@@ -164,6 +184,9 @@ def _colour_bar(figure, heat, above, height):
 
 
 def _write(figure, path):
-    picture = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(picture)
+    picture, canvas = io.BytesIO(), FigureCanvasAgg(figure)
+    if Path(path).suffix.lower() in (".jpg", ".jpeg"):
+        canvas.print_jpg(picture, pil_kwargs={"quality": 80})
+    else:
+        canvas.print_png(picture)
     write_whole(path, picture.getvalue())

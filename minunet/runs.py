@@ -24,7 +24,7 @@ from minunet import __version__, checkpoint, plots
 from minunet.files import write_whole
 from minunet.train import SCORES
 
-COLUMNS = ["epoch", *(f"{part}_{name}" for name in SCORES for part in ("train", "val"))]
+COLUMNS = ["epoch", *(f"{part}_{name}" for name in SCORES for part in ("train", "val")), "lr"]
 
 
 class Run:
@@ -107,14 +107,15 @@ class Run:
 
 
 def history_csv(history):
-    """The rows as text: a header, then a line per epoch, numbers with six digits after the point.
+    """The rows as text: a header, then a line per epoch; scores with six digits after the point, "lr" with six in all.
 
     >>> history_csv([]).split(",")[:5]
     ['epoch', 'train_loss', 'val_loss', 'train_iou', 'val_iou']
     """
     lines = [",".join(COLUMNS)]
     for row in history:
-        lines.append(",".join([str(row["epoch"]), *(f"{row[name]:.6f}" for name in COLUMNS[1:])]))
+        scores = [f"{row[name]:.6f}" for name in COLUMNS[1:-1]]
+        lines.append(",".join([str(row["epoch"]), *scores, f"{row['lr']:.6g}"]))
     return "\n".join(lines) + "\n"
 
 

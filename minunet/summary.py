@@ -27,13 +27,18 @@ def layer_rows(model, input_shape):
     def watcher(layer, inputs, y):
         tensors = [t for group in inputs for t in (group if isinstance(group, (list, tuple)) else [group])]
         name = layer.name or f"{type(layer).__name__.lower()}_{len(rows)}"
-        parameters = sum(p.size for p in layer.parameters())
+        parameters = sum(p.size for p in (*layer.parameters(), *_averages(layer)))
         rows.append((name, type(layer).__name__, (None, *y.shape[1:]), parameters, [makers.get(id(t), "?") for t in tensors]))
         makers[id(y)] = name
         alive.append(y)
 
-    with no_grad(), watch_calls(watcher):
-        model(x)
+    was_training = model.training
+    model.eval()  # the empty picture must not move a running average
+    try:
+        with no_grad(), watch_calls(watcher):
+            model(x)
+    finally:
+        model.train(was_training)
     return rows
 
 
@@ -45,16 +50,22 @@ def summary_text(model, input_shape, name=None):
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in cells]
     rule = "─" * max(map(len, lines))
     lines.insert(1, rule)
-    count = sum(p.size for p in model.parameters())
-    size = sum(p.size * p.dtype.itemsize for p in model.parameters())
-    totals = [f"Total params: {count:,} ({_megabytes(size)})", f"Trainable params: {count:,} ({_megabytes(size)})",
-              "Non-trainable params: 0 (0.00 MB)"]
+    totals = []
+    for part, tensors in (("Total", [*model.parameters(), *_averages(model)]), ("Trainable", model.parameters()),
+                          ("Non-trainable", _averages(model))):
+        count, size = sum(p.size for p in tensors), sum(p.size * p.dtype.itemsize for p in tensors)
+        totals.append(f"{part} params: {count:,} ({_megabytes(size)})")
     return "\n".join([f'Model: "{name or type(model).__name__}"', rule, *lines, rule, *totals])
 
 
 def print_summary(model, input_shape):
     """Prints the table."""
     print(summary_text(model, input_shape))
+
+
+def _averages(module):
+    """The buffers that Keras counts as parameters, too: not the state of a random stream."""
+    return [buffer for _, buffer in module.named_buffers() if buffer.dtype.kind == "f"]
 
 
 def _megabytes(size):

@@ -8,9 +8,9 @@ One step, in the order of the lecture:
     optimizer.step()               a small step downhill
     optimizer.zero_grad()          forget the gradients, they would add up
 
-An epoch takes such a step for each batch of the training set, then looks at the validation set without
-learning. `epochs` yields one row of scores per finished epoch, so the caller's `for` decides what happens
-between epochs: save, draw, or `break` to stop early.
+An epoch takes such a step for each batch of the training set, or for each group of batches (see `epochs`,
+accumulate), then looks at the validation set without learning. `epochs` yields one row of scores per finished
+epoch, so the caller's `for` decides what happens between epochs: save, draw, or `break` to stop early.
 
     for row in train.epochs(model, optimizer, loss, training, validation, count=25):
         print(row["epoch"], row["val_mean_iou"])
@@ -35,6 +35,7 @@ from minunet.device import move
 from minunet.kernels import kernels_for
 from minunet.kernels.memory import keep_freed_memory
 from minunet.metrics import MaskScores
+from minunet.optim import clip_gradients
 
 SCORES = ("loss", "iou", "mean_iou", "dice", "accuracy")
 READ_EVERY = 20  # steps between two looks at the loss on a GPU
@@ -58,52 +59,91 @@ LOSSES = {
 }
 
 
-def epochs(model, optimizer, loss, training, validation, count, stop=lambda: False):
+def epochs(
+    model, optimizer, loss, training, validation, count, stop=lambda: False, schedule=None, clip_norm=None, accumulate=1
+):
     """Trains for `count` epochs, and yields after each one its row of scores.
 
     model: has logits(x), train(), eval() and .device; optimizer: has step() and zero_grad(); loss: as in
     `LOSSES`. training, validation: Loaders. stop(): asked between steps; once it answers True no further row
     comes, and the model stays as it is after the last step done. A row is a dict: "epoch" (from 1), "train_X"
-    and "val_X" for each X in SCORES, and "seconds". The training scores are those of the predictions made
-    while learning, so they lag a little behind.
+    and "val_X" for each X in SCORES, "lr" (the learning rate of its last step), and "seconds". The training scores are
+    those of the predictions made while learning, so they lag a little behind.
+
+    schedule: decides the learning rate before each step, see schedules.py; None leaves it to the optimizer.
+    clip_norm: the longest gradient allowed, see optim.clip_gradients; None for any.
+    accumulate: a step for every so many batches, for batches that do not fit into memory at once. The gradients
+    add up, each batch with its share of the group's pictures, also where the last batch or group is smaller. For
+    losses that are a mean over pictures of one size (all in LOSSES) this is the gradient of one large batch.
+    Three things differ: where pixels are ignored, cross entropy divides by those that count in each batch, not in
+    all; batch normalisation takes the mean and the variance of each batch, and its averages move once for each;
+    dropout draws once for each.
     Raises Diverged when a loss is NaN or infinite, at the latest at the end of its epoch and before its row.
     """
+    if accumulate < 1:
+        raise ValueError(f"accumulate is {accumulate}: it must be 1 or more")
     keep_freed_memory()
+
+    def step():
+        _step(optimizer, schedule, clip_norm)
+
     for epoch in range(1, count + 1):
         if stop():
             return
         start = time.perf_counter()
         with warnings.catch_warnings():  # a loss that overflows is reported by Diverged, not by NumPy
             warnings.filterwarnings("ignore", ".* encountered in ", RuntimeWarning)
-            train = _train_epoch(model, optimizer, loss, training, epoch, stop)
+            train = _train_epoch(model, step, loss, training, epoch, stop, accumulate)
             val = None if train is None else evaluate(model, loss, validation, f"epoch {epoch}", stop)
         if val is None:
             return
-        yield {
+        row = {
             "epoch": epoch,
             **{f"train_{name}": train[name] for name in SCORES},
             **{f"val_{name}": val[name] for name in SCORES},
+            "lr": optimizer.lr,
             "seconds": time.perf_counter() - start,
         }
+        if schedule is not None:
+            schedule.epoch_done(row)
+        yield row
 
 
-def _train_epoch(model, optimizer, loss, loader, epoch, stop):
+def _step(optimizer, schedule, clip_norm):
+    """One step downhill with the gradients that are there, which are then forgotten."""
+    if schedule is not None:
+        optimizer.lr = schedule(optimizer.steps)
+    if clip_norm is not None:
+        clip_gradients(optimizer.params, clip_norm)
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+def _share(loader, index, accumulate):
+    """How much of its group of `accumulate` batches the batch number `index` is: pictures / pictures of the group."""
+    first = index // accumulate * accumulate * loader.batch_size
+    group = min(accumulate * loader.batch_size, len(loader.dataset) - first)
+    return min(loader.batch_size, len(loader.dataset) - index * loader.batch_size) / group
+
+
+def _train_epoch(model, step, loss, loader, epoch, stop, accumulate):
     """One pass over the training set. Returns its scores, or None if it was stopped."""
     model.train()
     losses, scores = _Losses(f"epoch {epoch}", model.device), MaskScores(threshold=0.0)
     with _bar(loader, f"epoch {epoch}") as bar:
-        for images, masks in loader.batches(epoch):
+        for index, (images, masks) in enumerate(loader.batches(epoch)):
             x, t, weights, masks = to_device(images, masks, model.device)
             z = model.logits(x)
             error = loss(z, t, weights)
             losses.add(error.data, len(images), bar)
-            error.backward()
-            optimizer.step()
-            optimizer.zero_grad()
+            share = _share(loader, index, accumulate)
+            (error if share == 1 else error * share).backward()
             scores.update(z, masks)
             bar.update(len(images))
-            if stop():
-                return None
+            if (index + 1) % accumulate == 0 or index + 1 == len(loader):
+                step()
+                if stop():
+                    return None
     return {"loss": losses.mean(), **scores.result()}
 
 

@@ -30,26 +30,42 @@ import numpy as np
 from minunet import ops
 from minunet.autograd import Tensor, no_grad
 from minunet.device import move
-from minunet.nn import Concatenate, Conv2D, ConvTranspose2D, MaxPool2D, Module
+from minunet.nn import BatchNorm, Concatenate, Conv2D, ConvTranspose2D, Dropout, MaxPool2D, Module
 from minunet.summary import print_summary
 
 
 class DoubleConv(Module):
-    """Two 3x3 convolutions with ReLU: (N,H,W,in_channels) → (N,H,W,filters). Their names end in _1 and _2."""
+    """Two 3x3 convolutions with ReLU: (N,H,W,in_channels) → (N,H,W,filters). Their names end in _1 and _2.
 
-    def __init__(self, in_channels, filters, prefix, rng):
-        self.first = Conv2D(in_channels, filters, 3, padding="same", activation="relu", name=f"{prefix}_1", rng=rng)
-        self.second = Conv2D(filters, filters, 3, padding="same", activation="relu", name=f"{prefix}_2", rng=rng)
+    batch_norm: each is normalised before its ReLU, and has no bias: the mean is subtracted anyway, and β takes its place.
+    dropout: the rate at which whole maps of the result are left out.
+    """
+
+    def __init__(self, in_channels, filters, prefix, rng, batch_norm=False, dropout=0.0):
+        options = {"padding": "same", "activation": None if batch_norm else "relu", "bias": not batch_norm, "rng": rng}
+        names = prefix.replace("Conv", "BatchNorm"), prefix.replace("Conv", "Dropout")
+        self.first = Conv2D(in_channels, filters, 3, name=f"{prefix}_1", **options)
+        self.first_norm = self._norm(filters, f"{names[0]}_1") if batch_norm else None
+        self.second = Conv2D(filters, filters, 3, name=f"{prefix}_2", **options)
+        self.second_norm = self._norm(filters, f"{names[0]}_2") if batch_norm else None
+        self.dropout = Dropout(dropout, name=names[1], rng=rng) if dropout else None
+
+    @staticmethod
+    def _norm(filters, name):
+        """The averages remember about ten steps. A hundred, as with Keras' 0.99, are several epochs of a small data set."""
+        return BatchNorm(filters, momentum=0.9, activation="relu", name=name)
 
     def forward(self, x):
-        return self.second(self.first(x))
+        for layer in (self.first, self.first_norm, self.second, self.second_norm, self.dropout):
+            x = x if layer is None else layer(x)
+        return x
 
 
 class Down(Module):
     """One level down: (N,H,W,·) → pooled (N,H/2,W/2,filters) and the skip (N,H,W,filters)."""
 
-    def __init__(self, in_channels, filters, level, rng):
-        self.convolutions = DoubleConv(in_channels, filters, f"Conv_Down_{level}", rng)
+    def __init__(self, in_channels, filters, level, rng, batch_norm=False, dropout=0.0):
+        self.convolutions = DoubleConv(in_channels, filters, f"Conv_Down_{level}", rng, batch_norm, dropout)
         self.pool = MaxPool2D(2, name=f"MaxPool_Down_{level}")
 
     def forward(self, x):
@@ -63,9 +79,9 @@ class Up(Module):
     The lecture upsamples into few channels, an eighth of the filters: most of what the next level sees is the skip.
     """
 
-    def __init__(self, in_channels, filters, skip_channels, convolution_prefix, suffix, rng):
+    def __init__(self, in_channels, filters, skip_channels, convolution_prefix, suffix, rng, batch_norm=False, dropout=0.0):
         upsampled = max(1, filters // 8)
-        self.convolutions = DoubleConv(in_channels, filters, convolution_prefix, rng)
+        self.convolutions = DoubleConv(in_channels, filters, convolution_prefix, rng, batch_norm, dropout)
         self.upsample = ConvTranspose2D(filters, upsampled, 2, stride=2, name=f"Conv_Transp_{suffix}", rng=rng)
         self.join = Concatenate(name=f"Concatenate_{suffix}")
         self.out_channels = upsampled + skip_channels
@@ -81,7 +97,11 @@ class UNet(Module):
     out_channels  of the mask.
     depth         levels down; height and width must be multiples of 2**depth.
     width         filters of the first level; each level down has twice as many.
-    seed          decides the first weights.
+    seed          decides the first weights, and what dropout leaves out.
+    dropout       rate at which whole feature maps are left out while training, where there are most of them and least is
+                  lost: at the deepest level down and at the bottom. 0: no such layers.
+    batch_norm    batch normalisation after each 3x3 convolution (ops/batch_norm.py). Training then sees other outputs than
+                  eval(), which uses running averages.
 
     model(x)         Tensor (N,H,W,in_channels), 0 to 1  →  probabilities (N,H,W,out_channels)
     model.logits(x)  the same before the sigmoid, for losses
@@ -93,21 +113,27 @@ class UNet(Module):
     (1, 8, 12, 1)
     """
 
-    def __init__(self, in_channels=3, out_channels=1, depth=6, width=8, seed=0):
+    def __init__(self, in_channels=3, out_channels=1, depth=6, width=8, seed=0, dropout=0.0, batch_norm=False):
         for name, value in dict(in_channels=in_channels, out_channels=out_channels, depth=depth, width=width).items():
             if not isinstance(value, (int, np.integer)) or value < 1:
                 raise ValueError(f"UNet: {name} is {value!r}: it must be a whole number from 1")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"UNet: dropout is {dropout!r}: it must be a rate from 0 to below 1")
         self.in_channels, self.out_channels, self.depth, self.width = in_channels, out_channels, depth, width
+        self.dropout, self.batch_norm = float(dropout), bool(batch_norm)
         self.options = {name: int(getattr(self, name)) for name in ("in_channels", "out_channels", "depth", "width")}
+        self.options.update(dropout=self.dropout, batch_norm=self.batch_norm)
         rng = np.random.default_rng(seed)
         filters = [width * 2**level for level in range(depth + 1)]  # 8, 16, …, 256 and 512 at the bottom
 
-        self.down = [Down(([in_channels] + filters)[i], filters[i], i + 1, rng) for i in range(depth)]
-        self.up = [Up(filters[depth - 1], filters[depth], filters[depth - 1], "Conv_Bottle", "Bottle", rng)]
+        rates = [0.0] * (depth - 1) + [dropout]
+        self.down = [Down(([in_channels] + filters)[i], filters[i], i + 1, rng, batch_norm, rates[i]) for i in range(depth)]
+        self.up = [Up(filters[depth - 1], filters[depth], filters[depth - 1], "Conv_Bottle", "Bottle", rng,
+                      batch_norm, dropout)]
         for i in range(1, depth):
             self.up.append(Up(self.up[-1].out_channels, filters[depth - i], filters[depth - 1 - i],
-                              f"Conv_Up_{i}", f"Up_{i}", rng))
-        self.classify = DoubleConv(self.up[-1].out_channels, 2 * width, "Conv_Classif", rng)
+                              f"Conv_Up_{i}", f"Up_{i}", rng, batch_norm))
+        self.classify = DoubleConv(self.up[-1].out_channels, 2 * width, "Conv_Classif", rng, batch_norm)
         self.out = Conv2D(2 * width, out_channels, 1, activation="sigmoid", name="Conv_Out", rng=rng)
 
     def forward(self, x):

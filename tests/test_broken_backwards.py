@@ -17,10 +17,10 @@ from minunet.autograd.gradcheck import GradientError
 from minunet.gradient_cases import all_cases
 from minunet.kernels import cpu
 
-binary_cross_entropy, concatenate, conv2d, conv_transpose2d, dice, max_pool2d, relu, sigmoid = (
+batch_norm, binary_cross_entropy, concatenate, conv2d, conv_transpose2d, dice, dropout, max_pool2d, relu, sigmoid = (
     importlib.import_module(f"minunet.ops.{name}")  # the modules; `minunet.ops.conv2d` is the function
-    for name in ("binary_cross_entropy", "concatenate", "conv2d", "conv_transpose2d", "dice", "max_pool2d",
-                 "relu", "sigmoid"))
+    for name in ("batch_norm", "binary_cross_entropy", "concatenate", "conv2d", "conv_transpose2d", "dice", "dropout",
+                 "max_pool2d", "relu", "sigmoid"))
 CASES = collections.defaultdict(list)
 for case in all_cases():
     CASES[case.operation].append(case)
@@ -148,6 +148,22 @@ def dice_with_one_area(self, gy):
     return dice_backward(self, gy)
 
 
+def statistics_taken_for_constants(gy, x, mean, r, gamma, beta, relu, gbeta, ggamma, share):
+    return normalize_gradient(gy, x, mean, r, gamma, beta, relu, gbeta, ggamma, 0)
+
+
+def only_the_mean(gy, x, mean, r, gamma, beta, relu, gbeta, ggamma, share):
+    return normalize_gradient(gy, x, mean, r, gamma, beta, relu, gbeta, 0 * ggamma, share)
+
+
+def only_the_variance(gy, x, mean, r, gamma, beta, relu, gbeta, ggamma, share):
+    return normalize_gradient(gy, x, mean, r, gamma, beta, relu, 0 * gbeta, ggamma, share)
+
+
+def relu_forgotten(gy, x, mean, r, gamma, beta, relu, *rest):
+    return gy, x, mean, r, gamma, beta, False, *rest
+
+
 def replaced(leaf, gx, owned):
     """In place of adding up in a leaf."""
     leaf.grad = gx.copy()
@@ -155,10 +171,12 @@ def replaced(leaf, gx, owned):
 
 A, C, K = arithmetic, conv2d.Conv2D, conv_transpose2d.ConvTranspose2D
 Pool, Join, Dice = max_pool2d.MaxPool2D, concatenate.Concatenate, dice.DiceLoss
+Norm, Drop = batch_norm.BatchNorm, dropout.Dropout
 BCE, Logits = binary_cross_entropy.BinaryCrossEntropy, binary_cross_entropy.BinaryCrossEntropyWithLogits
 
 # What a break calls must be the original, also while it stands in its place.
 dice_backward, max_pool_gradient, cross_entropy = Dice.backward, cpu.max_pool_gradient, cpu.cross_entropy
+normalize_gradient = cpu.normalize_gradient
 
 BREAKS = [
     Break(A.Add, "a sign", "+", both(lambda g, a, b: g, lambda g, a, b: -g)),
@@ -241,6 +259,18 @@ BREAKS = [
           upstream(Join, lambda gy: np.roll(gy, -1, -1))),
     Break(Join, "the skip cut off", "UNet", gradient(Join, 1, lambda g: 0 * g)),
     Break(Join, "the way through the depth cut off", "UNet", gradient(Join, 0, lambda g: 0 * g)),
+
+    Break(cpu, "mean and variance taken for constants", "batch_norm", dict(normalize_gradient=statistics_taken_for_constants)),
+    Break(cpu, "mean and variance taken for constants", "UNet", dict(normalize_gradient=statistics_taken_for_constants)),
+    Break(cpu, "the way through the variance forgotten", "batch_norm", dict(normalize_gradient=only_the_mean)),
+    Break(cpu, "the way through the mean forgotten", "nn.BatchNorm", dict(normalize_gradient=only_the_variance)),
+    Break(cpu, "ReLU forgotten", "batch_norm", wrapped(cpu, "normalize_gradient", relu_forgotten)),
+    Break(cpu, "ReLU forgotten in the sums", "batch_norm", wrapped(cpu, "normalize_sums", relu_forgotten)),
+    Break(Norm, "a factor", "batch_norm", gradient(Norm, 0, lambda gx: gx * 1.001)),
+    Break(Norm, "gamma: a mean over the pixels", "nn.BatchNorm", gradient(Norm, 1, lambda g: g / 60)),
+    Break(Norm, "no gradient for beta", "nn.BatchNorm", gradient(Norm, 2, lambda g: 0 * g)),
+    Break(Drop, "what was dropped gets a gradient", "dropout", dict(backward=lambda self, gy: gy / 0.6 + 0 * self.factor)),
+    Break(Drop, "not divided by what is kept", "dropout", gradient(Drop, 0, lambda gx: gx * 0.6)),
 
     Break(relu.ReLU, "the gradient goes through everywhere", "relu", dict(backward=lambda self, gy: gy)),
     Break(cpu, "the wrong side", "relu", dict(relu_gradient=lambda gy, y: gy * (y == 0))),

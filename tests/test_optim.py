@@ -246,3 +246,88 @@ def test_options_that_cannot_be(optimizer, options, message):
 def test_no_parameters_at_all(make):
     with pytest.raises(ValueError, match="this list is empty: give model.parameters"):
         make([])
+
+
+# ---- weight decay ------------------------------------------------------------------------------------------
+
+# PyTorch 2.13: AdamW([[1, -2], [0.5, 3]], lr=0.1, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.25), float64.
+# PyTorch's ε stands beside the corrected root; Keras' (and ours) is √(1 - β₂ᵗ) times smaller for the same effect.
+GRADIENTS = [[[1.0, -2], [0.5, 0]], [[-3.0, 1], [0.25, 2]], [[0.5, 0.5], [-1, -4]]]
+ADAMW = [
+    [[0.875000001, -1.8500000005], [0.38750000199999995, 2.925]],
+    [[0.9025439840837441, -1.7771162966899314], [0.2845945404274623, 2.777461318169354]],
+    [[0.9077302037050843, -1.726549503039923], [0.2981153793247248, 2.739453402042841]]]
+
+
+def test_adam_with_weight_decay_is_adamw(xp_array):
+    w = Tensor(xp_array(np.array([[1.0, -2], [0.5, 3]])), requires_grad=True)
+    optimizer = optim.Adam([w], lr=0.1, epsilon=1e-14, weight_decay=0.25)
+    for g, expected in zip(GRADIENTS, ADAMW, strict=True):
+        w.grad = xp_array(np.array(g))
+        optimizer.step()
+        np.testing.assert_allclose(to_numpy(w.data), expected, rtol=1e-7)  # what the two ε leave
+
+
+@every_optimizer
+def test_decay_is_taken_off_beside_the_step(make):
+    """With a gradient of 0 nothing moves but by the decay: w (1 - lr λ) in each step, and no bias at all."""
+    kernel, bias, unused = (Tensor(np.full(shape, 8.0), requires_grad=True) for shape in ((1, 2), (2,), (1, 2)))
+    optimizer = make([kernel, bias, unused], lr=0.5, weight_decay=0.25)
+    kernel.grad, bias.grad = np.zeros((1, 2)), np.zeros(2)
+    for _ in range(2):
+        optimizer.step()
+    assert (kernel.data == 8 * 0.875**2).all()
+    assert (bias.data == 8).all() and (unused.data == 8).all()
+
+
+@every_optimizer
+def test_decay_follows_the_learning_rate_and_the_type(make):
+    w = Tensor(np.full((1, 2), 8, "float32"), requires_grad=True)
+    optimizer = make([w], lr=0.5, weight_decay=np.float64(0.25))
+    optimizer.lr = 0.25
+    w.grad = np.zeros((1, 2), "float32")
+    optimizer.step()
+    assert (w.data == 7.5).all() and w.dtype == np.float32
+
+
+@pytest.mark.parametrize("weight_decay", [-1, float("nan"), float("inf")])
+def test_a_decay_that_cannot_be(weight_decay):
+    with pytest.raises(ValueError, match="weight_decay is .*: it must be 0 or a positive number"):
+        optim.Adam([Tensor([1.0], requires_grad=True)], weight_decay=weight_decay)
+
+
+# ---- clipping ----------------------------------------------------------------------------------------------
+
+def clipped(put, max_norm):
+    """[norm, the gradients after] of (3, 0, 0, 4) in a kernel and (12, 0, 0) in a bias: norm 13. One has no gradient."""
+    params = [Tensor(put(np.zeros(shape)), requires_grad=True) for shape in ((2, 2), (1,), (3,))]
+    params[0].grad, params[2].grad = put(np.array([[3.0, 0], [0, 4]])), put(np.array([12.0, 0, 0]))
+    norm = optim.clip_gradients(params, max_norm)
+    assert params[1].grad is None
+    return [float(norm), to_numpy(params[0].grad).tolist(), to_numpy(params[2].grad).tolist()]
+
+
+def test_a_gradient_that_is_too_long_is_scaled_as_a_whole(xp_array):
+    assert clipped(xp_array, 6.5) == [13, [[1.5, 0], [0, 2]], [6, 0, 0]]  # as torch.nn.utils.clip_grad_norm_
+
+
+@pytest.mark.parametrize("max_norm", [13.0, 14.0, 1e30])
+def test_a_gradient_that_is_short_enough_stays_to_the_last_bit(xp_array, max_norm):
+    assert clipped(xp_array, max_norm) == [13, [[3, 0], [0, 4]], [12, 0, 0]]
+
+
+def test_clipping_keeps_the_type_and_takes_a_gradient_of_zeros(xp_array):
+    w = Tensor(xp_array(np.ones(3, "float32")), requires_grad=True)
+    w.grad = xp_array(np.zeros(3, "float32"))
+    assert float(optim.clip_gradients([w], np.float64(2))) == 0
+    assert w.grad.dtype == np.float32 and not to_numpy(w.grad).any()
+    w.grad = xp_array(np.full(3, 2, "float32"))
+    optim.clip_gradients([w], np.float64(1))
+    assert w.grad.dtype == np.float32
+    np.testing.assert_allclose(to_numpy(w.grad), 3**-0.5, rtol=1e-6)
+
+
+def test_nothing_to_clip():
+    assert optim.clip_gradients([Tensor([1.0], requires_grad=True)], 1.0) == 0
+    with pytest.raises(ValueError, match="max_norm is 0: it must be a positive number"):
+        optim.clip_gradients([], 0)

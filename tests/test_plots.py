@@ -98,6 +98,30 @@ def test_predictions_sheet_has_a_row_per_picture(tmp_path):
     assert shows(tmp_path / "3.png", "#808080") > 10_000  # the ignored mask is grey
 
 
+@pytest.mark.parametrize("count, rows", [(1, 1), (3, 1), (4, 2), (7, 3)])
+def test_a_sheet_shows_each_picture_with_its_outline(tmp_path, count, rows):
+    masks = [np.zeros((64, 64, 1), np.uint8) for _ in range(count)]
+    for mask in masks:
+        mask[16:48, 16:48] = 1
+        mask[:8] = 255
+    images = [np.full((64, 64, 3), (10, 90, 10), np.uint8)] * count
+    path = tmp_path / "sheet.png"
+    plots.save_sheet(path, images, masks, [f"a_$1$ {n}" for n in range(count)], columns=3)
+    green = (abs(pixels(path) - (10, 90, 10)).max(axis=2) < 12)[:, :, None]
+    outline = shows(path, "#%02x%02x%02x" % plots.OUTLINE)
+    side = int(green.any(axis=(1, 2))[: len(green) // rows].sum())  # of one picture on the sheet
+    assert green.sum() + outline == pytest.approx(count * side**2, rel=0.02)
+    assert outline == pytest.approx(count * (32**2 - 30**2) * (side / 64) ** 2, rel=0.1)
+
+
+def test_a_sheet_is_written_in_the_format_of_its_name(tmp_path):
+    for name, format in [("a.png", "PNG"), ("a.JPG", "JPEG"), ("a.jpeg", "JPEG")]:
+        image, mask = np.zeros((9, 9, 3), np.uint8), np.ones((9, 9, 1), np.uint8)
+        plots.save_sheet(tmp_path / name, [image], [mask], ["a"])
+        with Image.open(tmp_path / name) as picture:
+            assert picture.format == format
+
+
 def test_a_picture_that_cannot_be_written_leaves_the_old_one(tmp_path):
     path = tmp_path
     with pytest.raises(OSError):

@@ -13,7 +13,7 @@ from minunet.train import SCORES
 
 def row(epoch, mean_iou):
     scores = {f"{part}_{name}": 0.5 for part in ("train", "val") for name in SCORES}
-    return {"epoch": epoch, **scores, "val_mean_iou": mean_iou, "seconds": 1.25}
+    return {"epoch": epoch, **scores, "val_mean_iou": mean_iou, "lr": 1e-3 / epoch, "seconds": 1.25}
 
 
 def model_of(value):
@@ -45,7 +45,7 @@ def test_history_is_a_table_of_the_rows(tmp_path):
     run.add(row(1, 0.25), model_of(1))
     header, line = (tmp_path / "history.csv").read_text().splitlines()
     cells = dict(zip(header.split(","), line.split(",")))
-    assert cells.pop("epoch") == "1" and cells.pop("val_mean_iou") == "0.250000"
+    assert cells.pop("epoch") == "1" and cells.pop("val_mean_iou") == "0.250000" and cells.pop("lr") == "0.001"
     assert len(cells) == 9 and set(cells.values()) == {"0.500000"}
     assert "seconds" not in header  # the same seed, the same file
 

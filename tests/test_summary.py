@@ -71,3 +71,27 @@ def test_the_model_is_left_as_it_is():
     summary_text(model, (4, 4, 3))
     assert all(np.array_equal(before[name], array) for name, array in model.state_dict().items())
     assert all(p.grad is None for p in model.parameters()) and model.training
+
+
+def test_layers_that_regularise_as_keras_counts_them():
+    """Batch normalisation has 4 numbers per channel, two of them trained; dropout has none."""
+    model = UNet(depth=1, width=2, batch_norm=True, dropout=0.25)
+    rows = layer_rows(model, (8, 12, 3))
+    by_name = {name: (kind, parameters, before) for name, kind, _, parameters, before in rows}
+    assert by_name["Conv_Down_1_1"] == ("Conv2D", 3 * 3 * 3 * 2, ["input"])  # no bias
+    assert by_name["BatchNorm_Down_1_2"] == ("BatchNorm", 8, ["Conv_Down_1_2"])
+    assert by_name["Dropout_Down_1"] == ("Dropout", 0, ["BatchNorm_Down_1_2"])
+    assert by_name["MaxPool_Down_1"][2] == ["Dropout_Down_1"] and by_name["Conv_Transp_Bottle"][2] == ["Dropout_Bottle"]
+    channels = 2 + 2 + 4 + 4 + 4 + 4
+    trained = sum(p.size for p in model.parameters())
+    text = summary_text(model, (8, 12, 3))
+    assert f"Non-trainable params: {2 * channels} " in text and f"Total params: {trained + 2 * channels} " in text
+    assert sum(row[3] for row in rows) == trained + 2 * channels
+
+
+def test_the_table_moves_no_average_and_draws_nothing():
+    model = UNet(depth=1, width=1, batch_norm=True, dropout=0.5)
+    before = model.state_dict()
+    summary_text(model, (4, 4, 3))
+    assert all(np.array_equal(before[name], array) for name, array in model.state_dict().items())
+    assert all(module.training for module in model.modules())

@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pytest
 
-from minunet import UNet, metrics, optim, train
+from minunet import UNet, metrics, optim, schedules, train
 from minunet.autograd import Tensor, no_grad
 from minunet.data.drawn_pets import DrawnPets
 from minunet.data.loader import Loader
@@ -202,6 +202,118 @@ def test_constant_answers():
     assert pet["iou"] == pet["share"] == pytest.approx(4 * 64 / (5 * 256))
     assert pet["mean_iou"] == pytest.approx(4 / 5 * 64 / 256)
     assert background["iou"] == 0 and background["mean_iou"] == pytest.approx(1 / 5)
+
+
+# ---- what a step may be made of ------------------------------------------------------------------------------
+
+
+class Steps(optim.SGD):
+    """Keeps the gradients of each step."""
+
+    def step(self):
+        self.seen = [*getattr(self, "seen", []), [p.grad.copy() for p in self.params]]
+        super().step()
+
+
+def gradients_of_steps(batch_size, accumulate, loss="bce+dice", pictures=11, dataset=None):
+    """The gradients of each step of an epoch."""
+    model = small_net()
+    optimizer = Steps(model.parameters(), lr=1e-3)
+    training = Loader(dataset or Squares(pictures), batch_size, seed=5)
+    list(train.epochs(model, optimizer, train.LOSSES[loss], training, training, 1, accumulate=accumulate))
+    return optimizer.seen
+
+
+@pytest.mark.parametrize("loss", train.LOSSES)
+def test_accumulated_batches_make_the_step_of_one_large_batch(loss):
+    """11 pictures: two groups of 6 and 5, in batches of 3, 3 | 3, 2 and, at once, of 6 | 5."""
+    parts, whole = gradients_of_steps(3, 2, loss), gradients_of_steps(6, 1, loss)
+    assert len(parts) == len(whole) == 2
+    for part, one in zip(parts, whole, strict=True):
+        for a, b in zip(part, one, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5 * abs(b).max())
+
+
+def test_the_last_group_may_have_one_batch():
+    parts, whole = gradients_of_steps(2, 2, pictures=5), gradients_of_steps(4, 1, pictures=5)
+    assert len(parts) == len(whole) == 2
+    for a, b in zip(parts[1], whole[1], strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5 * abs(b).max())
+
+
+def test_where_pixels_are_ignored_each_batch_has_its_own_mean():
+    """The documented difference: of one picture a single pixel counts, a pet, and of the other all, background. In one batch that
+    is 1 to 256, and the last bias must go down; in two batches it is half and half."""
+    dataset = Squares(2)
+    dataset.pairs[0][1][...] = 255
+    dataset.pairs[0][1][0, 0] = 1
+    dataset.pairs[1][1][...] = 0
+    (parts,), (whole,) = (gradients_of_steps(b, a, "bce", dataset=dataset) for b, a in ((1, 2), (2, 1)))
+    assert whole[-1] > 0.3 > 0.1 > abs(parts[-1])  # with p about 1/2: p - 1/257, and (p - 1) / 2 + p / 2
+
+
+def test_no_step_is_left_half_done_when_it_stops():
+    model, optimizer, _, validation = setup()
+    training, asked = Loader(Squares(6), 1), []
+    step = optimizer.step
+    optimizer.step = lambda: (step(), asked.append("step"))
+
+    def stop():
+        asked.append("stop")
+        return asked.count("step") == 2
+
+    assert not list(train.epochs(model, optimizer, train.LOSSES["bce"], training, validation, 3, stop, accumulate=2))
+    assert asked == ["stop", "step", "stop", "step", "stop"]  # before the epoch, then after whole steps only
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_accumulate_must_be_one_or_more():
+    with pytest.raises(ValueError, match="accumulate is 0: it must be 1 or more"):
+        next(train.epochs(*setup_with_loss(), 1, accumulate=0))
+
+
+def setup_with_loss():
+    model, optimizer, training, validation = setup()
+    return model, optimizer, train.LOSSES["bce"], training, validation
+
+
+def test_clipping_shortens_the_gradient_of_each_step():
+    model, _, training, validation = setup()
+    optimizer = Steps(model.parameters(), lr=1e-3)
+    list(train.epochs(model, optimizer, train.LOSSES["bce"], training, validation, 1, clip_norm=1e-3))
+    for gradients in optimizer.seen:
+        assert math.sqrt(sum((g.astype("float64") ** 2).sum() for g in gradients)) == pytest.approx(1e-3, rel=1e-5)
+
+
+def test_the_schedule_is_asked_before_each_step_and_told_of_each_epoch():
+    class Halving(schedules.Schedule):
+        asked, told = [], []
+
+        def __call__(self, t):
+            self.asked.append(t)
+            return self.lr * 0.5**t
+
+        def epoch_done(self, row):
+            self.told.append(row["epoch"])
+
+    schedule = Halving(0.01)
+    rows = list(train.epochs(*setup_with_loss(), 2, schedule=schedule))  # 2 steps in an epoch
+    assert schedule.asked == [0, 1, 2, 3] and schedule.told == [1, 2]
+    assert [row["lr"] for row in rows] == [0.005, 0.00125]  # of the last step of the epoch
+    assert [row["lr"] for row in train.epochs(*setup_with_loss(), 1)] == [1e-3]
+
+
+def test_a_regularised_network_learns_and_repeats_itself():
+    def rows():
+        model = UNet(depth=2, width=4, dropout=0.2, batch_norm=True)
+        optimizer = optim.Adam(model.parameters(), lr=3e-3, weight_decay=0.01)
+        pictures, options = Loader(Squares(6), 3), {"schedule": schedules.Cosine(3e-3, 60, 6), "clip_norm": 5.0}
+        found = list(train.epochs(model, optimizer, train.LOSSES["bce+dice"], pictures, pictures, 30, **options))
+        return [{key: value for key, value in row.items() if key != "seconds"} for row in found]
+
+    first = rows()
+    assert first == rows()
+    assert first[-1]["val_mean_iou"] > 0.85 > first[0]["val_mean_iou"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")

@@ -129,6 +129,15 @@ def test_another_run_is_never_overwritten(finished, capsys):
         (["--lr", "inf"], "number above 0"),
         (["--lr", "0"], "number above 0"),
         (["--lr", "fast"], "number above 0"),
+        (["--weight-decay", "-0.1"], "number from 0 on"),
+        (["--dropout", "1"], "number from 0 to below 1"),
+        (["--warmup", "nan"], "number from 0 to below 1"),
+        (["--clip-norm", "0"], "number above 0"),
+        (["--accumulate", "0"], "from 1 on"),
+        (["--early-stop", "0"], "from 1 on"),
+        (["--schedule", "linear"], "invalid choice: 'linear'"),
+        (["--monitor", "train_loss"], "invalid choice: 'train_loss'"),
+        (["--preset", "worst"], "invalid choice: 'worst'"),
         (["--loss", "mse"], "invalid choice: 'mse'"),
         (["--optimizer", "lion"], "invalid choice: 'lion'"),
         (["--device", "tpu"], "auto, cpu, gpu"),
@@ -136,6 +145,17 @@ def test_another_run_is_never_overwritten(finished, capsys):
         (["--epoch", "3"], "unrecognized"),
         (["--data-dir", "no/such/folder"], "no/such/folder.*images/"),
         (["--data-dir", EXAMPLE], "train_pets.py"),
+        (["--augment", "some"], "invalid choice: 'some'"),
+        (["--pictures", "."], "--pictures and --masks go together"),
+        (["--masks", "."], "--pictures and --masks go together"),
+        (["--pictures", "a", "--masks", "b", "--data-dir", "c"], "give one or the other"),
+        (["--pictures", "a", "--masks", "b", "--download"], "give one or the other"),
+        (["--pictures", "no/a", "--masks", "no/b"], "cannot open the folder .*no/a"),
+        (["--mask-values", "0=background"], "--mask-values is about --masks"),
+        (["--pictures", "a", "--masks", "b", "--mask-values", "0=cat"], "'0=cat' must name a meaning"),
+        (["--pictures", "a", "--masks", "b", "--mask-values", ""], "must name a meaning"),
+        (["--validation-share", "1"], "number below 1"),
+        (["--validation-share", "nan"], "number above 0"),
         (["--out", EXAMPLE], "is not a folder"),
         (["--out", EXAMPLE / "below"], "is not a folder"),
     ],
@@ -245,11 +265,84 @@ def test_defaults_are_those_of_the_data():
     assert (drawn.loss, drawn.optimizer, drawn.lr, drawn.device) == ("bce", "rmsprop", 1e-3, "auto")
 
 
+def test_a_preset_is_overruled_by_flags():
+    best = train_pets.parse_arguments(["--preset", "best", "--no-batch-norm", "--lr", "0.5", "--epochs", "4"])
+    chosen = {name: getattr(best, name) for name in train_pets.PRESETS["best"]}
+    assert chosen == {**train_pets.PRESETS["best"], "batch_norm": False, "lr": 0.5}
+    assert best.epochs == 4 and train_pets.PRESETS["best"].keys() == train_pets.PRESETS["lecture"].keys()
+    lecture = train_pets.parse_arguments(["--batch-norm", "--warmup", "0"])
+    assert lecture.batch_norm is True and (lecture.dropout, lecture.weight_decay, lecture.schedule) == (0, 0, "constant")
+
+
+@pytest.mark.parametrize("flags, rates", [
+    (["--schedule", "cosine"], [1e-3, (1 + 0.5**0.5) / 2e3, 0.5e-3, (1 - 0.5**0.5) / 2e3, 0]),
+    (["--schedule", "cosine", "--accumulate", "3", "--warmup", "0.5"], [0.5e-3, 1e-3, 1e-3, 0.5e-3, 0]),
+    (["--schedule", "constant"], [1e-3] * 5)])
+def test_the_schedule_has_the_length_of_the_run(flags, rates):
+    """Four steps: 1 epoch of 4 batches, or 2 of 2 groups."""
+    epochs, batches = ("2", 5) if "--accumulate" in flags else ("1", 4)
+    schedule = train_pets.make_schedule(train_pets.parse_arguments(["--epochs", epochs, *flags]), batches)
+    assert [schedule(t) for t in range(5)] == pytest.approx(rates)
+
+
+def test_a_plateau_watches_the_monitor():
+    args = train_pets.parse_arguments(["--schedule", "plateau", "--monitor", "val_dice"])
+    assert train_pets.make_schedule(args, 4).patience.monitor == "val_dice"
+
+
+def test_the_best_preset_runs_and_stops_early(tmp_path, capsys):
+    """A learning rate so small that nothing gets better."""
+    flags = ["--preset", "best", "--dropout", "0.1", "--lr", "1e-12", "--clip-norm", "1", "--accumulate", "2", "--early-stop", "1"]
+    assert run(*TINY, *flags, "--monitor", "val_accuracy", "--epochs", "30", "--out", tmp_path / "run") == 0
+    out, err = capsys.readouterr()
+    assert "stopped early: 1 epochs without a better val_accuracy" in out and err == ""
+    about = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert about["status"] == "finished" and about["epochs_done"] < 30 and about["arguments"]["batch_norm"] is True
+    assert 0 < float(history(tmp_path / "run")[-1]["lr"]) <= 1e-12
+    minunet.load(tmp_path / "run" / "best.npz", minunet.UNet(dropout=0.1, batch_norm=True))
+
+
+def test_augmentation_is_stated_and_changes_the_training_alone(finished, tmp_path, capsys):
+    folder, done = finished
+    assert re.search("^augment +none: each picture as it is$", done.stdout, re.MULTILINE)
+    assert json.loads((folder / "run.json").read_text())["augmentation"] is None
+    one_epoch = [*TINY, "--epochs", "1"]
+    for name in ("full", "again"):
+        assert run(*one_epoch, "--augment", "full", "--out", tmp_path / name) == 0
+    assert re.search(r"augment +full: flip, rotate, .*tint$", capsys.readouterr().out, re.MULTILINE)
+    about = json.loads((tmp_path / "full" / "run.json").read_text())
+    assert about["arguments"]["augment"] == "full" and about["augmentation"].startswith("Augmentation(Flip(")
+    assert history(tmp_path / "full") == history(tmp_path / "again")
+    assert history(tmp_path / "full")[0]["train_loss"] != history(folder)[0]["train_loss"]
+
+
+def test_pictures_of_ones_own(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MINUNET_CACHE", str(tmp_path / "cache"))
+    pictures, masks = tmp_path / "my pictures", tmp_path / "masks"
+    pictures.mkdir()
+    masks.mkdir()
+    for (image, mask), name in zip(drawn := DrawnPets(8, size=40), drawn.names):
+        Image.fromarray(image).save(pictures / f"{name}.jpg")
+        Image.fromarray(7 * mask[:, :, 0]).save(masks / f"{name}.png")
+    (masks / f"{drawn.names[0]}.png").unlink()
+    own = ["--pictures", pictures, "--masks", masks, "--validation-share", "0.3", "--augment", "light"]
+    assert run(*TINY, *own, "--out", tmp_path / "run") == 2
+    assert "0 pictures can be used" in (error := capsys.readouterr().err) and error.count("\n") == 1
+    own += ["--mask-values", "0=background,7=pet"]
+    assert run(*TINY, *own, "--epochs", "1", "--out", tmp_path / "run") == 0
+    out = capsys.readouterr().out
+    assert "5 to train, 2 to validate, 64 x 64" in out and "seed 0 holds out 30%; 1 left out" in out
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == FILES
+    assert run(*TINY, *own, "--strict", "--out", tmp_path / "strict") == 2
+    assert f"there is no mask {drawn.names[0]}.*" in capsys.readouterr().err
+
+
 def test_help_has_a_line_for_each_flag(capsys):
     assert run("--help") == 0
     text = " ".join(capsys.readouterr().out.split())
-    flags = """data-dir download device image-size batch-size epochs loss optimizer lr seed limit out strict
-               border threads"""
+    flags = """data-dir download pictures masks mask-values validation-share augment
+               device image-size batch-size epochs loss optimizer lr seed limit out strict
+               border threads preset dropout weight-decay schedule warmup clip-norm accumulate early-stop monitor"""
     for flag in flags.split():
         assert f"--{flag} " in text.partition("options:")[2], flag
     assert "default: 256; drawn pets:" in text and "130 after Ctrl-C" in text

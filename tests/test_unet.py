@@ -10,7 +10,7 @@ import pytest
 
 from minunet import Tensor, UNet, get_num_threads, no_grad, ops, optim, set_num_threads
 from minunet.autograd.tensor import Function
-from minunet.device import to_numpy
+from minunet.device import move, to_numpy
 from minunet.nn.module import watch_calls
 
 # layer: kernel shape. Written down from the lecture's Keras model.
@@ -356,3 +356,68 @@ def test_a_forward_without_gradients_needs_three_of_its_largest_activations_at_m
         finally:
             tracemalloc.stop()
     assert peak < 3 * 1024 * 1024 * 16 * 4  # 16 channels, float32, at full size
+
+
+# ---- batch normalisation and dropout -----------------------------------------------------------------------
+
+def test_options_leave_the_first_weights_as_they_are():
+    plain, regular = UNet(depth=2, width=4, seed=3), UNet(depth=2, width=4, seed=3, dropout=0.5, batch_norm=True)
+    kernels = {name: array for name, array in plain.state_dict().items() if name.endswith("kernel")}
+    assert all(np.array_equal(regular.state_dict()[name], array) for name, array in kernels.items())
+    new = {name.split("/")[1] for name in set(regular.state_dict()) - set(plain.state_dict())}
+    assert new == {"gamma", "beta", "moving_mean", "moving_variance", "random_state"}
+
+
+def test_dropout_stands_at_the_two_deepest_places():
+    names = [name for name, _ in UNet(depth=3, width=2, dropout=0.1).named_buffers()]
+    assert names == ["Dropout_Down_3/random_state", "Dropout_Bottle/random_state"]
+
+
+def test_batch_norm_has_no_bias_before_it():
+    names = {name for name, _ in UNet(depth=1, width=2, batch_norm=True).named_parameters() if name.endswith("bias")}
+    assert names == {"Conv_Transp_Bottle/bias", "Conv_Out/bias"}
+
+
+def regular_net():
+    return UNet(depth=2, width=4, dropout=0.5, batch_norm=True)
+
+
+def test_using_a_network_changes_nothing_and_training_it_does():
+    model, x = regular_net(), np.random.default_rng(0).uniform(0, 1, (2, 8, 8, 3)).astype("float32")
+    model(x)
+    before = model.state_dict()
+    first = model.predict(x)
+    np.testing.assert_array_equal(model.predict(x), first)
+    np.testing.assert_allclose(model.predict(x[0]), first[0], atol=1e-6)
+    assert model.training and all(np.array_equal(before[name], array) for name, array in model.state_dict().items())
+    model(x)
+    after = model.state_dict()
+    assert all((before[name] != after[name]).any() for name, _ in model.named_buffers())
+
+
+def test_a_regularised_network_goes_on_from_its_state_bit_for_bit():
+    x = np.random.default_rng(0).uniform(0, 1, (2, 8, 8, 3)).astype("float32")
+    model, other = regular_net(), UNet(depth=2, width=4, dropout=0.5, batch_norm=True, seed=9)
+    model(x)
+    other.load_state_dict(model.state_dict())
+    np.testing.assert_array_equal(model(x).data, other(x).data)
+
+
+def test_a_gpu_gives_the_same_with_batch_norm_and_dropout(array_on):
+    array_on("gpu")  # or skip
+    x, gy = np.random.default_rng(0).uniform(0, 1, (2, 2, 16, 16, 3)).astype("float32")
+    found = []
+    for where in ("cpu", "gpu"):
+        model = regular_net().to(where)
+        model.logits(Tensor(move(x, where))).backward(move(gy[..., :1], where))
+        found.append((model.state_dict(), [to_numpy(p.grad) for p in model.parameters()]))
+    for name, array in found[0][0].items():
+        np.testing.assert_allclose(found[1][0][name], array, rtol=1e-4, atol=1e-5, err_msg=name)
+    for cpu, gpu in zip(found[0][1], found[1][1], strict=True):
+        np.testing.assert_allclose(gpu, cpu, rtol=1e-3, atol=1e-3 * abs(cpu).max())
+
+
+@pytest.mark.parametrize("dropout", [1, -0.5, float("nan")])
+def test_a_rate_that_cannot_be(dropout):
+    with pytest.raises(ValueError, match="dropout is .*: it must be a rate from 0 to below 1"):
+        UNet(dropout=dropout)

@@ -1,6 +1,6 @@
 """Known masks from files, to compare predictions with: trimaps, or pictures of 0 and 255.
 
-A file's values say which of them it is. It holds one whole number per pixel; of palettes the values count:
+A file's values say which of them it is. Of palettes the values count, not the colours:
 
     1, 2, 3     a trimap of the pets (pets.py): pet, background, border
     0, 255      black is background, white is pet
@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from . import DataError
+from .folder import read_labels
 from .pets import TRIMAP, mask_values
 from .pictures import load, turn
 
@@ -32,7 +33,7 @@ def read_mask(path, picture, border="pet"):
     it has the height and width of the turned picture only. border: as in pets.py.
     Raises DataError for a file that cannot be read, holds other values, or is of another size.
     """
-    mask = load(path, lambda stored: Image.fromarray(_to_mask(np.asarray(stored), border)))
+    mask = load(path, lambda stored: Image.fromarray(_to_mask(read_labels(stored), border)))
     turned, (height, width) = turn(mask, picture.orientation), picture.image.shape[:2]
     for fitting in (turned, mask):
         if fitting.size == (width, height):
@@ -42,9 +43,6 @@ def read_mask(path, picture, border="pet"):
 
 def _to_mask(values, border):
     """uint8 (H, W) of 0, 1 and 255, whatever the values mean."""
-    if values.ndim != 2 or values.dtype.kind == "f":
-        raise DataError("has several numbers per pixel, or fractions; a mask has one whole number per pixel")
-    values = values.astype(np.uint8) if values.dtype == bool else values
     held = set(np.unique(values).tolist())
     if held <= {1, 2, 3}:
         return mask_values(border)[values]

@@ -16,7 +16,6 @@ What a picture goes through, once (cache.py keeps the result; nothing in the dat
                 pixel: a mean of 1 (pet) and 3 (border) would be 2 (background).
 """
 
-import logging
 import operator
 from pathlib import Path
 
@@ -25,15 +24,13 @@ from PIL import Image
 
 from . import DataError, cache
 from .pictures import load, orientation, quiet_pillow, to_rgb, turn
+from .problems import SHOWN, report
 
 IGNORE = 255  # the mask value of pixels that count neither as pet nor as background
 PET, BACKGROUND, BORDER = 1, 2, 3  # the values of a trimap
 TRIMAP = "1 (pet), 2 (background), 3 (border)"
 SPECIES = {"1": "cat", "2": "dog"}
 LAYOUT = "images/NAME.jpg, annotations/trimaps/NAME.png, annotations/{trainval,test}.txt"
-SHOWN = 10  # problems that a message names; the others are counted, and in Pets.problems
-
-log = logging.getLogger("minunet")
 
 
 class Pets:
@@ -60,7 +57,7 @@ class Pets:
     """
 
     def __init__(self, root, split="trainval", size=256, border="pet", limit=None, strict=False, cache=True):
-        self.size = _height_width(size)
+        self.size = height_width(size)
         self._mask_values = mask_values(border)
         lists = _lists(split)
         if limit is not None and operator.index(limit) < 1:
@@ -77,7 +74,8 @@ class Pets:
         self.names = [entries[row][0] for row in self._rows]
         self.species = [entries[row][1] for row in self._rows]
         self.breeds = [(name.rpartition("_")[0] or name).replace("_", " ") for name in self.names]
-        self._report(split, strict)
+        expected = f"{LAYOUT}; trimaps of {TRIMAP}"
+        report(f"{self.root} ({split})", len(self), self.problems, expected, strict)
 
     def __len__(self):
         return len(self._rows)
@@ -87,29 +85,16 @@ class Pets:
         row = self._rows[operator.index(index)]
         return np.array(self._images[row]), self._mask_values[self._trimaps[row]]
 
-    def _report(self, split, strict):
-        if not self.problems and self.names:
-            return
-        shown = [f"\n  {problem}" for problem in self.problems[:SHOWN]]
-        if len(self.problems) > SHOWN:
-            shown.append(f"\n  ... and {len(self.problems) - SHOWN} more")
-        counts = f"{len(self)} pictures can be used, {len(self.problems)} cannot"
-        message = f"{self.root} ({split}): {counts}:{''.join(shown)}"
-        if not self.names:
-            raise DataError(f"{message}\nExpected: {LAYOUT}; trimaps of {TRIMAP}.")
-        if strict:
-            raise DataError(message)
-        log.warning("%s", message)
-
 
 # ---- arguments ----
 
 
-def _height_width(size):
-    height_width = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
-    if len(height_width) != 2 or any(operator.index(n) < 1 for n in height_width):
+def height_width(size):
+    """An int, or (H, W) -> (H, W). ValueError or TypeError for what is no size."""
+    pair = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
+    if len(pair) != 2 or any(operator.index(n) < 1 for n in pair):
         raise ValueError(f"size is {size}; it must be a number of pixels, 1 or more, or (height, width)")
-    return tuple(operator.index(n) for n in height_width)
+    return tuple(operator.index(n) for n in pair)
 
 
 def mask_values(border):
@@ -203,27 +188,30 @@ def _decode(root, names, size, on_disk):
     sources = [(images / f"{name}.jpg", trimaps / f"{name}.png") for name in names]
 
     def read(source):
-        return _read_pair(root, *source, size)
+        return read_pair(root, *source, size, _to_trimap)
 
     with quiet_pillow():
         return cache.decode_all(read, sources, size, f"Pillow {Image.__version__}", on_disk)
 
 
-def _read_pair(root, picture_path, trimap_path, size):
-    """-> image uint8 (H, W, 3), trimap uint8 (H, W, 1) of values 1, 2, 3. DataError names the file."""
+def read_pair(root, picture_path, mask_path, size, to_mask):
+    """-> image uint8 (H, W, 3), mask uint8 (H, W, 1). DataError names the file, relative to root.
+
+    to_mask(picture) makes an 8-bit Pillow picture of the mask's values, or raises DataError.
+    """
     picture = _load(root, picture_path, to_rgb)
-    trimap = _load(root, trimap_path, _to_trimap)
-    if picture.size != trimap.size:
+    mask = _load(root, mask_path, to_mask)
+    if picture.size != mask.size:
         turned = _load(root, picture_path, lambda stored: to_rgb(turn(stored, orientation(stored))))
-        picture = turned if turned.size == trimap.size else picture
-    if picture.size != trimap.size:
+        picture = turned if turned.size == mask.size else picture
+    if picture.size != mask.size:
         raise DataError(
-            f"{trimap_path.relative_to(root).as_posix()}: is {trimap.width} x {trimap.height}, "
+            f"{mask_path.relative_to(root).as_posix()}: is {mask.width} x {mask.height}, "
             f"its picture is {picture.width} x {picture.height} (width x height)"
         )
     height, width = size
     image = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
-    return image, np.asarray(trimap.resize((width, height), Image.Resampling.NEAREST))[:, :, np.newaxis]
+    return image, np.asarray(mask.resize((width, height), Image.Resampling.NEAREST))[:, :, np.newaxis]
 
 
 def _load(root, path, convert):

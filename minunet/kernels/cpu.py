@@ -12,9 +12,11 @@ overwrites it:
 The copy is cheap because the channels come last: KW·C neighbouring numbers of a picture are neighbours in a patch, too.
 """
 
+import functools
+
 import numpy as np
 
-from minunet.kernels.reference import decode, mask_counts, overlap, split  # noqa: F401  (serve here as they are)
+from minunet.kernels.reference import decode, follow, mask_counts, overlap, split  # noqa: F401  (serve here as they are)
 from minunet.kernels.threads import get_num_threads, in_parallel, scratch
 from minunet.kernels.windows import crop, output_size, tap, winner_dtype
 
@@ -210,6 +212,86 @@ def _masked(gy, y, gz):
     np.multiply(gy, np.greater(y, 0, out=scratch("flags", y.shape, FLAGS)), out=gz)
 
 
+def moments(x, epsilon):
+    """(μ, v, r) as in `reference.moments`."""
+    M = x.size // x.shape[3]
+    mean = sum_over_pixels(x) / M
+
+    def squares(x, mean):
+        d = np.subtract(x, mean, out=scratch("deviations", x.shape, x.dtype))
+        return np.multiply(d, d, out=d).sum(axis=0)[None]
+
+    variance = _by_rows(squares, [x], [mean])[0] / M
+    return mean, variance, 1 / np.sqrt(variance + epsilon)
+
+
+def normalize(x, mean, r, gamma, beta, relu):
+    """As `reference.normalize`, in one pass over memory."""
+    y = np.empty(x.shape, x.dtype)
+
+    def task(x, y, mean, scale, beta, zero):
+        np.subtract(x, mean, out=y)
+        np.multiply(y, scale, out=y)
+        np.add(y, beta, out=y)
+        if relu:
+            np.maximum(y, zero, out=y)
+
+    _by_rows(task, [x, y], [mean, gamma * r, beta, np.zeros_like(mean)])
+    return y
+
+
+def normalize_sums(gy, x, mean, r, gamma, beta, relu):
+    """(gβ, gγ) as in `reference.normalize_sums`, in one pass."""
+
+    def task(gy, x, mean, scale, beta):
+        d, gz = _deviations_and_gz(gy, x, mean, scale, beta, relu)
+        return np.stack([gz.sum(axis=0), np.multiply(d, gz, out=d).sum(axis=0)])
+
+    gbeta, products = _by_rows(task, [gy, x], [mean, gamma * r, beta])
+    return gbeta, products * r
+
+
+def normalize_gradient(gy, x, mean, r, gamma, beta, relu, gbeta, ggamma, share):
+    """gx as in `reference.normalize_gradient`, in one pass."""
+    gx = np.empty(x.shape, x.dtype)
+
+    def task(gy, x, gx, mean, scale, beta, constant, slope):
+        d, gz = _deviations_and_gz(gy, x, mean, scale, beta, relu)
+        np.subtract(gz, np.multiply(d, slope, out=d), out=gx)
+        np.subtract(gx, constant, out=gx)
+        np.multiply(gx, scale, out=gx)
+
+    _by_rows(task, [gy, x, gx], [mean, gamma * r, beta, share * gbeta, r * share * ggamma])
+    return gx
+
+
+def _deviations_and_gz(gy, x, mean, scale, beta, relu):
+    """(x - mean, gz) of some rows, in scratch memory (gz is gy itself without a ReLU)."""
+    d = np.subtract(x, mean, out=scratch("deviations", x.shape, x.dtype))
+    if not relu:
+        return d, gy
+    z = np.multiply(d, scale, out=scratch("parts", x.shape, x.dtype))
+    z += beta
+    _masked(gy, z, z)
+    return d, z
+
+
+def _by_rows(function, arrays, vectors):
+    """function(*pieces, *rows): pieces of `arrays` (N,H,W,C) as some rows of W·C numbers, and each of `vectors` (C,) repeated
+    along such a row. What it returns, None or sums (K, W·C), is added up: (K, C)."""
+    N, H, W, C = arrays[0].shape
+    flat = [np.ascontiguousarray(array).reshape(N * H, W * C) for array in arrays]
+    rows = [np.tile(vector, W) for vector in vectors]
+    step = max(1, PIECE // (W * C))
+
+    def task(starts):
+        parts = (function(*(array[start:start + step] for array in flat), *rows) for start in starts)
+        return functools.reduce(lambda a, b: a if a is None else a + b, parts)
+
+    totals = in_parallel(task, range(0, N * H, step))
+    return None if totals[0] is None else sum(totals).reshape(-1, W, C).sum(axis=1)
+
+
 def join(a, b):
     """a (N, …, A) and b (N, …, B) side by side along the last axis, picture by picture."""
     A = a.shape[-1]
@@ -244,6 +326,16 @@ def update(optimizer, rows):
     """As `reference.update`, on pieces: an update is done element by element."""
     for row in rows:
         _elementwise(optimizer.update, *row)
+
+
+def decay(arrays, factor):
+    """As `reference.decay`, on pieces."""
+
+    def task(w):
+        w *= factor
+
+    for w in arrays:
+        _elementwise(task, w)
 
 
 def _elementwise(function, *arrays):

@@ -163,6 +163,65 @@ def _sum_over_pixels(gy, y, gz):
     return gb
 
 
+def moments(x, epsilon):
+    """(μ, v, r) as in `reference.moments`."""
+    x = _ready(x)
+    xp, C = array_module(x), x.shape[3]
+    mean, spread = xp.empty(C, x.dtype), xp.empty((2, C), x.dtype)
+    _channel_sums("MEAN", mean, x)
+    _channel_sums("VARIANCE", spread, x, mean=mean, epsilon=epsilon)
+    return mean, spread[0], spread[1]
+
+
+def normalize(x, mean, r, gamma, beta, relu):
+    """As `reference.normalize`."""
+    x, F = _ready(x), x.shape[3]
+    y = array_module(x).empty(x.shape, x.dtype)
+    _launch("batch_norm", "normalize", _spread(x.size), x.dtype,
+            (x, *_vectors(mean, r, gamma, beta), y, np.int64(x.size), np.int32(F), np.int32(relu)))
+    return y
+
+
+def normalize_sums(gy, x, mean, r, gamma, beta, relu):
+    """(gβ, gγ) as in `reference.normalize_sums`, in one pass."""
+    gy, x = _ready(gy), _ready(x)
+    sums = array_module(x).empty((2, x.shape[3]), x.dtype)
+    _channel_sums("GRADIENTS", sums, x, gy, *_vectors(mean, r, gamma, beta), relu=relu)
+    return sums[0], sums[1]
+
+
+def normalize_gradient(gy, x, mean, r, gamma, beta, relu, gbeta, ggamma, share):
+    """gx as in `reference.normalize_gradient`."""
+    gy, x, F = _ready(gy), _ready(x), x.shape[3]
+    gx = array_module(x).empty(x.shape, x.dtype)
+    _launch("batch_norm", "normalize_gradient", _spread(x.size), x.dtype,
+            (gy, x, *_vectors(mean, r, gamma, beta, gbeta, ggamma), gx, x.dtype.type(share), np.int64(x.size), np.int32(F),
+             np.int32(relu)))
+    return gx
+
+
+def _vectors(*arrays):
+    """What belongs to a channel (C,), so that a kernel can read it."""
+    return map(array_module(arrays[0]).ascontiguousarray, arrays)
+
+
+def _channel_sums(what, out, x, gy=None, mean=None, r=None, gamma=None, beta=None, epsilon=0.0, relu=False):
+    """One of the sums of batch_norm.cu over the pixels of x, into `out`."""
+    F = x.shape[3]
+    rows, columns = x.size // F, min(F, THREADS)
+    blocks = max(1, min(BLOCKS // 4, rows // (8 * (THREADS // columns))))
+    partial = array_module(x).empty((2, blocks, F), x.dtype)
+    _launch("batch_norm", "channel_sums", (blocks, -(-F // columns)), x.dtype,
+            (x, gy, mean, r, gamma, beta, out, partial, kept_zeros(4096), x.dtype.type(epsilon), np.int64(rows), np.int32(F),
+             np.int32(columns), np.int32(relu)), SUM=what)
+
+
+def follow(averages, values, momentum):
+    """As `reference.follow`."""
+    (a, b), (u, v) = averages, values
+    _launch("batch_norm", "follow", _spread(a.size), u.dtype, (a, b, u, v, u.dtype.type(momentum), np.int32(a.size)))
+
+
 def join(a, b):
     """a (…, A) and b (…, B) side by side along the last axis: (…, A + B)."""
     if a.dtype.char not in C_NAMES:
@@ -225,13 +284,23 @@ def update(optimizer, rows):
         for row in rows:
             optimizer.update(*row)
         return
+    _for_all_tensors(optimizer.kernel, rows, optimizer.hyperparameters())
+
+
+def decay(arrays, factor):
+    """As `reference.decay`, in the same manner."""
+    _for_all_tensors("decay", [(w,) for w in arrays], [factor])
+
+
+def _for_all_tensors(kernel, rows, numbers):
+    """A kernel of optimizers.cu over rows (w, g, *memory), several at a time."""
     for dtype in {row[0].dtype for row in rows}:
         alike = [row for row in rows if row[0].dtype == dtype]
         for start in range(0, len(alike), TENSORS_AT_ONCE):
             group = alike[start:start + TENSORS_AT_ONCE]
-            scalars = map(dtype.type, optimizer.hyperparameters())
+            scalars = map(dtype.type, numbers)
             blocks = min(BLOCKS // 8, -(-max(row[0].size for row in group) // THREADS)), len(group)
-            _launch("optimizers", optimizer.kernel, blocks, dtype, (_tensors(group), *scalars))
+            _launch("optimizers", kernel, blocks, dtype, (_tensors(group), *scalars))
 
 
 def _tensors(rows):
@@ -312,7 +381,7 @@ def _launch(file, kernel, blocks, dtype, arguments, **definitions):
 @functools.cache
 def _compiled(file, kernel, real, definitions):
     """The kernel, compiled once for each set of definitions; CuPy keeps it on disk for the next time."""
-    defined = {"Real": real, "VECTOR": 1, "TILE": 1, "PIXELS": 1, "Place": "unsigned char", "Mask": "unsigned char"}
+    defined = {"Real": real, "VECTOR": 1, "TILE": 1, "PIXELS": 1, "Place": "unsigned char", "Mask": "unsigned char", "SUM": "MEAN"}
     head = "".join(f"#define {name} {value}\n" for name, value in (defined | dict(definitions)).items())
     source = "".join((SOURCES / name).read_text("utf-8") for name in ("common.cu", f"{file}.cu"))
     return compile_kernel(head + source, kernel)

@@ -94,6 +94,39 @@ def relu_gradient_and_sum(gy, y):
     return gz, sum_over_pixels(gz)
 
 
+def moments(x, epsilon):
+    """(μ, v, r) of each channel over N, H, W, arrays (C,): mean, variance, and 1 / √(v + ε); why in two steps: ops/batch_norm.py."""
+    M = x.size // x.shape[3]
+    mean = sum_over_pixels(x) / M
+    variance = sum_over_pixels((x - mean) ** 2) / M
+    return mean, variance, 1 / array_module(x).sqrt(variance + epsilon)
+
+
+def normalize(x, mean, r, gamma, beta, relu):
+    """z = γ (x - μ) r + β, with arrays (C,); negative results become 0 if `relu`."""
+    z = (x - mean) * (gamma * r) + beta
+    return array_module(x).maximum(z, 0) if relu else z
+
+
+def normalize_sums(gy, x, mean, r, gamma, beta, relu):
+    """(gβ, gγ) = (Σ gz, Σ gz x̂) over N, H, W, arrays (C,); gz is gy, or, if `relu`, gy where normalize(x) > 0, else 0."""
+    gz = gy * (normalize(x, mean, r, gamma, beta, relu) > 0) if relu else gy
+    return sum_over_pixels(gz), sum_over_pixels(gz * (x - mean)) * r
+
+
+def normalize_gradient(gy, x, mean, r, gamma, beta, relu, gbeta, ggamma, share):
+    """gx = γ r (gz - share (gβ + x̂ gγ)): a share of 1/M where μ and v are those of the batch, 0 where they are constant."""
+    gz = gy * (normalize(x, mean, r, gamma, beta, relu) > 0) if relu else gy
+    return (gz - share * gbeta - (x - mean) * (r * share * ggamma)) * (gamma * r)
+
+
+def follow(averages, values, momentum):
+    """average ← momentum · average + (1 - momentum) · value, in place, for each of the two pairs of arrays (C,)."""
+    for average, value in zip(averages, values):
+        average *= momentum
+        average += (1 - momentum) * value
+
+
 def join(a, b):
     """a (…, A) and b (…, B) side by side along the last axis: (…, A + B)."""
     return array_module(a).concatenate([a, b], axis=-1)
@@ -150,3 +183,9 @@ def update(optimizer, rows):
     """optimizer.update(w, g, *memory) for each row (w, g, *memory): changes w and the memory in place."""
     for row in rows:
         optimizer.update(*row)
+
+
+def decay(arrays, factor):
+    """w ← factor · w, in place, for each of the arrays."""
+    for w in arrays:
+        w *= factor

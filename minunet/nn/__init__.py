@@ -1,7 +1,8 @@
 """Layers that hold parameters."""
 
 from minunet.nn import init
-from minunet.nn.layers import Concatenate, Conv2D, ConvTranspose2D, MaxPool2D, ReLU, Sigmoid
+from minunet.nn.layers import BatchNorm, Concatenate, Conv2D, ConvTranspose2D, Dropout, MaxPool2D, ReLU, Sigmoid
 from minunet.nn.module import Module
 
-__all__ = ["Concatenate", "Conv2D", "ConvTranspose2D", "MaxPool2D", "Module", "ReLU", "Sigmoid", "init"]
+__all__ = ["BatchNorm", "Concatenate", "Conv2D", "ConvTranspose2D", "Dropout", "MaxPool2D", "Module", "ReLU", "Sigmoid",
+           "init"]

@@ -27,10 +27,15 @@ class Module:
     name      a parameter is called by the name of the Module that holds it: "Conv_Down_1_1/kernel"; a Module without a
               name passes on the path of attributes that leads to it: "encoder/0/kernel".
     training  True or False, for layers that behave differently while training; set by train() and eval().
+
+    buffer_names  the attributes that are Tensors too, but not trained: running averages, the state of a random stream.
+                  They are saved with the parameters, and keep their type. Whole numbers stay in main memory, where they
+                  are used.
     """
 
     name = None
     training = True
+    buffer_names = ()
 
     def forward(self, *inputs):
         raise NotImplementedError(f"{type(self).__name__}.forward")
@@ -73,10 +78,20 @@ class Module:
         """All Tensors to be trained, as a list; one that several Modules share is in it once."""
         return list({id(tensor): tensor for _, tensor in self.named_parameters()}.values())
 
-    def _parameters_by_name(self):
-        """{name: Tensor}, or ValueError where two have one name: a file would keep only one of them."""
+    def named_buffers(self, path=""):
+        """(name, Tensor) of every buffer, named as the parameters are."""
+        path = self.name or path
+        for name, value in self._members():
+            where = f"{path}/{name}" if path else name
+            if name in self.buffer_names:
+                yield where, value
+            elif isinstance(value, Module):
+                yield from value.named_buffers(where)
+
+    def _saved(self):
+        """{name: Tensor} of parameters and buffers, or ValueError where two have one name: a file would keep only one."""
         found = {}
-        for name, tensor in self.named_parameters():
+        for name, tensor in (*self.named_parameters(), *self.named_buffers()):
             if found.setdefault(name, tensor) is not tensor:
                 raise ValueError(f"two parameters are called {name}: give the Modules that hold them different names")
         return found
@@ -87,11 +102,14 @@ class Module:
         return next((p.device for p in self.parameters()), "cpu")
 
     def to(self, device):
-        """Moves all parameters to `device` ("cpu", "gpu", "gpu:1"), and returns the Module. Raises GpuUnavailable."""
+        """Moves parameters and buffers to `device` ("cpu", "gpu", "gpu:1"), and returns the Module. Raises GpuUnavailable."""
         device = find(device)
         for parameter in self.parameters():
             parameter.data = move(parameter.data, device)
             parameter.grad = None if parameter.grad is None else move(parameter.grad, device)
+        for _, buffer in self.named_buffers():
+            if buffer.dtype.kind == "f":
+                buffer.data = move(buffer.data, device)
         return self
 
     def astype(self, dtype):
@@ -112,23 +130,23 @@ class Module:
         return self.train(False)
 
     def state_dict(self):
-        """{name: NumPy array}, copies of all parameters."""
-        return {name: np.array(to_numpy(p.data)) for name, p in self._parameters_by_name().items()}
+        """{name: NumPy array}, copies of all parameters, then of all buffers."""
+        return {name: np.array(to_numpy(p.data)) for name, p in self._saved().items()}
 
     def load_state_dict(self, state):
-        """Takes over all parameters from {name: array}; types and device stay as they are.
+        """Takes over all parameters and buffers from {name: array}; types and device stay as they are.
 
         Raises ValueError, listing all names that are missing, unknown, or of another shape, before anything is changed.
         """
-        parameters = self._parameters_by_name()
-        problems = [f"missing: {name} {p.shape}" for name, p in parameters.items() if name not in state]
-        problems += [f"unknown: {name} {np.shape(a)}" for name, a in state.items() if name not in parameters]
+        saved = self._saved()
+        problems = [f"missing: {name} {p.shape}" for name, p in saved.items() if name not in state]
+        problems += [f"unknown: {name} {np.shape(a)}" for name, a in state.items() if name not in saved]
         problems += [f"{name}: the model has {p.shape}, the file {np.shape(state[name])}"
-                     for name, p in parameters.items() if name in state and np.shape(state[name]) != p.shape]
+                     for name, p in saved.items() if name in state and np.shape(state[name]) != p.shape]
         problems += [f"{name}: the file has {a.dtype}, no real numbers"
                      for name, a in state.items() if getattr(a, "dtype", np.dtype(float)).kind not in "fiu"]
         if problems:
             raise ValueError(f"these weights do not fit the model ({len(problems)} differences):\n  " + "\n  ".join(problems))
-        arrays = {name: np.array(to_numpy(state[name]), dtype=p.dtype) for name, p in parameters.items()}
-        for name, p in parameters.items():
+        arrays = {name: np.array(to_numpy(state[name]), dtype=p.dtype) for name, p in saved.items()}
+        for name, p in saved.items():
             p.data = move(arrays[name], p.device)

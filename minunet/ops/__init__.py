@@ -1,14 +1,16 @@
 """The operations of the network, one file each: equation, derivation, shapes, forward and backward."""
 
+from minunet.ops.batch_norm import batch_norm
 from minunet.ops.bce_dice import bce_dice_loss
 from minunet.ops.binary_cross_entropy import binary_cross_entropy, binary_cross_entropy_with_logits
 from minunet.ops.concatenate import concatenate
 from minunet.ops.conv2d import conv2d
 from minunet.ops.conv_transpose2d import conv_transpose2d
 from minunet.ops.dice import dice_loss
+from minunet.ops.dropout import dropout
 from minunet.ops.max_pool2d import max_pool2d
 from minunet.ops.relu import relu
 from minunet.ops.sigmoid import sigmoid
 
-__all__ = ["bce_dice_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits", "concatenate", "conv2d",
-           "conv_transpose2d", "dice_loss", "max_pool2d", "relu", "sigmoid"]
+__all__ = ["batch_norm", "bce_dice_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits", "concatenate", "conv2d",
+           "conv_transpose2d", "dice_loss", "dropout", "max_pool2d", "relu", "sigmoid"]

@@ -82,6 +82,106 @@ def test_the_caller_may_change_a_batch():
     assert served(loader, 0) == list(range(6))
 
 
+@pytest.mark.parametrize("start", [0, 1, 3, 4])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_what_comes_after_a_start_is_the_same_as_without(start, workers):
+    numbers, later = Numbers(10), Numbers(10)
+    whole = list(Loader(numbers, 3, seed=2, augment=shake).batches(5))
+    rest = list(Loader(later, 3, seed=2, augment=shake, workers=workers).batches(5, start=start))
+    assert len(rest) == 4 - start
+    for (images, masks), (same_images, same_masks) in zip(whole[start:], rest):
+        np.testing.assert_array_equal(images, same_images)
+        np.testing.assert_array_equal(masks, same_masks)
+    assert sorted(later.asked) == sorted(numbers.asked[3 * start :])  # what is left out is not prepared
+
+
+def test_a_start_beyond_the_epoch_is_refused():
+    loader = Loader(Numbers(10), 3)
+    with pytest.raises(ValueError, match="start is -1; it must be 0 or more"):
+        next(loader.batches(0, start=-1))
+    with pytest.raises(ValueError, match="start is 5; an epoch has 4 batches"):
+        next(loader.batches(0, start=5))
+
+
+def shake(image, mask, rng):
+    """An augmentation that can be seen in every pixel."""
+    return image + rng.integers(0, 50, image.shape, np.uint8), mask
+
+
+def shaken(loader, epoch):
+    """What shake added to each picture: {number: array}."""
+    numbers = loader.order(epoch).tolist()
+    images = np.concatenate([images for images, _ in loader.batches(epoch)])
+    return {number: image - np.uint8(number) for number, image in zip(numbers, images)}
+
+
+def test_seed_epoch_and_index_alone_decide_what_a_picture_gets():
+    first = shaken(Loader(Numbers(20), 4, seed=1, augment=shake), epoch=2)
+    for other in (Loader(Numbers(20), 7, seed=1, augment=shake, workers=4),
+                  Loader(Numbers(20), 20, seed=1, shuffle=False, augment=shake)):
+        again = shaken(other, epoch=2)
+        assert all(np.array_equal(again[number], first[number]) for number in range(20))
+    seeds_and_epochs = [(1, 1), (2, 2), (2, 1)]
+    others = [shaken(Loader(Numbers(20), 4, seed=s, augment=shake), epoch=e) for s, e in seeds_and_epochs]
+    drawn = {added.tobytes() for epoch in [first, *others] for added in epoch.values()}
+    assert len(drawn) == 4 * 20
+
+
+def test_the_first_picture_gets_other_chances_than_the_order():
+    """NumPy takes the seeds [3, 1] and [3, 1, 0] for the same."""
+    got = []
+
+    def note(image, mask, rng):
+        got.append(rng.random())
+        return image, mask
+
+    list(Loader(Numbers(1), 1, seed=3, augment=note).batches(1))
+    assert got != [np.random.default_rng([3, 1]).random()]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5, 30])
+def test_any_number_of_workers_serves_the_same_batches(workers):
+    expected = list(Loader(Numbers(23), 4, seed=1, augment=shake).batches(1))
+    batches = list(Loader(Numbers(23), 4, seed=1, augment=shake, workers=workers).batches(1))
+    assert len(batches) == 6
+    for (images, masks), (same_images, same_masks) in zip(expected, batches):
+        np.testing.assert_array_equal(images, same_images)
+        np.testing.assert_array_equal(masks, same_masks)
+
+
+def test_several_workers_prepare_several_batches_and_no_more_than_that():
+    numbers, together = Numbers(24), threading.Barrier(3, timeout=5)
+
+    class Meeting(Numbers):
+        def __getitem__(self, index):
+            if index % 2 == 0 and index < 6:
+                together.wait()  # passed only if three batches are under way at once
+            return numbers[index]
+
+    batches = Loader(Meeting(24), 2, shuffle=False, workers=3).batches(0)
+    next(batches)
+    deadline = time.monotonic() + 5
+    while len(numbers.asked) < 8 and time.monotonic() < deadline:
+        time.sleep(0.001)
+    time.sleep(0.02)
+    assert sorted(numbers.asked) == list(range(8))
+    batches.close()
+
+
+def test_an_error_of_an_augmentation_reaches_the_caller_and_ends_all_threads():
+    def broken(image, mask, rng):
+        if image[0, 0, 0] == 4:
+            raise ValueError("no such picture")
+        return image, mask
+
+    batches = Loader(Numbers(20), 2, shuffle=False, augment=broken, workers=3).batches(0)
+    next(batches), next(batches)
+    with pytest.raises(ValueError, match="no such picture"):
+        next(batches)
+    assert loader_threads() == []
+    assert list(batches) == []
+
+
 def test_the_next_batch_is_prepared_while_one_is_in_use_and_no_more_than_that():
     numbers = Numbers(9)
     batches = Loader(numbers, 3, shuffle=False).batches(0)
@@ -146,6 +246,7 @@ def test_two_epochs_at_once_do_not_mix():
         ({"batch_size": 0}, ValueError, "batch_size is 0; it must be 1 or more"),
         ({"batch_size": -3}, ValueError, "batch_size is -3"),
         ({"batch_size": 2.5}, TypeError, "float"),
+        ({"batch_size": 2, "workers": 0}, ValueError, "workers is 0; it must be 1 or more"),
         ({"batch_size": 2, "seed": -1}, ValueError, "seed is -1; it must be 0 or more"),
     ],
 )

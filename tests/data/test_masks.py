@@ -53,7 +53,7 @@ def test_the_values_say_what_it_is(tmp_path, values, mode, expected):
         ([[0, 254]], "holds 0, 254"),
         ([[3, 4]], "holds 3, 4"),
         ([range(9)], r"holds 0, 1, 2, 3, 4, \.\.\.;"),
-        ([[[1, 1, 1]]], "several numbers per pixel"),
+        ([[[1, 2, 1]]], "is coloured; a mask has one whole number"),
     ],
 )
 def test_other_values_are_refused(tmp_path, values, message):

@@ -123,3 +123,87 @@ def test_errors_name_what_was_given(layer, arguments, message):
 def test_another_number_of_channels():
     with pytest.raises(ValueError, match=r"conv2d: x \(2, 5, 6, 3\) has 3 channels, w .*takes 5"):
         nn.Conv2D(5, 4, 3)(X)
+
+
+# ---- batch normalisation and dropout -----------------------------------------------------------------------
+
+def two_batches(put=np.asarray):
+    """Two batches of one channel: mean 2 and variance 1, then mean 10 and variance 16."""
+    return [put(np.array(values, "float32").reshape(2, 1, 1, 1)) for values in ([1, 3], [6, 14])]
+
+
+def test_running_averages_by_hand(xp_array):
+    layer, (first, second) = nn.BatchNorm(1, momentum=0.75).to(Tensor(xp_array(np.ones(1))).device), two_batches(xp_array)
+    for x in (first, second):
+        layer(x)
+    state = layer.state_dict()
+    assert state["moving_mean"] == [0.75 * 0.5 + 0.25 * 10]  # 0, then 0.5
+    assert state["moving_variance"] == [0.75 * 1 + 0.25 * 16]  # 1, 1
+    y = layer.eval()(first)
+    expected = (np.array([1, 3]) - 2.875) / np.sqrt(4.75 + 1e-3)
+    np.testing.assert_allclose(y.numpy().ravel(), expected, rtol=1e-6)
+    assert all(np.array_equal(layer.state_dict()[name], array) for name, array in state.items())
+
+
+def test_names_defaults_and_types_of_batch_norm():
+    layer = nn.BatchNorm(3, name="norm")
+    assert (layer.momentum, layer.epsilon) == (0.99, 1e-3)  # Keras'
+    assert list(layer.state_dict()) == [f"norm/{name}" for name in ("gamma", "beta", "moving_mean", "moving_variance")]
+    assert [p.name for p in layer.parameters()] == ["gamma", "beta"]
+    layer.astype("float64")
+    y = layer(Tensor(X.astype("float64")))
+    assert y.dtype == np.float64 and {b.dtype for _, b in layer.named_buffers()} == {np.dtype("float32")}
+    assert layer.eval()(Tensor(X.astype("float64"))).dtype == np.float64
+
+
+def test_what_batch_norm_says_of_a_picture_does_not_depend_on_the_others():
+    layer = nn.BatchNorm(3)
+    layer(X)
+    np.testing.assert_array_equal(layer.eval()(X).data[:1], layer(X[:1]).data)
+    layer.train()
+    assert not np.allclose(layer(X).data[:1], layer(X[:1]).data)
+
+
+def test_dropout_leaves_out_whole_maps_and_keeps_the_mean(xp_array):
+    x = xp_array(np.ones((200, 3, 2, 50), "float32"))
+    y = nn.Dropout(0.3, rng=0)(x).numpy()
+    assert y.dtype == np.float32
+    assert (y == y[:, :1, :1]).all()  # a map is there or not
+    assert set(np.unique(y).tolist()) == {0, np.float32(1 / 0.7)}
+    assert y.mean() == pytest.approx(1, abs=4 * np.sqrt(0.3 / 0.7 / 10_000))  # four standard errors of 10,000 choices
+    y = nn.Dropout(0.3, whole_maps=False, rng=0)(x).numpy()
+    assert (y != y[:, :1, :1]).any() and y.mean() == pytest.approx(1, abs=4 * np.sqrt(0.3 / 0.7 / 60_000))
+
+
+def test_dropout_draws_anew_each_time_and_goes_on_from_its_state():
+    x = np.ones((2, 1, 1, 64), "float32")
+    layer, same, other = nn.Dropout(0.5, rng=1), nn.Dropout(0.5, rng=1), nn.Dropout(0.5, rng=2)
+    drawn = [layer(x).data for _ in range(4)]
+    assert all(np.array_equal(same(x).data, y) for y in drawn[:2])
+    assert not np.array_equal(drawn[0], drawn[1]) and not np.array_equal(other(x).data, drawn[0])
+    other.load_state_dict(same.state_dict())  # the seed is part of the state
+    assert all(np.array_equal(other(x).data, y) for y in drawn[2:])
+    layer.eval()(x)
+    assert layer.state_dict()["random_state"][1] == 4  # what is not drawn does not count
+
+
+@pytest.mark.parametrize("layer", [nn.Dropout(0.5).eval(), nn.Dropout(0.0)])
+def test_dropout_that_does_nothing(layer):
+    x = Tensor(X)
+    assert layer(x) is x
+
+
+def test_dropout_takes_nothing_from_the_stream_of_the_weights():
+    generator, untouched = np.random.default_rng(3), np.random.default_rng(3)
+    seeds = [nn.Dropout(0.5, rng=generator).random_state.data[0] for _ in range(2)]
+    assert seeds[0] != seeds[1] and generator.random() == untouched.random()
+
+
+@pytest.mark.parametrize("make, message", [
+    (lambda: nn.BatchNorm(0), "channels is 0: it must be a whole number from 1"),
+    (lambda: nn.BatchNorm(3, momentum=1), "momentum is 1: it must be from 0 to below 1"),
+    (lambda: nn.BatchNorm(3, activation="sigmoid")(X), "activation is 'sigmoid'"),
+    (lambda: nn.Dropout(1.0), "rate is 1.0"), (lambda: nn.Dropout(-0.1), "rate is -0.1")])
+def test_options_that_cannot_be(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

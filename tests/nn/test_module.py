@@ -174,3 +174,51 @@ def test_calls_of_layers_can_be_watched():
     tower(x)
     assert [layer for layer, _, _ in seen] == [tower.first, *tower.floors]  # in the order of their calls
     assert seen[0][1] == (x,) and seen[-1][2] is y
+
+
+class Counter(nn.Module):
+    """A buffer of each kind, and a parameter."""
+
+    buffer_names = ("average", "count")
+
+    def __init__(self, name=None):
+        self.name = name
+        self.factor = Tensor(np.ones(1, "float32"), requires_grad=True)
+        self.average = Tensor(np.zeros(2, "float32"))
+        self.count = Tensor(np.array([3]))
+
+
+class Two(nn.Module):
+    def __init__(self):
+        self.parts = [Counter(), Counter(name="second")]
+
+
+def test_buffers_are_saved_but_not_trained():
+    model, other = Two(), Two()
+    names = ["parts/0/average", "parts/0/count", "second/average", "second/count"]
+    assert [name for name, _ in model.named_buffers()] == names
+    assert list(model.state_dict()) == ["parts/0/factor", "second/factor", *names]
+    assert len(model.parameters()) == 2
+    model.parts[1].average.data += 5
+    model.parts[1].count.data += 2**60
+    other.load_state_dict(model.state_dict())
+    assert other.parts[1].average.data.tolist() == [5, 5] and other.parts[1].count.data == 2**60 + 3
+    with pytest.raises(ValueError, match=r"missing: second/count \(1,\)"):
+        other.load_state_dict({k: v for k, v in model.state_dict().items() if k != "second/count"})
+
+
+def test_buffers_keep_their_type_and_whole_numbers_their_place(xp_array):
+    name = Tensor(xp_array(np.ones(1))).device
+    model = Two().to(name)
+    assert [b.device for _, b in model.named_buffers()] == [name, "cpu"] * 2
+    model.astype("float64")
+    assert [b.dtype for _, b in model.named_buffers()] == [np.float32, np.int64] * 2
+    model.load_state_dict(Two().state_dict())
+    assert [b.device for _, b in model.named_buffers()] == [name, "cpu"] * 2
+
+
+def test_a_buffer_with_the_name_of_a_parameter_is_refused():
+    model = Two()
+    model.parts[1].name = "parts/0"
+    with pytest.raises(ValueError, match="two parameters are called parts/0/factor"):
+        model.state_dict()

@@ -160,6 +160,13 @@ def logits():
     return np.repeat(z, 3).reshape(2, 3, 4, 1), np.tile([0, 0.3, 1], z.size).reshape(2, 3, 4, 1)
 
 
+def batch_norm_arrays():
+    """(x, gamma, beta, moving mean, moving variance): channels far from 0, wide, narrow, and constant."""
+    x = draw("batch_norm x", (3, 5, 4, 4)) * np.array([1, 20, 0.01, 0]) + np.array([0, 100, -1, 2])
+    gamma, beta = draw("batch_norm gamma", 4, 0.5, 2), draw("batch_norm beta", 4)
+    return x, gamma, beta, draw("batch_norm mean", 4), draw("batch_norm variance", 4, 0.5, 2)
+
+
 def masks():
     """(p, t) for the Dice loss: two pictures, one with little and one with much foreground."""
     t = draw("dice target", (2, 5, 4, 1)) > np.array([0.7, -0.5]).reshape(2, 1, 1, 1)
@@ -174,6 +181,8 @@ OPTIMIZER_TRACES = {
     "SGD with momentum": ("SGD", dict(momentum=0.875)),
     "Adam": ("Adam", dict(beta_1=0.875, beta_2=1 - 2**-10)),
     "Adam by default": ("Adam", {}),
+    "AdamW": ("AdamW", dict(beta_1=0.875, beta_2=1 - 2**-10, weight_decay=0.125)),
+    "SGD with weight decay": ("SGD", dict(momentum=0.875, weight_decay=0.125)),
 }
 
 

@@ -143,6 +143,26 @@ def operation_numbers():
     yield from with_gradients("sigmoid", keras.ops.sigmoid, cases.activation_input())
 
 
+def batch_norm_numbers():
+    """Keras' layer: training, where its averages move, then with these averages; and what is left of the averages."""
+    keras.backend.set_floatx("float64")
+    x, gamma, beta, mean, variance = cases.batch_norm_arrays()
+    layer = layers.BatchNormalization()
+    layer.build(x.shape)
+    layer.set_weights([gamma, beta, mean, variance])
+    for name, training in (("batch_norm training", True), ("batch_norm in use", False)):
+        tensor = tf.Variable(x)
+        with tf.GradientTape() as tape:
+            y = layer(tensor, training=training)
+        gy = tf.constant(cases.draw(name + " gy", y.shape))
+        gradients = tape.gradient(y, [tensor, layer.gamma.value, layer.beta.value], output_gradients=gy)
+        yield f"{name}: y", y.numpy()
+        for letter, gradient in zip("abc", gradients):
+            yield f"{name}: g{letter}", gradient.numpy()
+        yield f"{name}: moving_mean", layer.moving_mean.numpy()
+        yield f"{name}: moving_variance", layer.moving_variance.numpy()
+
+
 def loss_numbers():
     for dtype in ("float32", "float64"):
         keras.backend.set_floatx(dtype)
@@ -163,7 +183,7 @@ def optimizer_numbers():
     start, gradients = cases.optimizer_trace()
     for name, (optimizer, settings) in cases.OPTIMIZER_TRACES.items():
         optimizer = getattr(keras.optimizers, optimizer)(0.01, **settings)
-        variable, trace = keras.Variable(start), []
+        variable, trace = keras.Variable(start), []  # of one axis: Keras decays that too
         for gradient in gradients:
             optimizer.apply([tf.constant(gradient)], [variable])
             trace.append(variable.numpy().copy())
@@ -177,7 +197,7 @@ def main():
                 f"Python {sys.version.split()[0]}")
     (HERE / "keras_summary.txt").write_text("\n".join(summary_rows()) + "\n", encoding="utf-8")
     np.savez_compressed(HERE / "keras_unet.npz", versions=versions, **unet_numbers())
-    operations = [*operation_numbers(), *loss_numbers(), *optimizer_numbers()]
+    operations = [*operation_numbers(), *batch_norm_numbers(), *loss_numbers(), *optimizer_numbers()]
     np.savez_compressed(HERE / "keras_ops.npz", versions=versions, **dict(operations))
     for file in sorted(HERE.glob("keras_*")):
         print(f"{file.name}: {file.stat().st_size / 1000:.0f} kB")

@@ -40,3 +40,8 @@ extern "C" __global__ void adam(Tensors tensors, Real rate, Real beta_1, Real be
         w[i] -= rate * m[i] / (sqrt(v[i]) + epsilon);
     }
 }
+
+extern "C" __global__ void decay(Tensors tensors, Real factor) {
+    Real* w = tensors.w[blockIdx.y];
+    FOR_EACH_ELEMENT w[i] *= factor;
+}

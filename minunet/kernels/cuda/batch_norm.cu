@@ -1,0 +1,109 @@
+// Batch normalisation (ops/batch_norm.py has the equations). Pixels are rows of F numbers; what belongs to a channel is (F).
+
+enum { MEAN, VARIANCE, GRADIENTS };  // which SUM is taken over the rows
+
+// gz: what the ReLU, where there is one, lets through of gy; d is x - μ
+__device__ Real through_relu(Real gy, Real d, Real scale, Real beta, int relu) {
+    return relu && !(d * scale + beta > 0) ? 0 : gy;
+}
+
+// For each channel f, over all rows:
+//     MEAN       out[f] = Σ x / rows
+//     VARIANCE   out[f] = Σ (x - μ)² / rows,  out[F + f] = 1 / √(out[f] + ε)
+//     GRADIENTS  out[f] = Σ gz,  out[F + f] = r Σ gz (x - μ)
+// The blocks share the rows out as in sum_over_rows (sums.cu); partial is (2, blocks, F).
+extern "C" __global__ void channel_sums(const Real* __restrict__ x, const Real* __restrict__ gy, const Real* __restrict__ mean,
+                                        const Real* __restrict__ r, const Real* __restrict__ gamma,
+                                        const Real* __restrict__ beta, Real* __restrict__ out, Real* partial,
+                                        unsigned* __restrict__ arrived, Real epsilon, long long rows, int F, int columns,
+                                        int relu) {
+    __shared__ Real values[2][256];
+    __shared__ bool last;
+    const int lanes = blockDim.x / columns, lane = threadIdx.x / columns;
+    const int f = blockIdx.y * columns + threadIdx.x % columns;
+    const bool works = lane < lanes && f < F;
+    Real one = 0, other = 0;
+    if (works) {
+        const Real mu = SUM == MEAN ? 0 : mean[f];
+        const Real scale = SUM == GRADIENTS ? gamma[f] * r[f] : 0, shift = SUM == GRADIENTS ? beta[f] : 0;
+#pragma unroll 4
+        for (long long row = (long long)blockIdx.x * lanes + lane; row < rows; row += (long long)gridDim.x * lanes) {
+            const Real d = x[row * F + f] - mu;
+            if (SUM == MEAN) one += d;
+            if (SUM == VARIANCE) one += d * d;
+            if (SUM == GRADIENTS) {
+                const Real gz = through_relu(gy[row * F + f], d, scale, shift, relu);
+                one += gz;
+                other += gz * d;
+            }
+        }
+    }
+    values[0][threadIdx.x] = one, values[1][threadIdx.x] = other;
+    __syncthreads();
+    Real *ones = partial, *others = partial + (long long)gridDim.x * F;
+    if (works && lane == 0) {
+        for (int next = threadIdx.x + columns; next < lanes * columns; next += columns)
+            one += values[0][next], other += values[1][next];
+        ones[(long long)blockIdx.x * F + f] = one, others[(long long)blockIdx.x * F + f] = other;
+    }
+    __threadfence();  // what was written above is seen by the other blocks before the count below
+    __syncthreads();
+    if (threadIdx.x == 0) last = atomicAdd(arrived + blockIdx.y, 1u) == gridDim.x - 1;
+    __syncthreads();
+    if (!last) return;
+    __threadfence();
+    one = other = 0;
+    if (works)
+        for (long long block = lane; block < gridDim.x; block += lanes) {
+            one += ((const volatile Real*)ones)[block * F + f];
+            other += ((const volatile Real*)others)[block * F + f];
+        }
+    values[0][threadIdx.x] = one, values[1][threadIdx.x] = other;
+    __syncthreads();
+    if (works && lane == 0) {
+        for (int next = threadIdx.x + columns; next < lanes * columns; next += columns)
+            one += values[0][next], other += values[1][next];
+        out[f] = SUM == GRADIENTS ? one : one / rows;
+        if (SUM == VARIANCE) out[F + f] = 1 / sqrt(one / rows + epsilon);
+        if (SUM == GRADIENTS) out[F + f] = other * r[f];
+    }
+    if (threadIdx.x == 0) arrived[blockIdx.y] = 0;  // ready for the next call
+}
+
+// A thread's numbers lie `step` apart, so its channel moves on by step modulo F: no division for each number.
+#define FOR_EACH_NUMBER                                                                                              \
+    const long long step = (long long)gridDim.x * blockDim.x;                                                        \
+    long long e = (long long)blockIdx.x * blockDim.x + threadIdx.x;                                                  \
+    const int turn = step % F;                                                                                       \
+    for (int f = e % F; e < size; e += step, f = f + turn < F ? f + turn : f + turn - F)
+
+// y = γ (x - μ) r + β, negative → 0 if relu
+extern "C" __global__ void normalize(const Real* __restrict__ x, const Real* __restrict__ mean, const Real* __restrict__ r,
+                                     const Real* __restrict__ gamma, const Real* __restrict__ beta, Real* __restrict__ y,
+                                     long long size, int F, int relu) {
+    FOR_EACH_NUMBER {
+        const Real z = (x[e] - mean[f]) * (gamma[f] * r[f]) + beta[f];
+        y[e] = relu && z <= 0 ? 0 : z;  // NaN stays NaN
+    }
+}
+
+// gx = γ r (gz - share (gβ + x̂ gγ))
+extern "C" __global__ void normalize_gradient(const Real* __restrict__ gy, const Real* __restrict__ x,
+                                              const Real* __restrict__ mean, const Real* __restrict__ r,
+                                              const Real* __restrict__ gamma, const Real* __restrict__ beta,
+                                              const Real* __restrict__ gbeta, const Real* __restrict__ ggamma,
+                                              Real* __restrict__ gx, Real share, long long size, int F, int relu) {
+    FOR_EACH_NUMBER {
+        const Real d = x[e] - mean[f], scale = gamma[f] * r[f];
+        const Real gz = through_relu(gy[e], d, scale, beta[f], relu);
+        gx[e] = scale * (gz - share * (gbeta[f] + d * r[f] * ggamma[f]));
+    }
+}
+
+// average ← momentum · average + (1 - momentum) · value, for two averages, which are float whatever Real is
+extern "C" __global__ void follow(float* a, float* b, const Real* u, const Real* v, Real momentum, int F) {
+    for (int f = blockIdx.x * blockDim.x + threadIdx.x; f < F; f += gridDim.x * blockDim.x) {
+        a[f] = momentum * a[f] + (1 - momentum) * u[f];
+        b[f] = momentum * b[f] + (1 - momentum) * v[f];
+    }
+}
