@@ -42,7 +42,7 @@ predict_pets, train_pets = load_example("predict_pets"), load_example("train_pet
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """The working folder: "a set ü" of four pictures, laid out as the pets, and a small network, model.npz."""
+    """The working folder: "a set ü" of four pictures, as the pets lie, and a small network, model.npz."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MINUNET_CACHE", str(tmp_path / "cache"))
     root, noise = tmp_path / "a set ü", np.random.default_rng(0)
@@ -298,7 +298,7 @@ def test_training(place, small_and_unseen, capsys, caplog):
     assert codes.count(0) > 10 and codes.count(2) > 10
 
 
-WORDS = """nan NaN inf -inf -1 0 1 1.5 1e309 1e-400 0x10 ½ ١٢ None /dev/null .. . / * [ ** ~nobody/x""".split()
+WORDS = "nan NaN inf -inf -1 0 1 1.5 1e309 1e-400 0x10 ½ ١٢ None /dev/null .. . / * [ ** ~nouser/x".split()
 WORDS += ["9" * 30, "-" + "9" * 30, "x" * 5000, "", " ", "é ü", "no\nsuch", "\udcff"]
 
 
@@ -322,35 +322,12 @@ def test_arguments(place, small_and_unseen, capsys):
         ],
     }
     flags = {
-        predict_pets: [
-            "--threshold",
-            "--image-size",
-            "--tile-size",
-            "--batch-size",
-            "--evaluate",
-            "--border",
-            "--out",
-            "--device",
-            "--threads",
-            "",
-            "--",
-        ],
-        train_pets: [
-            "--lr",
-            "--image-size",
-            "--batch-size",
-            "--limit",
-            "--seed",
-            "--loss",
-            "--optimizer",
-            "--border",
-            "--device",
-            "--threads",
-            "--data-dir",
-            "--out",
-            "",
-            "--",
-        ],
+        predict_pets: """--threshold --image-size --tile-size --batch-size --evaluate --border --out --device
+                         --threads --""".split() + [""],
+        train_pets: """--lr --image-size --batch-size --limit --seed --loss --optimizer --border --device
+                       --threads --data-dir --out --preset --augment --dropout --weight-decay --schedule
+                       --warmup --clip-norm --early-stop --monitor --accumulate --pictures --masks
+                       --mask-values --validation-share --""".split() + [""],
     }
     before = contents(folder)
     for _ in range(CASES["arguments"]):
@@ -372,6 +349,6 @@ def test_arguments(place, small_and_unseen, capsys):
 
 
 def test_weights_that_are_no_weights(place, capsys):
-    odd = ["a set ü", "a set ü/annotations/list.txt", "a set ü/images/Bengal_1.jpg", os.devnull, "", "model.npz/x"]
-    for path in odd:
+    odd = ["a set ü", "a set ü/annotations/list.txt", "a set ü/images/Bengal_1.jpg", "", "model.npz/x"]
+    for path in [*odd, os.devnull]:
         assert run(predict_pets, [path, place / "a set ü" / "images"], capsys, path) == 2

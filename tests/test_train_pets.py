@@ -144,6 +144,8 @@ def test_another_run_is_never_overwritten(finished, capsys):
         (["--border", "maybe"], "invalid choice"),
         (["--epoch", "3"], "unrecognized"),
         (["--data-dir", "no/such/folder"], "no/such/folder.*images/"),
+        (["--data-dir", "~nouser/x"], "no pet pictures in ~nouser/x"),
+        (["--pictures", "~nouser/x", "--masks", "y"], "cannot open the folder .*~nouser/x"),
         (["--data-dir", EXAMPLE], "train_pets.py"),
         (["--augment", "some"], "invalid choice: 'some'"),
         (["--pictures", "."], "--pictures and --masks go together"),

@@ -44,7 +44,7 @@ class PictureFolder:
 
     def __init__(self, pictures, masks, size=256, values=None, strict=False, cache=True):
         self.size, values = height_width(size), _checked_table(values)
-        self.pictures, self.masks = (Path(path).expanduser().absolute() for path in (pictures, masks))
+        self.pictures, self.masks = (Path(os.path.expanduser(path)).absolute() for path in (pictures, masks))
         pairs, self.problems = _pairs(self.pictures, self.masks)
         decoded = _decode(list(pairs.values()), self.size, values, cache)
         self.problems += decoded.problems.values()
@@ -98,7 +98,7 @@ def split(dataset, share, seed=0, limit=None):
 
 def read_one(picture, mask, size, values=None):
     """One picture with its mask, as PictureFolder reads them: image uint8 (H, W, 3), mask uint8 (H, W, 1)."""
-    paths = [Path(path).expanduser().absolute() for path in (picture, mask)]
+    paths = [Path(os.path.expanduser(path)).absolute() for path in (picture, mask)]
     return read_pair(_common_root(*paths), *paths, height_width(size), _mask_reader(_checked_table(values)))
 
 

@@ -17,6 +17,7 @@ What a picture goes through, once (cache.py keeps the result; nothing in the dat
 """
 
 import operator
+import os
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +63,7 @@ class Pets:
         lists = _lists(split)
         if limit is not None and operator.index(limit) < 1:
             raise ValueError(f"limit is {limit}; it must be 1 or more, or None for all pictures")
-        self.root = _find(Path(root).expanduser(), lists)
+        self.root = _find(Path(os.path.expanduser(root)), lists)
         entries, self.problems = _read_lists(self.root, lists)
         if limit is not None and limit < len(entries):
             entries = [entries[i * len(entries) // limit] for i in range(limit)]
