@@ -15,8 +15,8 @@ from pathlib import Path
 from minunet import UNet, optim, schedules, train
 from minunet.checkpoint import CheckpointError
 from minunet.command_line import (
-    Parser, between_0_and_1, choose_device, describe_device, device_name, fail, fraction, mask_values, multiple,
-    not_negative, positive, say, warn, whole,
+    MOST_THREADS, Parser, between_0_and_1, choose_device, describe_device, device_name, fail, fraction,
+    mask_values, multiple, not_negative, positive, say, warn, whole,
 )
 from minunet.data import DataError
 from minunet.data.augment import PRESETS as AUGMENTATIONS
@@ -104,60 +104,75 @@ def train_pets(args):
     all_pet = report_masks(training, validation)
 
     model = UNet(seed=args.seed, dropout=args.dropout, batch_norm=args.batch_norm).to(device)
-    optimizer = OPTIMIZERS[args.optimizer](model.parameters(), lr=args.lr, weight_decay=args.weight_decay)
-    augment, workers = AUGMENTATIONS[args.augment], min(WORKERS, get_num_threads())
-    changes = ", ".join(type(change).__name__.lower() for change in augment.transforms) if augment else ""
-    say(f"augment     {args.augment}: {changes or 'each picture as it is'}")
-    batches, loss = Loader(training, args.batch_size, args.seed, augment=augment, workers=workers), train.LOSSES[args.loss]
-    schedule = make_schedule(args, len(batches))
-    patience, progress = Patience(args.monitor, args.early_stop or sys.maxsize), Progress(device)
+    batches = Loader(training, args.batch_size, args.seed, AUGMENTATIONS[args.augment], min(WORKERS, get_num_threads()))
     val_batches = Loader(validation, args.batch_size, shuffle=False)
-    arguments = {name: value for name, value in vars(args).items() if name not in ("command", "resume")}
-    about = {"command": args.command, "arguments": arguments, "seed": args.seed, "device": device, "data": source,
-             "all_pet": all_pet, "augmentation": augment, "pictures": fingerprint(training, validation)}
-    if args.resume is not None:
-        check_same(read_run(args.resume), about)
-    parts = {"optimizer": optimizer, "schedule": schedule, "patience": patience, "progress": progress}
-    run = Run(args.resume or args.out, about, baseline=all_pet["iou"], parts=parts,
-              weights_about={"image_size": side, "threshold": 0.5}, save_minutes=args.save_minutes,
-              resume=None if args.resume is None else model)
-    options = {"schedule": schedule, "clip_norm": args.clip_norm, "accumulate": args.accumulate, "progress": progress,
-               "after_step": lambda: run.save_in_time(model)}
-    say(f"model       U-Net with {sum(p.size for p in model.parameters()):,} parameters; loss {args.loss}, "
-        f"{args.optimizer} with learning rate {args.lr:g} ({args.schedule}), batches of {args.batch_size}, "
-        f"seed {args.seed}")
-
-    with run, Interrupt() as interrupt:
+    parts = prepare(args, model, len(batches))
+    report_plan(args, model)
+    about = {"data": source, "device": device, "all_pet": all_pet, "augmentation": AUGMENTATIONS[args.augment],
+             "pictures": fingerprint(training, validation)}
+    with open_run(args, about, model, parts) as run, Interrupt() as interrupt:
         say(f"folder      {run.folder}")
         if args.resume is not None:
-            say(f"resumed     after {len(run.history)} epochs and {progress.step} steps")
+            say(f"resumed     after {len(run.history)} epochs and {parts['progress'].step} steps")
         say("\nscores of training / validation:")
-
-        def stop():
-            return interrupt() or patience.waited >= patience.epochs
-
-        rows = train.epochs(model, optimizer, loss, batches, val_batches, args.epochs, stop, **options)
-        try:
-            code = learn(rows, run, model, patience, interrupt, args)
-        except Diverged as error:
-            run.finish("diverged")
-            code = fail(f"{error}. This was --lr {args.lr:g}", FAILED)
-        except OutOfMemory:
-            run.finish("out of memory")
-            raise
-        except OSError as error:
-            return fail(f"{error}. What was saved before is whole: --resume {run.folder} goes on from there")
+        code = learn(args, run, model, parts, batches, val_batches, interrupt)
         run.draw_predictions(model, validation, SHOWN)
     say(run.summary())
     return code
 
 
-def learn(rows, run, model, patience, interrupt, args):
-    """Keeps and prints each epoch's row until there are no more. Returns the exit code."""
-    for row in rows:
-        patience.ends(row)  # first: it is saved with the row
-        run.add(row, model)
-        say(describe(row, args.epochs))
+def prepare(args, model, batches):
+    """What changes along with the model while it learns, and is saved with it; `batches` is their number in an epoch."""
+    return {
+        "optimizer": OPTIMIZERS[args.optimizer](model.parameters(), lr=args.lr, weight_decay=args.weight_decay),
+        "schedule": make_schedule(args, batches),
+        "patience": Patience(args.monitor, args.early_stop or sys.maxsize),
+        "progress": Progress(model.device),
+    }
+
+
+def report_plan(args, model):
+    """Prints what is learnt, and how."""
+    augment = AUGMENTATIONS[args.augment]
+    changes = ", ".join(type(change).__name__.lower() for change in augment.transforms) if augment else ""
+    say(f"augment     {args.augment}: {changes or 'each picture as it is'}")
+    say(f"model       U-Net with {sum(p.size for p in model.parameters()):,} parameters; loss {args.loss}, "
+        f"{args.optimizer} with learning rate {args.lr:g} ({args.schedule}), batches of {args.batch_size}, "
+        f"seed {args.seed}")
+
+
+def open_run(args, about, model, parts):
+    """The Run to write into: a new one, or the one to go on with, whose state model and parts take over."""
+    arguments = {name: value for name, value in vars(args).items() if name not in ("command", "resume")}
+    about = {"command": args.command, "arguments": arguments, "seed": args.seed, **about}
+    if args.resume is not None:
+        check_same(read_run(args.resume), about)
+    weights_about = {"image_size": args.image_size, "threshold": 0.5, "border": args.border}
+    return Run(args.resume or args.out, about, about["all_pet"]["iou"], parts, weights_about, args.save_minutes,
+               resume=None if args.resume is None else model)
+
+
+def learn(args, run, model, parts, batches, val_batches, interrupt):
+    """Trains, keeps and prints each epoch's row until there are no more. Returns the exit code."""
+    patience = parts["patience"]
+    rows = train.epochs(
+        model, parts["optimizer"], train.LOSSES[args.loss], batches, val_batches, args.epochs,
+        stop=lambda: interrupt() or patience.waited >= patience.epochs, schedule=parts["schedule"], clip_norm=args.clip_norm,
+        accumulate=args.accumulate, progress=parts["progress"], after_step=lambda: run.save_in_time(model),
+    )
+    try:
+        for row in rows:
+            patience.ends(row)  # first: it is saved with the row
+            run.add(row, model)
+            say(describe(row, args.epochs))
+    except Diverged as error:
+        run.finish("diverged")
+        return fail(f"{error}. This was --lr {args.lr:g}", FAILED)
+    except OutOfMemory:
+        run.finish("out of memory")
+        raise
+    except OSError as error:
+        raise OSError(f"{error}. What was saved before is whole: --resume {run.folder} goes on from there") from error
     if interrupt():
         run.finish("interrupted", model)
         say("interrupted; everything is saved")
@@ -351,7 +366,8 @@ def make_parser():
         help="what the border in the pets' trimaps counts as (default: pet)")
     add("--strict", action="store_true",
         help="stop if a picture cannot be used (default: go on without it)")
-    add("--threads", type=whole(1), metavar="N", help="threads on the CPU (default: one per core)")
+    add("--threads", type=whole(1, MOST_THREADS), metavar="N",
+        help="threads on the CPU (default: one per core)")
     add("--out", type=Path, metavar="DIR",
         help="folder of the results, new or empty: no run is overwritten (default: runs/DATE_TIME)")
     add("--resume", type=Path, metavar="DIR",

@@ -10,6 +10,7 @@ from minunet import device
 from minunet.data.pets import IGNORE
 from minunet.kernels.threads import get_num_threads
 
+MOST_THREADS = 1024  # more bring nothing; a million of them bring the machine down
 WRONG_USE = 2  # the exit code when what the user gave cannot be used
 
 
@@ -25,12 +26,14 @@ class Parser(argparse.ArgumentParser):
         sys.exit(fail(f"{message} (see --help)"))
 
 
-def whole(least):
-    """An argument type: a whole number from `least` on."""
+def whole(least, most=None):
+    """An argument type: a whole number from `least` on, up to `most` where that is given."""
 
     def parse(text):
         if not re.fullmatch(r"\s*[+-]?[0-9]{1,18}\s*", text) or int(text) < least:
             raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from {least} on")
+        if most is not None and int(text) > most:
+            raise argparse.ArgumentTypeError(f"{text!r} must be {most} at most")
         return int(text)
 
     return parse
@@ -127,18 +130,34 @@ def describe_device(name):
 
 def say(text):
     """Prints a line at once, also into a pipe."""
-    print(text, flush=True)
+    _print(text, sys.stdout)
 
 
 def warn(text):
     """Prints one line on stderr."""
-    print(f"warning: {_one_line(text)}", file=sys.stderr, flush=True)
+    _print(f"warning: {_one_line(text)}", sys.stderr)
 
 
 def fail(error, code=WRONG_USE):
     """Prints one line on stderr. Returns the exit code."""
-    print(f"error: {_one_line(error)}", file=sys.stderr, flush=True)
+    _print(f"error: {_one_line(error)}", sys.stderr)
     return code
+
+
+def readable(text):
+    """The text (the name of a file, say) with control characters, line breaks and stray bytes escaped.
+
+    >>> print(readable("my\\ncat\\x1b.png"))
+    my\\ncat\\x1b.png
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
+
+
+def _print(text, stream):
+    """Prints lines at once; what the stream's encoding does not have is escaped."""
+    text = "\n".join(map(readable, str(text).split("\n")))
+    encoding = stream.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
 
 
 def _one_line(text):

@@ -54,7 +54,7 @@ def download(folder, base_url=BASE_URL, archives=ARCHIVES, pause=1.0):
     Raises DownloadError: no network, no such file, a broken connection, a wrong sum, a full disk, an archive
     with paths out of its folder, a second download into the same folder at the same time.
     """
-    folder = Path(folder).expanduser()
+    folder = Path(os.path.expanduser(folder))
     with _explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with _only_one(folder):

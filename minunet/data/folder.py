@@ -1,6 +1,6 @@
 """Any pictures with masks as a dataset: a folder of the ones, and a folder of the others.
 
-    PICTURES/NAME.jpg    the photograph, of any kind that pets.py reads
+    PICTURES/NAME.jpg    the photograph, of any kind that pictures.py reads
     MASKS/NAME.png       its mask, of the same height and width, one whole number per pixel
 
 A picture and a mask belong together if their names are the same up to the last dot. In a mask, 0 is
@@ -11,7 +11,6 @@ and 255 could mean two things, and one that was saved as JPEG holds all the numb
 
 import operator
 import os
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +18,9 @@ from PIL import Image
 
 from . import DataError, cache
 from .pets import IGNORE, height_width, read_pair
+from .pictures import ENDINGS, quiet_pillow
 from .problems import report
 
-ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm", ".pnm")
 USUAL = ({0: 0, 1: 1}, {0: 0, 255: 1})  # tables that need not be given: a mask's value -> its meaning
 MEANINGS = (0, 1, IGNORE)  # background, what is to be found, neither
 EXPECTED = "a picture PICTURES/NAME.jpg and a mask MASKS/NAME.png for each NAME"
@@ -45,7 +44,7 @@ class PictureFolder:
 
     def __init__(self, pictures, masks, size=256, values=None, strict=False, cache=True):
         self.size, values = height_width(size), _checked_table(values)
-        self.pictures, self.masks = (Path(path).expanduser().absolute() for path in (pictures, masks))
+        self.pictures, self.masks = (Path(os.path.expanduser(path)).absolute() for path in (pictures, masks))
         pairs, self.problems = _pairs(self.pictures, self.masks)
         decoded = _decode(list(pairs.values()), self.size, values, cache)
         self.problems += decoded.problems.values()
@@ -99,7 +98,7 @@ def split(dataset, share, seed=0, limit=None):
 
 def read_one(picture, mask, size, values=None):
     """One picture with its mask, as PictureFolder reads them: image uint8 (H, W, 3), mask uint8 (H, W, 1)."""
-    paths = [Path(path).expanduser().absolute() for path in (picture, mask)]
+    paths = [Path(os.path.expanduser(path)).absolute() for path in (picture, mask)]
     return read_pair(_common_root(*paths), *paths, height_width(size), _mask_reader(_checked_table(values)))
 
 
@@ -149,8 +148,7 @@ def _decode(sources, size, values, on_disk):
         return read_pair(root, *source, size, to_mask)
 
     key = f"folder {sorted(values.items()) if values else ''} Pillow {Image.__version__}"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # see pets.py
+    with quiet_pillow():
         return cache.decode_all(read, sources, size, key, on_disk)
 
 
@@ -166,7 +164,7 @@ def _mask_reader(values):
     """The function from a mask as Pillow has it to one of 0, 1 and 255; see `values` of PictureFolder."""
 
     def to_mask(picture):
-        labels = _labels(picture)
+        labels = read_labels(picture)
         present = np.unique(labels).tolist()
         fitting = [table for table in ([values] if values else USUAL) if set(present) <= set(table)]
         if not fitting:
@@ -179,7 +177,7 @@ def _mask_reader(values):
     return to_mask
 
 
-def _labels(picture):
+def read_labels(picture):
     """One whole number per pixel: int (H, W). Grey that was saved as colour is grey again."""
     labels = np.asarray(picture)
     if labels.dtype.kind == "f":

@@ -7,9 +7,7 @@
 
 What a picture goes through, once (cache.py keeps the result; nothing in the data folder is changed):
 
-    colours     any mode becomes RGB with 8 bits: grey is repeated, palettes are looked up, CMYK is converted,
-                16 bits lose their lower eight, what is transparent is laid on white; of an animation, the
-                first frame
+    colours     any mode becomes RGB with 8 bits, of an animation the first frame (pictures.py)
     direction   a trimap belongs to the pixels as they are stored. So no picture is turned as its EXIF tag
                 says, unless its trimap has the height and width of the turned picture only.
     size        both are stretched to one size. The picture bilinearly, by Pillow, which averages over all
@@ -19,22 +17,20 @@ What a picture goes through, once (cache.py keeps the result; nothing in the dat
 """
 
 import operator
-import warnings
+import os
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from . import DataError, cache
+from .pictures import load, orientation, quiet_pillow, to_rgb, turn
 from .problems import SHOWN, report
 
 IGNORE = 255  # the mask value of pixels that count neither as pet nor as background
 PET, BACKGROUND, BORDER = 1, 2, 3  # the values of a trimap
 TRIMAP = "1 (pet), 2 (background), 3 (border)"
 SPECIES = {"1": "cat", "2": "dog"}
-# Whatever a file's name ends in: a .jpg may be a PNG or GIF inside. Named one by one because Pillow also
-# knows formats that start other programs (EPS).
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 LAYOUT = "images/NAME.jpg, annotations/trimaps/NAME.png, annotations/{trainval,test}.txt"
 
 
@@ -63,11 +59,11 @@ class Pets:
 
     def __init__(self, root, split="trainval", size=256, border="pet", limit=None, strict=False, cache=True):
         self.size = height_width(size)
-        self._mask_values = _mask_values(border)
+        self._mask_values = mask_values(border)
         lists = _lists(split)
         if limit is not None and operator.index(limit) < 1:
             raise ValueError(f"limit is {limit}; it must be 1 or more, or None for all pictures")
-        self.root = _find(Path(root).expanduser(), lists)
+        self.root = _find(Path(os.path.expanduser(root)), lists)
         entries, self.problems = _read_lists(self.root, lists)
         if limit is not None and limit < len(entries):
             entries = [entries[i * len(entries) // limit] for i in range(limit)]
@@ -102,8 +98,8 @@ def height_width(size):
     return tuple(operator.index(n) for n in pair)
 
 
-def _mask_values(border):
-    """A table uint8 (4,) from trimap value to mask value."""
+def mask_values(border):
+    """A table uint8 (4,) from trimap value to mask value. ValueError for a border that is none of these."""
     choices = {"pet": 1, "background": 0, "ignore": IGNORE}
     if border not in choices:
         raise ValueError(f"border is {border!r}; it must be one of {', '.join(choices)}")
@@ -195,10 +191,7 @@ def _decode(root, names, size, on_disk):
     def read(source):
         return read_pair(root, *source, size, _to_trimap)
 
-    with warnings.catch_warnings():
-        # Pillow warns of odd EXIF tags and of more than 89 million pixels (twice as many are an error, and a
-        # problem here); it does not say in which file, and what can be read is read.
-        warnings.simplefilter("ignore")
+    with quiet_pillow():
         return cache.decode_all(read, sources, size, f"Pillow {Image.__version__}", on_disk)
 
 
@@ -207,10 +200,10 @@ def read_pair(root, picture_path, mask_path, size, to_mask):
 
     to_mask(picture) makes an 8-bit Pillow picture of the mask's values, or raises DataError.
     """
-    picture = _load(root, picture_path, _to_rgb)
+    picture = _load(root, picture_path, to_rgb)
     mask = _load(root, mask_path, to_mask)
     if picture.size != mask.size:
-        turned = _load(root, picture_path, lambda stored: _to_rgb(ImageOps.exif_transpose(stored)))
+        turned = _load(root, picture_path, lambda stored: to_rgb(turn(stored, orientation(stored))))
         picture = turned if turned.size == mask.size else picture
     if picture.size != mask.size:
         raise DataError(
@@ -224,36 +217,10 @@ def read_pair(root, picture_path, mask_path, size, to_mask):
 
 def _load(root, path, convert):
     """The file's picture, converted; whatever goes wrong becomes a DataError that names the file."""
-    name = path.relative_to(root).as_posix()
     try:
-        if not path.is_file():
-            raise DataError("is not a file" if path.exists() else "is missing")
-        if path.stat().st_size == 0:
-            raise DataError("is empty")
-        with Image.open(path, formats=FORMATS) as picture:
-            picture.load()
-            return convert(picture)
+        return load(path, convert)
     except DataError as problem:
-        raise DataError(f"{name}: {problem}") from None
-    except UnidentifiedImageError as error:
-        raise DataError(f"{name}: is no picture, or in none of the formats {', '.join(FORMATS)}") from error
-    except Exception as error:  # damaged files make Pillow raise many kinds, also IndexError and struct.error
-        raise DataError(f"{name}: cannot be read: {str(error) or type(error).__name__}") from error
-
-
-def _to_rgb(picture):
-    """Any mode -> RGB, 8 bits per channel."""
-    if picture.mode == "F":
-        raise DataError("has floating-point pixels, whose range is unknown; save it with 8 or 16 bits")
-    if picture.mode.startswith("I"):
-        values = np.asarray(picture)
-        if values.min() < 0 or values.max() > 0xFFFF:
-            raise DataError("has pixels of more than 16 bits; save it with 8 or 16")
-        picture = Image.fromarray((values >> 8).astype(np.uint8))
-    elif "transparency" in picture.info or picture.mode in ("LA", "PA", "RGBA"):
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture.convert("RGBA"))
-    return picture.convert("RGB")
+        raise DataError(f"{path.relative_to(root).as_posix()}: {problem}") from problem
 
 
 def _to_trimap(picture):

@@ -190,3 +190,8 @@ def test_on_the_device(xp_array):
     gradcheck(lambda a, b: (a * b).exp(), [xp_array(X), xp_array(X[0])], directions=2)
     with pytest.raises(GradientError):
         gradcheck(tripled(lambda gy: gy), xp_array(X))
+
+
+def test_an_input_without_elements_has_no_wrong_gradient():
+    report = gradcheck(lambda x: x * 2, np.ones((0, 3)))
+    assert report.worst_relative_error == 0

@@ -447,6 +447,18 @@ def test_an_upstream_gradient_from_another_device(elsewhere):
         (x * 2).backward(elsewhere(np.ones(2)))
 
 
+def test_a_gradient_that_backward_returns_elsewhere(elsewhere):
+    class ReturnsElsewhere(Function):
+        def forward(self, x):
+            return x * 1
+
+        def backward(self, gy):
+            return elsewhere(gy)
+
+    with pytest.raises(RuntimeError, match="gradient for input 0 on gpu:7, the input is on cpu"):
+        ReturnsElsewhere()(leaf([1, 2])).backward(np.ones(2))
+
+
 def test_a_gradient_that_backward_returns_on_another_device(xp_array):
     """Only where there are two kinds of arrays can one be mistaken for the other."""
     x = Tensor(xp_array(np.ones(2)), requires_grad=True)

@@ -281,3 +281,52 @@ def test_what_is_written_about_it_is_plain_json(sources, own_cache):
     cache.decode_all(Reader(), sources, SIZE)
     about = json.loads((own_cache / folders(own_cache)[0] / "about.json").read_text())
     assert about["problems"] == [[3, "3.b: is bad"]]
+
+
+def test_a_program_that_is_faster_is_believed(sources, own_cache):
+    """While this one reads its last picture, the other builds the whole cache."""
+
+    class Slower(Reader):
+        def __call__(self, source):
+            if source == sources[-1]:
+                check(cache.decode_all(Reader(), sources, SIZE))
+            return super().__call__(source)
+
+    check(cache.decode_all(Slower(), sources, SIZE))
+    assert len(folders(own_cache)) == 1
+
+
+@pytest.mark.parametrize("faster", [True, False])
+def test_a_cache_that_cannot_be_put_in_place(sources, own_cache, monkeypatch, caplog, faster):
+    """Either because another program has put its own there in that very moment, or because of the disk."""
+    rename = os.rename
+
+    def refuse(old, new):
+        if ".building-" not in str(old):
+            rename(old, new)
+            return
+        if faster:
+            monkeypatch.setattr(os, "rename", rename)
+            cache.decode_all(Reader(), sources, SIZE)
+        raise OSError(39, "Directory not empty")
+
+    monkeypatch.setattr(os, "rename", refuse)
+    check(cache.decode_all(Reader(), sources, SIZE))
+    assert len(folders(own_cache)) == faster and len(caplog.records) == (not faster)
+
+
+def test_a_cache_that_another_program_keeps_changing_is_one_line_and_memory(sources, monkeypatch, caplog):
+    monkeypatch.setattr(cache, "_open", lambda *arguments: None)
+    check(cache.decode_all(Reader(), sources, SIZE))
+    assert "it was changed by another program" in caplog.text and len(caplog.records) == 1
+
+
+def test_what_was_left_an_hour_ago_is_removed(sources, own_cache):
+    old, new = own_cache / "a.building-1", own_cache / "b.building-2"
+    for folder, age in ((old, 3700), (new, 3500)):
+        folder.mkdir(parents=True)
+        (folder / "images.npy").touch()
+        for path in (folder / "images.npy", folder):
+            os.utime(path, (time.time() - age,) * 2)
+    cache.decode_all(Reader(), sources, SIZE)
+    assert not old.exists() and new.exists()

@@ -418,3 +418,18 @@ def test_killed_while_fetching(server, tmp_path):
     assert 0 < size <= HALF and part.read_bytes() == IMAGES[:size]
     fetch(server, tmp_path)
     assert files(tmp_path) == WHOLE and server.log[1][1] == f"bytes={size}-"
+
+
+@pytest.mark.parametrize("system", ["without locks", "with a file system that refuses"])
+def test_where_nothing_can_be_locked_it_goes_on(system, tmp_path, monkeypatch):
+    class Refuses:
+        LOCK_EX = LOCK_NB = 0
+
+        @staticmethod
+        def flock(handle, how):
+            raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(module, "fcntl", None if system == "without locks" else Refuses)
+    with module._only_one(tmp_path):
+        with module._only_one(tmp_path):
+            pass

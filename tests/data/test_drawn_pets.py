@@ -393,3 +393,10 @@ def test_light_comes_from_where_it_is_said_to():
         rgb, _, _ = paint([], [part], [], 64, np.random.default_rng(0), 1.0, light)
         row, column = brighter
         assert rgb[row, column].mean() > rgb[63 - row, column].mean() + 5
+
+
+def test_more_inks_than_a_byte_can_number():
+    parts = [Part(square(0.2, 0.8), Ink((n, 0, 0))) for n in range(256)]
+    paint(parts[:255], [], [], 16, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="more than 255 inks"):
+        paint(parts, [], [], 16, np.random.default_rng(0))

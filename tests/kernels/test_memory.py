@@ -1,9 +1,12 @@
 """Memory that is kept: a process of its own, since the switch cannot be turned back."""
 
+import ctypes
 import subprocess
 import sys
 
 import pytest
+
+from minunet.kernels.memory import keep_freed_memory
 
 PROGRAM = """
 import resource, sys
@@ -31,3 +34,12 @@ def test_memory_that_was_freed_is_used_again_without_asking_the_system():
         pytest.skip("this C library has no such switch")
     assert result.returncode == 0, result.stderr
     assert int(result.stdout) < 100  # 50 times 732 pages otherwise
+
+
+@pytest.mark.parametrize("error", [AttributeError, OSError, TypeError])
+def test_another_c_library_is_left_as_it_is(monkeypatch, error):
+    def no_such_library(name):
+        raise error("no mallopt here")
+
+    monkeypatch.setattr(ctypes, "CDLL", no_such_library)
+    assert keep_freed_memory() is False
