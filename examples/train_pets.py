@@ -48,9 +48,10 @@ PRESETS = {
         "weight_decay": 0.0,
         "schedule": "constant",
         "warmup": 0.0,
+        "batch_size": None,  # as above
     },
     "best": {
-        "augment": "full",
+        "augment": "light",
         "batch_norm": True,
         "dropout": 0.0,
         "loss": "bce+dice",
@@ -59,6 +60,7 @@ PRESETS = {
         "weight_decay": 0.01,
         "schedule": "cosine",
         "warmup": 0.1,
+        "batch_size": 8,
     },
 }
 HELD_OUT = 100  # drawn pets to validate on, at most
@@ -104,11 +106,12 @@ def train_pets(args):
     all_pet = report_masks(training, validation)
 
     model = UNet(seed=args.seed, dropout=args.dropout, batch_norm=args.batch_norm).to(device)
-    batches = Loader(training, args.batch_size, args.seed, AUGMENTATIONS[args.augment], min(WORKERS, get_num_threads()))
+    augment, workers = AUGMENTATIONS[args.augment], min(WORKERS, get_num_threads())
+    batches = Loader(training, args.batch_size, args.seed, augment=augment, workers=workers)
     val_batches = Loader(validation, args.batch_size, shuffle=False)
     parts = prepare(args, model, len(batches))
     report_plan(args, model)
-    about = {"data": source, "device": device, "all_pet": all_pet, "augmentation": AUGMENTATIONS[args.augment],
+    about = {"data": source, "device": device, "all_pet": all_pet, "augmentation": augment,
              "pictures": fingerprint(training, validation)}
     with open_run(args, about, model, parts) as run, Interrupt() as interrupt:
         say(f"folder      {run.folder}")
@@ -327,7 +330,7 @@ def make_parser():
         help="where to compute; gpu:1 is the second GPU (default: auto, a GPU if it can be used)")
     add("--image-size", type=multiple(64), metavar="N",
         help=f"side of the pictures in pixels, a multiple of 64 {both('image_size')}")
-    add("--batch-size", type=whole(1), metavar="N", help=f"pictures in a step {both('batch_size')}")
+    add("--batch-size", type=whole(1), metavar="N", help=f"pictures in a step {both('batch_size')[:-1]}; preset best: {PRESETS['best']['batch_size']})")
     add("--epochs", type=whole(1), metavar="N", help=f"passes over the training pictures {both('epochs')}")
     add("--preset", choices=PRESETS, default="lecture",
         help="how to learn: as in the lecture, or with what helps in practice; the flags below overrule it "
