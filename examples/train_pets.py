@@ -48,7 +48,6 @@ PRESETS = {
         "weight_decay": 0.0,
         "schedule": "constant",
         "warmup": 0.0,
-        "batch_size": None,  # as above
     },
     "best": {
         "augment": "light",
