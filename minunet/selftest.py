@@ -99,6 +99,7 @@ OPTIMIZERS = {
     "SGD with momentum": lambda params: optim.SGD(params, lr=0.1, momentum=0.9),
     "RMSprop": lambda params: optim.RMSprop(params, lr=0.1),
     "Adam": lambda params: optim.Adam(params, lr=0.1),
+    "Adam with weight decay": lambda params: optim.Adam(params, lr=0.1, weight_decay=0.1),
 }
 
 

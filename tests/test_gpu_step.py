@@ -88,10 +88,12 @@ def test_a_step_launches_little_and_reads_nothing_back(cupy):
     step()
     step()
     synchronize("gpu:0")
-    with profiler.profile(activities=[profiler.ProfilerActivity.CPU, profiler.ProfilerActivity.CUDA]) as profile:
+    activities = [profiler.ProfilerActivity.CPU, profiler.ProfilerActivity.CUDA]
+    with profiler.profile(activities=activities, acc_events=True) as profile:
         step()
         synchronize("gpu:0")
     names = [event.name for event in profile.events() if "cuda" in str(event.device_type).lower()]
-    launches = [name for name in names if not name.startswith(("Memcpy", "Memset"))]
+    # a product by cuBLAS counts as one launch, though it makes two of it where it splits a long sum
+    launches = [name for name in names if not name.startswith(("Memcpy", "Memset")) and "splitKreduce" not in name]
     assert 100 < len(launches) < LAUNCHES
     assert [name for name in names if "DtoH" in name] == []
