@@ -33,7 +33,7 @@ def test_the_table(quick_command, capsys):
     out, err = capsys.readouterr()
     assert out.startswith("device  cpu\n") and err == "" and out.endswith("\n\ncpu 2 64 True\n")
     table = rows(out)
-    assert {name: row[0] for name, row in table.items()} == {"relu": 1, "max_pool2d": 32, "optimizer": 4}
+    assert {name: row[0] for name, row in table.items()} == {"relu": 1, "max_pool2d": 32, "optimizer": 5}
     assert all(single < 1e-5 and double < 1e-10 and rest == [] for _, single, double, rest in table.values())
 
 
