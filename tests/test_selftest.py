@@ -56,7 +56,7 @@ def test_a_kernel_that_is_wrong_and_one_that_fails_are_named(quick_command, caps
     assert table["relu"][3] == [] and table["max_pool2d"][3] == table["optimizer"][3] == ["WRONG"]
     assert table["optimizer"][1] == np.inf and 1e-4 < table["max_pool2d"][2] < 0.1
     assert "optimizer Adam, float64: relative error inf (RuntimeError: no such kernel)" in err
-    assert err.count("\n") == 2 * (32 + 4)
+    assert err.count("\n") == 2 * (32 + 5)
 
 
 def test_without_a_gpu_it_says_what_is_missing(capsys, monkeypatch):
