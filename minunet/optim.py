@@ -23,7 +23,7 @@ Hutter, 2019.
 import numpy as np
 
 from minunet.device import array_module, move, to_numpy
-from minunet.kernels import kernels_for
+from minunet.kernels import kernels_for, reference
 
 
 class Optimizer:
@@ -58,7 +58,7 @@ class Optimizer:
     def step(self):
         """Changes every parameter that has a gradient, in place."""
         self.steps += 1
-        rows = []
+        rows, odd = [], []
         for p, memory in zip(self.params, self.memories):
             if p.grad is None:
                 continue
@@ -67,12 +67,17 @@ class Optimizer:
                     memory[name] = array_module(p.data).zeros_like(p.data)
                 else:
                     memory[name] = move(array, p.device)  # the model may have gone to another device since
-            rows.append((p.data, p.grad, *memory.values()))
+            row = p.data, p.grad, *memory.values()
+            (rows if _alike(row) else odd).append(row)
         if rows:
-            if self.weight_decay:
-                decaying = [w for w, *_ in rows if w.ndim > 1]
-                kernels_for(rows[0][0]).decay(decaying, 1 - self.lr * self.weight_decay)
-            kernels_for(rows[0][0]).update(self, rows)
+            self._change(rows, kernels_for(rows[0][0]))
+        self._change(odd, reference)
+
+    def _change(self, rows, kernels):
+        """One step for some parameters: rows of (w, g, *memory)."""
+        if self.weight_decay:
+            kernels.decay([w for w, *_ in rows if w.ndim > 1], 1 - self.lr * self.weight_decay)
+        kernels.update(self, rows)
 
     def update(self, w, g, *memory):
         """Changes w and the arrays in memory, in place, element by element (it may be called on pieces of them)."""
@@ -217,6 +222,11 @@ def clip_gradients(params, max_norm):
         p.grad = g[start:start + p.size].reshape(p.shape).astype(p.dtype, copy=False)
         start += p.size
     return norm
+
+
+def _alike(arrays):
+    """Do the same places in memory belong together? The fast kernels go through it from end to end, and know one type."""
+    return all(a.flags.c_contiguous and a.dtype == arrays[0].dtype for a in arrays)
 
 
 def _positive(name, value):

@@ -89,6 +89,30 @@ def test_the_step_is_taken_in_place_and_leaves_the_gradient(make, shape):
     assert w.grad is gradient and (gradient == 0.5).all()
 
 
+TURNED = {
+    "the parameter": lambda w: setattr(w, "data", w.data.T.copy().T),
+    "the gradient": lambda w: setattr(w, "grad", w.grad.T.copy().T),
+    "another type": lambda w: setattr(w, "grad", w.grad.astype("float32")),
+}
+
+
+@every_optimizer
+@pytest.mark.parametrize("turn", TURNED.values(), ids=TURNED)
+def test_the_order_in_memory_does_not_matter(make, turn, xp_array):
+    """An array that was transposed on the way here lies in memory column by column."""
+    start, gradient = np.arange(6.0).reshape(2, 3), np.array([[1.0, 2, -3], [0.5, 0, 8]])
+    plain, other = (Tensor(xp_array(start.copy()), requires_grad=True) for _ in range(2))
+    for w in (plain, other):
+        optimizer = make([w], weight_decay=0.5)
+        for _ in range(2):
+            w.grad = xp_array(gradient.copy())
+            if w is other:
+                turn(w)
+            optimizer.step()
+    np.testing.assert_allclose(to_numpy(other.data), to_numpy(plain.data), rtol=1e-6)  # lr · g in float32
+    assert (to_numpy(plain.data) != start).all()
+
+
 @every_optimizer
 def test_a_parameter_without_gradient_stays(make):
     used, unused = Tensor([1.0], requires_grad=True), Tensor([1.0], requires_grad=True)

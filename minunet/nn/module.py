@@ -147,6 +147,6 @@ class Module:
                      for name, a in state.items() if getattr(a, "dtype", np.dtype(float)).kind not in "fiu"]
         if problems:
             raise ValueError(f"these weights do not fit the model ({len(problems)} differences):\n  " + "\n  ".join(problems))
-        arrays = {name: np.array(to_numpy(state[name]), dtype=p.dtype) for name, p in saved.items()}
+        arrays = {name: np.array(to_numpy(state[name]), dtype=p.dtype, order="C") for name, p in saved.items()}
         for name, p in saved.items():
             p.data = move(arrays[name], p.device)

@@ -82,6 +82,13 @@ def test_a_state_goes_round():
         assert not np.shares_memory(a.data, b.data)
 
 
+def test_weights_that_were_transposed_lie_in_memory_as_others_do():
+    """As those of PyTorch, (C_out, C_in, KH, KW), on their way here."""
+    layer, theirs = nn.Conv2D(2, 3, 3), np.arange(54.0).reshape(3, 2, 3, 3)
+    layer.load_state_dict({"kernel": theirs.transpose(2, 3, 1, 0), "bias": np.zeros(3)})
+    assert layer.kernel.data.flags.c_contiguous and layer.kernel.data[1, 2, 0, 1] == theirs[1, 0, 1, 2]
+
+
 def test_types_stay_as_they_are():
     tower = flat()
     tower.load_state_dict({name: array.astype("float64") for name, array in tower.state_dict().items()})
