@@ -32,7 +32,7 @@ class Concatenate(Function):
 
     def _is_a_skip(self):
         """Two inputs side by side along the last of several axes: there is a kernel for that."""
-        return len(self.sizes) == 2 and self.ndim > 1 and self.axis % self.ndim == self.ndim - 1
+        return len(self.sizes) == 2 and 0 not in self.sizes and self.ndim > 1 and self.axis % self.ndim == self.ndim - 1
 
     def backward(self, gy):
         if self._is_a_skip() and all(self.needs):
