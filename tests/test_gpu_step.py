@@ -7,6 +7,7 @@ from minunet import UNet, optim, train
 from minunet.data.drawn_pets import DrawnPets
 from minunet.data.loader import Loader
 from minunet.device import OutOfMemory, array_module, release, synchronize
+from minunet.kernels import gpu
 from minunet.speed import lecture_step
 
 LAUNCHES = 250  # of a step of the lecture's U-Net, at most
@@ -97,3 +98,10 @@ def test_a_step_launches_little_and_reads_nothing_back(cupy):
     launches = [name for name in names if not name.startswith(("Memcpy", "Memset")) and "splitKreduce" not in name]
     assert 100 < len(launches) < LAUNCHES
     assert [name for name in names if "DtoH" in name] == []
+
+
+def test_pictures_too_large_to_be_counted_through_are_refused():
+    """Rows of P(x) are counted in 32 bits: 2**20 windows of 9 x 9 pixels and 64 channels are too many."""
+    wide = (1, 2, 1 << 20, 64)
+    with pytest.raises(ValueError, match="too large for the CUDA kernels"):
+        gpu._geometry(wide, wide, (9, 9), (1, 1), ((4, 4), (4, 4)))

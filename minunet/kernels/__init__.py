@@ -11,10 +11,10 @@ P(x) is the patch matrix of x: row r holds the KH·KW·C numbers under output pi
     convolve_transposed  x  = Pᵀ(y Wᵀ) + b       (N,OH,OW,C_out) → (N,H,W,C_in)
     weight_gradient      gW = P(x)ᵀ gy           → (KH,KW,C_in,C_out)
 
-and beside them max_pool and its gradient, what is fused to pass over the numbers once (ReLU's gradient with the bias' sum,
-batch normalisation, the cross entropy with its error, the sums of Dice and of the scores, joining and splitting channels),
-and the optimizers' `update` and `decay`. `reference.py` defines them all. `kernels_for(array)` chooses by the array's device;
-`use_kernels` overrules it.
+and beside them max_pool and its gradient, what is fused to pass over the numbers once (ReLU's gradient with the bias'
+sum, batch normalisation, the cross entropy with its error, the sums of Dice and of the scores, joining and splitting
+channels, a batch of bytes becoming numbers), and the optimizers' `update` and `decay`. `reference.py` defines them all.
+`kernels_for(array)` chooses by the array's device; `use_kernels` overrules it.
 """
 
 import contextlib

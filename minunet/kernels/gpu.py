@@ -8,7 +8,8 @@ A convolution takes one of two ways:
              card's own library: some rows of P(x) go into a workspace (cuda/patches.cu), then one product with W.
 
 The workspace is at most MINUNET_GPU_WORKSPACE bytes (default: a quarter of the card's free memory, at most 1 GiB).
-Nothing is added by atomics, so the same run gives the same bits.
+Nothing is added by atomics, so the same run gives the same bits. Pixels are counted in 64 bits, what lies within a row in
+32: `_geometry` refuses pictures that would be too large for that.
 """
 
 import functools
@@ -61,7 +62,8 @@ def convolve_transposed(y, w, b, stride, pads, size):
     N, OH, OW, _ = y.shape
     x = array_module(y).empty((N, *size, C), y.dtype)
     geometry = _geometry(x.shape, y.shape, (KH, KW), stride, pads)
-    chunk = _workspace_bytes(device_of(y)) // max(1, OH * OW * KH * KW * C * y.itemsize)  # whole pictures: a pixel lies under many windows
+    # whole pictures at a time: a pixel lies under many windows
+    chunk = _workspace_bytes(device_of(y)) // max(1, OH * OW * KH * KW * C * y.itemsize)
     if C * F < WIDE["convolve_transposed"] or chunk == 0:
         tile, pixels = _tile(C, TILE), x.size // C
         blocks = -(-pixels // (THREADS * PIXELS)), C // tile
@@ -118,7 +120,8 @@ def max_pool(x, size, stride, pads):
     OH, OW = output_size(x.shape[1:3], size, stride, pads)
     y, winner = xp.empty((N, OH, OW, C), x.dtype), xp.empty((N, OH, OW, C), winner_dtype(size))
     _launch("max_pool", "max_pool", _rows_of(N * OH, OW * C), x.dtype,
-            (x, y, winner, np.int64(N * OH), _geometry(x.shape, y.shape, size, stride, pads)), VECTOR=_vector(C), Place=C_NAMES[winner.dtype.char])
+            (x, y, winner, np.int64(N * OH), _geometry(x.shape, y.shape, size, stride, pads)),
+            VECTOR=_vector(C), Place=C_NAMES[winner.dtype.char])
     return y, winner
 
 
@@ -128,7 +131,8 @@ def max_pool_gradient(gy, winner, size, stride, pads, input_size):
     gx = array_module(gy).empty((N, *input_size, C), gy.dtype)
     rows = N * input_size[0]
     _launch("max_pool", "max_pool_gradient", _rows_of(rows, input_size[1] * C), gy.dtype,
-            (gy, winner, gx, np.int64(rows), _geometry(gx.shape, gy.shape, size, stride, pads)), VECTOR=_vector(C), Place=C_NAMES[winner.dtype.char])
+            (gy, winner, gx, np.int64(rows), _geometry(gx.shape, gy.shape, size, stride, pads)),
+            VECTOR=_vector(C), Place=C_NAMES[winner.dtype.char])
     return gx
 
 
@@ -159,7 +163,7 @@ def _sum_over_pixels(gy, y, gz):
     gb, partial = xp.empty(F, gy.dtype), xp.empty((blocks, F), gy.dtype)
     groups = -(-F // columns)
     _launch("sums", "sum_over_rows", (blocks, groups), gy.dtype,
-            (gy, y, gz, gb, partial, kept_zeros(4096), np.int64(rows), np.int32(F), np.int32(columns)))
+            (gy, y, gz, gb, partial, kept_zeros(groups), np.int64(rows), np.int32(F), np.int32(columns)))
     return gb
 
 
@@ -195,8 +199,8 @@ def normalize_gradient(gy, x, mean, r, gamma, beta, relu, gbeta, ggamma, share):
     gy, x, F = _ready(gy), _ready(x), x.shape[3]
     gx = array_module(x).empty(x.shape, x.dtype)
     _launch("batch_norm", "normalize_gradient", _spread(x.size), x.dtype,
-            (gy, x, *_vectors(mean, r, gamma, beta, gbeta, ggamma), gx, x.dtype.type(share), np.int64(x.size), np.int32(F),
-             np.int32(relu)))
+            (gy, x, *_vectors(mean, r, gamma, beta, gbeta, ggamma), gx, x.dtype.type(share), np.int64(x.size),
+             np.int32(F), np.int32(relu)))
     return gx
 
 
@@ -210,16 +214,18 @@ def _channel_sums(what, out, x, gy=None, mean=None, r=None, gamma=None, beta=Non
     F = x.shape[3]
     rows, columns = x.size // F, min(F, THREADS)
     blocks = max(1, min(BLOCKS // 4, rows // (8 * (THREADS // columns))))
+    groups = -(-F // columns)
     partial = array_module(x).empty((2, blocks, F), x.dtype)
-    _launch("batch_norm", "channel_sums", (blocks, -(-F // columns)), x.dtype,
-            (x, gy, mean, r, gamma, beta, out, partial, kept_zeros(4096), x.dtype.type(epsilon), np.int64(rows), np.int32(F),
-             np.int32(columns), np.int32(relu)), SUM=what)
+    _launch("batch_norm", "channel_sums", (blocks, groups), x.dtype,
+            (x, gy, mean, r, gamma, beta, out, partial, kept_zeros(groups), x.dtype.type(epsilon), np.int64(rows),
+             np.int32(F), np.int32(columns), np.int32(relu)), SUM=what)
 
 
 def follow(averages, values, momentum):
     """As `reference.follow`."""
     (a, b), (u, v) = averages, values
-    _launch("batch_norm", "follow", _spread(a.size), u.dtype, (a, b, u, v, u.dtype.type(momentum), np.int32(a.size)))
+    _launch("batch_norm", "follow", _spread(a.size), u.dtype,
+            (a, b, u, v, u.dtype.type(momentum), np.int32(a.size)))
 
 
 def join(a, b):
@@ -264,15 +270,16 @@ def mask_counts(values, masks, threshold, ignored):
         masks = masks.astype("float64")
     values, masks = _ready(values), _ready(masks)
     counts = array_module(values).empty((len(values), 5), np.int64)
-    arguments = (values, masks, counts, np.int64(values.size // len(values)), values.dtype.type(threshold), np.int32(ignored))
-    _launch("losses", "mask_counts", (len(values),), values.dtype, arguments, Mask=C_NAMES[masks.dtype.char])
+    _launch("losses", "mask_counts", (len(values),), values.dtype,
+            (values, masks, counts, np.int64(values.size // len(values)), values.dtype.type(threshold), np.int32(ignored)),
+            Mask=C_NAMES[masks.dtype.char])
     return counts
 
 
 def decode(images, masks, ignored):
     """(x, t, weights) in float32 from uint8 images and masks, as in `reference.decode`."""
     images, masks, xp = _ready(images), _ready(masks), array_module(images)
-    x, t, weights = xp.empty(images.shape, "float32"), xp.empty(masks.shape, "float32"), xp.empty(masks.shape, "float32")
+    x, t, weights = (xp.empty(array.shape, "float32") for array in (images, masks, masks))
     _launch("pointwise", "decode", _spread(images.size), x.dtype,
             (images, masks, x, t, weights, np.int64(images.size), np.int64(masks.size), np.int32(ignored)))
     return x, t, weights
@@ -333,8 +340,12 @@ def _patches(x, y_shape, kernel_size, stride, pads):
 
 @functools.lru_cache(maxsize=1000)
 def _geometry(x_shape, y_shape, kernel_size, stride, pads):
-    """struct Geometry of common.cu, as 12 integers' bytes."""
+    """struct Geometry of common.cu, as 12 integers' bytes. Raises ValueError where a kernel could not count so far."""
     (_, H, W, C), (_, OH, OW, F) = x_shape, y_shape
+    longest_row = max(W * C, OW * F, OW * kernel_size[0] * kernel_size[1] * C)  # the last is one of P(x)
+    if longest_row >= 1 << 31 or max(H * W, OH * OW) >= 1 << 32:
+        raise ValueError(f"pictures {x_shape} and {y_shape} with windows {kernel_size} are too large for the CUDA kernels: "
+                         "rows of windows of 2**31 numbers, pictures of 2**32 pixels; cut them into tiles")
     numbers = H, W, C, OH, OW, F, *kernel_size, *stride, pads[0][0], pads[1][0]
     return np.array(numbers, np.int32).view("V48").reshape(())
 
@@ -374,6 +385,8 @@ def _launch(file, kernel, blocks, dtype, arguments, **definitions):
     """Runs `kernel` of cuda/`file`.cu, compiled for `dtype`, over `blocks`. None stands for an array that is left out."""
     if 0 in blocks:
         return
+    if dtype.char not in C_NAMES:
+        raise TypeError(f'there are no CUDA kernels for {dtype}: give array.astype("float32")')
     function = _compiled(file, kernel, C_NAMES[dtype.char], tuple(sorted(definitions.items())))
     function(blocks, (THREADS,), tuple(np.uint64(0) if a is None else a for a in arguments))
 
@@ -381,7 +394,8 @@ def _launch(file, kernel, blocks, dtype, arguments, **definitions):
 @functools.cache
 def _compiled(file, kernel, real, definitions):
     """The kernel, compiled once for each set of definitions; CuPy keeps it on disk for the next time."""
-    defined = {"Real": real, "VECTOR": 1, "TILE": 1, "PIXELS": 1, "Place": "unsigned char", "Mask": "unsigned char", "SUM": "MEAN"}
+    defined = {"Real": real, "VECTOR": 1, "TILE": 1, "PIXELS": 1, "Place": "unsigned char", "Mask": "unsigned char",
+               "SUM": "MEAN"}
     head = "".join(f"#define {name} {value}\n" for name, value in (defined | dict(definitions)).items())
     source = "".join((SOURCES / name).read_text("utf-8") for name in ("common.cu", f"{file}.cu"))
     return compile_kernel(head + source, kernel)

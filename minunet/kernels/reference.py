@@ -69,7 +69,7 @@ def max_pool(x, size, stride, pads):
 def max_pool_gradient(gy, winner, size, stride, pads, input_size):
     """gy[n,i,j,c] goes to the one element that won; an element that won several windows gets the sum."""
     xp = array_module(gy)
-    (KH, KW), (SH, SW) = size, stride
+    KW, (SH, SW) = size[1], stride
     N, OH, OW, C = gy.shape
     gx = pad(xp.zeros((N, *input_size, C), gy.dtype), pads)
     for n, i, j, c in np.ndindex(N, OH, OW, C):

@@ -17,8 +17,6 @@ extern "C" __global__ void channel_sums(const Real* __restrict__ x, const Real* 
                                         const Real* __restrict__ beta, Real* __restrict__ out, Real* partial,
                                         unsigned* __restrict__ arrived, Real epsilon, long long rows, int F, int columns,
                                         int relu) {
-    __shared__ Real values[2][256];
-    __shared__ bool last;
     const int lanes = blockDim.x / columns, lane = threadIdx.x / columns;
     const int f = blockIdx.y * columns + threadIdx.x % columns;
     const bool works = lane < lanes && f < F;
@@ -38,36 +36,21 @@ extern "C" __global__ void channel_sums(const Real* __restrict__ x, const Real* 
             }
         }
     }
-    values[0][threadIdx.x] = one, values[1][threadIdx.x] = other;
-    __syncthreads();
+    one = sum_of_lanes(one, columns), other = sum_of_lanes(other, columns);
     Real *ones = partial, *others = partial + (long long)gridDim.x * F;
-    if (works && lane == 0) {
-        for (int next = threadIdx.x + columns; next < lanes * columns; next += columns)
-            one += values[0][next], other += values[1][next];
-        ones[(long long)blockIdx.x * F + f] = one, others[(long long)blockIdx.x * F + f] = other;
-    }
-    __threadfence();  // what was written above is seen by the other blocks before the count below
-    __syncthreads();
-    if (threadIdx.x == 0) last = atomicAdd(arrived + blockIdx.y, 1u) == gridDim.x - 1;
-    __syncthreads();
-    if (!last) return;
-    __threadfence();
+    if (works && lane == 0) ones[(long long)blockIdx.x * F + f] = one, others[(long long)blockIdx.x * F + f] = other;
+    if (!is_last_block(arrived)) return;
     one = other = 0;
     if (works)
         for (long long block = lane; block < gridDim.x; block += lanes) {
             one += ((const volatile Real*)ones)[block * F + f];
             other += ((const volatile Real*)others)[block * F + f];
         }
-    values[0][threadIdx.x] = one, values[1][threadIdx.x] = other;
-    __syncthreads();
-    if (works && lane == 0) {
-        for (int next = threadIdx.x + columns; next < lanes * columns; next += columns)
-            one += values[0][next], other += values[1][next];
-        out[f] = SUM == GRADIENTS ? one : one / rows;
-        if (SUM == VARIANCE) out[F + f] = 1 / sqrt(one / rows + epsilon);
-        if (SUM == GRADIENTS) out[F + f] = other * r[f];
-    }
-    if (threadIdx.x == 0) arrived[blockIdx.y] = 0;  // ready for the next call
+    one = sum_of_lanes(one, columns), other = sum_of_lanes(other, columns);
+    if (!works || lane > 0) return;
+    out[f] = SUM == GRADIENTS ? one : one / rows;
+    if (SUM == VARIANCE) out[F + f] = 1 / sqrt(one / rows + epsilon);
+    if (SUM == GRADIENTS) out[F + f] = other * r[f];
 }
 
 // A thread's numbers lie `step` apart, so its channel moves on by step modulo F: no division for each number.

@@ -36,3 +36,31 @@ template <class Number> __device__ Number block_sum(Number value) {
     __syncthreads();
     return values[0];
 }
+
+// Σ of `value` over the lanes of a block of up to 256 threads, those that lie `columns` apart, in their order. Only the
+// first lane is told.
+__device__ Real sum_of_lanes(Real value, int columns) {
+    __shared__ Real values[256];
+    __syncthreads();
+    values[threadIdx.x] = value;
+    __syncthreads();
+    const int lanes = blockDim.x / columns;
+    if (threadIdx.x < columns)
+        for (int other = 1; other < lanes; ++other) value += values[threadIdx.x + other * columns];
+    return value;
+}
+
+// Counts the blocks along x that have come here. True for the threads of the last one: it sees what all others have
+// written before (through volatile, past its own cache). `arrived`, a number per blockIdx.y, is 0 before and after.
+__device__ bool is_last_block(unsigned* arrived) {
+    __shared__ bool last;
+    __threadfence();  // what was written above is seen by the other blocks before the count below
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        last = atomicAdd(arrived + blockIdx.y, 1u) == gridDim.x - 1;
+        if (last) arrived[blockIdx.y] = 0;  // ready for the next call
+    }
+    __syncthreads();
+    if (last) __threadfence();
+    return last;
+}

@@ -24,8 +24,6 @@ extern "C" __global__ void sum_rows(const Real* __restrict__ in, Real* __restric
 extern "C" __global__ void sum_over_rows(const Real* __restrict__ gy, const Real* __restrict__ y, Real* __restrict__ gz,
                                          Real* __restrict__ gb, Real* partial, unsigned* __restrict__ arrived,
                                          long long rows, int F, int columns) {
-    __shared__ Real values[256];
-    __shared__ bool last;
     const int lanes = blockDim.x / columns, lane = threadIdx.x / columns;
     const int f = blockIdx.y * columns + threadIdx.x % columns;
     const bool works = lane < lanes && f < F;
@@ -41,27 +39,13 @@ extern "C" __global__ void sum_over_rows(const Real* __restrict__ gy, const Real
             sum += value;
         }
     }
-    values[threadIdx.x] = sum;
-    __syncthreads();
-    if (works && lane == 0) {
-        for (int other = 1; other < lanes; ++other) sum += values[threadIdx.x + other * columns];
-        partial[(long long)blockIdx.x * F + f] = sum;
-    }
-    __threadfence();  // what was written above is seen by the other blocks before the count below
-    __syncthreads();
-    if (threadIdx.x == 0) last = atomicAdd(arrived + blockIdx.y, 1u) == gridDim.x - 1;
-    __syncthreads();
-    if (!last) return;
-    __threadfence();
-    const volatile Real* parts = partial;  // volatile: what other blocks wrote, not what a cache may still hold
+    sum = sum_of_lanes(sum, columns);
+    if (works && lane == 0) partial[(long long)blockIdx.x * F + f] = sum;
+    if (!is_last_block(arrived)) return;
+    const volatile Real* parts = partial;
     sum = 0;
     if (works)
         for (long long block = lane; block < gridDim.x; block += lanes) sum += parts[block * F + f];
-    values[threadIdx.x] = sum;
-    __syncthreads();
-    if (works && lane == 0) {
-        for (int other = 1; other < lanes; ++other) sum += values[threadIdx.x + other * columns];
-        gb[f] = sum;
-    }
-    if (threadIdx.x == 0) arrived[blockIdx.y] = 0;  // ready for the next call
+    sum = sum_of_lanes(sum, columns);
+    if (works && lane == 0) gb[f] = sum;
 }
