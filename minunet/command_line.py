@@ -66,10 +66,7 @@ def _number(text, fits, range_in_words):
 
 def between_0_and_1(text):
     """An argument type: a number above 0 and below 1."""
-    value = positive(text)
-    if value >= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a number below 1")
-    return value
+    return _number(text, lambda value: 0 < value < 1, "above 0 and below 1")
 
 
 def multiple(of):

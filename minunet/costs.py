@@ -37,8 +37,10 @@ class Costs(NamedTuple):
 def training_costs(model, image_size):
     """The Costs of model.logits on a picture of image_size = (H, W), wherever the model lives.
 
-    The optimizer is not in it: its step depends on the parameters alone, not on the pictures.
+    The optimizer is not in it: its step depends on the parameters alone, not on the pictures. The model is left as it
+    was: its running averages and random streams take no notice of the picture.
     """
+    buffers = [(buffer, buffer.data.copy()) for _, buffer in model.named_buffers()]
     dtype = model.parameters()[0].dtype
     x = Tensor(move(np.zeros((1, *image_size, model.in_channels), dtype), model.device))
     counts = {"flop": 0, "moved": 0, "largest": x.data.nbytes}
@@ -54,8 +56,12 @@ def training_costs(model, image_size):
         counts["moved"] += products * (read + y.data.nbytes)
         counts["largest"] = max(counts["largest"], y.data.nbytes)
 
-    with watch_calls(count):
-        z = model(x)
+    try:
+        with watch_calls(count):
+            z = model(x)
+    finally:
+        for buffer, before in buffers:
+            buffer.data = before
     kept = bytes_of_graph(z, leaving_out=model.parameters())
     return Costs(counts["flop"], counts["moved"], kept, kept + GRADIENTS_AT_ONCE * counts["largest"])
 

@@ -190,7 +190,7 @@ class UNet(Module):
         x = image.astype(dtype) / 255 if image.dtype == np.uint8 else image.astype(dtype)
         x = x if image.ndim == 4 else x[None]
         H, W = x.shape[1:3]
-        (_, (height, width)) = (None, self._sizes_around((H, W), 2**self.depth)[-1])
+        height, width = self._sizes_around((H, W), 2**self.depth)[-1]
         x = np.pad(x, ((0, 0), (0, height - H), (0, width - W), (0, 0)), mode="reflect")
         was_training = self.training
         self.eval()

@@ -36,6 +36,13 @@ def test_costs_grow_with_the_picture_and_with_the_type():
     assert double.flop == small.flop and double.moved == 2 * small.moved and double.peak > 1.9 * small.peak
 
 
+def test_the_model_is_left_as_it_was():
+    model = UNet(depth=1, width=2, batch_norm=True, dropout=0.5)
+    before = model.state_dict()
+    costs.training_costs(model, (4, 4))
+    assert all((array == before[name]).all() for name, array in model.state_dict().items())
+
+
 def test_an_array_that_two_functions_hold_counts_once_and_parameters_do_not():
     x = Tensor(np.zeros((1, 4, 4, 3), np.float32))
     w, v = (Tensor(np.ones((3, 3, c, 2), np.float32), requires_grad=True) for c in (3, 2))

@@ -334,7 +334,7 @@ def test_a_network_that_answers_with_nan(place, capsys):
     [
         ([], "arguments are required: PICTURES"),
         (["x", "--threshold", "0"], "number above 0"),
-        (["x", "--threshold", "1"], "number below 1"),
+        (["x", "--threshold", "1"], "number above 0 and below 1"),
         (["x", "--threshold", "nan"], "number above 0"),
         (["x", "--threshold", "-0.5"], "number above 0"),
         (["x", "--image-size", "0"], "from 1 on"),

@@ -158,7 +158,7 @@ def test_another_run_is_never_overwritten(finished, capsys):
         (["--mask-values", "0=background"], "--mask-values is about --masks"),
         (["--pictures", "a", "--masks", "b", "--mask-values", "0=cat"], "'0=cat' must name a meaning"),
         (["--pictures", "a", "--masks", "b", "--mask-values", ""], "must name a meaning"),
-        (["--validation-share", "1"], "number below 1"),
+        (["--validation-share", "1"], "number above 0 and below 1"),
         (["--validation-share", "nan"], "number above 0"),
         (["--out", EXAMPLE], "is not a folder"),
         (["--resume", "no/such/folder"], "no/such/folder holds no run"),

@@ -1,7 +1,5 @@
 """Whole animals: legs and tails, and the poses that put them together."""
 
-import numpy as np
-
 from .animals import Figure, choose_build, choose_coat, shaded
 from .heads import add_head
 from .paint import mirrored, oval, tube
