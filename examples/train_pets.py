@@ -124,7 +124,7 @@ def train_pets(args):
 
 
 def prepare(args, model, batches):
-    """What changes along with the model while it learns, and is saved with it; `batches` is their number in an epoch."""
+    """What changes along with the model while it learns, and is saved with it; `batches`: how many an epoch has."""
     return {
         "optimizer": OPTIMIZERS[args.optimizer](model.parameters(), lr=args.lr, weight_decay=args.weight_decay),
         "schedule": make_schedule(args, batches),
@@ -159,26 +159,27 @@ def learn(args, run, model, parts, batches, val_batches, interrupt):
     patience = parts["patience"]
     rows = train.epochs(
         model, parts["optimizer"], train.LOSSES[args.loss], batches, val_batches, args.epochs,
-        stop=lambda: interrupt() or patience.waited >= patience.epochs, schedule=parts["schedule"], clip_norm=args.clip_norm,
-        accumulate=args.accumulate, progress=parts["progress"], after_step=lambda: run.save_in_time(model),
+        stop=lambda: interrupt() or patience.waited >= patience.epochs, schedule=parts["schedule"],
+        clip_norm=args.clip_norm, accumulate=args.accumulate, progress=parts["progress"],
+        after_step=lambda: run.save_in_time(model),
     )
     try:
         for row in rows:
             patience.ends(row)  # first: it is saved with the row
             run.add(row, model)
             say(describe(row, args.epochs))
+        if interrupt():
+            run.finish("interrupted", model)
+            say("interrupted; everything is saved")
+            return 128 + interrupt.signal
     except Diverged as error:
         run.finish("diverged")
         return fail(f"{error}. This was --lr {args.lr:g}", FAILED)
-    except OutOfMemory:
+    except MemoryError:
         run.finish("out of memory")
         raise
     except OSError as error:
         raise OSError(f"{error}. What was saved before is whole: --resume {run.folder} goes on from there") from error
-    if interrupt():
-        run.finish("interrupted", model)
-        say("interrupted; everything is saved")
-        return 128 + interrupt.signal
     if patience.waited >= patience.epochs:
         say(f"stopped early: {patience.waited} epochs without a better {args.monitor}")
     run.finish("finished")
@@ -329,14 +330,15 @@ def make_parser():
         help="where to compute; gpu:1 is the second GPU (default: auto, a GPU if it can be used)")
     add("--image-size", type=multiple(64), metavar="N",
         help=f"side of the pictures in pixels, a multiple of 64 {both('image_size')}")
-    add("--batch-size", type=whole(1), metavar="N", help=f"pictures in a step {both('batch_size')[:-1]}; preset best: {PRESETS['best']['batch_size']})")
-    add("--epochs", type=whole(1), metavar="N", help=f"passes over the training pictures {both('epochs')}")
     add("--preset", choices=PRESETS, default="lecture",
         help="how to learn: as in the lecture, or with what helps in practice; the flags below overrule it "
              "(default: lecture)")
+    add("--batch-size", type=whole(1), metavar="N",
+        help=f"pictures in a step {both('batch_size')[:-1]}; preset best: {PRESETS['best']['batch_size']})")
+    add("--epochs", type=whole(1), metavar="N", help=f"passes over the training pictures {both('epochs')}")
     add("--augment", choices=AUGMENTATIONS,
-        help="change the training pictures at random, anew in each epoch: light is flips, small moves and another "
-             f"light, full is all that still looks like a pet {preset('augment')}")
+        help="change the training pictures at random, anew in each epoch: light is flips, small moves and "
+             f"another light, full is all that still looks like a pet {preset('augment')}")
     add("--batch-norm", action=argparse.BooleanOptionalAction,
         help=f"batch normalisation after each convolution {preset('batch_norm')}")
     add("--dropout", type=fraction, metavar="P",
@@ -347,8 +349,8 @@ def make_parser():
         help=f"how a gradient becomes a step; rmsprop is the lecture's {preset('optimizer')}")
     add("--lr", type=positive, metavar="X", help=f"learning rate, the highest of its schedule {preset('lr')}")
     add("--schedule", choices=("constant", "cosine", "plateau"),
-        help="learning rate: always the same, down to 0 along a cosine, or lower whenever --monitor gets no better for 5 "
-             f"epochs {preset('schedule')}")
+        help="learning rate: always the same, down to 0 along a cosine, or lower whenever --monitor gets no "
+             f"better for 5 epochs {preset('schedule')}")
     add("--warmup", type=fraction, metavar="P",
         help=f"part of all steps in which a cosine schedule first goes up {preset('warmup')}")
     add("--weight-decay", type=not_negative, metavar="X",

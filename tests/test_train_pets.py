@@ -230,6 +230,7 @@ def test_the_best_weights_say_what_they_learnt_from(one_epoch):
 
 @pytest.mark.parametrize("arguments, message", [
     (["--lr", "0.5"], "--lr 0.5 contradicts the run in .*, which has 0.001: leave it away"),
+    (["--preset", "best"], "--preset best contradicts the run in .*, which has lecture"),
     (["--image-size", "128"], "--image-size 128 contradicts"),
     (["--seed", "1"], "--seed 1 contradicts"),
     (["--out", "elsewhere"], "--out elsewhere contradicts"),
