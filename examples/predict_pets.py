@@ -23,7 +23,7 @@ from minunet.command_line import (
 )
 from minunet.data import DataError
 from minunet.data.masks import find_mask, read_mask
-from minunet.data.pets import IGNORE
+from minunet.data.pets import IGNORE, MEANINGS
 from minunet.data.pictures import find_pictures, quiet_pillow, read_picture
 from minunet.kernels.memory import keep_freed_memory
 from minunet.kernels.threads import set_num_threads
@@ -33,7 +33,6 @@ from minunet.predict import check_tile, exact_margin, predict_squeezed, predict_
 
 ASSUMED_SIZE = 256  # where the model's file does not say what it learnt from
 TILE = 2048  # 4 million pixels, 0.8 GB of memory; of smaller tiles a larger part is computed twice
-BORDERS = ("pet", "background", "ignore")
 SOME_FAILED = 1  # the exit code when the other pictures were done
 
 
@@ -61,7 +60,7 @@ def predict_pets(args):
         raise DataError("; ".join(problems) or "these are all results of an earlier call: give the pictures")
     model, about = open_model(args.model)
     predict, manner, at_once = choose_manner(args, model, about)
-    border = args.border or (about.get("border") if about.get("border") in BORDERS else "pet")
+    border = args.border or (about.get("border") if about.get("border") in list(MEANINGS) else "pet")
     check_folders(args)
 
     keep_freed_memory()
@@ -262,7 +261,7 @@ def parse_arguments(argv):
         help="pictures that are squeezed and predicted together (default: 8)")
     add("--evaluate", type=Path, metavar="DIR",
         help="compare with known masks, DIR/NAME.png (0 and 255, or trimaps) or as the pets dataset has them")
-    add("--border", choices=BORDERS, help="what the border in trimaps counts as (default: as in training)")
+    add("--border", choices=MEANINGS, help="what the border in trimaps counts as (default: as in training)")
     add("--device", type=device_name, default="auto", metavar="auto|cpu|gpu",
         help="where to compute; gpu:1 is the second GPU (default: auto, a GPU if it can be used)")
     add("--threads", type=whole(1, MOST_THREADS), metavar="N",

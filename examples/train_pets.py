@@ -24,7 +24,7 @@ from minunet.data.download import DownloadError, download
 from minunet.data.drawn_pets import DrawnPets
 from minunet.data.folder import PictureFolder, split
 from minunet.data.loader import Loader
-from minunet.data.pets import Pets
+from minunet.data.pets import MEANINGS, Pets
 from minunet.device import OutOfMemory
 from minunet.interrupt import Interrupt
 from minunet.kernels.threads import get_num_threads, set_num_threads
@@ -366,7 +366,7 @@ def make_parser():
         help="decides the first weights and the order of the pictures (default: 0)")
     add("--limit", type=whole(1), metavar="N",
         help=f"at most N pictures to train, and to validate {both('limit')}")
-    add("--border", choices=("pet", "background", "ignore"), default="pet",
+    add("--border", choices=MEANINGS, default="pet",
         help="what the border in the pets' trimaps counts as (default: pet)")
     add("--strict", action="store_true",
         help="stop if a picture cannot be used (default: go on without it)")

@@ -7,7 +7,7 @@ import sys
 import warnings
 
 from minunet import device
-from minunet.data.pets import IGNORE
+from minunet.data.pets import MEANINGS
 from minunet.kernels.threads import get_num_threads
 
 MOST_THREADS = 1024  # more bring nothing; a million of them bring the machine down
@@ -88,13 +88,12 @@ def mask_values(text):
 
     Pairs, because run.json, from which a run may be started again, knows no dict with numbers as keys.
     """
-    meanings = {"background": 0, "pet": 1, "ignore": IGNORE}
     parts = [re.fullmatch(r"\s*([0-9]{1,5})\s*=\s*(\w+)\s*", part) for part in text.split(",")]
-    if not all(part and part[2] in meanings for part in parts):
+    if not all(part and part[2] in MEANINGS for part in parts):
         raise argparse.ArgumentTypeError(
             f"{text!r} must name a meaning for each value, such as 0=background,7=pet,255=ignore"
         )
-    return [[int(part[1]), meanings[part[2]]] for part in parts]
+    return [[int(part[1]), MEANINGS[part[2]]] for part in parts]
 
 
 def device_name(text):

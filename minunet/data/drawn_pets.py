@@ -26,7 +26,7 @@ from tqdm import tqdm
 from .drawn.paint import Part, oval, paint, soften
 from .drawn.poses import choose_figure
 from .drawn.scenes import scene_parts
-from .pets import BACKGROUND, BORDER, IGNORE, PET
+from .pets import BACKGROUND, BORDER, PET, trimap_table
 
 SPECIES = ("cat", "dog")
 SMALLEST = 16  # pixels; below, a face is no face
@@ -82,15 +82,11 @@ class DrawnPets:
     """
 
     def __init__(self, count, size=256, seed=0, first=0, border="pet"):
-        choices = {"pet": 1, "background": 0, "ignore": IGNORE}
-        if border not in choices:
-            raise ValueError(f"border is {border!r}; it must be one of {', '.join(choices)}")
+        self._mask_values = trimap_table(border)
         if operator.index(count) < 1:
             raise ValueError(f"count is {count}; it must be 1 or more")
         self._numbers = range(operator.index(first), operator.index(first) + operator.index(count))
         self.size, self.seed, self.border = _checked_size(size), seed, border
-        self._mask_values = np.zeros(4, np.uint8)
-        self._mask_values[[PET, BACKGROUND, BORDER]] = 1, 0, choices[border]
         self._drawn = {}
         self.species = [species_of(number, seed) for number in self._numbers]
         self.names = [f"{kind}_{number:06d}" for kind, number in zip(self.species, self._numbers)]

@@ -17,12 +17,11 @@ import numpy as np
 from PIL import Image
 
 from . import DataError, cache
-from .pets import IGNORE, height_width, read_pair
+from .masks import USUAL, read_labels, translate
+from .pets import IGNORE, MEANINGS, height_width, read_pair
 from .pictures import ENDINGS, quiet_pillow
-from .problems import report
+from .problems import listed, report
 
-USUAL = ({0: 0, 1: 1}, {0: 0, 255: 1})  # tables that need not be given: a mask's value -> its meaning
-MEANINGS = (0, 1, IGNORE)  # background, what is to be found, neither
 EXPECTED = "a picture PICTURES/NAME.jpg and a mask MASKS/NAME.png for each NAME"
 
 
@@ -165,40 +164,20 @@ def _mask_reader(values):
 
     def to_mask(picture):
         labels = read_labels(picture)
-        present = np.unique(labels).tolist()
-        fitting = [table for table in ([values] if values else USUAL) if set(present) <= set(table)]
-        if not fitting:
-            raise DataError(_misfit(present, values, picture.format))
-        mask = np.zeros(labels.shape, np.uint8)
-        for value, meaning in fitting[0].items():
-            mask[labels == value] = meaning
+        mask = translate(labels, USUAL if values is None else [values])
+        if mask is None:
+            raise DataError(_misfit(np.unique(labels).tolist(), values, picture.format))
         return Image.fromarray(mask)
 
     return to_mask
 
 
-def read_labels(picture):
-    """One whole number per pixel: int (H, W). Grey that was saved as colour is grey again."""
-    labels = np.asarray(picture)
-    if labels.dtype.kind == "f":
-        raise DataError("has floating-point pixels; a mask has whole numbers")
-    if picture.mode in ("LA", "RGB", "RGBA"):  # whether with transparency or without
-        colours = labels[:, :, : 1 if picture.mode == "LA" else 3]
-        if (colours != colours[:, :, :1]).any():
-            raise DataError("is coloured; a mask has one whole number per pixel")
-        labels = colours[:, :, 0]
-    if labels.ndim != 2:
-        raise DataError(f"has mode {picture.mode}; a mask has one whole number per pixel")
-    return labels.astype(np.int64)
-
-
 def _misfit(present, values, format):
-    listed = ", ".join(map(str, present[:5])) + (", ..." if len(present) > 5 else "")
     if format == "JPEG":
-        return f"holds {listed}: JPEG blurs the values of a mask; save it as PNG"
+        return f"holds {listed(present)}: JPEG blurs the values of a mask; save it as PNG"
     if values:
-        return f"holds {listed}; the table of values has {', '.join(map(str, sorted(values)))}"
-    return (f"holds {listed}; a mask holds 0 and 1, or 0 and 255: say what its values mean "
+        return f"holds {listed(present)}; the table of values has {', '.join(map(str, sorted(values)))}"
+    return (f"holds {listed(present)}; a mask holds 0 and 1, or 0 and 255: say what its values mean "
             "(values={7: 1, ...}, or --mask-values 7=pet,...)")
 
 
@@ -206,6 +185,6 @@ def _checked_table(values):
     if values is None:
         return None
     table = {operator.index(value): operator.index(meaning) for value, meaning in dict(values).items()}
-    if not table or min(table) < 0 or not set(table.values()) <= set(MEANINGS):
+    if not table or min(table) < 0 or not set(table.values()) <= set(MEANINGS.values()):
         raise ValueError(f"values is {values}; it must lead from numbers, 0 or more, to 0, 1 or {IGNORE}")
     return table

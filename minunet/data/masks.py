@@ -1,6 +1,7 @@
-"""Known masks from files, to compare predictions with: trimaps, or pictures of 0 and 255.
+"""Masks from files: what their pixels say; and known masks to compare predictions with.
 
-A file's values say which of them it is. Of palettes the values count, not the colours:
+A known mask may be a trimap, or a picture of 0 and 255; its values say which. Of palettes the values count, not
+the colours:
 
     1, 2, 3     a trimap of the pets (pets.py): pet, background, border
     0, 255      black is background, white is pet
@@ -11,9 +12,41 @@ import numpy as np
 from PIL import Image
 
 from . import DataError
-from .folder import read_labels
-from .pets import TRIMAP, mask_values
+from .pets import BACKGROUND, BORDER, PET, TRIMAP, trimap_table
 from .pictures import load, turn
+from .problems import listed
+
+USUAL = ({0: 0, 1: 1}, {0: 0, 255: 1})  # what a mask's values mean where nobody says so: tables for `translate`
+
+
+def read_labels(picture):
+    """One whole number per pixel: int (H, W). Grey that was saved as colour is grey again."""
+    labels = np.asarray(picture)
+    if labels.dtype.kind == "f":
+        raise DataError("has floating-point pixels; a mask has whole numbers")
+    if picture.mode in ("LA", "RGB", "RGBA"):  # whether with transparency or without
+        colours = labels[:, :, : 1 if picture.mode == "LA" else 3]
+        if (colours != colours[:, :, :1]).any():
+            raise DataError("is coloured; a mask has one whole number per pixel")
+        labels = colours[:, :, 0]
+    if labels.ndim != 2:
+        raise DataError(f"has mode {picture.mode}; a mask has one whole number per pixel")
+    return labels.astype(np.int64)
+
+
+def translate(labels, tables):
+    """Labels, int (H, W), as a mask, uint8 (H, W), by the first table that has them all; None if there is none.
+
+    tables: dicts from a label to 0 (background), 1 (pet) or 255 (ignore).
+    """
+    present = set(np.unique(labels).tolist())
+    fitting = [table for table in tables if present <= set(table)]
+    if not fitting:
+        return None
+    mask = np.zeros(labels.shape, np.uint8)
+    for label, meaning in fitting[0].items():
+        mask[labels == label] = meaning
+    return mask
 
 
 def find_mask(folder, name):
@@ -41,12 +74,11 @@ def read_mask(path, picture, border="pet"):
     raise DataError(f"is {mask.width} x {mask.height}, its picture is {width} x {height} (width x height)")
 
 
-def _to_mask(values, border):
-    """uint8 (H, W) of 0, 1 and 255, whatever the values mean."""
-    held = set(np.unique(values).tolist())
-    if held <= {1, 2, 3}:
-        return mask_values(border)[values]
-    if held <= {0, 1} or held <= {0, 255}:
-        return (values > 0).astype(np.uint8)
-    some = ", ".join(str(value) for value in sorted(held)[:5]) + (", ..." if len(held) > 5 else "")
-    raise DataError(f"holds {some}; a mask holds 0 and 255, or 0 and 1, or a trimap's {TRIMAP}")
+def _to_mask(labels, border):
+    """uint8 (H, W) of 0, 1 and 255, whatever the labels mean."""
+    table = trimap_table(border)
+    mask = translate(labels, [{value: table[value] for value in (PET, BACKGROUND, BORDER)}, *USUAL])
+    if mask is None:
+        held = listed(np.unique(labels).tolist())
+        raise DataError(f"holds {held}; a mask holds 0 and 255, or 0 and 1, or a trimap's {TRIMAP}")
+    return mask

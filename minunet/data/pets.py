@@ -25,9 +25,10 @@ from PIL import Image
 
 from . import DataError, cache
 from .pictures import load, orientation, quiet_pillow, to_rgb, turn
-from .problems import SHOWN, report
+from .problems import SHOWN, listed, report
 
 IGNORE = 255  # the mask value of pixels that count neither as pet nor as background
+MEANINGS = {"pet": 1, "background": 0, "ignore": IGNORE}  # all that a mask can say of a pixel
 PET, BACKGROUND, BORDER = 1, 2, 3  # the values of a trimap
 TRIMAP = "1 (pet), 2 (background), 3 (border)"
 SPECIES = {"1": "cat", "2": "dog"}
@@ -59,7 +60,7 @@ class Pets:
 
     def __init__(self, root, split="trainval", size=256, border="pet", limit=None, strict=False, cache=True):
         self.size = height_width(size)
-        self._mask_values = mask_values(border)
+        self._mask_values = trimap_table(border)
         lists = _lists(split)
         if limit is not None and operator.index(limit) < 1:
             raise ValueError(f"limit is {limit}; it must be 1 or more, or None for all pictures")
@@ -98,13 +99,12 @@ def height_width(size):
     return tuple(operator.index(n) for n in pair)
 
 
-def mask_values(border):
-    """A table uint8 (4,) from trimap value to mask value. ValueError for a border that is none of these."""
-    choices = {"pet": 1, "background": 0, "ignore": IGNORE}
-    if border not in choices:
-        raise ValueError(f"border is {border!r}; it must be one of {', '.join(choices)}")
+def trimap_table(border):
+    """A table uint8 (4,) from trimap value to mask value. ValueError for a border that is none of MEANINGS."""
+    if border not in MEANINGS:
+        raise ValueError(f"border is {border!r}; it must be one of {', '.join(MEANINGS)}")
     table = np.zeros(4, np.uint8)
-    table[[PET, BACKGROUND, BORDER]] = 1, 0, choices[border]
+    table[[PET, BACKGROUND, BORDER]] = 1, 0, MEANINGS[border]
     return table
 
 
@@ -229,7 +229,6 @@ def _to_trimap(picture):
     if values.ndim != 2 or values.dtype.kind == "f":
         raise DataError(f"has mode {picture.mode}; a trimap has one whole number per pixel: {TRIMAP}")
     if ((values < PET) | (values > BORDER)).any():
-        unknown = np.setdiff1d(values, [PET, BACKGROUND, BORDER])
-        listed = ", ".join(str(int(value)) for value in unknown[:5]) + (", ..." if len(unknown) > 5 else "")
-        raise DataError(f"holds {listed}; a trimap holds {TRIMAP}")
+        unknown = np.setdiff1d(values, [PET, BACKGROUND, BORDER]).tolist()
+        raise DataError(f"holds {listed(unknown)}; a trimap holds {TRIMAP}")
     return Image.fromarray(values.astype(np.uint8))

@@ -9,6 +9,15 @@ SHOWN = 10  # problems that a message names; the others are counted
 log = logging.getLogger("minunet")
 
 
+def listed(values):
+    """The first few of some values, for a message.
+
+    >>> listed([0, 1, 255]), listed(range(9))
+    ('0, 1, 255', '0, 1, 2, 3, 4, ...')
+    """
+    return ", ".join(map(str, values[:5])) + (", ..." if len(values) > 5 else "")
+
+
 def report(where, usable, problems, expected, strict):
     """Says which files are left out; nothing if there are none.
 
