@@ -5,6 +5,9 @@
     optim, metrics                steps and scores
     save, load                    weights on disk
     use_kernels, set_num_threads  which products, on how many cores
+    GpuUnavailable, OutOfMemory   what a graphics card may answer
+
+Beside these: train.py (the loop), data/ (pictures and masks), predict.py (pictures of any size).
 """
 
 from minunet import metrics, nn, ops, optim
@@ -17,5 +20,7 @@ from minunet.unet import UNet
 
 __version__ = "0.1.0"
 
-__all__ = ["Function", "GpuUnavailable", "OutOfMemory", "Tensor", "UNet", "get_num_threads", "gradcheck", "load", "metrics", "nn", "no_grad",
-           "ops", "optim", "save", "set_num_threads", "use_kernels"]
+__all__ = [
+    "Function", "GpuUnavailable", "OutOfMemory", "Tensor", "UNet", "get_num_threads", "gradcheck", "load", "metrics",
+    "nn", "no_grad", "ops", "optim", "save", "set_num_threads", "use_kernels",
+]

@@ -43,7 +43,8 @@ def arithmetic(rng):
     """The operators of Tensor, with and without broadcasting."""
     a, b, row = rng.standard_normal((3, 4)), rng.standard_normal((3, 4)), rng.standard_normal((1, 4))
     positive = rng.uniform(0.5, 2.0, (3, 4))
-    shapes = [("equal shapes", a, b), ("a row", a, row), ("a column", rng.standard_normal((2, 3, 1)), b), ("a number", a, rng.standard_normal(()))]
+    shapes = [("equal shapes", a, b), ("a row", a, row), ("a column", rng.standard_normal((2, 3, 1)), b),
+              ("a number", a, rng.standard_normal(()))]
     for label, x, y in shapes:
         yield Case("+", label, lambda x, y: x + y, [x, y])
         yield Case("-", label, lambda x, y: x - y, [x, y])
@@ -54,10 +55,10 @@ def arithmetic(rng):
     yield Case("-x", "", lambda x: -x, [a])
     yield Case("exp", "", lambda x: x.exp(), [a])
     yield Case("log", "", lambda x: x.log(), [positive])
-    for label, x, y in [("matrices", a, rng.standard_normal((4, 5))), ("a stack and a matrix", rng.standard_normal((2, 3, 4)), rng.standard_normal((4, 5))),
-                        ("vector and matrix", rng.standard_normal(4), rng.standard_normal((4, 5))), ("two vectors", rng.standard_normal(4), rng.standard_normal(4)),
-                        ("stack and vector", rng.standard_normal((2, 3, 4)), rng.standard_normal(4))]:
-        yield Case("@", label, lambda x, y: x @ y, [x, y])
+    products = {"matrices": ((3, 4), (4, 5)), "a stack and a matrix": ((2, 3, 4), (4, 5)),
+                "vector and matrix": ((4,), (4, 5)), "two vectors": ((4,), (4,)), "stack and vector": ((2, 3, 4), (4,))}
+    for label, (left, right) in products.items():
+        yield Case("@", label, lambda x, y: x @ y, [rng.standard_normal(left), rng.standard_normal(right)])
     x = rng.standard_normal((2, 3, 4))
     for axis, keep in [(None, False), (1, False), (-1, True), ((0, 2), False), ((0, -1), True)]:
         yield Case("sum", f"axis={axis}", lambda x, axis=axis, keep=keep: x.sum(axis, keepdims=keep), [x])
@@ -65,7 +66,8 @@ def arithmetic(rng):
     yield Case("reshape", "", lambda x: x.reshape(4, -1), [x])
     yield Case("transpose", "reversed", lambda x: x.transpose(), [x])
     yield Case("transpose", "(2, 0, 1)", lambda x: x.transpose(2, 0, -2), [x])
-    picks = {"slices": (slice(None, None, 2), 1), "new axis": (None, Ellipsis, -1), "repeated": (np.array([1, 0, 1]),), "mask": (x > 0,)}
+    picks = {"slices": (slice(None, None, 2), 1), "new axis": (None, Ellipsis, -1), "repeated": (np.array([1, 0, 1]),),
+             "mask": (x > 0,)}
     for label, index in picks.items():
         yield Case("getitem", label, lambda x, index=index: x[index], [x])
     yield Case("to", "", lambda x: To("cpu")(x), [a])
@@ -95,7 +97,8 @@ def convolutions(rng):
     yield Case("conv2d", "one pixel", ops.conv2d, [rng.standard_normal((1, 1, 1, 2)), w])
     yield Case("conv2d", "relu", lambda x, w, b: ops.conv2d(x, w, b, activation="relu"), [x, w, rng.standard_normal(4)])
     yield Case("conv2d", "big, by directions", ops.conv2d,
-               [rng.standard_normal((2, 31, 29, 16)), rng.standard_normal((3, 3, 16, 24)), rng.standard_normal(24)], {"directions": 3})
+               [rng.standard_normal((2, 31, 29, 16)), rng.standard_normal((3, 3, 16, 24)), rng.standard_normal(24)],
+               {"directions": 3})
 
 
 def transposed_convolutions(rng):
@@ -106,9 +109,11 @@ def transposed_convolutions(rng):
         x, w, b = rng.standard_normal((2, 3, 4, 3)), rng.standard_normal((*kernel, 2, 3)), rng.standard_normal(2)
         yield Case("conv_transpose2d", f"{kernel} stride {stride} {padding}",
                    lambda x, w, b, stride=stride, padding=padding: ops.conv_transpose2d(x, w, b, stride, padding), [x, w, b])
-    yield Case("conv_transpose2d", "no bias", ops.conv_transpose2d, [rng.standard_normal((1, 3, 2, 2)), rng.standard_normal((2, 2, 4, 2))])
+    yield Case("conv_transpose2d", "no bias", ops.conv_transpose2d,
+               [rng.standard_normal((1, 3, 2, 2)), rng.standard_normal((2, 2, 4, 2))])
     yield Case("conv_transpose2d", "big, by directions", ops.conv_transpose2d,
-               [rng.standard_normal((2, 15, 17, 24)), rng.standard_normal((2, 2, 8, 24)), rng.standard_normal(8)], {"directions": 3})
+               [rng.standard_normal((2, 15, 17, 24)), rng.standard_normal((2, 2, 8, 24)), rng.standard_normal(8)],
+               {"directions": 3})
 
 
 def poolings(rng):
@@ -162,7 +167,8 @@ def losses(rng):
         for per_image in (True, False):
             yield Case("dice_loss", f"{label} per_image={per_image}",
                        lambda p, *masks, per_image=per_image: ops.dice_loss(p, *masks, per_image=per_image), [p, *masks])
-        yield Case("bce_dice_loss", label, lambda z, *masks: ops.bce_dice_loss(z, *masks, bce_weight=0.3, dice_weight=0.7), [z, *masks])
+        yield Case("bce_dice_loss", label,
+                   lambda z, *masks: ops.bce_dice_loss(z, *masks, bce_weight=0.3, dice_weight=0.7), [z, *masks])
 
 
 def layers(rng):

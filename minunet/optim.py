@@ -14,10 +14,10 @@ a similar pace, however steep the loss is along each. Adam does that to a runnin
 both means for having started at 0. Note where ε stands: under the root in RMSprop, beside it in Adam.
 
 Weight decay pulls the weights towards 0, so that only those stay large which the data ask for again and again. It stands
-beside the step ("decoupled"; with Adam this is AdamW): added to the gradient instead, as λ w, it would be divided by √v like
-the rest, and just the weights with large gradients would hardly decay. Kernels decay, biases and γ, β do not: these are few,
-cannot learn pictures by heart, and say where 0 is; they are told apart by their single axis. Source: Loshchilov and
-Hutter, 2019.
+beside the step ("decoupled"; with Adam this is AdamW): added to the gradient instead, as λ w, it would be divided by √v
+like the rest, and just the weights with large gradients would hardly decay. Kernels decay, biases and γ, β do not:
+these are few, cannot learn pictures by heart, and say where 0 is; they are told apart by their single axis. Source:
+Loshchilov and Hutter, 2019.
 """
 
 import numpy as np
@@ -29,11 +29,11 @@ from minunet.kernels import kernels_for, reference
 class Optimizer:
     """What all optimizers share. `memory_names` are the arrays, like the parameter, that one keeps per parameter.
 
-    params: list of Tensors. lr: learning rate, may be changed between steps (`optimizer.lr = 1e-4`). weight_decay: λ, 0 for
-    none.
+    params: list of Tensors. lr: learning rate, may be changed between steps (`optimizer.lr = 1e-4`). weight_decay: λ,
+    0 for none.
 
-    An optimizer of your own needs only `update`. Those here also name the CUDA `kernel` (kernels/cuda/optimizers.cu) that does
-    the same to all parameters at once, and the `hyperparameters` that it takes.
+    An optimizer of your own needs only `update`. Those here also name the CUDA `kernel` (kernels/cuda/optimizers.cu) that
+    does the same to all parameters at once, and the `hyperparameters` that it takes.
     """
 
     memory_names = ()
@@ -107,7 +107,8 @@ class Optimizer:
         missing += [name for name in names if name.split("/")[0] in seen and name not in state]
         if unknown or wrong or missing or str(state["kind"]) != self._kind():
             raise ValueError(f"this state is not of a {type(self).__name__} for these parameters: "
-                             f"it is of {state.get('kind', 'no kind')!s}, here is {self._kind()}; unknown {unknown}, wrong shape {wrong}, missing {missing}")
+                             f"it is of {state.get('kind', 'no kind')!s}, here is {self._kind()}; "
+                             f"unknown {unknown}, wrong shape {wrong}, missing {missing}")
         self.steps, self.lr = int(state["steps"]), float(state["lr"])
         for i, (p, memory) in enumerate(zip(self.params, self.memories)):
             for name in memory:
@@ -225,7 +226,7 @@ def clip_gradients(params, max_norm):
 
 
 def _alike(arrays):
-    """Do the same places in memory belong together? The fast kernels go through it from end to end, and know one type."""
+    """Can the fast kernels take these arrays? They go through memory from end to end, and know one type."""
     return all(a.flags.c_contiguous and a.dtype == arrays[0].dtype for a in arrays)
 
 

@@ -36,7 +36,8 @@ class Progress:
         """Numbers and arrays for `load_state_dict`. Raises Diverged if a loss is not finite."""
         return {
             "epoch": self.epoch, "step": self.step, "seconds": time.perf_counter() - self.started,
-            "losses": np.array(self.losses.values(), np.float64), "images": np.array(self.losses.images, np.int64), **self.scores.state_dict(),
+            "losses": np.array(self.losses.values(), np.float64), "images": np.array(self.losses.images, np.int64),
+            **self.scores.state_dict(),
         }
 
     def load_state_dict(self, state):
@@ -65,7 +66,10 @@ class Losses:
         self.images.append(images)
 
     def newest(self):
-        """The loss that was added last; None where a GPU would be waited for too often. Raises Diverged if it is not finite."""
+        """The loss that was added last; None where a GPU would be waited for too often.
+
+        Raises Diverged if it is not finite.
+        """
         if self.device != "cpu" and len(self.images) % READ_EVERY:
             return None
         value = float(self.array[len(self.images) - 1])

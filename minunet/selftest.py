@@ -71,7 +71,8 @@ def full_size_cases(rng):
         yield Case("conv2d", f"{side}x{side}, {channels} to {filters}", conv2d, [x, w, rng.standard_normal(filters)])
     x, w = rng.standard_normal((4, 256, 256, 16)), rng.standard_normal((1, 1, 16, 1))
     yield Case("conv2d", "256x256, 1x1", conv2d, [x, w, rng.standard_normal(1)])
-    yield Case("conv2d", "many pictures", conv2d, [rng.standard_normal((40, 128, 128, 8)), rng.standard_normal((3, 3, 8, 8)) / 9])
+    x, w = rng.standard_normal((40, 128, 128, 8)), rng.standard_normal((3, 3, 8, 8)) / 9
+    yield Case("conv2d", "many pictures", conv2d, [x, w])
     for side, channels, filters in [(128, 16, 2), (4, 512, 64)]:
         x, w = rng.standard_normal((4, side, side, channels)), rng.standard_normal((2, 2, filters, channels))
         yield Case("conv_transpose2d", f"{side}x{side}, {channels} to {filters}",
@@ -107,7 +108,8 @@ def _of_optimizer(make):
     """Two parameters after three steps with random gradients."""
     def answers(device, dtype):
         rng = np.random.default_rng(2)
-        params = [Tensor(move(rng.standard_normal(shape).astype(dtype), device), requires_grad=True) for shape in [(3, 3, 5, 7), (7,)]]
+        params = [Tensor(move(rng.standard_normal(shape).astype(dtype), device), requires_grad=True)
+                  for shape in [(3, 3, 5, 7), (7,)]]
         optimizer = make(params)
         for _ in range(3):
             for p in params:
@@ -121,7 +123,7 @@ def _of_optimizer(make):
 def _batch(device, dtype):
     """A batch as it enters the network; always float32, whatever `dtype`."""
     rng = np.random.default_rng(3)
-    images, masks = rng.integers(0, 256, (2, 9, 7, 3), np.uint8), rng.choice(np.array([0, 1, 255], np.uint8), (2, 9, 7, 1))
+    images, masks = rng.integers(0, 256, (2, 9, 7, 3), np.uint8), _masks(rng, 2)
     x, t, weights, masks = train.to_device(images, masks, device)
     return [x.data, t, weights, masks]
 
@@ -130,9 +132,13 @@ def _scores(device, dtype):
     """All scores of two batches."""
     rng, scores = np.random.default_rng(4), MaskScores()
     for count in (3, 2):
-        p, masks = rng.uniform(0, 1, (count, 9, 7, 1)).astype(dtype), rng.choice(np.array([0, 1, 255], np.uint8), (count, 9, 7, 1))
+        p, masks = rng.uniform(0, 1, (count, 9, 7, 1)).astype(dtype), _masks(rng, count)
         scores.update(move(p, device), move(masks, device))
     return [np.array(list(scores.result().values()))]
+
+
+def _masks(rng, count):
+    return rng.choice(np.array([0, 1, 255], np.uint8), (count, 9, 7, 1))
 
 
 class Row(NamedTuple):

@@ -10,7 +10,7 @@ from statistics import median
 import numpy as np
 
 from minunet import costs, optim, train
-from minunet.device import array_module, mark, move, release, seconds_between, synchronize
+from minunet.device import array_module, mark, move, ran_out_of_memory, release, seconds_between, synchronize
 from minunet.metrics import MaskScores
 from minunet.unet import UNet
 
@@ -89,8 +89,8 @@ def largest_batch(device, batch, size):
     while True:
         try:
             return batch, seconds_per_step(device, batch, size)
-        except MemoryError:
-            if batch == 1:
+        except Exception as error:
+            if batch == 1 or not (isinstance(error, MemoryError) or ran_out_of_memory(error)):
                 raise
         release(device)
         batch //= 2

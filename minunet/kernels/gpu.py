@@ -403,7 +403,7 @@ def _compiled(file, kernel, real, definitions):
 
 @functools.cache
 def _workspace_bytes(device):
-    """The most that P(x) may take at a time on a card. Raises ValueError where MINUNET_GPU_WORKSPACE is no number of bytes."""
+    """The most that P(x) may take at a time on a card. ValueError where MINUNET_GPU_WORKSPACE is no number of bytes."""
     text = os.environ.get("MINUNET_GPU_WORKSPACE")
     if text is None:
         return max(1, min(memory_free(device) // 4, 1 << 30))
