@@ -12,12 +12,13 @@ overwrites it:
 The copy is cheap because the channels come last: KW·C neighbouring numbers of a picture are neighbours in a patch, too.
 `_runs` hands them to NumPy as one item each: a copy of many short rows of numbers takes it several times as long.
 
-Where a layer has few filters, the product is as narrow as W, and the processor's wide registers stay half empty. So T
-neighbouring pixels of a row are computed as one (`_side_by_side`), by a window that is T - 1 pixels wider:
+Where a layer has few filters, the product is as narrow as W, and the processor's wide registers stay half empty. So two
+neighbouring pixels of a row are computed as one (`_in_pairs`), by a window that is one pixel wider:
 
-    y[n,i, j·T + t, f]  is filter t·F + f of the wide kernel:  wide[k, t + l, c, t·F + f] = w[k,l,c,f], 0 elsewhere
+    y[n,i, 2j + t, f]  is filter t·F + f of the wide kernel:  wide[k, l + t, c, t·F + f] = w[k,l,c,f], 0 elsewhere
 
-The zeros are multiplied, too, but P(x) is read fewer times and the product is T times as wide.
+A quarter of the products are with zeros, but P(x) is two thirds as large, and the product twice as wide. (Four pixels would be
+too many zeros. And where x is infinite, 0 · ∞ makes one pixel more NaN than need be.)
 """
 
 import functools
@@ -30,7 +31,7 @@ from minunet.kernels.windows import crop, output_size, tap, winner_dtype
 
 PIECE = 1 << 16  # elements of arrays that are worked on element by element
 FLAGS = np.dtype(bool)
-FEW_FILTERS = {8: 4, 16: 2}  # up to so many filters: this many pixels side by side (measured)
+FEW_FILTERS = 16  # up to so many, pairs of pixels are faster (measured)
 BLOCK_BYTES = 2 << 20  # of P(x) per block: it stays in the cache, and deep layers do not read their W too often
 
 
@@ -39,13 +40,12 @@ def convolve(x, w, b, stride, pads, relu=False):
     x = np.ascontiguousarray(x)
     KH, KW, C, F = w.shape
     OH, OW = output_size(x.shape[1:3], (KH, KW), stride, pads)
-    T = _side_by_side(OW, F, (KH, KW), stride)
-    if T > 1:
-        wide = np.zeros((KH, KW + T - 1, C, T, F), w.dtype)
-        for t in range(T):
-            wide[:, t:t + KW, :, t] = w
-        b = None if b is None else np.tile(b, T)
-        return convolve(x, wide.reshape(KH, KW + T - 1, C, T * F), b, (stride[0], T), pads, relu).reshape(-1, OH, OW, F)
+    if _in_pairs(OW, F, KW, stride):
+        wide = np.zeros((KH, KW + 1, C, 2, F), w.dtype)
+        wide[:, :-1, :, 0] = wide[:, 1:, :, 1] = w
+        b = None if b is None else np.tile(b, 2)
+        y = convolve(x, wide.reshape(KH, KW + 1, C, 2 * F), b, (stride[0], 2), pads, relu)
+        return y.reshape(-1, OH, OW, F)
     y = np.empty((len(x), OH, OW, F), x.dtype)
     W = np.ascontiguousarray(w).reshape(KH * KW * C, F)
     # b and 0 repeated along a row: NumPy is several times faster on long rows than on F numbers, or one, at a time
@@ -65,10 +65,9 @@ def convolve(x, w, b, stride, pads, relu=False):
     return y
 
 
-def _side_by_side(OW, F, kernel_size, stride):
-    """T: how many pixels of a row to compute as one."""
-    T = next((T for most, T in FEW_FILTERS.items() if F <= most), 1)
-    return T if stride[1] == 1 and kernel_size[1] > 1 and OW % T == 0 else 1
+def _in_pairs(OW, F, KW, stride):
+    """Are two pixels of a row computed as one?"""
+    return F <= FEW_FILTERS and OW % 2 == 0 and KW > 1 and stride[1] == 1
 
 
 def convolve_transposed(y, w, b, stride, pads, size):
@@ -134,11 +133,10 @@ def weight_gradient(x, gy, kernel_size, stride, pads):
     x, gy = np.ascontiguousarray(x), np.ascontiguousarray(gy)
     KH, KW = kernel_size
     N, OH, OW, F = gy.shape
-    T = _side_by_side(OW, F, kernel_size, stride)
-    if T > 1:
-        wide = weight_gradient(x, gy.reshape(N, OH, OW // T, T * F), (KH, KW + T - 1), (stride[0], T), pads)
-        wide = wide.reshape(KH, KW + T - 1, -1, T, F)
-        return sum(wide[:, t:t + KW, :, t] for t in range(T))
+    if _in_pairs(OW, F, KW, stride):
+        wide = weight_gradient(x, gy.reshape(N, OH, OW // 2, 2 * F), (KH, KW + 1), (stride[0], 2), pads)
+        wide = wide.reshape(KH, KW + 1, -1, 2, F)
+        return wide[:, :-1, :, 0] + wide[:, 1:, :, 1]
     K = KH * KW * x.shape[3]
 
     def task(blocks):
