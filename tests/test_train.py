@@ -49,14 +49,14 @@ def setup(count=6, batch_size=4, lr=1e-3, seed=0):
     return model, optimizer, Loader(Squares(count), batch_size, seed), validation
 
 
-@pytest.mark.parametrize("name, bound", [("bce", 0.1), ("dice", 0.1), ("bce+dice", 0.1)])
+@pytest.mark.parametrize("name, bound", [("bce", 0.05), ("dice", 0.05), ("bce+dice", 0.05)])
 def test_four_pictures_can_be_learnt_by_heart(name, bound):
-    model, optimizer, _, _ = setup(lr=3e-3)
+    model, optimizer, _, _ = setup()
     four = Loader(Squares(4), 4, shuffle=False)
-    rows = list(train.epochs(model, optimizer, train.LOSSES[name], four, four, 60))
-    best = min(rows[-10:], key=lambda row: row["val_loss"])  # at this learning rate the loss jumps from epoch to epoch
-    assert best["val_loss"] < bound < rows[0]["val_loss"]
-    assert best["val_mean_iou"] > 0.9
+    steady = schedules.Cosine(1e-2, steps=60)  # at a constant rate RMSprop jumps to the end, and one epoch decides by chance
+    rows = list(train.epochs(model, optimizer, train.LOSSES[name], four, four, 60, schedule=steady))
+    assert rows[-1]["val_loss"] < bound < rows[0]["val_loss"]
+    assert rows[-1]["val_mean_iou"] > 0.95
 
 
 def test_four_drawn_pets_can_be_learnt_by_heart():
