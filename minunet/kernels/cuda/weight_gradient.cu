@@ -36,20 +36,13 @@ weight_gradient(const Real* __restrict__ x, const Real* __restrict__ gy, Real* _
         }
     }
 
-    __shared__ Real of_lanes[256];
     Real* out = partial + (long long)blockIdx.x * g.KH * g.KW * g.C * g.F;
 #pragma unroll  // with fixed indices `sum` stays in registers
     for (int u = 0; u < VECTOR; ++u) {
 #pragma unroll
         for (int f = 0; f < TILE; ++f) {
-            __syncthreads();
-            of_lanes[threadIdx.x] = sum[u][f];
-            __syncthreads();
-            if (works && lane == 0) {
-                Real total = 0;
-                for (int other = 0; other < lanes; ++other) total += of_lanes[threadIdx.x + other * pieces_per_block];
-                out[((long long)tap * g.C + c0 + u) * g.F + f0 + f] = total;
-            }
+            const Real total = sum_of_lanes(sum[u][f], pieces_per_block);
+            if (works && lane == 0) out[((long long)tap * g.C + c0 + u) * g.F + f0 + f] = total;
         }
     }
 }
