@@ -289,6 +289,22 @@ def test_any_number_of_channels(kernels, channels):
         assert_close(kernels.weight_gradient(x, gy, (3, 2), (1, 1), pads), kernel_gradient(x, gy, (3, 2), (1, 1), pads))
 
 
+@pytest.mark.parametrize("channels", [2, 4, 5, 12])
+def test_each_channel_has_a_winner_of_its_own(kernels, channels):
+    """Also where several channels are read at a time. Distinct values, windows apart and overlapping, with a border."""
+    rng = np.random.default_rng(channels)
+    x = rng.permutation(2 * 6 * 8 * channels).reshape(2, 6, 8, channels).astype(float)
+    for size, stride, pads in (((2, 2), (2, 2), NO_PADS), ((3, 2), (2, 1), ((1, 1), (0, 1)))):
+        expected, places = pooling(x, size, stride, pads)
+        y, winner = kernels.max_pool(x, size, stride, pads)
+        np.testing.assert_array_equal(y, expected)
+        np.testing.assert_array_equal(winner, places)
+        assert (places != places[..., :1]).any()
+        gy = rng.standard_normal(y.shape)
+        assert_close(kernels.max_pool_gradient(gy, winner, size, stride, pads, (6, 8)),
+                     pooling_gradient(gy, places, size, stride, pads, (6, 8)))
+
+
 def layouts(array):
     """The same numbers, laid out in memory in other ways."""
     yield np.asfortranarray(array)
