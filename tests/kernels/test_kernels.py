@@ -266,6 +266,30 @@ def test_where_the_workspace_of_the_gpu_ends(monkeypatch, array_on, name, worksp
                  transposed(gy, w, stride, pads, (H + 4, W)))
 
 
+@pytest.mark.parametrize("x, y, window", [
+    ((1, 2, 1 << 28, 8), (1, 2, 1 << 28, 1), (1, 1)),        # a row of x
+    ((1, 2, 1 << 28, 1), (1, 2, 1 << 28, 8), (1, 1)),        # a row of y
+    ((1, 2, 1 << 25, 8), (1, 2, 1 << 25, 1), (3, 3)),        # a row of P(x)
+    ((1, 1 << 16, 1 << 16, 1), (1, 1, 1, 1), (1, 1)),        # a picture
+])
+def test_what_the_cuda_kernels_cannot_count_is_refused(x, y, window):
+    with pytest.raises(ValueError, match="too large for the CUDA kernels.*tiles"):
+        gpu._geometry(x, y, window, (1, 1), NO_PADS)
+    smaller = (1, 2, 1 << 20, 8), (1, 2, 1 << 20, 1)
+    assert gpu._geometry(*smaller, window, (1, 1), NO_PADS).nbytes == 48
+
+
+@dtypes
+def test_arrays_that_begin_between_two_vectors_are_moved(array_on, dtype):
+    """A card cannot read four numbers at once from there; the simulation can, so this looks at the address."""
+    whole = array_on("gpu")(np.arange(40, dtype=dtype))
+    for start in (0, 1, 2, 3, 4):
+        ready = gpu._ready(whole[start:])
+        assert ready.data.ptr % (4 * ready.itemsize) == 0
+        np.testing.assert_array_equal(to_numpy(ready), np.arange(start, 40))
+        assert (ready.data.ptr == whole[start:].data.ptr) == (start % 4 == 0)
+
+
 @pytest.mark.parametrize("text", ["-1", "1 GB", "0", ""])
 def test_a_workspace_that_is_no_number_of_bytes(monkeypatch, text):
     monkeypatch.setenv("MINUNET_GPU_WORKSPACE", text)
