@@ -105,13 +105,13 @@ def main():
     if machine.slowed():
         print(machine.slowed(), file=sys.stderr)
 
-    where = device.find(options.device)
+    where = device.resolve_device(options.device)
     products = Products(where, options.product)
     watch = Stopwatch(options.repeats, where, products)
     pictures, _ = lecture.unet_batch(options.batch, options.size, "float32")
-    lecture.forward(device.move(pictures, where), watch.conv, watch.transpose, watch.pool, watch.concatenate)
+    lecture.forward(device.to_device(pictures, where), watch.conv, watch.transpose, watch.pool, watch.concatenate)
     watch.bar.close()
-    on = f"{machine.blas()}\n{minunet.get_num_threads()} threads" if where == "cpu" else device.card(where)
+    on = f"{machine.blas()}\n{minunet.get_num_threads()} threads" if where == "cpu" else device.describe_gpu(where)
     print(f"{machine.describe()}\n{on}, batch {options.batch}; "
           f"a large float32 matrix product reaches {products.gflops:.0f} GFLOP/s\n")
     print("\n".join(table(watch.rows, products.gflops, options.batch, 1 if where == "cpu" else 3)))

@@ -16,7 +16,8 @@ import numpy as np
 import machine
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from minunet import UNet, device, optim, train  # noqa: E402
+from minunet import UNet, device, optim  # noqa: E402
+from minunet.training import loop as train  # noqa: E402
 from minunet.data.augment import PRESETS  # noqa: E402
 from minunet.data.loader import Loader  # noqa: E402
 from minunet.kernels.memory import keep_freed_memory  # noqa: E402
@@ -73,7 +74,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--augment", choices=PRESETS, default="none")
     options = parser.parse_args()
-    where = device.find(options.device)
+    where = device.resolve_device(options.device)
     keep_freed_memory()
 
     dataset = Noise(options.batch * options.steps, options.size)

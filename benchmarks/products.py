@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from minunet import device, speed  # noqa: E402
+from minunet import device  # noqa: E402
+from minunet.checks import speed  # noqa: E402
 
 
 class Products:
@@ -16,7 +17,7 @@ class Products:
         flop_per_second = speed.arithmetic(where, side)
         self.where, self.gflops = where, flop_per_second / 1e9
         self.seconds = 2 * side**3 / flop_per_second
-        self.matrix = device.move(np.ones((side, side), np.float32), where)
+        self.matrix = device.to_device(np.ones((side, side), np.float32), where)
 
     def fill(self, seconds):
         """Gives a card work for so long and does not wait; does nothing on the CPU, where nothing queues."""

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from minunet import device  # noqa: E402
 from minunet.kernels import kernels_for  # noqa: E402
 from minunet.kernels.memory import keep_freed_memory  # noqa: E402
-from minunet.speed import lecture_step  # noqa: E402
+from minunet.checks.speed import lecture_step  # noqa: E402
 
 
 def phases(step, where, products, repeats):
@@ -123,7 +123,7 @@ def main():
     parser.add_argument("--product", type=int, help="side of the matrix product (default: 3000; 8192 on a GPU)")
     options = parser.parse_args()
 
-    where = device.find(options.device)
+    where = device.resolve_device(options.device)
     step = lecture_step(where, options.batch, options.size)
     for _ in range(3):
         step()

@@ -14,11 +14,11 @@ from minunet.kernels.memory import keep_freed_memory  # noqa: E402
 options = worker.arguments()
 minunet.set_num_threads(options.threads)
 keep_freed_memory()  # as the training loop does
-where = device.find(options.device)
+where = device.resolve_device(options.device)
 model = UNet().to(where)
 model.load_state_dict(lecture.unet_weights("float32"))
 optimizer = optim.RMSprop(model.parameters(), lr=1e-3)
-pictures, targets = (device.move(a, where) for a in lecture.unet_batch(options.batch, options.size, "float32"))
+pictures, targets = (device.to_device(a, where) for a in lecture.unet_batch(options.batch, options.size, "float32"))
 
 
 def train_step():
@@ -37,5 +37,5 @@ def infer():
 if where == "cpu":
     worker.serve(f"minunet {minunet.__version__}", train_step, infer, notes=machine.blas())
 else:
-    worker.serve(f"minunet {minunet.__version__}", train_step, infer, notes=device.card(where),
+    worker.serve(f"minunet {minunet.__version__}", train_step, infer, notes=device.describe_gpu(where),
                  wait=lambda: device.synchronize(where), peak_memory=lambda: device.memory_kept(where))

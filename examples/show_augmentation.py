@@ -1,78 +1,8 @@
-"""Show what --augment does to a picture: a sheet with each transform alone, and with the ready-made mixtures.
-
-  python examples/show_augmentation.py                                    a drawn dog, into augmentations.png
-  python examples/show_augmentation.py --picture dog.jpg --mask dog.png   a picture of your own
-
-The red line is the outline of the mask, which has to move with the picture.
-"""
+"""`python examples/show_augmentation.py …` is the command `minunet show-augmentation …`; minunet/cli/show_augmentation.py has it."""
 
 import sys
-from pathlib import Path
 
-import numpy as np
-
-from minunet import plots
-from minunet.command_line import Parser, fail, mask_values, say, whole
-from minunet.data import DataError
-from minunet.data.augment import (
-    PRESETS, Augmentation, Brightness, Contrast, Elastic, Flip, FlipVertical, Rotate, Saturation, Scale,
-    Shift, Tint,
-)
-from minunet.data.drawn_pets import DrawnPets
-from minunet.data.folder import read_one
-
-DRAWN = 20  # a dog that sits in the middle
-ALONE = {  # as strong as in the preset "full"
-    "flip": Flip(), "flip vertically": FlipVertical(), "rotate": Rotate(20), "scale": Scale(0.3),
-    "shift": Shift(0.1), "elastic": Elastic(0.03), "brightness": Brightness(0.3), "contrast": Contrast(0.3),
-    "saturation": Saturation(0.5), "tint": Tint(0.07),
-}
-MIXED = ("light", "light", "full", "full", "full")
-
-
-def main(argv=None):
-    """Runs with the arguments `argv`, by default those of the command line. Returns the exit code."""
-    args = parse_arguments(argv)
-    try:
-        if args.picture is None:
-            image, mask = DrawnPets(1, args.size, first=DRAWN)[0]
-        else:
-            image, mask = read_one(args.picture, args.mask, args.size, args.mask_values)
-        plots.save_sheet(args.out, *sheet(image, mask, args.seed))
-    except (DataError, OSError) as error:
-        return fail(error)
-    say(f"written: {args.out}")
-    return 0
-
-
-def sheet(image, mask, seed):
-    """The pictures, the masks and the titles of the sheet: three lists."""
-    augmentations = [(title, Augmentation(transform)) for title, transform in ALONE.items()]
-    augmentations += [(f"preset {name}", PRESETS[name]) for name in MIXED]
-    rows = [(image, mask, "as it is")]
-    for number, (title, augment) in enumerate(augmentations):
-        rows.append((*augment(image, mask, np.random.default_rng([seed, number])), title))
-    return map(list, zip(*rows))
-
-
-def parse_arguments(argv):
-    """The arguments, checked."""
-    parser = Parser(f"{__doc__}\nExit code: 0 done, 2 wrong use.")
-    add = parser.add_argument
-    add("--picture", type=Path, metavar="FILE", help="the picture; goes with --mask (default: a drawn dog)")
-    add("--mask", type=Path, metavar="FILE", help="its mask: 0 is background, 1 or 255 pet")
-    add("--mask-values", type=mask_values, metavar="TABLE",
-        help="what other values mean; of a trimap: 1=pet,2=background,3=pet")
-    add("--size", type=whole(16), default=256, metavar="N", help="side in pixels (default: 256)")
-    add("--seed", type=whole(0), default=177, metavar="N",
-        help="another seed, other changes (default: 177, by which each one can be seen)")
-    add("--out", type=Path, default=Path("augmentations.png"), metavar="FILE",
-        help="the sheet, a .png or a .jpg; an older one is replaced (default: augmentations.png)")
-    args = parser.parse_args(argv)
-    if (args.picture is None) != (args.mask is None):
-        parser.error("--picture and --mask go together")
-    return args
-
+from minunet.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["show-augmentation", *sys.argv[1:]]))

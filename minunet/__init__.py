@@ -12,11 +12,11 @@ Beside these: train.py (the loop), data/ (pictures and masks), predict.py (pictu
 
 from minunet import metrics, nn, ops, optim
 from minunet.autograd import Function, Tensor, gradcheck, no_grad
-from minunet.checkpoint import load, save
+from minunet.weights.io import load, save
 from minunet.device import GpuUnavailable, OutOfMemory
 from minunet.kernels import use_kernels
 from minunet.kernels.threads import get_num_threads, set_num_threads
-from minunet.unet import UNet
+from minunet.models.unet import UNet
 
 __version__ = "0.1.0"
 

@@ -41,15 +41,15 @@ def device_of(array):
     return "cpu" if array_module(array) is np else f"gpu:{array.device.id}"
 
 
-def move(array, device):
+def to_device(array, device):
     """`array` on `device`; the same array if it is there already.
 
     Raises GpuUnavailable when there is no such GPU, ValueError for a name that is not a device.
 
-    >>> move(np.arange(3), "cpu")
+    >>> to_device(np.arange(3), "cpu")
     array([0, 1, 2])
     """
-    device = find(device)
+    device = resolve_device(device)
     if device_of(array) == device:
         return array
     array = to_numpy(array)
@@ -61,20 +61,20 @@ def to_numpy(array):
     return np.asarray(array) if array_module(array) is np else array.get()
 
 
-def find(name):
+def resolve_device(name):
     """The device called `name`: "cpu" or "gpu:K". "auto" is the first GPU if it can be used, else "cpu".
 
     A GPU is tried out (memory, a kernel, a matrix product) the first time, and becomes the card that
     this process works on. Raises GpuUnavailable (see its `.reason`) or ValueError.
 
-    >>> find("cpu")
+    >>> resolve_device("cpu")
     'cpu'
     """
     if name == "cpu":
         return "cpu"
     if name == "auto":
         try:
-            return find("gpu")
+            return resolve_device("gpu")
         except GpuUnavailable:
             return "cpu"
     match = re.fullmatch(r"gpu(?::(\d+))?", str(name))
@@ -98,11 +98,11 @@ def kept_zeros(size):
 
 
 @functools.cache
-def _kept_zeros(size, card, stream):
+def _kept_zeros(size, describe_gpu, stream):
     return _cupy().zeros(size, dtype="uint32")
 
 
-def card(device):
+def describe_gpu(device):
     """The card in words, with the versions that matter: "NVIDIA T4, 15 GB, sm_75, CuPy 14.2.0, CUDA 12.9"."""
     cupy, properties = _cupy(), _cupy().cuda.runtime.getDeviceProperties(_index(device))
     cuda = cupy.cuda.runtime.runtimeGetVersion()
@@ -133,7 +133,7 @@ def ran_out_of_memory(error):
     return type(error).__name__ == "OutOfMemoryError" or any(sign in str(error) for sign in OUT_OF_MEMORY)
 
 
-def release(device):
+def release_memory(device):
     """Gives the memory back that this process keeps on a card and does not use. On the CPU there is none."""
     if device != "cpu":
         with _cupy().cuda.Device(_index(device)):
@@ -191,7 +191,7 @@ def seconds_between(first, second):
 
 
 def _index(device):
-    return int(find(device).removeprefix("gpu:"))
+    return int(resolve_device(device).removeprefix("gpu:"))
 
 
 @functools.cache

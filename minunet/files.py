@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 
-def write_whole(path, content, keep=None):
+def atomic_write(path, content, keep=None):
     """Puts `content` (bytes, or str as UTF-8) into the file `path`, which always holds the old or the new.
 
     It is written beside, flushed to the disk, then moved over the old file. Whatever stops the program or the
@@ -39,8 +39,8 @@ def _write_whole(path, content, keep):
         raise
 
 
-def remove_parts(folder):
-    """Removes what `write_whole` left in the folder where its process was killed. Nobody may be writing
+def remove_leftovers(folder):
+    """Removes what `atomic_write` left in the folder where its process was killed. Nobody may be writing
     there."""
     for part in Path(folder).glob(".*.part"):
         part.unlink(missing_ok=True)

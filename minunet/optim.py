@@ -22,7 +22,7 @@ Loshchilov and Hutter, 2019.
 
 import numpy as np
 
-from minunet.device import array_module, move, to_numpy
+from minunet.device import array_module, to_device, to_numpy
 from minunet.kernels import kernels_for, reference
 
 
@@ -66,7 +66,7 @@ class Optimizer:
                 if array is None:
                     memory[name] = array_module(p.data).zeros_like(p.data)
                 else:
-                    memory[name] = move(array, p.device)  # the model may have gone to another device since
+                    memory[name] = to_device(array, p.device)  # the model may have gone to another device since
             row = p.data, p.grad, *memory.values()
             (rows if _alike(row) else odd).append(row)
         if rows:
@@ -113,7 +113,7 @@ class Optimizer:
         for i, (p, memory) in enumerate(zip(self.params, self.memories)):
             for name in memory:
                 array = state.get(f"{i}/{name}")
-                memory[name] = None if array is None else move(np.array(array, dtype=p.dtype), p.device)
+                memory[name] = None if array is None else to_device(np.array(array, dtype=p.dtype), p.device)
 
 
 class SGD(Optimizer):

@@ -33,10 +33,10 @@ def array_on():
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # CuPy warns on its search for CUDA; the reason comes below
-                name = device.find(name)
+                name = device.resolve_device(name)
         except device.GpuUnavailable as error:
             pytest.skip(f"no GPU to test: {error}")
-        return lambda array: device.move(np.asarray(array), name)
+        return lambda array: device.to_device(np.asarray(array), name)
 
     return choose
 

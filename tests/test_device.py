@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from minunet import GpuUnavailable, device
-from minunet.device import array_module, device_of, find, move, to_numpy
+from minunet.device import array_module, device_of, resolve_device, to_device, to_numpy
 
 
 class CUDARuntimeError(RuntimeError):
@@ -96,7 +96,7 @@ def without_cupy(monkeypatch):
 
 def test_names_of_devices(install):
     cupy = install(FakeCuPy(count=2))
-    found = [find(name) for name in ("cpu", "gpu", "gpu:0", "gpu:1", "auto")]
+    found = [resolve_device(name) for name in ("cpu", "gpu", "gpu:0", "gpu:1", "auto")]
     assert found == ["cpu", "gpu:0", "gpu:0", "gpu:1", "gpu:0"]
     assert cupy.used == [0, 0, 1, 0]  # the card that was asked for last is the one that this process works on
 
@@ -104,20 +104,20 @@ def test_names_of_devices(install):
 @pytest.mark.parametrize("name", ["cuda", "GPU", "gpu:", "gpu:-1", "gpu:a", "gpu 1", "cpu:0", "", None, 0])
 def test_names_that_are_no_device(name):
     with pytest.raises(ValueError, match='is not a device: use "cpu", "gpu", "gpu:1" or "auto"'):
-        find(name)
+        resolve_device(name)
 
 
 def test_arrays_in_main_memory():
     array = np.ones(3)
     assert array_module(array) is np and array_module([1, 2]) is np and array_module(np.float32(1)) is np
     assert device_of(array) == "cpu"
-    assert move(array, "cpu") is array and to_numpy(array) is array
+    assert to_device(array, "cpu") is array and to_numpy(array) is array
 
 
 def test_there_and_back(xp_array):
     array = xp_array(np.arange(6, dtype="float32").reshape(2, 3))
-    assert move(array, device_of(array)) is array
-    back = move(array, "cpu")
+    assert to_device(array, device_of(array)) is array
+    back = to_device(array, "cpu")
     assert type(back) is np.ndarray and back.dtype == np.float32 and back.tolist() == [[0, 1, 2], [3, 4, 5]]
     assert type(array_module(array).zeros(2)) is type(array)
 
@@ -152,9 +152,9 @@ def test_there_and_back(xp_array):
 def test_what_is_missing_is_told_apart(install, cupy, reason, message):
     install(cupy)
     with pytest.raises(GpuUnavailable, match=message) as caught:
-        find("gpu")
+        resolve_device("gpu")
     assert caught.value.reason == reason and "\n" not in str(caught.value)
-    assert find("auto") == "cpu"
+    assert resolve_device("auto") == "cpu"
     assert isinstance(caught.value, RuntimeError)
 
 
@@ -162,7 +162,7 @@ def test_a_card_that_is_not_there_names_those_that_are(install):
     install(FakeCuPy(count=2))
     with pytest.raises(GpuUnavailable,
                        match="there is no gpu:5 in this machine; it has: gpu:0, gpu:1") as caught:
-        find("gpu:5")
+        resolve_device("gpu:5")
     assert caught.value.reason == "device"
 
 
@@ -176,11 +176,11 @@ def test_a_card_that_is_not_there_names_those_that_are(install):
 def test_a_cupy_that_cannot_be_imported(without_cupy, error, reason, message):
     without_cupy(error)
     with pytest.raises(GpuUnavailable, match=message) as caught:
-        find("gpu")
+        resolve_device("gpu")
     assert caught.value.reason == reason
-    assert find("auto") == "cpu"
+    assert resolve_device("auto") == "cpu"
     with pytest.raises(GpuUnavailable):
-        move(np.ones(1), "gpu")
+        to_device(np.ones(1), "gpu")
 
 
 def test_a_gpu_is_tried_out_once(install):
@@ -188,16 +188,16 @@ def test_a_gpu_is_tried_out_once(install):
     cupy = install(FakeCuPy())
     cupy.ones = lambda shape, dtype: tried.append(1) or np.ones(shape, dtype)
     for _ in range(3):
-        find("gpu")
+        resolve_device("gpu")
     assert len(tried) == 1
 
 
 def test_a_gpu_that_failed_is_tried_again(install):
     cupy = install(FakeCuPy(failure=OutOfMemoryError("Out of memory")))
     with pytest.raises(GpuUnavailable):
-        find("gpu")
+        resolve_device("gpu")
     cupy.ones = lambda shape, dtype: np.ones(shape, dtype)
-    assert find("gpu") == "gpu:0"  # meanwhile another program ended
+    assert resolve_device("gpu") == "gpu:0"  # meanwhile another program ended
 
 
 def test_memory_of_the_card_and_main_memory_are_told_apart():

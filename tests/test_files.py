@@ -6,15 +6,15 @@ import sys
 
 import pytest
 
-from minunet.files import remove_parts, write_whole
+from minunet.files import remove_leftovers, atomic_write
 
 
 def test_bytes_and_text(tmp_path):
-    write_whole(tmp_path / "a", b"\x00\xff")
+    atomic_write(tmp_path / "a", b"\x00\xff")
     assert (tmp_path / "a").read_bytes() == b"\x00\xff"
-    write_whole(str(tmp_path / "b"), "ä\n")
+    atomic_write(str(tmp_path / "b"), "ä\n")
     assert (tmp_path / "b").read_bytes() == "ä\n".encode()
-    write_whole(tmp_path / "b", "shorter")
+    atomic_write(tmp_path / "b", "shorter")
     assert (tmp_path / "b").read_text() == "shorter"
     assert sorted(os.listdir(tmp_path)) == ["a", "b"]
 
@@ -23,14 +23,14 @@ def test_bytes_and_text(tmp_path):
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
 def test_whatever_stops_it_the_old_file_stays_and_no_litter(tmp_path, monkeypatch, step, error):
     path = tmp_path / "weights.npz"
-    write_whole(path, b"old")
+    atomic_write(path, b"old")
 
     def stopped(*arguments):
         raise error
 
     monkeypatch.setattr(os, step, stopped)
     with pytest.raises(type(error)):
-        write_whole(path, b"new")
+        atomic_write(path, b"new")
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["weights.npz"]
 
@@ -49,7 +49,7 @@ def test_the_new_content_is_on_the_disk_before_it_takes_the_name(tmp_path, monke
 
     monkeypatch.setattr(os, "fsync", watched_fsync)
     monkeypatch.setattr(os, "replace", watched_replace)
-    write_whole(path, b"12345")
+    atomic_write(path, b"12345")
     assert steps[:2] == [("fsync", 5, False), ("replace", True)]
 
 
@@ -62,7 +62,7 @@ def test_the_old_file_can_be_kept_under_another_name(tmp_path, monkeypatch, link
         monkeypatch.setattr(os, "link", no_links)
     new, old = tmp_path / "new", tmp_path / "old"
     for content in (b"1", b"2", b"3"):
-        write_whole(new, content, keep=old)
+        atomic_write(new, content, keep=old)
     assert (new.read_bytes(), old.read_bytes()) == (b"3", b"2")
     assert sorted(os.listdir(tmp_path)) == ["new", "old"]
 
@@ -90,12 +90,12 @@ def test_at_no_moment_are_both_files_missing_or_unfinished(tmp_path, monkeypatch
 
             monkeypatch.setattr(os, name, call)
 
-    write_whole(new, b"whole 0", keep=old)
+    atomic_write(new, b"whole 0", keep=old)
     finished = 0
     for count in range(30):
         killed_after(count)
         try:
-            write_whole(new, b"whole %d" % (count + 1), keep=old)
+            atomic_write(new, b"whole %d" % (count + 1), keep=old)
             finished += 1
         except Killed:
             pass
@@ -103,7 +103,7 @@ def test_at_no_moment_are_both_files_missing_or_unfinished(tmp_path, monkeypatch
         there = [path.read_bytes() for path in (new, old) if path.exists()]
         assert there and all(content.startswith(b"whole") for content in there), count
     assert 5 < finished < 28 and new.read_bytes() == b"whole 30"
-    remove_parts(tmp_path)
+    remove_leftovers(tmp_path)
     assert sorted(os.listdir(tmp_path)) == ["new", "old"]
 
 
@@ -113,28 +113,28 @@ def test_the_error_names_the_file_that_was_meant(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match=r"No space left on device: '.*weights\.npz'"):
-        write_whole(tmp_path / "weights.npz", b"new")
+        atomic_write(tmp_path / "weights.npz", b"new")
 
 
 def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
     for name in (".last.npz.abc.part", "part", ".lock", "a.part"):
         (tmp_path / name).write_bytes(b"")
-    remove_parts(tmp_path)
+    remove_leftovers(tmp_path)
     assert sorted(os.listdir(tmp_path)) == [".lock", "a.part", "part"]
 
 
 def test_no_such_folder(tmp_path):
     with pytest.raises(FileNotFoundError):
-        write_whole(tmp_path / "nowhere" / "weights.npz", b"")
+        atomic_write(tmp_path / "nowhere" / "weights.npz", b"")
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(NotADirectoryError):
-        write_whole(tmp_path / "file" / "weights.npz", b"")
+        atomic_write(tmp_path / "file" / "weights.npz", b"")
 
 
 def test_a_folder_in_its_place(tmp_path):
     (tmp_path / "weights.npz").mkdir()
     with pytest.raises(OSError):
-        write_whole(tmp_path / "weights.npz", b"")
+        atomic_write(tmp_path / "weights.npz", b"")
     assert os.listdir(tmp_path) == ["weights.npz"]
 
 
@@ -144,7 +144,7 @@ def test_a_folder_that_may_not_be_written(tmp_path):
     tmp_path.chmod(0o555)
     try:
         with pytest.raises(PermissionError):
-            write_whole(tmp_path / "weights.npz", b"")
+            atomic_write(tmp_path / "weights.npz", b"")
     finally:
         tmp_path.chmod(0o755)
 
@@ -153,7 +153,7 @@ def test_a_folder_that_may_not_be_written(tmp_path):
 def test_others_may_read_it_as_far_as_the_umask_allows(tmp_path):
     before = os.umask(0o027)
     try:
-        write_whole(tmp_path / "weights.npz", b"")
+        atomic_write(tmp_path / "weights.npz", b"")
         assert stat.S_IMODE((tmp_path / "weights.npz").stat().st_mode) == 0o640
         assert os.umask(0o027) == 0o027  # and the umask itself is as it was
     finally:

@@ -4,7 +4,6 @@ Whatever the input: no traceback, no hang, no input file changed. A command line
 line that says what is wrong, or with code 0 or 1 and a line for each thing that it could not use.
 """
 
-import importlib.util
 import io
 import json
 import os
@@ -18,23 +17,16 @@ import pytest
 from PIL import Image
 
 import minunet
-from minunet import UNet, checkpoint, plots
+from minunet import UNet
+from minunet.cli import predict as predict_pets
+from minunet.cli import train as train_pets
+from minunet.weights import io as checkpoint
+from minunet.training import plots
 from minunet.data import DataError
 from minunet.data.pets import Pets
 
-EXAMPLES = Path(minunet.__file__).parents[1] / "examples"
 CASES = {"reader": 80, "weights": 150, "descriptions": 100, "predict": 100, "train": 80, "arguments": 400}
 NAMES = ["Bengal_1", "Bengal 2", "pug_ü_3", "pug_4"]
-
-
-def load_example(name):
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-predict_pets, train_pets = load_example("predict_pets"), load_example("train_pets")
 
 
 # ---- sound input, and ways to spoil it ----

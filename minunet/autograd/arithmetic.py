@@ -14,7 +14,7 @@ import numbers
 import numpy as np
 
 from minunet.autograd.tensor import Function, Tensor
-from minunet.device import array_module, device_of, find, move
+from minunet.device import array_module, device_of, resolve_device, to_device
 
 
 def sum_to(g, shape):
@@ -247,10 +247,10 @@ class To(Function):
 
     def forward(self, x):
         self.home = device_of(x)
-        return move(x, self.device)
+        return to_device(x, self.device)
 
     def backward(self, gy):
-        return move(gy, self.home)
+        return to_device(gy, self.home)
 
 
 def _operand(value, like):
@@ -310,7 +310,7 @@ def _getitem(self, index):
 
 def _to(self, device):
     """This tensor on `device` ("cpu", "gpu", "gpu:1"); gradients travel back. Raises GpuUnavailable."""
-    device = find(device)
+    device = resolve_device(device)
     return self if device == self.device else To(device)(self)
 
 

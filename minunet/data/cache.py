@@ -27,7 +27,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from . import DataError
+from minunet.data import DataError
 
 FORMAT = 1  # raise it whenever the files, or what pets.py puts into them, change their meaning
 BLOCK = 64  # pictures under way at a time: enough for all threads, and a slow disk cannot fill the memory

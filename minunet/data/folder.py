@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from . import DataError, cache
-from .masks import USUAL, read_labels, translate
-from .pets import IGNORE, MEANINGS, height_width, read_pair
-from .pictures import ENDINGS, quiet_pillow
-from .problems import listed, report
+from minunet.data import DataError, cache
+from minunet.data.labels import USUAL, read_labels, translate
+from minunet.data.pets import IGNORE, MEANINGS, height_width, read_pair
+from minunet.data.images import ENDINGS, quiet_pillow
+from minunet.data.skipped import listed, report
 
 EXPECTED = "a picture PICTURES/NAME.jpg and a mask MASKS/NAME.png for each NAME"
 

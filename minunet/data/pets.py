@@ -23,9 +23,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from . import DataError, cache
-from .pictures import load, orientation, quiet_pillow, to_rgb, turn
-from .problems import SHOWN, listed, report
+from minunet.data import DataError, cache
+from minunet.data.images import load, orientation, quiet_pillow, to_rgb, turn
+from minunet.data.skipped import SHOWN, listed, report
 
 IGNORE = 255  # the mask value of pixels that count neither as pet nor as background
 MEANINGS = {"pet": 1, "background": 0, "ignore": IGNORE}  # all that a mask can say of a pixel

@@ -4,7 +4,7 @@ import numpy as np
 
 from minunet import ops
 from minunet.autograd import Tensor
-from minunet.device import move
+from minunet.device import to_device
 from minunet.kernels import kernels_for
 from minunet.nn.init import glorot_uniform
 from minunet.nn.module import Module
@@ -167,7 +167,7 @@ class Dropout(Module):
         shape = (len(x), 1, 1, x.shape[3]) if self.whole_maps else x.shape
         keep = np.random.default_rng(self.random_state.data).random(shape) >= self.rate
         self.random_state.data[1] += 1
-        return ops.dropout(x, move(keep, x.device), self.rate)  # drawn on the host: a byte for each choice travels
+        return ops.dropout(x, to_device(keep, x.device), self.rate)  # drawn on the host: a byte for each choice travels
 
 
 class ReLU(Module):

@@ -6,13 +6,13 @@ from contextvars import ContextVar
 import numpy as np
 
 from minunet.autograd import Tensor
-from minunet.device import find, move, to_numpy
+from minunet.device import resolve_device, to_device, to_numpy
 
 _watcher = ContextVar("what watches the calls of layers", default=None)
 
 
 @contextlib.contextmanager
-def watch_calls(watcher):
+def forward_hook(watcher):
     """Inside the block, watcher(layer, inputs, output) is called for every Module with no Modules inside it."""
     token = _watcher.set(watcher)
     try:
@@ -103,13 +103,13 @@ class Module:
 
     def to(self, device):
         """Moves parameters and buffers to `device` ("cpu", "gpu", "gpu:1"), and returns the Module. Raises GpuUnavailable."""
-        device = find(device)
+        device = resolve_device(device)
         for parameter in self.parameters():
-            parameter.data = move(parameter.data, device)
-            parameter.grad = None if parameter.grad is None else move(parameter.grad, device)
+            parameter.data = to_device(parameter.data, device)
+            parameter.grad = None if parameter.grad is None else to_device(parameter.grad, device)
         for _, buffer in self.named_buffers():
             if buffer.dtype.kind == "f":
-                buffer.data = move(buffer.data, device)
+                buffer.data = to_device(buffer.data, device)
         return self
 
     def astype(self, dtype):
@@ -149,4 +149,4 @@ class Module:
             raise ValueError(f"these weights do not fit the model ({len(problems)} differences):\n  " + "\n  ".join(problems))
         arrays = {name: np.array(to_numpy(state[name]), dtype=p.dtype, order="C") for name, p in saved.items()}
         for name, p in saved.items():
-            p.data = move(arrays[name], p.device)
+            p.data = to_device(arrays[name], p.device)

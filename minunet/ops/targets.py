@@ -19,7 +19,7 @@ def target_arrays(operation, prediction, t, weights):
         array = Tensor(array).data
         if device_of(array) != device_of(prediction):
             raise ValueError(f"{operation}: {name} is on {device_of(array)}, the prediction on {device_of(prediction)}: "
-                             "move one of them, minunet.device.move(array, device)")
+                             "move one of them, minunet.device.to_device(array, device)")
         if array.shape != prediction.shape:
             raise ValueError(f"{operation}: {name} has shape {array.shape}, the prediction {prediction.shape}: they must be equal; "
                              "masks are (N,H,W,1)")

@@ -12,7 +12,7 @@ import io
 import json
 import zipfile
 
-from minunet.summary import layer_rows
+from minunet.nn.summary import layer_rows
 from minunet.weights import keras_h5
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"

@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 from minunet.data import drawn_pets
-from minunet.data.drawn.paint import Ink, Part, blob, mirrored, oval, paint, tube
-from minunet.data.drawn_pets import DrawnPets, draw, main, species_of, write_dataset
+from minunet.data.drawn_pets.paint import Ink, Part, blob, mirrored, oval, paint, tube
+from minunet.cli.draw import main
+from minunet.data.drawn_pets import DrawnPets, draw, species_of, write_dataset
 from minunet.data.pets import IGNORE, Pets
 
 PET, BACKGROUND, BORDER = 1, 2, 3

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minunet import GpuUnavailable, Tensor, device, nn
-from minunet.nn.module import watch_calls
+from minunet.nn.module import forward_hook
 
 
 class Scale(nn.Module):
@@ -176,7 +176,7 @@ def test_a_module_without_forward_says_so():
 def test_calls_of_layers_can_be_watched():
     tower, seen = flat(), []
     x = Tensor(np.ones(1, "float32"))
-    with watch_calls(lambda layer, inputs, y: seen.append((layer, inputs, y))):
+    with forward_hook(lambda layer, inputs, y: seen.append((layer, inputs, y))):
         y = tower(x)
     tower(x)
     assert [layer for layer, _, _ in seen] == [tower.first, *tower.floors]  # in the order of their calls

@@ -16,7 +16,8 @@ import numpy as np
 import cases
 from make_keras_numbers import HERE, keras, lecture_unet
 
-from minunet import UNet, checkpoint
+from minunet import UNet
+from minunet.weights import io as checkpoint
 
 TOLERANCE = 1e-5
 

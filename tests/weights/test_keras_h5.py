@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from minunet import UNet, checkpoint, nn
+from minunet import UNet, nn
+from minunet.weights import io as checkpoint
 
 h5py = pytest.importorskip("h5py")
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minunet import UNet, checkpoint
+from minunet import UNet
+from minunet.weights import io as checkpoint
 
 h5py = pytest.importorskip("h5py")
 REFERENCE = Path(__file__).parents[1] / "reference"

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from minunet import UNet, checkpoint
+from minunet import UNet
+from minunet.weights import io as checkpoint
 
 library = pytest.importorskip("safetensors")
 numpy_side = pytest.importorskip("safetensors.numpy")

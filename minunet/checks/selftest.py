@@ -1,0 +1,170 @@
+"""Does this machine's device compute what it should, and how fast is it? `python -m minunet selftest --device gpu`
+
+Every operation, loss and optimizer runs forward and backward twice, here and there, on the same random numbers:
+
+    on a GPU     against the NumPy kernels of `kernels/cpu.py`
+    on the CPU   against the plain loops of `kernels/reference.py`
+
+The error is taken over a whole array, ‖a - b‖ / ‖b‖. Sums in another order differ in the last digits; a single wrong
+pixel among a million shows.
+"""
+
+from typing import Callable, NamedTuple
+
+import numpy as np
+
+from minunet import optim
+from minunet.training import loop as train
+from minunet.autograd import Tensor
+from minunet.device import to_device, to_numpy
+from minunet.checks.gradient_cases import Case, all_cases
+from minunet.kernels import use_kernels
+from minunet.metrics import MaskScores
+from minunet.ops import conv2d, conv_transpose2d, max_pool2d
+
+ALLOWED = {"float32": 1e-5, "float64": 1e-10}
+NETWORK_ALLOWED = 1e-3  # float32, a whole network: where the sum before a ReLU is nearly 0, its sign is open
+
+
+class Check(NamedTuple):
+    """A computation that must not depend on the device: answers(device, dtype) is a list of arrays."""
+
+    operation: str
+    label: str
+    answers: Callable
+
+    def error(self, device, dtype):
+        """The largest relative error of an array on `device`; infinite for one of another shape or type."""
+        with use_kernels("reference" if device == "cpu" else "cpu"):
+            expected = self.answers("cpu", dtype)
+        found = self.answers(device, dtype)
+        pairs = zip(map(to_numpy, found), map(to_numpy, expected), strict=True)
+        return max(_difference(a, b) for a, b in pairs)
+
+    def allowed(self, dtype):
+        """The largest error that rounding explains."""
+        return NETWORK_ALLOWED if (self.operation, dtype) == ("UNet", "float32") else ALLOWED[dtype]
+
+
+def _difference(a, b):
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return float("inf")
+    length = np.linalg.norm(b.astype(np.float64).ravel())
+    error = np.linalg.norm(a.astype(np.float64).ravel() - b.astype(np.float64).ravel()) / (length or 1.0)
+    return float("inf") if np.isnan(error) else float(error)
+
+
+def all_checks(quick=False):
+    """Every Check, the same ones each time. quick: without those in the sizes that training has."""
+    rng = np.random.default_rng(0)
+    cases = [*all_cases(), *([] if quick else full_size_cases(rng))]
+    checks = [Check(case.operation, case.label, _of_case(case)) for case in cases]
+    for name, make in OPTIMIZERS.items():
+        checks.append(Check("optimizer", name, _of_optimizer(make)))
+    return [*checks, Check("batch to float32", "", _batch), Check("scores", "", _scores)]
+
+
+def full_size_cases(rng):
+    """Layers of the lecture's U-Net on pictures of 256 x 256, and one so large that P(x) is made in several parts."""
+    layers = [(256, 3, 8), (256, 8, 8), (256, 10, 16), (128, 16, 16), (32, 128, 64), (4, 256, 512)]
+    for side, channels, filters in layers:
+        x, w = rng.standard_normal((4, side, side, channels)), rng.standard_normal((3, 3, channels, filters)) / 9
+        yield Case("conv2d", f"{side}x{side}, {channels} to {filters}", conv2d, [x, w, rng.standard_normal(filters)])
+    x, w = rng.standard_normal((4, 256, 256, 16)), rng.standard_normal((1, 1, 16, 1))
+    yield Case("conv2d", "256x256, 1x1", conv2d, [x, w, rng.standard_normal(1)])
+    x, w = rng.standard_normal((40, 128, 128, 8)), rng.standard_normal((3, 3, 8, 8)) / 9
+    yield Case("conv2d", "many pictures", conv2d, [x, w])
+    for side, channels, filters in [(128, 16, 2), (4, 512, 64)]:
+        x, w = rng.standard_normal((4, side, side, channels)), rng.standard_normal((2, 2, filters, channels))
+        yield Case("conv_transpose2d", f"{side}x{side}, {channels} to {filters}",
+                   lambda x, w, b: conv_transpose2d(x, w, b, stride=2), [x, w, rng.standard_normal(filters)])
+    x = rng.permutation(4 * 256 * 256 * 8).reshape(4, 256, 256, 8) / 2.0**20  # distinct, in float32 too
+    yield Case("max_pool2d", "256x256", max_pool2d, [x])
+
+
+def _of_case(case):
+    """The output of a Case and the gradients of its inputs, for one random upstream gradient."""
+    def answers(device, dtype):
+        inputs = [np.asarray(x) for x in case.inputs]
+        floating = [x.dtype.kind == "f" for x in inputs]
+        tensors = [Tensor(to_device(x.astype(dtype) if f else x, device), requires_grad=f) for x, f in zip(inputs, floating)]
+        y = case.f(*tensors)
+        gy = np.random.default_rng(1).standard_normal(y.shape).astype(dtype)
+        y.backward(to_device(gy, y.device))
+        return [y.data, *(t.grad for t, f in zip(tensors, floating) if f)]
+
+    return answers
+
+
+OPTIMIZERS = {
+    "SGD": lambda params: optim.SGD(params, lr=0.1),
+    "SGD with momentum": lambda params: optim.SGD(params, lr=0.1, momentum=0.9),
+    "RMSprop": lambda params: optim.RMSprop(params, lr=0.1),
+    "Adam": lambda params: optim.Adam(params, lr=0.1),
+    "Adam with weight decay": lambda params: optim.Adam(params, lr=0.1, weight_decay=0.1),
+}
+
+
+def _of_optimizer(make):
+    """Two parameters after three steps with random gradients."""
+    def answers(device, dtype):
+        rng = np.random.default_rng(2)
+        params = [Tensor(to_device(rng.standard_normal(shape).astype(dtype), device), requires_grad=True)
+                  for shape in [(3, 3, 5, 7), (7,)]]
+        optimizer = make(params)
+        for _ in range(3):
+            for p in params:
+                p.grad = to_device(rng.standard_normal(p.shape).astype(dtype), device)
+            optimizer.step()
+        return [p.data for p in params]
+
+    return answers
+
+
+def _batch(device, dtype):
+    """A batch as it enters the network; always float32, whatever `dtype`."""
+    rng = np.random.default_rng(3)
+    images, masks = rng.integers(0, 256, (2, 9, 7, 3), np.uint8), _masks(rng, 2)
+    x, t, weights, masks = train.prepare_batch(images, masks, device)
+    return [x.data, t, weights, masks]
+
+
+def _scores(device, dtype):
+    """All scores of two batches."""
+    rng, scores = np.random.default_rng(4), MaskScores()
+    for count in (3, 2):
+        p, masks = rng.uniform(0, 1, (count, 9, 7, 1)).astype(dtype), _masks(rng, count)
+        scores.update(to_device(p, device), to_device(masks, device))
+    return [np.array(list(scores.result().values()))]
+
+
+def _masks(rng, count):
+    return rng.choice(np.array([0, 1, 255], np.uint8), (count, 9, 7, 1))
+
+
+class Row(NamedTuple):
+    """One operation: how many checks, {dtype: worst error}, a line about each that failed."""
+
+    operation: str
+    checks: int
+    worst: dict
+    failed: list
+
+
+def run(checks, device, watch=lambda checks: checks):
+    """The Rows, in the order of the checks. watch(checks): the checks again, with a progress bar, say."""
+    rows = {}
+    for check in watch(checks):
+        row = rows.setdefault(check.operation, Row(check.operation, 0, dict.fromkeys(ALLOWED, 0.0), []))
+        for dtype in ALLOWED:
+            try:
+                error, why = check.error(device, dtype), ""
+            except MemoryError:
+                raise
+            except Exception as found:  # whatever a broken kernel makes the libraries raise, the table goes on
+                error, why = float("inf"), f" ({type(found).__name__}: {found})"
+            row.worst[dtype] = max(row.worst[dtype], error)
+            if error > check.allowed(dtype):
+                row.failed.append(f"{check.operation} {check.label}, {dtype}: relative error {error:.1e}{why}")
+        rows[check.operation] = row._replace(checks=row.checks + 1)
+    return list(rows.values())

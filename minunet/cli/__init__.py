@@ -1,0 +1,30 @@
+"""The command line: `minunet COMMAND …`, one file per command."""
+
+import importlib
+import sys
+
+from minunet import __version__
+from minunet.cli.arguments import Parser
+
+COMMANDS = {
+    "train": "train a U-Net on images with masks: drawn pets, the Oxford-IIIT pets, or your own",
+    "predict": "find the pets in your own images with a trained network",
+    "show-augmentation": "draw a sheet of what --augment does to an image",
+    "draw": "draw cats and dogs with their masks, as a dataset in files",
+    "gradcheck": "compare every hand-written derivative with differences of its forward",
+    "selftest": "check what a device computes, and measure how fast it trains",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command that `argv` names, by default that of the command line, with the rest of `argv`; returns its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    width = max(map(len, COMMANDS))
+    listed = "\n".join(f"  {name:<{width}}  {what}" for name, what in COMMANDS.items())
+    parser = Parser(f"A U-Net from the first pixel to the last gradient.\n\ncommands:\n{listed}\n\n"
+                    "`minunet COMMAND --help` describes one of them.")
+    parser.add_argument("--version", action="version", version=f"minunet {__version__}")
+    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of the commands above")
+    command = parser.parse_args(arguments[:1]).command
+    module = importlib.import_module(f"minunet.cli.{command.replace('-', '_')}")
+    return module.main(arguments[1:])

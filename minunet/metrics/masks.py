@@ -1,0 +1,182 @@
+r"""How good is a predicted mask?
+
+Let P be the set of pixels that are predicted to be pet, T the set of those that truly are, and |A| the number
+of pixels in A. A pixel is predicted to be pet where its probability is above a threshold, 0.5 unless told
+otherwise.
+
+    IoU       |P ∩ T| / |P ∪ T|            "intersection over union": 1 is perfect, 0 is no overlap
+    Dice      2 |P ∩ T| / (|P| + |T|)      = 2 IoU / (1 + IoU): the same order, milder numbers
+    accuracy  pixels answered rightly / pixels
+
+Over a set of pictures there are two ways to take the IoU, and they differ:
+
+    pixel IoU   one P and one T over the pixels of all pictures: big pets weigh more
+    mean IoU    the IoU of each picture, then their mean: each picture weighs the same
+
+Pixels whose mask is 255 (`IGNORE`) are counted nowhere. A picture with an empty union (no pet, and none
+predicted) was answered perfectly and counts 1. A picture whose pixels are all ignored says nothing and is
+left out of the mean.
+
+All functions take NumPy or CuPy arrays, or Tensors.
+"""
+
+import numpy as np
+
+from minunet.autograd.tensor import Tensor
+from minunet.data.pets import IGNORE
+from minunet.device import array_module, to_numpy
+from minunet.kernels import kernels_for
+
+
+class MaskScores:
+    """Adds up the scores of many batches where the arrays live, and reads them once at the end.
+
+    `update` copies nothing from the device to the host, so a GPU is not made to wait in the middle of an
+    epoch; `result` makes one small copy.
+
+    threshold: a pixel is predicted to be pet where its value is above this. For logits, give 0.0
+        (sigmoid(z) > 0.5 exactly where z > 0).
+
+    >>> import numpy as np
+    >>> scores = MaskScores()
+    >>> scores.update(np.array([[0.9, 0.8, 0.1, 0.1]]), np.array([[1, 0, 0, 255]]))
+    >>> scores.update(np.array([[0.9, 0.9, 0.9, 0.1]]), np.array([[1, 1, 1, 0]]))
+    >>> scores.result()["iou"]         # 4 of 5 pixels: (1 + 3) / (2 + 3)
+    0.8
+    >>> scores.result()["mean_iou"]    # (1/2 + 3/3) / 2
+    0.75
+    """
+
+    def __init__(self, threshold=0.5):
+        self.threshold = threshold
+        self._counts = []  # per batch an array (pictures, 5) on its device, see kernels' mask_counts
+        self._read = np.zeros((0, 5), np.int64)  # those of earlier batches, in main memory
+
+    def update(self, probabilities, masks):
+        """Count one batch.
+
+        probabilities: (N, ...), any real dtype; masks: the same shape and device, values 0, 1, and 255 to
+        ignore.
+        Raises ValueError if the shapes differ, or there is no pixel.
+        """
+        p, t = _array(probabilities), _array(masks)
+        if p.shape != t.shape or p.size == 0 or p.ndim == 0:
+            raise ValueError(
+                f"predictions {p.shape} and masks {t.shape} must have the same shape and at least one pixel, "
+                "for example (N, H, W, 1)"
+            )
+        if p.dtype.kind != "f":
+            p = p.astype("float64")
+        self._counts.append(kernels_for(p).mask_counts(p, t, self.threshold, IGNORE))
+
+    def _per_image(self):
+        """The counts of all pictures so far, int (pictures, 5); one copy from the device."""
+        if self._counts:
+            counts = array_module(self._counts[0]).concatenate(self._counts)
+            self._read, self._counts = np.concatenate([self._read, to_numpy(counts)]), []
+        return self._read
+
+    def state_dict(self):
+        """{"counts": int (pictures, 5)}: enough to go on counting later."""
+        return {"counts": self._per_image()}
+
+    def load_state_dict(self, state):
+        """Takes over a state_dict. Raises ValueError for anything else."""
+        counts = np.array(state["counts"], np.int64)
+        if counts.ndim != 2 or counts.shape[1] != 5:
+            raise ValueError(f"counts {counts.shape}: these are not the scores of masks")
+        self._read, self._counts = counts, []
+
+    def result(self):
+        """The scores so far, a dict of Python numbers.
+
+        "iou", "mean_iou", "dice", "accuracy": as above; "share": the part of the counted pixels that is pet
+        in the masks; "images": how many pictures were counted.
+        Raises ValueError if no pixel was counted, or if a mask held a value other than 0, 1 and 255.
+        """
+        per_image = self._per_image()
+        if not len(per_image):
+            raise ValueError("no scores yet: call update(probabilities, masks) first")
+        both, guess, true, pixels, known = map(int, per_image.sum(axis=0))
+        either = guess + true - both
+        if known != pixels:
+            raise ValueError(
+                f"{int(pixels - known)} mask pixels hold a value other than 0 (background), 1 (pet) and "
+                "255 (ignored): masks of 0 and 255 or of 1, 2 and 3 must be translated first"
+            )
+        if pixels == 0:
+            raise ValueError("every pixel is ignored (mask value 255): there is nothing to score")
+        seen = per_image[per_image[:, 3] > 0]  # not the pictures whose pixels are all ignored
+        unions = seen[:, 1] + seen[:, 2] - seen[:, 0]
+        ious = np.where(unions > 0, seen[:, 0] / np.maximum(unions, 1), 1.0)
+        return {
+            "iou": both / either if either else 1.0,
+            "mean_iou": float(ious.mean()),
+            "dice": 2 * both / (guess + true) if either else 1.0,
+            "accuracy": 1 - (either - both) / pixels,  # wrong are the pixels in one of P and T, not in both
+            "share": true / pixels,
+            "images": len(seen),
+        }
+
+
+def iou(p, t, threshold=0.5):
+    """Pixel IoU, |P ∩ T| / |P ∪ T| over all pixels together. Returns a float in [0, 1].
+
+    p: probabilities, any shape; t: masks of the same shape, values 0, 1, and 255 to ignore.
+    Raises ValueError if the shapes differ, no pixel counts, or a mask holds another value.
+
+    >>> import numpy as np
+    >>> iou(np.array([0.9, 0.8, 0.2, 0.1]), np.array([1, 0, 1, 0]))    # 1 pixel of 3
+    0.3333333333333333
+    """
+    return _scores(p, t, threshold)["iou"]
+
+
+def mean_iou(p, t, threshold=0.5):
+    """The IoU of each picture, averaged. Returns a float in [0, 1].
+
+    p: (N, H, W) or (N, H, W, 1) probabilities, t: masks of the same shape, values 0, 1, and 255 to ignore.
+    Raises ValueError as `iou`, and if there is no axis of pictures.
+
+    >>> import numpy as np
+    >>> p = np.array([[[0.9, 0.8], [0.1, 0.1]], [[0.1, 0.1], [0.1, 0.1]]])
+    >>> t = np.array([[[1, 0], [0, 0]], [[0, 0], [0, 0]]])
+    >>> mean_iou(p, t)                   # (1/2 + 1) / 2: the second picture has no pet, and none is predicted
+    0.75
+    """
+    shape = tuple(_array(p).shape)
+    if len(shape) < 3:
+        raise ValueError(f"mean_iou takes (N, H, W) or (N, H, W, 1), not {shape}: one picture is p[None]")
+    return _scores(p, t, threshold)["mean_iou"]
+
+
+def dice(p, t, threshold=0.5):
+    """Dice score, 2 |P ∩ T| / (|P| + |T|) over all pixels together. Arguments, range and errors as `iou`.
+
+    >>> import numpy as np
+    >>> dice(np.array([0.9, 0.8, 0.2, 0.1]), np.array([1, 0, 1, 0]))
+    0.5
+    """
+    return _scores(p, t, threshold)["dice"]
+
+
+def accuracy(p, t, threshold=0.5):
+    """The part of the pixels that is answered rightly. Arguments, range and errors as `iou`.
+
+    >>> import numpy as np
+    >>> accuracy(np.array([0.9, 0.8, 0.2, 0.1]), np.array([1, 0, 0, 0]))
+    0.75
+    """
+    return _scores(p, t, threshold)["accuracy"]
+
+
+def _scores(p, t, threshold):
+    scores = MaskScores(threshold)
+    scores.update(p, t)
+    return scores.result()
+
+
+def _array(x):
+    """The array of a Tensor, of a list, or the array itself."""
+    x = x.data if isinstance(x, Tensor) else x
+    return array_module(x).asarray(x)

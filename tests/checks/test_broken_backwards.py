@@ -1,0 +1,385 @@
+"""A check that cannot fail proves nothing: here each derivative is broken on purpose, and is noticed.
+
+Every break is one that has been made before: a swapped tap, a sum that is missing, a wrong slice, a sign.
+"""
+
+import collections
+import importlib
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+import minunet
+from minunet import Function, get_num_threads, ops, set_num_threads
+from minunet.autograd import arithmetic, tensor
+from minunet.autograd.gradcheck import GradientError
+from minunet.checks.gradient_cases import all_cases
+from minunet.kernels import cpu
+
+batch_norm, binary_cross_entropy, concatenate, conv2d, conv_transpose2d, dice, dropout, max_pool2d, relu, sigmoid = (
+    importlib.import_module(f"minunet.ops.{name}")  # the modules; `minunet.ops.conv2d` is the function
+    for name in ("batch_norm", "binary_cross_entropy", "concatenate", "conv2d", "conv_transpose2d", "dice", "dropout",
+                 "max_pool2d", "relu", "sigmoid"))
+CASES = collections.defaultdict(list)
+for case in all_cases():
+    CASES[case.operation].append(case)
+
+
+class Break(NamedTuple):
+    """The `attributes` of `owner`, a class or a module, are replaced; cases of `operation` must notice."""
+
+    owner: object
+    what: str
+    operation: str
+    attributes: dict
+
+    def __str__(self):
+        return f"{self.owner.__name__.removeprefix('minunet.')}, {self.what}, by {self.operation}"
+
+
+def gradient(function, i, change):
+    """A backward whose gradient of input i is changed."""
+    backward = function.backward
+
+    def broken(self, gy):
+        gradients = backward(self, gy)
+        gradients = list(gradients) if isinstance(gradients, tuple) else [gradients]
+        if i < len(gradients) and gradients[i] is not None:
+            gradients[i] = change(gradients[i])
+        return tuple(gradients)
+
+    return dict(backward=broken)
+
+
+def upstream(function, change):
+    """A backward that starts from a changed gy."""
+    backward = function.backward
+    return dict(backward=lambda self, gy: backward(self, change(gy)))
+
+
+def wrapped(module, name, change):
+    """A function of a module whose arguments are changed."""
+    function = getattr(module, name)
+    return {name: lambda *arguments: function(*change(*arguments))}
+
+
+def both(gx, gy):
+    """The `products` of an elementwise operation."""
+    return dict(products=lambda self, g, a, b: (lambda: gx(g, a, b), lambda: gy(g, a, b)))
+
+
+def first_slice(g, shape):
+    """In place of the sum over repeated axes: one of the terms."""
+    g = g[(0,) * (g.ndim - len(shape))]
+    return g[tuple(slice(0, 1) if size == 1 else slice(None) for size in shape)]
+
+
+def without_sum_over_pictures(gy):
+    return gy[:1].sum(axis=(0, 1, 2))
+
+
+def assigned(self, gy):
+    """GetItem: an element that was picked twice keeps the last gradient."""
+    gx = np.zeros(self.shape)
+    gx[self.index] = gy
+    return gx
+
+
+def overwritten(gy, winner, size, stride, pads, input_size):
+    """Max pooling: a winner of two windows keeps the gradient of the last one."""
+    gx = np.zeros((len(gy), *input_size, gy.shape[3]))
+    for n, i, j, c in np.ndindex(gy.shape):
+        k, l = divmod(int(winner[n, i, j, c]), size[1])
+        gx[n, i * stride[0] + k - pads[0][0], j * stride[1] + l - pads[1][0], c] = gy[n, i, j, c]
+    return gx
+
+
+def spread(gy, winner, size, stride, pads, input_size):
+    """Max pooling: every pixel of the window gets an equal share, as in average pooling."""
+    return sum(max_pool_gradient(gy, np.full_like(winner, place), size, stride, pads, input_size)
+               for place in range(size[0] * size[1])) / (size[0] * size[1])
+
+
+def next_place(gy, winner, size, *others):
+    return gy, (winner + 1) % (size[0] * size[1]), size, *others
+
+
+def turned(y, w, *others):
+    return y, w[::-1, ::-1], *others
+
+
+def channels_and_filters_exchanged(y, w, *others):
+    return y, w.swapaxes(2, 3).reshape(w.shape), *others
+
+
+def moved_pads(*arguments):
+    """The border above and below exchanged, wherever in the arguments it stands."""
+    pads = next(a for a in arguments if isinstance(a, tuple) and isinstance(a[0], tuple))
+    return [(pads[0][::-1], pads[1]) if a is pads else a for a in arguments]
+
+
+def exchanged_slices(self, gy):
+    axis = self.axis % gy.ndim
+    cuts = np.split(gy, np.cumsum(self.sizes[::-1])[:-1], axis)[::-1]
+    return tuple(cuts)
+
+
+def error_without_truth(z, t, weights):
+    loss, share, error = cross_entropy(z, t, weights)
+    return loss, share, error + (t if weights is None else weights * t)
+
+
+def error_without_weights(z, t, weights):
+    return *cross_entropy(z, t, weights)[:2], cross_entropy(z, t, None)[2]
+
+
+def dice_without_quotient_rule(self, gy):
+    return (gy / self.D.size * -2 / self.D).reshape(-1, *(1,) * (self.t.ndim - 1)) * self.t
+
+
+def dice_without_weights(self, gy):
+    self.weights = None
+    return dice_backward(self, gy)
+
+
+def dice_with_one_area(self, gy):
+    self.D = self.D.mean(keepdims=True) + 0 * self.D
+    return dice_backward(self, gy)
+
+
+def statistics_taken_for_constants(gy, x, mean, r, gamma, beta, relu, gbeta, ggamma, share):
+    return normalize_gradient(gy, x, mean, r, gamma, beta, relu, gbeta, ggamma, 0)
+
+
+def only_the_mean(gy, x, mean, r, gamma, beta, relu, gbeta, ggamma, share):
+    return normalize_gradient(gy, x, mean, r, gamma, beta, relu, gbeta, 0 * ggamma, share)
+
+
+def only_the_variance(gy, x, mean, r, gamma, beta, relu, gbeta, ggamma, share):
+    return normalize_gradient(gy, x, mean, r, gamma, beta, relu, 0 * gbeta, ggamma, share)
+
+
+def relu_forgotten(gy, x, mean, r, gamma, beta, relu, *rest):
+    return gy, x, mean, r, gamma, beta, False, *rest
+
+
+def replaced(leaf, gx, owned):
+    """In place of adding up in a leaf."""
+    leaf.grad = gx.copy()
+
+
+A, C, K = arithmetic, conv2d.Conv2D, conv_transpose2d.ConvTranspose2D
+Pool, Join, Dice = max_pool2d.MaxPool2D, concatenate.Concatenate, dice.DiceLoss
+Norm, Drop = batch_norm.BatchNorm, dropout.Dropout
+BCE, Logits = binary_cross_entropy.BinaryCrossEntropy, binary_cross_entropy.BinaryCrossEntropyWithLogits
+
+# What a break calls must be the original, also while it stands in its place.
+dice_backward, max_pool_gradient, cross_entropy = Dice.backward, cpu.max_pool_gradient, cpu.cross_entropy
+normalize_gradient = cpu.normalize_gradient
+
+BREAKS = [
+    Break(A.Add, "a sign", "+", both(lambda g, a, b: g, lambda g, a, b: -g)),
+    Break(A.Add, "one summand forgotten", "+", gradient(A.Add, 1, lambda g: 0 * g)),
+    Break(A, "no sum over a repeated axis", "+", dict(sum_to=first_slice)),
+    Break(A, "no sum over a repeated axis", "*", dict(sum_to=first_slice)),
+    Break(A, "the repeated axis left as it is", "-", dict(sum_to=lambda g, shape: g)),
+    Break(A.Subtract, "a sign", "-", both(lambda g, a, b: g, lambda g, a, b: g)),
+    Break(A.Subtract, "inputs exchanged", "-", both(lambda g, a, b: -g, lambda g, a, b: g)),
+    Break(A.Multiply, "factors exchanged", "*", both(lambda g, a, b: g * a, lambda g, a, b: g * b)),
+    Break(A.Divide, "b in place of b²", "/", both(lambda g, a, b: g / b, lambda g, a, b: -g * a / b)),
+    Break(A.Divide, "a sign", "/", both(lambda g, a, b: g / b, lambda g, a, b: g * a / (b * b))),
+    Break(A.Power, "the exponent not lowered", "**",
+          both(lambda g, a, b: g * b * a**b, lambda g, a, b: g * a**b * np.log(a))),
+    Break(A.Power, "no logarithm", "**", both(lambda g, a, b: g * b * a**(b - 1), lambda g, a, b: g * a**b)),
+    Break(A.Negate, "a sign", "-x", dict(backward=lambda self, gy: gy)),
+    Break(A.Exp, "the derivative forgotten", "exp", dict(backward=lambda self, gy: gy)),
+    Break(A.Log, "x in place of 1/x", "log", dict(backward=lambda self, gy: gy * self.x)),
+    Break(A.MatMul, "rows of the left reversed", "@", gradient(A.MatMul, 0, lambda g: g[::-1])),
+    Break(A.MatMul, "columns of the right reversed", "@", gradient(A.MatMul, 1, lambda g: g[..., ::-1])),
+    Break(A, "no sum over the stack", "@", dict(sum_to=first_slice)),
+    Break(A.Sum, "a mean", "sum", gradient(A.Sum, 0, lambda g: g / g.size)),
+    Break(A.Sum, "a mean", "mean", gradient(A.Sum, 0, lambda g: g / g.size)),
+    Break(A.Sum, "rolled along an axis", "sum", gradient(A.Sum, 0, lambda g: np.roll(g, 1, -1))),
+    Break(A.Reshape, "columns first", "reshape",
+          dict(backward=lambda self, gy: gy.reshape(self.shape, order="F"))),
+    Break(A.Transpose, "the same order once more", "transpose",
+          dict(backward=lambda self, gy: gy.transpose(self.axes))),
+    Break(A.Transpose, "not put back", "transpose", dict(backward=lambda self, gy: gy)),
+    Break(A.GetItem, "the last of several gradients", "getitem", dict(backward=assigned)),
+    Break(A.GetItem, "the next element", "getitem", gradient(A.GetItem, 0, lambda g: np.roll(g, 1, -1))),
+    Break(A.To, "a factor", "to", gradient(A.To, 0, lambda g: 2 * g)),
+    Break(tensor, "a leaf: the last of several gradients", "graph", dict(_accumulate_in_leaf=replaced)),
+    Break(tensor, "a result: the last of several gradients", "UNet",
+          dict(_add=lambda a, a_is_ours, b, b_is_ours: (b, False))),
+
+    Break(C, "taps swapped", "conv2d", gradient(C, 1, lambda gw: gw[::-1])),
+    Break(C, "taps swapped", "UNet", gradient(C, 1, lambda gw: gw[:, ::-1])),
+    Break(C, "channels of the kernel reversed", "conv2d", gradient(C, 1, lambda gw: gw[:, :, ::-1])),
+    Break(C, "no gradient for the bias", "conv2d", gradient(C, 2, lambda gb: 0 * gb)),
+    Break(C, "no gradient for the bias", "UNet", gradient(C, 2, lambda gb: 0 * gb)),
+    Break(C, "no gradient for the bias", "nn.Conv2D", gradient(C, 2, lambda gb: 0 * gb)),
+    Break(cpu, "bias: no sum over the pictures", "conv2d",
+          dict(sum_over_pixels=without_sum_over_pictures)),
+    Break(C, "the picture shifted by a pixel", "conv2d", gradient(C, 0, lambda gx: np.roll(gx, 1, 2))),
+    Break(C, "only the first picture", "conv2d",
+          gradient(C, 0, lambda gx: gx * (np.arange(len(gx)) == 0)[:, None, None, None])),
+    Break(C, "a mean over the pictures", "conv2d", gradient(C, 1, lambda gw: gw / 2)),
+    Break(cpu, "border above and below exchanged", "conv2d", wrapped(cpu, "weight_gradient", moved_pads)),
+    Break(cpu, "border above and below exchanged", "conv2d", wrapped(cpu, "convolve_transposed", moved_pads)),
+    Break(cpu, "kernel turned", "conv2d", wrapped(cpu, "convolve_transposed", turned)),
+    Break(cpu, "channels and filters exchanged", "conv2d",
+          wrapped(cpu, "convolve_transposed", channels_and_filters_exchanged)),
+    Break(cpu, "rows of the gradient reversed", "conv2d",
+          wrapped(cpu, "weight_gradient", lambda x, gy, *rest: (x, gy[:, ::-1], *rest))),
+    Break(cpu, "ReLU forgotten", "conv2d", dict(_masked=lambda gy, y, gz: np.copyto(gz, gy))),
+    Break(cpu, "ReLU forgotten", "nn.Conv2D", dict(_masked=lambda gy, y, gz: np.copyto(gz, gy))),
+
+    Break(K, "taps swapped", "conv_transpose2d", gradient(K, 1, lambda gw: gw[:, ::-1])),
+    Break(K, "taps swapped", "UNet", gradient(K, 1, lambda gw: gw[::-1])),
+    Break(K, "no gradient for the bias", "conv_transpose2d", gradient(K, 2, lambda gb: 0 * gb)),
+    Break(K, "no gradient for the bias", "nn.ConvTranspose2D", gradient(K, 2, lambda gb: 0 * gb)),
+    Break(cpu, "bias: no sum over the pictures", "conv_transpose2d",
+          dict(sum_over_pixels=without_sum_over_pictures)),
+    Break(K, "the picture shifted by a pixel", "conv_transpose2d",
+          gradient(K, 0, lambda gx: np.roll(gx, 1, 1))),
+    Break(K, "picture and gradient exchanged", "conv_transpose2d", upstream(K, lambda gy: gy[:, ::-1])),
+    Break(K, "output channels reversed", "conv_transpose2d", gradient(K, 1, lambda gw: gw[:, :, ::-1])),
+
+    Break(Pool, "zeros", "max_pool2d", gradient(Pool, 0, lambda gx: 0 * gx)),
+    Break(cpu, "the place after the winner", "max_pool2d", wrapped(cpu, "max_pool_gradient", next_place)),
+    Break(Pool, "shifted by a pixel", "nn.MaxPool2D", gradient(Pool, 0, lambda gx: np.roll(gx, 1, 2))),
+    Break(cpu, "the last of overlapping windows", "max_pool2d", dict(max_pool_gradient=overwritten)),
+    Break(cpu, "spread over the window", "max_pool2d", dict(max_pool_gradient=spread)),
+    Break(cpu, "spread over the window", "UNet", dict(max_pool_gradient=spread)),
+
+    Break(Join, "slices exchanged", "concatenate", dict(backward=exchanged_slices)),
+    Break(Join, "slices exchanged", "nn.Concatenate", dict(backward=exchanged_slices)),
+    Break(Join, "a slice that begins too late", "concatenate",
+          upstream(Join, lambda gy: np.roll(gy, -1, -1))),
+    Break(Join, "the skip cut off", "UNet", gradient(Join, 1, lambda g: 0 * g)),
+    Break(Join, "the way through the depth cut off", "UNet", gradient(Join, 0, lambda g: 0 * g)),
+
+    Break(cpu, "mean and variance taken for constants", "batch_norm", dict(normalize_gradient=statistics_taken_for_constants)),
+    Break(cpu, "mean and variance taken for constants", "UNet", dict(normalize_gradient=statistics_taken_for_constants)),
+    Break(cpu, "the way through the variance forgotten", "batch_norm", dict(normalize_gradient=only_the_mean)),
+    Break(cpu, "the way through the mean forgotten", "nn.BatchNorm", dict(normalize_gradient=only_the_variance)),
+    Break(cpu, "ReLU forgotten", "batch_norm", wrapped(cpu, "normalize_gradient", relu_forgotten)),
+    Break(cpu, "ReLU forgotten in the sums", "batch_norm", wrapped(cpu, "normalize_sums", relu_forgotten)),
+    Break(Norm, "a factor", "batch_norm", gradient(Norm, 0, lambda gx: gx * 1.001)),
+    Break(Norm, "gamma: a mean over the pixels", "nn.BatchNorm", gradient(Norm, 1, lambda g: g / 60)),
+    Break(Norm, "no gradient for beta", "nn.BatchNorm", gradient(Norm, 2, lambda g: 0 * g)),
+    Break(Drop, "what was dropped gets a gradient", "dropout", dict(backward=lambda self, gy: gy / 0.6 + 0 * self.factor)),
+    Break(Drop, "not divided by what is kept", "dropout", gradient(Drop, 0, lambda gx: gx * 0.6)),
+
+    Break(relu.ReLU, "the gradient goes through everywhere", "relu", dict(backward=lambda self, gy: gy)),
+    Break(cpu, "the wrong side", "relu", dict(relu_gradient=lambda gy, y: gy * (y == 0))),
+    Break(sigmoid.Sigmoid, "without 1 - y", "sigmoid", dict(backward=lambda self, gy: gy * self.y)),
+    Break(sigmoid.Sigmoid, "without y", "sigmoid", dict(backward=lambda self, gy: gy * (1 - self.y))),
+    Break(sigmoid.Sigmoid, "without 1 - y", "bce_dice_loss", dict(backward=lambda self, gy: gy * self.y)),
+    Break(sigmoid.Sigmoid, "without 1 - y", "nn.Conv2D", dict(backward=lambda self, gy: gy * self.y)),
+    Break(sigmoid.Sigmoid, "without 1 - y", "nn.ConvTranspose2D",
+          dict(backward=lambda self, gy: gy * self.y)),
+
+    Break(BCE, "not divided by p (1 - p)", "binary_cross_entropy", gradient(BCE, 0, lambda g: g * 0.2)),
+    Break(BCE, "a sign", "binary_cross_entropy", gradient(BCE, 0, lambda g: -g)),
+    Break(BCE, "divided by the pictures, not the pixels", "binary_cross_entropy",
+          gradient(BCE, 0, lambda g: g * g.size / len(g))),
+    Break(BCE, "the truth of the next picture", "binary_cross_entropy",
+          gradient(BCE, 0, lambda g: np.roll(g, 1, 0))),
+    Break(binary_cross_entropy, "weights not divided by their sum", "binary_cross_entropy",
+          dict(share_of_mean=lambda x, w: 1 / x.size if w is None else w / w.size)),
+    Break(cpu, "p in place of p - t", "binary_cross_entropy_with_logits", dict(cross_entropy=error_without_truth)),
+    Break(Logits, "not divided by the pixels", "binary_cross_entropy_with_logits",
+          gradient(Logits, 0, lambda g: g * g.size)),
+    Break(cpu, "weights forgotten", "binary_cross_entropy_with_logits", dict(cross_entropy=error_without_weights)),
+    Break(Logits, "a factor", "bce_dice_loss", gradient(Logits, 0, lambda g: 2 * g)),
+    Break(Dice, "no quotient rule", "dice_loss",
+          dict(backward=dice_without_quotient_rule)),
+    Break(Dice, "not divided by the pictures", "dice_loss", gradient(Dice, 0, lambda g: g * 3)),
+    Break(Dice, "weights forgotten", "dice_loss", dict(backward=dice_without_weights)),
+    Break(Dice, "one area for all pictures", "dice_loss", dict(backward=dice_with_one_area)),
+    Break(Dice, "a sign", "bce_dice_loss", gradient(Dice, 0, lambda g: -g)),
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """The arrays are tiny: threads would only wait for one another."""
+    before = get_num_threads()
+    set_num_threads(1)
+    yield
+    set_num_threads(before)
+
+
+def notices(operation):
+    """Does a case of the operation raise? GradientError, or the engine's RuntimeError for a wrong shape."""
+    for case in reversed(CASES[operation]):  # the special ones stand last
+        try:
+            case.run()
+        except GradientError:
+            return True
+        except RuntimeError as error:
+            assert "backward returned" in str(error)
+            return True
+    return False
+
+
+@pytest.mark.parametrize("broken", BREAKS, ids=str)
+def test_the_break_is_noticed(monkeypatch, broken):
+    assert CASES[broken.operation], f"there is no gradient case for {broken.operation!r}"
+    for name, value in broken.attributes.items():
+        monkeypatch.setattr(broken.owner, name, value)
+    assert notices(broken.operation)
+
+
+def test_of_equals_the_last_wins(monkeypatch):
+    """Between equals there is no derivative that a difference could prove: who wins is tested by hand."""
+    max_pool = cpu.max_pool
+
+    def last_of_equals(x, size, stride, pads):
+        y, winner = max_pool(x[:, ::-1, ::-1], size, stride, pads)
+        return y[:, ::-1, ::-1], size[0] * size[1] - 1 - winner[:, ::-1, ::-1]
+
+    def gradient_of_equals():
+        x = minunet.Tensor(np.zeros((1, 4, 4, 1)), requires_grad=True)
+        ops.max_pool2d(x).backward(np.ones((1, 2, 2, 1)))
+        return x.grad[0, :, :, 0].tolist()
+
+    first = [[1, 0, 1, 0], [0, 0, 0, 0]] * 2
+    assert gradient_of_equals() == first
+    monkeypatch.setattr(cpu, "max_pool", last_of_equals)
+    assert gradient_of_equals() == [[0, 0, 0, 0], [0, 1, 0, 1]] * 2
+
+
+# ---- nothing is left out -----------------------------------------------------------------------------------
+
+def functions(base=Function):
+    """Every operation that minunet defines: the subclasses of Function without subclasses of their own."""
+    for subclass in base.__subclasses__():
+        if subclass.__module__.startswith("minunet"):
+            deeper = [c for c in subclass.__subclasses__() if c.__module__.startswith("minunet")]
+            yield from functions(subclass) if deeper else [subclass]
+
+
+def test_every_operation_is_broken_at_least_once():
+    broken = {b.owner for b in BREAKS}
+    assert [f.__name__ for f in functions() if f not in broken] == []
+
+
+def test_every_operation_has_a_gradient_case(monkeypatch):
+    called, call = set(), Function.__call__
+
+    def watched(function, *inputs):
+        called.add(type(function))
+        return call(function, *inputs)
+
+    monkeypatch.setattr(Function, "__call__", watched)
+    for cases in CASES.values():
+        for case in cases:
+            case.f(*map(minunet.Tensor, case.inputs))
+    assert [f.__name__ for f in functions() if f not in called] == []
+
+
+def test_every_operation_of_the_cases_is_broken_at_least_once():
+    assert set(CASES) - {b.operation for b in BREAKS} - {""} == set()

@@ -1,0 +1,157 @@
+"""`python -m minunet selftest`: what is right, wrong, or missing, and how its figures are told."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+from minunet import cli as command
+from minunet import device
+from minunet.checks import selftest
+from minunet.checks import speed
+from minunet.kernels import cpu, gpu, reference
+from minunet.checks.selftest import Check, all_checks
+
+
+def few_checks(*operations):
+    return [check for check in all_checks(quick=True) if check.operation in operations]
+
+
+@pytest.fixture
+def quick_command(monkeypatch):
+    """The command with a few checks and no measuring."""
+    monkeypatch.setattr(selftest, "all_checks", lambda quick: few_checks("relu", "max_pool2d", "optimizer"))
+    monkeypatch.setattr(speed, "report", lambda where, batch, size, quick: [f"{where} {batch} {size} {quick}"])
+
+
+def rows(text):
+    """{operation: (checks, float32, float64, what follows)}"""
+    lines = (line.split() for line in text.split("\n\n")[1].splitlines()[1:])
+    return {name: (int(checks), float(single), float(double), rest) for name, checks, single, double, *rest in lines}
+
+
+def test_the_table(quick_command, capsys):
+    assert command.main(["selftest", "--device", "cpu", "--quick"]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("device  cpu\n") and err == "" and out.endswith("\n\ncpu 2 64 True\n")
+    table = rows(out)
+    assert {name: row[0] for name, row in table.items()} == {"relu": 1, "max_pool2d": 32, "optimizer": 5}
+    assert all(single < 1e-5 and double < 1e-10 and rest == [] for _, single, double, rest in table.values())
+
+
+def test_a_kernel_that_is_wrong_and_one_that_fails_are_named(quick_command, capsys, monkeypatch):
+    right = cpu.max_pool
+
+    def one_pixel_wrong(*arguments):
+        y, winner = right(*arguments)
+        y.reshape(-1)[-1] += 0.1
+        return y, winner
+
+    def fails(*arguments):
+        raise RuntimeError("no such kernel")
+
+    monkeypatch.setattr(cpu, "max_pool", one_pixel_wrong)
+    monkeypatch.setattr(cpu, "update", fails)
+    assert command.main(["selftest", "--device", "cpu", "--quick"]) == 1
+    out, err = capsys.readouterr()
+    table = rows(out)
+    assert table["relu"][3] == [] and table["max_pool2d"][3] == table["optimizer"][3] == ["WRONG"]
+    assert table["optimizer"][1] == np.inf and 1e-4 < table["max_pool2d"][2] < 0.1
+    assert "optimizer Adam, float64: relative error inf (RuntimeError: no such kernel)" in err
+    assert err.count("\n") == 2 * (32 + 5)
+
+
+def test_without_a_gpu_it_says_what_is_missing(capsys, monkeypatch):
+    def find(name):
+        raise device.GpuUnavailable("driver", "the driver is too old:\ninstall a newer one")
+
+    monkeypatch.setattr(device, "resolve_device", find)
+    assert command.main(["selftest", "--device", "gpu"]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "error: no GPU to test: the driver is too old: install a newer one\n")
+
+
+@pytest.mark.parametrize("arguments", [["--device", "tpu"], ["--device"]])
+def test_wrong_use(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        command.main(["selftest", *arguments])
+    assert caught.value.code == 2 and "(see --help)" in capsys.readouterr().err
+
+
+# ---- what is checked ---------------------------------------------------------------------------------------
+
+def public_functions(module):
+    return {name for name, f in inspect.getmembers(module, inspect.isfunction)
+            if f.__module__ == module.__name__ and not name.startswith("_")}
+
+
+@pytest.mark.parametrize("where, kernels", [("cpu", cpu), ("gpu", gpu)])
+def test_every_kernel_is_called_and_right(where, kernels, array_on, monkeypatch):
+    array_on(where)  # or skip
+    where, called = device.resolve_device(where), set()
+
+    def watch(name, function):
+        return lambda *arguments, **options: called.add(name) or function(*arguments, **options)
+
+    for name in public_functions(reference):
+        monkeypatch.setattr(kernels, name, watch(name, getattr(kernels, name)))
+    for row in selftest.run(all_checks(quick=True), where):
+        assert row.failed == []
+    assert called == public_functions(reference)
+
+
+def test_the_error_is_relative_to_the_whole_array():
+    def answers(on, dtype):
+        return [np.array([3, 4 + 0.05 * (on == "gpu:0")], dtype)]
+
+    assert Check("x", "", answers).error("gpu:0", "float64") == pytest.approx(0.01)
+    types = Check("x", "", lambda on, dtype: [np.zeros(2, dtype if on == "cpu" else "float16")])
+    shapes = Check("x", "", lambda on, dtype: [np.zeros(2 if on == "cpu" else (2, 1), dtype)])
+    nothing = Check("x", "", lambda on, dtype: [np.zeros(2, dtype) * (1 if on == "cpu" else np.nan)])
+    assert {check.error("gpu:0", "float32") for check in (types, shapes, nothing)} == {np.inf}
+
+
+def test_the_layers_in_their_full_size_are_among_the_checks():
+    names = {(check.operation, check.label) for check in all_checks()}
+    assert ("conv2d", "256x256, 3 to 8") in names - {(check.operation, check.label) for check in all_checks(quick=True)}
+
+
+# ---- how fast ----------------------------------------------------------------------------------------------
+
+def test_the_figures(monkeypatch):
+    """A step of 64 pictures in 0.64 s: 100 per second; 40 · 6000 of them in 2400 s."""
+    monkeypatch.setattr(speed, "bandwidth", lambda where: 100e9)
+    monkeypatch.setattr(speed, "arithmetic", lambda where: 2e12)
+    monkeypatch.setattr(speed, "seconds_per_step", lambda where, batch, size: 0.01 * batch)
+    monkeypatch.setattr(speed.costs, "training_costs", lambda model, size: speed.costs.Costs(10**10, 10**8, 0, 0))
+    text = "\n".join(speed.report("cpu", 64, 256))
+    for part in ("100.0 GB/s", "2000.0 GFLOP/s", "64 pictures of 256x256: 640.0 ms, 100 images per second",
+                 "640.0 GFLOP are 50%", "6.40 GB at least are 10%",
+                 "40 epochs of 6,000 such pictures take 40.0 minutes", "took 54 minutes"):
+        assert part in text
+    assert "epochs" not in "\n".join(speed.report("cpu", 32, 256))
+
+
+def test_a_batch_that_does_not_fit_is_halved(monkeypatch):
+    def seconds_per_step(where, batch, size):
+        if batch > limit:
+            raise MemoryError
+        return 1.0
+
+    monkeypatch.setattr(speed, "seconds_per_step", seconds_per_step)
+    limit = 10
+    assert speed.largest_batch("cpu", 64, 256) == (8, 1.0)
+    text = "\n".join(speed.report("cpu", 64, 256, quick=True))
+    assert "batches of 64 do not fit into the memory: this is for 8" in text
+    limit = 0
+    with pytest.raises(MemoryError):
+        speed.largest_batch("cpu", 64, 256)
+
+
+def test_a_copy_and_a_product_take_time(xp_array):
+    where = device.device_of(xp_array(np.ones(1)))
+    assert 1e6 < speed.bandwidth(where, 1 << 20) < 1e14 and 1e6 < speed.arithmetic(where, 64) < 1e16
+
+
+def test_a_step_takes_time():
+    assert 1e-4 < speed.seconds_per_step("cpu", 1, 64, seconds=0) < 60

@@ -1,0 +1,400 @@
+"""examples/predict_pets.py as a user runs it, with a network made by hand that takes red for a pet."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import minunet
+from minunet import UNet, device
+from minunet.cli import predict as predict_command
+
+EXAMPLE = Path(minunet.__file__).parents[1] / "examples" / "predict_pets.py"
+
+
+
+def run(*arguments):
+    """The exit code of the command line, in this process."""
+    try:
+        return predict_command.main([str(a) for a in arguments])
+    except SystemExit as end:
+        return end.code
+
+
+def red_is_pet(depth=1):
+    """Every convolution hands on the red channel, so that the logit is 100 (red - 0.5)."""
+    model = UNet(depth=depth, width=1)
+    for parameter in model.parameters():
+        parameter.data = np.zeros_like(parameter.data)
+    skip = model.classify.first.kernel.shape[2] - 1
+    for layer, channel in [
+        (model.down[0].convolutions.first, 0),
+        (model.down[0].convolutions.second, 0),
+        (model.classify.first, skip),
+        (model.classify.second, 0),
+    ]:
+        layer.kernel.data[1, 1, channel, 0] = 1
+    model.out.kernel.data[0, 0, 0, 0] = 100
+    model.out.bias.data[0] = -50
+    return model
+
+
+def picture(box=None, size=(32, 48)):
+    """Blue, with a red box of (top, bottom, left, right)."""
+    pixels = np.zeros((*size, 3), np.uint8)
+    pixels[..., 2] = 255
+    if box:
+        pixels[box[0] : box[1], box[2] : box[3]] = 255, 0, 0
+    return Image.fromarray(pixels)
+
+
+def contents(folder):
+    """All files in a folder: names, times and bytes."""
+    return {
+        path: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.rglob("*") if path.is_file()
+    }
+
+
+def mask_in(path):
+    with Image.open(path) as mask:
+        return np.asarray(mask) == 255
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """model.npz, and a folder "my pets ü" with a quarter of red, a half of red, and nothing red."""
+    monkeypatch.chdir(tmp_path)
+    minunet.save("model.npz", red_is_pet(), about={"image_size": 32, "border": "ignore"})
+    folder = tmp_path / "my pets ü"
+    folder.mkdir()
+    picture((0, 16, 0, 24)).save(folder / "quarter.png")
+    picture((0, 32, 0, 24)).save(folder / "half.bmp")
+    picture(size=(10, 7)).save(folder / "none.tif")
+    return folder
+
+
+MODEL = ("model.npz", "--device", "cpu")
+
+
+@pytest.mark.parametrize("manner", [[], ["--native"], ["--tile", "--tile-size", "32"], ["--batch-size", "1"]])
+def test_masks_overlays_and_a_line_for_each_picture(place, capsys, manner):
+    before = contents(place)
+    assert run(*MODEL, place, *manner) == 0
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert (
+        err == ""
+        and lines[0] == "model       model.npz, on cpu (NumPy, threads: " + lines[0].rpartition(" ")[2]
+    )
+    assert lines[1].startswith("pictures    3, ") and lines[1].endswith(
+        "pet where the probability is above 0.5"
+    )
+    assert lines[2:] == [
+        f"{place}/half.bmp: 50.0% pet, 48 x 32",
+        f"{place}/none.tif: 0.0% pet, 7 x 10",
+        f"{place}/quarter.png: 25.0% pet, 48 x 32",
+        "done        3 of 3 pictures; masks and overlays lie beside them",
+    ]
+    after = contents(place)
+    assert {path: after[path] for path in before} == before and len(after) == 9
+    expected = np.zeros((32, 48), bool)
+    expected[:16, :24] = True
+    assert (mask_in(place / "quarter.mask.png") == expected).all()
+    assert not mask_in(place / "none.mask.png").any() and mask_in(place / "none.mask.png").shape == (10, 7)
+
+
+@pytest.mark.parametrize(
+    "manner, words",
+    [
+        ([], "each squeezed to 32 x 32 for the network"),
+        (["--image-size", "8"], "squeezed to 8 x 8"),
+        (["--native"], "at full resolution;"),
+        (["--tile"], "in tiles of 2048 x 2048"),
+    ],
+)
+def test_it_says_what_the_network_is_shown(place, capsys, manner, words):
+    assert run(*MODEL, place / "none.tif", *manner) == 0
+    assert words in capsys.readouterr().out
+
+
+def test_a_model_that_does_not_say_its_size(place, capsys):
+    minunet.save("model.npz", red_is_pet(), about={"image_size": "big"})
+    assert run(*MODEL, place / "none.tif") == 0
+    out, err = capsys.readouterr()
+    assert (
+        "256 x 256 for the network" in out
+        and err.count("\n") == 1
+        and "256 is assumed, or give --image-size" in err
+    )
+
+
+def test_a_second_call_replaces_its_results_and_takes_none_for_a_picture(place, capsys):
+    run(*MODEL, place)
+    first = contents(place)
+    minunet.save("model.npz", UNet(depth=1, width=1), about={"image_size": 32})
+    assert run(*MODEL, place, *place.glob("*.png")) == 0
+    out, err = capsys.readouterr()
+    assert "left out    6 results of an earlier call" in out and "3 of 3" in out and err == ""
+    second = contents(place)
+    assert first.keys() == second.keys()
+    assert all((first[path] == second[path]) == (not predict_command.is_ours(path)) for path in first)
+    assert run(*MODEL, *place.glob("*.mask.png")) == 2
+    assert "all results of an earlier call" in capsys.readouterr().err
+
+
+def test_pictures_that_cannot_be_read_have_a_line_each_and_the_others_are_done(place, capsys):
+    (place / "cut.jpg").write_bytes(b"\xff\xd8\xff\xe0")
+    (place / "empty.png").touch()
+    code = run(
+        *MODEL, place, "none.jpg", "*.gif", place / "folder.png", "--out", "new/results", "--batch-size", "2"
+    )
+    out, err = capsys.readouterr()
+    assert code == 1
+    problems = [
+        "*.gif: there is no such file",
+        f"{place}/cut.jpg: ",
+        f"{place}/empty.png: is empty",
+        "none.jpg: is missing",
+        f"{place}/folder.png: is missing",
+    ]
+    assert len(err.splitlines()) == 5
+    for line, problem in zip(err.splitlines(), problems):
+        assert line.startswith(f"error: {problem}")
+    assert "done        3 of 7 pictures; masks and overlays lie in new/results" in out
+    assert len(contents(Path("new/results"))) == 6 and len(contents(place)) == 5
+
+
+def test_out_keeps_subfolders_and_refuses_a_second_picture_of_the_same_name(place, capsys):
+    (place / "a").mkdir()
+    picture((0, 8, 0, 48)).save(place / "a" / "half.bmp")
+    assert run(*MODEL, place, "--out", "masks") == 0
+    assert mask_in("masks/a/half.mask.png").mean() == 0.25 and mask_in("masks/half.mask.png").mean() == 0.5
+    assert run(*MODEL, place / "half.bmp", place / "a" / "half.bmp", "--out", "flat") == 1
+    assert f"{place}/a/half.bmp: a picture of the same name was given before" in capsys.readouterr().err
+    assert mask_in("flat/half.bmp.mask.png").mean() == 0.5
+
+
+def test_a_mask_drawn_by_hand_is_never_replaced(place, capsys):
+    picture().save(place / "half.mask.png")
+    before = contents(place)
+    assert run(*MODEL, place / "half.bmp") == 1
+    assert "half.mask.png is there already and is no result of this program" in capsys.readouterr().err
+    assert contents(place) == before
+
+
+def test_the_threshold(place):
+    Image.new("RGB", (32, 32), (130, 0, 0)).save(
+        place / "dark.png"
+    )  # 100 (130 / 255 - 0.5) = 0.98: probability 0.73
+    for threshold, share in [("0.72", 1), ("0.74", 0)]:
+        assert run(*MODEL, place / "dark.png", "--threshold", threshold) == 0
+        assert mask_in(place / "dark.mask.png").mean() == share
+
+
+def test_a_picture_is_shown_upright(place):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn to the right: what is stored on the left is at the top
+    picture((0, 32, 0, 24)).save(place / "turned.png", exif=exif)
+    assert run(*MODEL, place / "turned.png", "--evaluate", place) == 1
+    mask = mask_in(place / "turned.mask.png")
+    assert mask.shape == (48, 32) and mask[:24].all() and not mask[24:].any()
+
+
+def trimap(folder, name, values):
+    folder.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(values.astype(np.uint8)).save(folder / f"{name}.png")
+
+
+def test_scores_against_known_masks(place, capsys):
+    """quarter: 384 of 1536 predicted; 192 of them right, 192 more are pet: IoU 192 / 576. half: right."""
+    known = np.full((32, 48), 2)
+    known[:16, 12:36] = 1
+    trimap(Path("set/annotations/trimaps"), "quarter", known)
+    trimap(Path("set/annotations/trimaps"), "half", np.where(np.arange(48) < 24, 255, 0) * np.ones((32, 1)))
+    before = contents(Path("set"))
+    assert run(*MODEL, place, "--evaluate", "set", "--native") == 1
+    out, err = capsys.readouterr()
+    assert (
+        f"{place}/quarter.png: 25.0% pet, 48 x 32, IoU 0.333\n" in out
+        and "half.bmp: 50.0% pet, 48 x 32, IoU 1.000" in out
+    )
+    assert "none.tif: 0.0% pet, 7 x 10\n" in out and err == "error: set/none.png: is missing\n"
+    # pixel IoU (192 + 768) / (576 + 768); Dice 2 · 960 / (384 + 384 + 768 + 768); wrong: 384 of 3072 pixels
+    assert out.endswith(
+        "scores      mean IoU 0.667, pixel IoU 0.714, Dice 0.833, accuracy 0.875; "
+        "2 pictures of their own size, border is ignore\n"
+    )
+    assert contents(Path("set")) == before
+
+
+def test_the_border_counts_as_in_training_or_as_said(place, capsys):
+    known = np.full((32, 48), 2)
+    known[:, :24], known[:, 12:24] = 3, 1
+    trimap(Path("masks"), "half", known)
+    for flags, iou in [([], "1.000"), (["--border", "pet"], "1.000"), (["--border", "background"], "0.500")]:
+        assert run(*MODEL, place / "half.bmp", "--evaluate", "masks", *flags) == 0
+        assert f"IoU {iou}\n" in capsys.readouterr().out
+    trimap(Path("masks"), "half", np.full((32, 48), 3))
+    assert run(*MODEL, place / "half.bmp", "--evaluate", "masks") == 1
+    out, err = capsys.readouterr()
+    assert "masks/half.png: every pixel is border, which is ignored" in err and "scores      none" in out
+
+
+def test_pictures_that_memory_does_not_hold(place, monkeypatch, capsys):
+    def full(model, image):
+        raise MemoryError("cannot allocate 9 GiB")
+
+    monkeypatch.setattr(UNet, "predict", full)
+    assert run(*MODEL, place, "--native") == 1
+    out, err = capsys.readouterr()
+    assert err.count("\n") == 3 and "none.tif: memory does not suffice: try --tile" in err and "0 of 3" in out
+
+
+def test_a_disk_that_is_full(place, monkeypatch, capsys):
+    def full(path, content):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr("minunet.inference.outputs.atomic_write", full)
+    before = contents(place)
+    assert run(*MODEL, place / "half.bmp") == 1
+    assert (
+        "half.bmp: [Errno 28] No space left on device" in capsys.readouterr().err
+        and contents(place) == before
+    )
+
+
+def test_an_interrupt_ends_with_one_line(place, monkeypatch, capsys):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(predict_command, "write_masks", interrupt)
+    assert run(*MODEL, place) == 130
+    assert capsys.readouterr().err == "error: stopped; the results written so far are whole\n"
+
+
+def test_names_that_a_terminal_cannot_show(place):
+    """Bytes that are no text, a line break, and an encoding without an ü."""
+    name = os.fsdecode(b"my pets \xc3\xbc/bad \xff\nbyte.png")
+    picture().save(name, "PNG")
+    environment = {**os.environ, "PYTHONPATH": str(EXAMPLE.parents[1]), "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, EXAMPLE, *MODEL, name, name + "?", "--threads", "1"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 1
+    assert r"my pets \xfc/bad \udcff\nbyte.png: 0.0% pet, 48 x 32" in done.stdout
+    assert done.stderr.count("\n") == 1 and "there is no such file" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "spoil, message",
+    [
+        (lambda model: None, "there is no file model.npz: training leaves the model in runs/NAME/best.npz"),
+        (lambda model: model.write_bytes(b""), "model.npz is damaged or not a weights file"),
+        (lambda model: model.mkdir(), "model.npz is damaged or not a weights file"),
+        (lambda model: np.savez(model, a=np.ones(3)), "no weights of a UNet"),
+        (lambda model: minunet.save(model, UNet(depth=1, width=1, in_channels=1)), "from 1 to 1 channels"),
+        (lambda model: minunet.save(model, UNet(depth=1, width=1, out_channels=2)), "from 3 to 2 channels"),
+        (lambda model: minunet.save(model, nan()), "weights that are NaN or infinite"),
+    ],
+    ids=["missing", "empty", "folder", "foreign", "grey", "two masks", "nan"],
+)
+def test_models_that_cannot_be_used(place, capsys, spoil, message):
+    Path("model.npz").unlink()
+    spoil(Path("model.npz"))
+    before = contents(place)
+    assert run(*MODEL, place, "--out", "new") == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1 and not Path("new").exists()
+    assert contents(place) == before
+
+
+def nan():
+    model = UNet(depth=1, width=1)
+    model.out.bias.data[:] = np.nan
+    return model
+
+
+def test_a_network_that_answers_with_nan(place, capsys):
+    model = red_is_pet()
+    model.classify.second.kernel.data[1, 1, 0] = 3e38  # where it is red, both features are 3e38 + 3e38: infinite,
+    model.classify.second.bias.data[:] = 3e38  # whatever is rounded when
+    model.out.kernel.data[0, 0, :, 0] = 1, -1  # and their difference is NaN
+    minunet.save("model.npz", model, about={"image_size": 32})
+    assert run(*MODEL, place / "half.bmp") == 1
+    assert "half.bmp: the network answers with NaN" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ([], "arguments are required: PICTURES"),
+        (["x", "--threshold", "0"], "number above 0"),
+        (["x", "--threshold", "1"], "number above 0 and below 1"),
+        (["x", "--threshold", "nan"], "number above 0"),
+        (["x", "--threshold", "-0.5"], "number above 0"),
+        (["x", "--image-size", "0"], "from 1 on"),
+        (["x", "--image-size", "-64"], "from 1 on"),
+        (["x", "--batch-size", "0"], "from 1 on"),
+        (["x", "--threads", "1000000"], "must be 1024 at most"),
+        (["x", "--native", "--tile"], "not allowed with"),
+        (
+            ["pets", "--tile", "--tile-size", "15"],
+            "--tile-size: tiles of 15 pixels do not fit: 1 poolings need a multiple of 2 from 28",
+        ),
+        (["pets", "--out", "model.npz"], "model.npz is not a folder"),
+        (["pets", "--out", "model.npz/below"], "model.npz/below is not a folder"),
+        (["pets", "--evaluate", "nowhere"], "nowhere is not a folder: --evaluate takes a folder"),
+        (["pets", "--device", "tpu"], "auto, cpu, gpu"),
+        (["pets", "--border", "maybe"], "invalid choice"),
+        (["nothing*"], "nothing*: there is no such file"),
+        (["empty"], "empty: holds no picture"),
+    ],
+)
+def test_wrong_use_ends_with_one_line_and_code_2(place, capsys, arguments, message):
+    place.rename("pets")
+    Path("empty").mkdir()
+    before = contents(Path("."))
+    assert run("model.npz", *arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1 and contents(Path(".")) == before
+
+
+def test_a_folder_that_cannot_be_written(place, monkeypatch, capsys):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
+    assert run(*MODEL, place, "--out", "closed") == 2
+    assert "the folder closed cannot be written" in capsys.readouterr().err
+
+
+def test_without_a_gpu_it_works_on_the_cpu_after_one_warning(place, monkeypatch, capsys):
+    def find_no_gpu(name):
+        if name.startswith("gpu"):
+            raise device.GpuUnavailable("driver", "the driver is too old")
+        return "cpu"
+
+    monkeypatch.setattr(device, "resolve_device", find_no_gpu)
+    assert run("model.npz", place / "half.bmp", "--device", "gpu") == 0
+    out, err = capsys.readouterr()
+    assert "on cpu" in out and err.count("\n") == 1 and "the driver is too old" in err
+
+
+def test_help_has_a_line_for_each_flag(capsys):
+    assert run("--help") == 0
+    text = capsys.readouterr().out.partition("options:")[2]
+    for (
+        flag
+    ) in "out threshold image-size native tile tile-size batch-size evaluate border device threads".split():
+        assert f"  --{flag}" in text, flag
+
+
+def test_real_pictures(pets_dir, tmp_path, capsys):
+    minunet.save(tmp_path / "model.npz", UNet(depth=3, width=2), about={"image_size": 64})
+    names = [line.split()[0] for line in (pets_dir / "annotations" / "test.txt").read_text().splitlines()[:6]]
+    paths = [pets_dir / "images" / f"{name}.jpg" for name in names]
+    assert (
+        run(tmp_path / "model.npz", *paths, "--out", tmp_path, "--evaluate", pets_dir, "--device", "cpu") == 0
+    )
+    out, err = capsys.readouterr()
+    assert "done        6 of 6" in out and "6 pictures of their own size, border is pet" in out and err == ""

@@ -1,0 +1,83 @@
+"""The files of a prediction: what they are called, what they hold, and what they never replace."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from minunet.data import DataError
+from minunet.data.images import Found
+from minunet.inference.outputs import choose_names, is_ours, write_masks
+
+IMAGE = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+BOX = np.zeros((20, 30), bool)
+BOX[5:15, 5:25] = True
+
+
+def names(*paths, out=None):
+    pictures = [Found(Path(path), Path(path).relative_to("in")) for path in paths]
+    return [None if name is None else name.as_posix() for name in choose_names(pictures, out)]
+
+
+def test_results_lie_beside_or_in_the_same_subfolder_of_out():
+    assert names("in/cat.jpg", "in/a/cat.jpg") == ["in/cat", "in/a/cat"]
+    assert names("in/cat.jpg", "in/a/cat.jpg", out=Path("out")) == ["out/cat", "out/a/cat"]
+
+
+def test_names_that_would_collide_keep_their_endings():
+    assert names("in/cat.jpg", "in/Cat.png", "in/dog.v2.jpg") == ["in/cat.jpg", "in/Cat.png", "in/dog.v2"]
+    assert names("in/cat.jpg", "in/cat.png", "in/cat.jpg.gif") == [
+        "in/cat.jpg",
+        "in/cat.png",
+        "in/cat.jpg.gif",
+    ]
+    twice = [Found(Path("x/cat.jpg"), Path("cat.jpg")), Found(Path("y/cat.jpg"), Path("cat.jpg"))]
+    assert choose_names(twice, Path("out")) == [Path("out/cat.jpg"), None]
+    assert choose_names(twice) == [Path("x/cat"), Path("y/cat")]
+
+
+def test_a_mask_of_black_and_white_and_an_outline(tmp_path):
+    write_masks(tmp_path / "new" / "cat.v1", IMAGE, BOX)
+    assert sorted(os.listdir(tmp_path / "new")) == ["cat.v1.mask.png", "cat.v1.overlay.png"]
+    with Image.open(tmp_path / "new" / "cat.v1.mask.png") as mask, Image.open(
+        tmp_path / "new" / "cat.v1.overlay.png"
+    ) as overlay:
+        assert mask.mode == "L" and (np.asarray(mask) == np.where(BOX, 255, 0)).all()
+        changed = (np.asarray(overlay) != IMAGE).any(axis=2)
+    inner = np.zeros_like(BOX)
+    inner[6:14, 6:24] = True
+    assert (changed == (BOX & ~inner)).all()  # a line of one pixel
+
+
+def test_results_are_known_again_and_replaced(tmp_path):
+    write_masks(tmp_path / "cat", IMAGE, BOX)
+    assert is_ours(tmp_path / "cat.mask.png") and is_ours(tmp_path / "cat.overlay.png")
+    write_masks(tmp_path / "cat", IMAGE, ~BOX)
+    with Image.open(tmp_path / "cat.mask.png") as mask:
+        assert mask.getpixel((0, 0)) == 255
+    (tmp_path / "cat.mask.png").rename(tmp_path / "cat.png")
+    assert not is_ours(tmp_path / "cat.png")  # somebody works on with it
+    for content in (b"", b"\x89PNG\r\n\x1a\n", b"hello"):
+        (tmp_path / "dog.mask.png").write_bytes(content)
+        assert not is_ours(tmp_path / "dog.mask.png")
+    assert not is_ours(tmp_path / "none.mask.png")
+
+
+@pytest.mark.parametrize("ending", [".mask.png", ".overlay.png"])
+@pytest.mark.parametrize("kind", ["drawn by hand", "empty", "folder", "link", "dangling link"])
+def test_what_is_not_ours_is_never_replaced(tmp_path, ending, kind):
+    path, drawn = tmp_path / f"cat{ending}", tmp_path / "drawn.png"
+    Image.fromarray(IMAGE).save(drawn)
+    {
+        "drawn by hand": lambda: drawn.rename(path),
+        "empty": path.touch,
+        "folder": path.mkdir,
+        "link": lambda: path.symlink_to(drawn),
+        "dangling link": lambda: path.symlink_to("nowhere"),
+    }[kind]()
+    before = {p: p.is_file() and p.read_bytes() for p in tmp_path.iterdir()}
+    with pytest.raises(DataError, match=rf"cat{ending} is there already and is no result of this program"):
+        write_masks(tmp_path / "cat", IMAGE, BOX)
+    assert {p: p.is_file() and p.read_bytes() for p in tmp_path.iterdir()} == before

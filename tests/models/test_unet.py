@@ -1,0 +1,423 @@
+"""The U-Net: the lecture's layers and numbers, sizes, predictions, and memory that comes back each step."""
+
+import contextlib
+import gc
+import tracemalloc
+import weakref
+
+import numpy as np
+import pytest
+
+from minunet import Tensor, UNet, get_num_threads, no_grad, ops, optim, set_num_threads
+from minunet.autograd.tensor import Function
+from minunet.device import to_device, to_numpy
+from minunet.nn.module import forward_hook
+
+# layer: kernel shape. Written down from the lecture's Keras model.
+LECTURE = {
+    "Conv_Down_1_1": (3, 3, 3, 8), "Conv_Down_1_2": (3, 3, 8, 8), "Conv_Down_2_1": (3, 3, 8, 16),
+    "Conv_Down_2_2": (3, 3, 16, 16), "Conv_Down_3_1": (3, 3, 16, 32), "Conv_Down_3_2": (3, 3, 32, 32),
+    "Conv_Down_4_1": (3, 3, 32, 64), "Conv_Down_4_2": (3, 3, 64, 64),
+    "Conv_Down_5_1": (3, 3, 64, 128), "Conv_Down_5_2": (3, 3, 128, 128), "Conv_Down_6_1": (3, 3, 128, 256),
+    "Conv_Down_6_2": (3, 3, 256, 256), "Conv_Bottle_1": (3, 3, 256, 512), "Conv_Bottle_2": (3, 3, 512, 512),
+    "Conv_Transp_Bottle": (2, 2, 64, 512), "Conv_Up_1_1": (3, 3, 320, 256), "Conv_Up_1_2": (3, 3, 256, 256),
+    "Conv_Transp_Up_1": (2, 2, 32, 256), "Conv_Up_2_1": (3, 3, 160, 128), "Conv_Up_2_2": (3, 3, 128, 128),
+    "Conv_Transp_Up_2": (2, 2, 16, 128), "Conv_Up_3_1": (3, 3, 80, 64), "Conv_Up_3_2": (3, 3, 64, 64),
+    "Conv_Transp_Up_3": (2, 2, 8, 64), "Conv_Up_4_1": (3, 3, 40, 32), "Conv_Up_4_2": (3, 3, 32, 32),
+    "Conv_Transp_Up_4": (2, 2, 4, 32), "Conv_Up_5_1": (3, 3, 20, 16), "Conv_Up_5_2": (3, 3, 16, 16),
+    "Conv_Transp_Up_5": (2, 2, 2, 16), "Conv_Classif_1": (3, 3, 10, 16), "Conv_Classif_2": (3, 3, 16, 16),
+    "Conv_Out": (1, 1, 16, 1),
+}
+
+
+def small(**options):
+    return UNet(**(dict(depth=2, width=3, seed=1) | options))
+
+
+def pictures(*shape, seed=0):
+    return np.random.default_rng(seed).uniform(0, 1, shape).astype("float32")
+
+
+# ---- the lecture's model -----------------------------------------------------------------------------------
+
+def test_parameters_of_the_lecture():
+    shapes = {name: p.shape for name, p in UNet().named_parameters()}
+    assert sum(np.prod(shape) for shape in shapes.values()) == 6_667_639
+    expected = {}
+    for layer, (KH, KW, a, b) in LECTURE.items():
+        expected[f"{layer}/kernel"] = (KH, KW, a, b)
+        expected[f"{layer}/bias"] = (a if "Transp" in layer else b,)
+    assert list(shapes.items()) == list(expected.items())
+
+
+def test_first_weights_are_those_of_keras():
+    """Glorot-uniform kernels, zero biases."""
+    for name, p in UNet().named_parameters():
+        if name.endswith("bias"):
+            assert not p.data.any()
+        else:
+            KH, KW, a, b = p.shape
+            limit = (6 / (KH * KW * (a + b))) ** 0.5
+            assert abs(p.data).max() <= limit * (1 + 1e-6)
+            assert abs(p.data).max() > 0.9 * limit or p.size < 100
+
+
+def test_upsampled_channels_come_first_and_the_skip_second():
+    """The layers are watched at work: what Concatenate receives, and from whom."""
+    model, calls = small(), []
+    with forward_hook(lambda layer, inputs, y: calls.append((layer.name, inputs, y))):
+        model(pictures(1, 8, 8, 3))
+    outputs = {name: y for name, _, y in calls}
+    inputs = {name: x for name, x, _ in calls}
+    for name, (upsampled, skip) in {"Concatenate_Bottle": ("Conv_Transp_Bottle", "Conv_Down_2_2"),
+                                    "Concatenate_Up_1": ("Conv_Transp_Up_1", "Conv_Down_1_2")}.items():
+        assert inputs[name][0] is outputs[upsampled] and inputs[name][1] is outputs[skip]
+        channels = outputs[upsampled].shape[3]
+        np.testing.assert_array_equal(outputs[name].data[..., :channels], outputs[upsampled].data)
+        np.testing.assert_array_equal(outputs[name].data[..., channels:], outputs[skip].data)
+
+
+def test_the_first_rows_of_the_next_kernel_belong_to_the_upsampled_channels():
+    """With the rows of the skip set to 0, the skip has no say: the finest features come from below alone."""
+    model, x = small(), pictures(1, 8, 8, 3)
+    model.up[-1].convolutions.second.bias.data[:] = 0.3
+    kernel = model.classify.first.kernel.data
+    upsampled = model.up[-1].upsample.out_channels
+    assert kernel.shape[2] == upsampled + 3
+    kernel[:, :, upsampled:] = 0
+    before = model(x).data
+    model.down[0].convolutions.second.kernel.data[...] *= 2  # doubles skip 1, and what is pooled from it
+    model.down[1].convolutions.first.kernel.data[...] /= 2
+    np.testing.assert_allclose(model(x).data, before, rtol=1e-5)
+    kernel[:, :, upsampled:] = 0.1
+    assert not np.allclose(model(x).data, before, rtol=1e-3)
+
+
+@pytest.mark.parametrize("options, shape, parameters", [
+    (dict(depth=1, width=1, in_channels=1, out_channels=1), (2, 4, 6, 1), None),
+    (dict(depth=3, width=8, in_channels=4, out_channels=5), (1, 16, 8, 4), None),
+    (dict(depth=2, width=4), (2, 8, 12, 3), None)])
+def test_depth_width_and_channels_are_arguments(options, shape, parameters):
+    model = UNet(**options)
+    y = model(pictures(*shape))
+    assert y.shape == (*shape[:3], options.get("out_channels", 1)) and y.dtype == np.float32
+    assert ((0 < y.data) & (y.data < 1)).all()
+    filters = [options["width"] * 2**level for level in range(options["depth"] + 1)]
+    kernels = dict(model.named_parameters())
+    for level in range(options["depth"]):
+        assert kernels[f"Conv_Down_{level + 1}_2/kernel"].shape[2:] == (filters[level],) * 2
+    assert kernels["Conv_Bottle_2/kernel"].shape[2:] == (filters[-1],) * 2
+    assert kernels["Conv_Transp_Bottle/kernel"].shape == (2, 2, max(1, filters[-1] // 8), filters[-1])
+
+
+def test_logits_are_the_output_before_the_sigmoid():
+    model, x = small(), pictures(2, 8, 12, 3)
+    np.testing.assert_allclose(model(x).data, 1 / (1 + np.exp(-model.logits(x).data)), rtol=1e-6)
+
+
+def test_the_seed_decides_the_first_weights():
+    one, same, other = (small(seed=seed).state_dict() for seed in (1, 1, 2))
+    assert all(np.array_equal(one[name], same[name]) for name in one)
+    assert not any(np.array_equal(one[name], other[name]) for name in one if name.endswith("kernel"))
+
+
+@pytest.mark.parametrize("argument", ["in_channels", "out_channels", "depth", "width"])
+@pytest.mark.parametrize("value", [0, -1, 1.5, "8", None])
+def test_arguments_that_cannot_be(argument, value):
+    with pytest.raises(ValueError, match=f"UNet: {argument} is .*: it must be a whole number from 1"):
+        UNet(**{argument: value})
+
+
+# ---- sizes -------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("H, W, message", [
+    (100, 128,
+     "64 divides, this picture is 100x128: resize or pad it to 64x128 or 128x128, or call model.predict"),
+    (130, 65, "to 128x64 or 192x128"), (10, 128, "to 64x128, or"), (1, 1, "to 64x64, or"),
+    (0, 64, "to 64x64, or")])
+def test_a_size_that_does_not_fit_names_the_next_ones_that_do(H, W, message):
+    with pytest.raises(ValueError, match=message):
+        UNet()(np.zeros((1, H, W, 3), "float32"))
+
+
+@pytest.mark.parametrize("shape", [(64, 64, 3), (1, 3, 64, 64), (1, 64, 64, 1), (1, 64, 64)])
+def test_a_shape_that_does_not_fit(shape):
+    with pytest.raises(ValueError,
+                       match=r"UNet: the input has shape .*must be \(N, H, W, 3\), channels last"):
+        UNet(depth=1, width=1)(np.zeros(shape, "float32"))
+
+
+def test_a_batch_of_no_pictures_is_not_called_a_wrong_size():
+    try:
+        y = small()(np.zeros((0, 8, 8, 3), "float32"))
+    except ValueError as error:
+        assert "resize" not in str(error)
+    else:
+        assert y.shape == (0, 8, 8, 1)
+
+
+def test_pictures_of_another_type_name_both():
+    with pytest.raises(TypeError, match="conv2d: different types meet: x float64, w float32"):
+        small()(np.zeros((1, 8, 8, 3)))
+    with pytest.raises(TypeError, match="x is uint8, it must be floating-point"):
+        small()(np.zeros((1, 8, 8, 3), "uint8"))
+
+
+# ---- predict -----------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 300), (8, 12), (7, 3), (64, 1), (17, 16)])
+def test_predict_is_the_direct_call_on_the_padded_picture(size):
+    model, (H, W) = small(), size
+    image = pictures(H, W, 3)
+    height, width = -(-H // 4) * 4, -(-W // 4) * 4
+    padded = np.stack([[image[mirrored(i, H), mirrored(j, W)] for j in range(width)] for i in range(height)])
+    p = model.predict(image)
+    assert type(p) is np.ndarray and p.shape == (H, W, 1) and p.dtype == np.float32
+    np.testing.assert_allclose(p, model(padded[None]).data[0, :H, :W], rtol=1e-6)
+
+
+def mirrored(i, n):
+    """Which of n rows stands at place i when the picture is reflected at its last row (then its first)."""
+    period = max(2 * n - 2, 1)
+    return min(i % period, period - i % period)
+
+
+def test_predict_takes_bytes_and_batches():
+    model = small()
+    images = np.random.default_rng(0).integers(0, 256, (3, 5, 6, 3)).astype("uint8")
+    p = model.predict(images)
+    assert p.shape == (3, 5, 6, 1)
+    for image, expected in zip(images, p):
+        np.testing.assert_allclose(model.predict(image), expected, rtol=1e-5)
+        np.testing.assert_allclose(model.predict((image / 255).astype("float32")), expected, rtol=1e-5)
+        np.testing.assert_allclose(model.predict(image / 255), expected, rtol=1e-5)  # float64, too
+
+
+def test_predict_leaves_everything_as_it_was():
+    model, image = small(), pictures(5, 6, 3)
+    before, state = image.copy(), model.state_dict()
+    for training in (True, False):
+        model.train(training)
+        model.predict(image)
+        assert all(module.training == training for module in model.modules())
+    np.testing.assert_array_equal(image, before)
+    assert all(np.array_equal(state[name], array) for name, array in model.state_dict().items())
+    assert all(p.grad is None for p in model.parameters())
+    assert (model.out.kernel * 1).requires_grad
+
+
+def test_predict_runs_in_eval_mode_and_builds_no_graph():
+    model, seen = small(), []
+    with forward_hook(lambda layer, inputs, y: seen.append((layer.training, y.requires_grad))):
+        model.predict(pictures(4, 4, 3))
+    assert set(seen) == {(False, False)}
+
+
+def test_predict_goes_back_to_training_after_an_error(monkeypatch):
+    model = small()
+    monkeypatch.setattr(model, "_check", lambda x: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        model.predict(pictures(4, 4, 3))
+    assert all(module.training for module in model.modules())
+
+
+@pytest.mark.parametrize("shape", [(5, 6), (5, 6, 4), (1, 2, 5, 6, 3), (3,)])
+def test_predict_refuses_other_shapes(shape):
+    with pytest.raises(ValueError, match=r"UNet.predict: .* has shape .*\(H, W, 3\) or \(N, H, W, 3\)"):
+        small().predict(np.zeros(shape, "float32"))
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint16", "bool"])
+def test_predict_refuses_types_whose_range_it_cannot_know(dtype):
+    """0 to 255 in int64 would go through the network undivided, without a word."""
+    with pytest.raises(TypeError, match=rf"UNet.predict.*{dtype}.*uint8"):
+        small().predict(np.ones((4, 4, 3), dtype))
+
+
+def test_predict_refuses_a_picture_of_no_size():
+    with pytest.raises(ValueError, match="UNet"):
+        small().predict(np.zeros((0, 4, 3), "uint8"))
+
+
+# ---- modes and weights -------------------------------------------------------------------------------------
+
+def test_train_and_eval():
+    model = small()
+    assert model.eval() is model and not any(module.training for module in model.modules())
+    assert model.train() is model and all(module.training for module in model.modules())
+
+
+def test_weights_go_round():
+    model, other, x = small(seed=1), small(seed=2), pictures(1, 8, 8, 3)
+    other.load_state_dict(model.state_dict())
+    np.testing.assert_array_equal(other(x).data, model(x).data)
+
+
+def test_all_differences_are_listed_before_anything_changes():
+    model = small(seed=1)
+    before = model.state_dict()
+    with pytest.raises(ValueError) as caught:
+        model.load_state_dict(UNet(depth=3, width=4).state_dict())
+    assert "Conv_Down_1_1/kernel: the model has (3, 3, 3, 3), the file (3, 3, 3, 4)" in str(caught.value)
+    assert "unknown: Conv_Down_3_1/kernel" in str(caught.value)
+    assert "unknown: Conv_Up_2_2/bias" in str(caught.value)
+    assert all(np.array_equal(before[name], array) for name, array in model.state_dict().items())
+
+
+# ---- training ----------------------------------------------------------------------------------------------
+
+def test_every_parameter_receives_a_gradient_and_the_loss_falls(xp_array):
+    x, t = pictures(2, 8, 8, 3), (pictures(2, 8, 8, 1, seed=3) > 0.5).astype("float32")
+    device = Tensor(xp_array(x)).device
+    model = UNet(depth=2, width=4, seed=1).to(device)
+    optimizer = optim.Adam(model.parameters(), lr=1e-2)
+    x, t, losses = xp_array(x), xp_array(t), []
+    for _ in range(12):
+        loss = ops.bce_dice_loss(model.logits(x), t)
+        losses.append(loss.item())
+        optimizer.zero_grad()
+        loss.backward()
+        assert all(p.grad.dtype == np.float32 and to_numpy(p.grad).any() for p in model.parameters())
+        optimizer.step()
+    assert losses[-1] < 0.9 * losses[0]
+    assert {p.dtype for p in model.parameters()} == {np.dtype("float32")} and model.device == device
+
+
+def test_training_twice_gives_the_same_bits():
+    def trained():
+        model = small()
+        optimizer = optim.RMSprop(model.parameters())
+        for seed in range(3):
+            optimizer.zero_grad()
+            x, t = pictures(2, 16, 16, 3, seed=seed), pictures(2, 16, 16, 1, seed=seed)
+            ops.bce_dice_loss(model.logits(x), t).backward()
+            optimizer.step()
+        return b"".join(array.tobytes() for array in model.state_dict().values())
+
+    assert trained() == trained()
+
+
+# ---- memory ------------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def one_thread():
+    before = get_num_threads()
+    set_num_threads(1)
+    yield
+    set_num_threads(before)
+
+
+@pytest.mark.parametrize("how", ["backward", "loss dropped", "error", "no_grad"])
+def test_memory_comes_back_after_each_step(no_collector, one_thread, monkeypatch, how):
+    """Every Function and every result of a step is dead when it is over, by reference counting alone."""
+    model, x, t = UNet(depth=2, width=4), pictures(4, 64, 64, 3), pictures(4, 64, 64, 1, seed=1)
+    optimizer, created, call = optim.RMSprop(model.parameters()), [], Function.__call__
+
+    def watched(function, *inputs):
+        y = call(function, *inputs)
+        created.extend([weakref.ref(function), weakref.ref(y), weakref.ref(y.data)])
+        return y
+
+    def step():
+        loss = ops.bce_dice_loss(model.logits(x), t)
+        optimizer.zero_grad()
+        if how == "backward":
+            loss.backward()
+            optimizer.step()
+        if how == "error":
+            raise ArithmeticError
+
+    monkeypatch.setattr(Function, "__call__", watched)
+    levels = []
+    tracemalloc.start()
+    try:
+        for _ in range(5):
+            mode = no_grad() if how == "no_grad" else contextlib.nullcontext()
+            with contextlib.suppress(ArithmeticError), mode:
+                step()
+            assert len(created) > 50 and [ref for ref in created if ref() is not None] == []
+            created.clear()
+            levels.append(tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+    # The first step leaves gradients, the optimizer's memories and scratch memory. Later ones leave nothing
+    # but what Python keeps in stock: small tuples, far below one activation of the first level.
+    assert abs(levels[-1] - levels[1]) < 4 * 64 * 64 * 4 * 4 / 2, levels
+    assert gc.collect() == 0  # and the collector, asked now, finds nothing to do
+
+
+def test_a_forward_without_gradients_needs_three_of_its_largest_activations_at_most():
+    model, x = UNet(), np.zeros((1, 1024, 1024, 3), np.float32)
+    with no_grad():
+        tracemalloc.start()
+        try:
+            model(Tensor(x))
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert peak < 3 * 1024 * 1024 * 16 * 4  # 16 channels, float32, at full size
+
+
+# ---- batch normalisation and dropout -----------------------------------------------------------------------
+
+def test_options_leave_the_first_weights_as_they_are():
+    plain, regular = UNet(depth=2, width=4, seed=3), UNet(depth=2, width=4, seed=3, dropout=0.5, batch_norm=True)
+    kernels = {name: array for name, array in plain.state_dict().items() if name.endswith("kernel")}
+    assert all(np.array_equal(regular.state_dict()[name], array) for name, array in kernels.items())
+    new = {name.split("/")[1] for name in set(regular.state_dict()) - set(plain.state_dict())}
+    assert new == {"gamma", "beta", "moving_mean", "moving_variance", "random_state"}
+
+
+def test_dropout_stands_at_the_two_deepest_places():
+    names = [name for name, _ in UNet(depth=3, width=2, dropout=0.1).named_buffers()]
+    assert names == ["Dropout_Down_3/random_state", "Dropout_Bottle/random_state"]
+
+
+def test_batch_norm_has_no_bias_before_it():
+    names = {name for name, _ in UNet(depth=1, width=2, batch_norm=True).named_parameters() if name.endswith("bias")}
+    assert names == {"Conv_Transp_Bottle/bias", "Conv_Out/bias"}
+
+
+def regular_net():
+    return UNet(depth=2, width=4, dropout=0.5, batch_norm=True)
+
+
+def test_using_a_network_changes_nothing_and_training_it_does():
+    model, x = regular_net(), np.random.default_rng(0).uniform(0, 1, (2, 8, 8, 3)).astype("float32")
+    model(x)
+    before = model.state_dict()
+    first = model.predict(x)
+    np.testing.assert_array_equal(model.predict(x), first)
+    np.testing.assert_allclose(model.predict(x[0]), first[0], atol=1e-6)
+    assert model.training and all(np.array_equal(before[name], array) for name, array in model.state_dict().items())
+    model(x)
+    after = model.state_dict()
+    assert all((before[name] != after[name]).any() for name, _ in model.named_buffers())
+
+
+def test_a_regularised_network_goes_on_from_its_state_bit_for_bit():
+    x = np.random.default_rng(0).uniform(0, 1, (2, 8, 8, 3)).astype("float32")
+    model, other = regular_net(), UNet(depth=2, width=4, dropout=0.5, batch_norm=True, seed=9)
+    model(x)
+    other.load_state_dict(model.state_dict())
+    np.testing.assert_array_equal(model(x).data, other(x).data)
+
+
+def test_a_gpu_gives_the_same_with_batch_norm_and_dropout(array_on):
+    array_on("gpu")  # or skip
+    x, gy = np.random.default_rng(0).uniform(0, 1, (2, 2, 16, 16, 3)).astype("float32")
+    found = []
+    for where in ("cpu", "gpu"):
+        model = regular_net().to(where)
+        model.logits(Tensor(to_device(x, where))).backward(to_device(gy[..., :1], where))
+        found.append((model.state_dict(), [to_numpy(p.grad) for p in model.parameters()]))
+    for name, array in found[0][0].items():
+        np.testing.assert_allclose(found[1][0][name], array, rtol=1e-4, atol=1e-5, err_msg=name)
+    for cpu, gpu in zip(found[0][1], found[1][1], strict=True):
+        np.testing.assert_allclose(gpu, cpu, rtol=1e-3, atol=1e-3 * abs(cpu).max())
+
+
+@pytest.mark.parametrize("dropout", [1, -0.5, float("nan")])
+def test_a_rate_that_cannot_be(dropout):
+    with pytest.raises(ValueError, match="dropout is .*: it must be a rate from 0 to below 1"):
+        UNet(dropout=dropout)

@@ -1,0 +1,90 @@
+"""Costs of a step, against numbers counted by hand for a network small enough."""
+
+import numpy as np
+import pytest
+
+from minunet import Tensor, UNet, ops
+from minunet.nn import costs
+
+
+def small_net():
+    """One level, two filters: 3→2, 2→2 | pool | 2→4, 4→4 | up 4→1 | join 1 + 2 | 3→4, 4→4 | 4→1."""
+    return UNet(depth=1, width=2, seed=0)
+
+
+def test_arithmetic_by_hand():
+    pixels, below = 4 * 4, 2 * 2
+    products = [  # how many products, pixels, taps, channels in, channels out
+        (2, pixels, 9, 3, 2), (3, pixels, 9, 2, 2), (3, below, 9, 2, 4), (3, below, 9, 4, 4), (3, below, 4, 4, 1),
+        (3, pixels, 9, 3, 4), (3, pixels, 9, 4, 4), (3, pixels, 1, 4, 1)]
+    by_hand = sum(2 * np.prod(numbers) for numbers in products)
+    assert by_hand == 37056
+    assert costs.training_costs(small_net(), (4, 4)).flop == by_hand
+
+
+def test_traffic_by_hand():
+    layers = [  # how often it is read and written, numbers in, numbers out
+        (2, 48, 32), (3, 32, 32), (2, 32, 8), (3, 8, 16), (3, 16, 16), (3, 16, 16), (2, 48, 48),
+        (3, 48, 64), (3, 64, 64), (3, 64, 16)]
+    by_hand = sum(times * (read + written) for times, read, written in layers)
+    assert costs.training_costs(small_net(), (4, 4)).moved == 4 * by_hand
+
+
+def test_costs_grow_with_the_picture_and_with_the_type():
+    small, large = (costs.training_costs(small_net(), size) for size in ((4, 4), (8, 12)))
+    assert large.flop == 6 * small.flop and large.moved == 6 * small.moved
+    double = costs.training_costs(small_net().astype("float64"), (4, 4))
+    assert double.flop == small.flop and double.moved == 2 * small.moved and double.peak > 1.9 * small.peak
+
+
+def test_the_model_is_left_as_it_was():
+    model = UNet(depth=1, width=2, batch_norm=True, dropout=0.5)
+    before = model.state_dict()
+    costs.training_costs(model, (4, 4))
+    assert all((array == before[name]).all() for name, array in model.state_dict().items())
+
+
+def test_an_array_that_two_functions_hold_counts_once_and_parameters_do_not():
+    x = Tensor(np.zeros((1, 4, 4, 3), np.float32))
+    w, v = (Tensor(np.ones((3, 3, c, 2), np.float32), requires_grad=True) for c in (3, 2))
+    first = ops.conv2d(x, w, activation="relu")       # holds x, and y for the ReLU
+    second = ops.conv2d(first, v, activation="relu")  # holds that y as its x, and its own y
+    assert costs.bytes_of_graph(second, leaving_out=[w, v]) == 4 * (48 + 32 + 32)
+    assert costs.bytes_of_graph(second) == 4 * (48 + 32 + 32) + w.data.nbytes + v.data.nbytes
+
+
+def test_the_batch_that_fits():
+    model = small_net()
+    peak, parameters = costs.training_costs(model, (64, 64)).peak, sum(p.data.nbytes for p in model.parameters())
+    for pictures in (1, 10):
+        enough = 2 * parameters + pictures * peak / 0.75
+        assert costs.batch_that_fits(model, (64, 64), int(enough) + 1, memories=1) == pictures
+        assert costs.batch_that_fits(model, (64, 64), int(enough) - 1, memories=1) == pictures - 1
+    assert costs.batch_that_fits(model, (64, 64), parameters // 2) == 0
+
+
+def test_the_peak_is_what_a_step_takes(array_on):
+    """Within a tenth, for a network whose pictures, not its weights, need the memory."""
+    from minunet import optim
+    from minunet.training import loop as train
+    from minunet.device import array_module, release_memory
+
+    cupy = array_module(array_on("gpu")(np.ones(1)))
+    pool = cupy.get_default_memory_pool()
+
+    class Hook(cupy.cuda.memory_hook.MemoryHook):
+        name, peak = "peak", 0
+
+        def malloc_postprocess(self, **about):
+            self.peak = max(self.peak, pool.used_bytes())
+
+    model, batch = UNet(depth=2, width=4).to("gpu"), 4
+    optimizer = optim.SGD(model.parameters(), lr=1e-3)
+    release_memory("gpu")
+    before = pool.used_bytes()
+    images, masks = np.zeros((batch, 64, 64, 3), np.uint8), np.zeros((batch, 64, 64, 1), np.uint8)
+    with Hook() as hook:
+        x, t, weights, _ = train.to_device(images, masks, "gpu")
+        train.LOSSES["bce"](model.logits(x), t, weights).backward()
+        optimizer.step()
+    assert hook.peak - before == pytest.approx(batch * costs.training_costs(model, (64, 64)).peak, rel=0.1)

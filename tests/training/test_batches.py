@@ -1,0 +1,145 @@
+"""Batches on their way to the card: however far that is behind, no slot is overwritten too early."""
+
+import collections
+
+import numpy as np
+import pytest
+
+from minunet.training import batches as feed
+from minunet.device import memory_kept, to_numpy
+from minunet.training.batches import Feed
+
+
+def batches(lengths, size=4, seed=0):
+    """Tuples of random pictures and masks."""
+    rng = np.random.default_rng(seed)
+    return [(rng.integers(0, 256, (n, size, size, 3), np.uint8), rng.integers(0, 2, (n, size, size, 1), np.uint8))
+            for n in lengths]
+
+
+def test_on_the_cpu_batches_are_passed_on_as_they_are():
+    given = batches([3, 2])
+    assert [pair for pair in Feed("cpu").batches(given)] == given
+
+
+def test_on_the_gpu_they_arrive_whole_epoch_after_epoch_in_the_same_memory(array_on):
+    array_on("gpu")  # or skip
+    fed, places = Feed("gpu"), []
+    for epoch in range(3):
+        given = batches([5, 5, 5, 2], seed=epoch)
+        for (images, masks), (lent_images, lent_masks) in zip(given, fed.batches(given), strict=True):
+            np.testing.assert_array_equal(to_numpy(lent_images), images)
+            np.testing.assert_array_equal(to_numpy(lent_masks), masks)
+            places.append(lent_images.data.ptr)
+    assert len(set(places)) == 2 and places[:4] == places[4:8] == places[8:]
+    kept = memory_kept("gpu")
+    list(fed.batches(batches([5, 4])))
+    assert memory_kept("gpu") == kept
+
+
+def test_a_larger_batch_gets_a_larger_slot(array_on):
+    array_on("gpu")
+    fed, given = Feed("gpu"), batches([2, 2]) + batches([3, 1, 2], size=6)
+    for (images, _), (lent, _) in zip(given, fed.batches(given), strict=True):
+        np.testing.assert_array_equal(to_numpy(lent), images)
+
+
+# ---- a card that runs behind -------------------------------------------------------------------------------
+
+class Card:
+    """Two streams as queues of work that is done when somebody waits for it; of the `eager` one, at once."""
+
+    def __init__(self, monkeypatch):
+        self.main, self.side, self.eager = Stream(self), Stream(self), None
+        replacements = {"main_stream": lambda: self.main, "side_stream": lambda device: self.side, "event": Event,
+                        "pinned": np.empty, "to_device": lambda array, device: array.copy(), "copy_async": self.copy}
+        for name, replacement in replacements.items():
+            monkeypatch.setattr(feed, name, replacement)
+
+    def copy(self, target, source, stream):
+        stream.add(lambda: np.copyto(target, source))
+
+    def run_what_can_run(self, *streams):
+        """Works through the streams until each waits for an event or has nothing to do."""
+        while any([stream.run_one() for stream in streams]):
+            pass
+
+
+class Stream:
+    def __init__(self, card):
+        self.card, self.work = card, collections.deque()
+
+    def add(self, work, ready=lambda: True):
+        self.work.append((ready, work))
+        if self.card.eager is self:
+            self.card.run_what_can_run(self)
+
+    def wait_event(self, event):
+        count = event.recorded  # only what was recorded by now
+        self.add(lambda: None, lambda: event.reached >= count)
+
+    def run_one(self):
+        if not self.work or not self.work[0][0]():
+            return False
+        self.work.popleft()[1]()
+        return True
+
+    def synchronize(self):
+        self.card.run_what_can_run(self.card.main, self.card.side)
+        assert not self.work
+
+
+class Event:
+    def __init__(self):
+        self.recorded = self.reached = 0
+        self.streams = []
+
+    def record(self, stream):
+        self.recorded += 1
+        number = self.recorded
+        self.streams.append(stream)
+        stream.add(lambda: setattr(self, "reached", number))
+
+    def synchronize(self):
+        for stream in self.streams[-1:]:
+            while self.reached < self.recorded:
+                stream.card.run_what_can_run(stream.card.side)
+                if self.reached < self.recorded:
+                    assert stream.card.main.run_one()
+
+
+@pytest.mark.parametrize("eager", [None, "side", "main"])
+@pytest.mark.parametrize("breaks_at", [None, 3])
+def test_no_slot_is_overwritten_before_it_was_read(monkeypatch, eager, breaks_at):
+    card = Card(monkeypatch)
+    card.eager = eager and getattr(card, eager)
+    fed, seen, expected = Feed("gpu:0"), [], []
+    for epoch in range(3):
+        given = batches([3, 3, 3, 3, 2], seed=epoch)
+        for number, (pair, lent) in enumerate(zip(given, fed.batches(given))):
+            card.main.add(lambda lent=lent: seen.append([array.copy() for array in lent]))  # a step
+            expected.append(pair)
+            if number == breaks_at:
+                break
+    card.main.synchronize()
+    assert len(seen) == len(expected)
+    for found, pair in zip(seen, expected):
+        for a, b in zip(found, pair, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_the_next_batch_travels_before_this_one_is_lent(monkeypatch):
+    card, taken = Card(monkeypatch), []
+
+    def source():
+        for number, batch in enumerate(batches([2, 2, 2])):
+            taken.append(number)
+            yield batch
+
+    fed = Feed("gpu:0").batches(source())
+    next(fed)
+    card.main.add(lambda: None, ready=lambda: False)  # a step that takes for ever
+    card.run_what_can_run(card.main, card.side)
+    assert taken == [0, 1] and not card.side.work  # both copies are done
+    card.main.work.clear()
+    fed.close()

@@ -1,0 +1,47 @@
+"""Patience: when it ends, which way is better, and a state that goes on."""
+
+import math
+
+import numpy as np
+import pytest
+
+from minunet.training.early_stopping import Patience
+
+
+def answers(patience, values):
+    return [patience.ends({patience.monitor: value}) for value in values]
+
+
+def test_a_score_must_rise():
+    patience = Patience("val_mean_iou", 2)
+    assert answers(patience, [0.5, 0.4, 0.6, 0.6, 0.1]) == [False, False, False, False, True]
+    assert (patience.best, patience.waited) == (0.6, 2)
+
+
+def test_a_loss_must_fall():
+    assert answers(Patience("val_loss", 1), [0.5, 0.4, 0.6, 0.3, 0.3]) == [False, False, True, False, True]
+
+
+def test_nan_is_never_better():
+    patience = Patience("val_loss", 2)
+    assert answers(patience, [math.nan, 0.5, math.nan, 0.4]) == [False] * 4
+    assert patience.best == 0.4
+
+
+@pytest.mark.parametrize("seen", [[], [0.5], [0.5, 0.4]])
+def test_a_state_goes_on(seen):
+    one, other = Patience("val_iou", 3), Patience("val_iou", 3)
+    answers(one, seen)
+    state = {name: np.array(array.tolist()) for name, array in one.state_dict().items()}
+    other.load_state_dict(state)
+    assert (other.best, other.waited) == (one.best, one.waited)
+    assert answers(one, [0.3, 0.2, 0.6]) == answers(other, [0.3, 0.2, 0.6])
+
+
+def test_errors_name_what_was_given():
+    with pytest.raises(ValueError, match="patience is 0: it must be a whole number"):
+        Patience("val_loss", 0)
+    with pytest.raises(ValueError, match="no score 'val_los' to watch: choose one of epoch, val_loss"):
+        Patience("val_los", 1).ends({"epoch": 1, "val_loss": 0.5})
+    with pytest.raises(ValueError, match="no state of a Patience: it holds .'best'"):
+        Patience("val_loss", 1).load_state_dict({"best": np.array(1)})

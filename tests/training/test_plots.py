@@ -1,0 +1,128 @@
+"""The pictures of a run: outlines pixel by pixel, and the files by what can be found in them."""
+
+import matplotlib
+import numpy as np
+import pytest
+from PIL import Image
+
+from minunet.training import plots
+
+
+def history(epochs):
+    keys = ("epoch", "train_loss", "val_loss", "train_iou", "val_iou")
+    return [dict(zip(keys, (e, 1 / e, 1.5 / e, 1 - 1 / e, 0.6 - 0.5 / e))) for e in range(1, epochs + 1)]
+
+
+def pixels(path):
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB")).astype(int)
+
+
+def shows(path, colour):
+    """How many pixels have nearly this colour."""
+    rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    return int((abs(pixels(path) - rgb).max(axis=2) < 12).sum())
+
+
+def test_outline_of_a_ring_has_two_sides():
+    ring = np.ones((7, 7), bool)
+    ring[3, 3] = ring[0] = ring[-1] = ring[:, 0] = ring[:, -1] = False
+    expected = ring.copy()
+    expected[[2, 2, 4, 4], [2, 4, 2, 4]] = False  # these touch the hole and the outside only by a corner
+    expected[[1, 1, 5, 5], [1, 5, 1, 5]] = True
+    assert np.array_equal(plots.outline(ring), expected)
+
+
+def test_outline_gets_thicker_inwards_and_ends_at_the_frame():
+    mask = np.zeros((6, 6), bool)
+    mask[:, 2:] = True  # leaves the picture on three sides
+    for thickness in (1, 2, 3):
+        expected = np.zeros((6, 6), bool)
+        expected[:, 2 : 2 + thickness] = True
+        assert np.array_equal(plots.outline(mask, thickness), expected)
+    assert not plots.outline(np.ones((4, 4))).any()
+    assert not plots.outline(np.zeros((4, 4))).any()
+
+
+def test_overlay_changes_the_outline_and_nothing_else():
+    image = np.full((5, 5, 3), 7, np.uint8)
+    mask = np.zeros((5, 5, 1), np.uint8)
+    mask[1:4, 1:4] = 1
+    drawn = plots.overlay(image, mask, color=(255, 0, 9), thickness=1)
+    assert (image == 7).all() and drawn.dtype == np.uint8
+    on_line = plots.outline(mask[..., 0])
+    assert (drawn[on_line] == (255, 0, 9)).all() and (drawn[~on_line] == 7).all()
+    with pytest.raises(ValueError, match=r"\(5, 5, 3\).*\(4, 4\)"):
+        plots.overlay(image, np.zeros((4, 4)))
+
+
+@pytest.mark.parametrize("epochs", [0, 1, 2, 100])
+def test_curves_of_any_length_show_both_lines(tmp_path, epochs):
+    path = tmp_path / "curves.png"
+    plots.save_curves(path, history(epochs), baseline=0.3)
+    for colour in (plots.TRAIN, plots.VALIDATION):
+        half = pixels(path).shape[1] // 2
+        assert half > 400
+        assert shows(path, colour) > (200 if epochs == 100 else 20)
+    assert [f.name for f in tmp_path.iterdir()] == ["curves.png"]
+
+
+def test_a_higher_loss_is_drawn_higher(tmp_path):
+    plots.save_curves(tmp_path / "c.png", [{**history(1)[0], "train_loss": 0.2, "val_loss": 0.8}])
+    picture = pixels(tmp_path / "c.png")
+    panel = picture[int(0.15 * len(picture)) :, : picture.shape[1] // 2]  # below the legend
+
+    def row_of(colour):
+        rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+        return np.argwhere(abs(panel - rgb).max(axis=2) < 12)[:, 0].mean()
+
+    assert row_of(plots.VALIDATION) < row_of(plots.TRAIN) - 100
+
+
+def test_predictions_sheet_has_a_row_per_picture(tmp_path):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 60, (3, 64, 64, 3), np.uint8)
+    masks = np.zeros((3, 64, 64, 1), np.uint8)
+    masks[:, 16:48, 16:48] = 1
+    masks[2] = 255
+    before = dict(matplotlib.rcParams)
+    plots.save_predictions(tmp_path / "1.png", images[:1], masks[:1], masks[:1] * 0.9)
+    names = ["a", "b_$1$", "a$ü"]
+    plots.save_predictions(tmp_path / "3.png", images, masks, (masks == 1) * 0.9, names, "Three pictures")
+    assert dict(matplotlib.rcParams) == before
+    one, three = pixels(tmp_path / "1.png"), pixels(tmp_path / "3.png")
+    assert one.shape[1] == three.shape[1] and three.shape[0] > 2 * one.shape[0]
+    outline = "#%02x%02x%02x" % plots.OUTLINE
+    assert shows(tmp_path / "1.png", outline) > 100
+    assert shows(tmp_path / "3.png", outline) > 1.3 * shows(tmp_path / "1.png", outline)
+    assert shows(tmp_path / "3.png", "#808080") > 10_000  # the ignored mask is grey
+
+
+@pytest.mark.parametrize("count, rows", [(1, 1), (3, 1), (4, 2), (7, 3)])
+def test_a_sheet_shows_each_picture_with_its_outline(tmp_path, count, rows):
+    masks = [np.zeros((64, 64, 1), np.uint8) for _ in range(count)]
+    for mask in masks:
+        mask[16:48, 16:48] = 1
+        mask[:8] = 255
+    images = [np.full((64, 64, 3), (10, 90, 10), np.uint8)] * count
+    path = tmp_path / "sheet.png"
+    plots.save_sheet(path, images, masks, [f"a_$1$ {n}" for n in range(count)], columns=3)
+    green = (abs(pixels(path) - (10, 90, 10)).max(axis=2) < 12)[:, :, None]
+    outline = shows(path, "#%02x%02x%02x" % plots.OUTLINE)
+    side = int(green.any(axis=(1, 2))[: len(green) // rows].sum())  # of one picture on the sheet
+    assert green.sum() + outline == pytest.approx(count * side**2, rel=0.02)
+    assert outline == pytest.approx(count * (32**2 - 30**2) * (side / 64) ** 2, rel=0.1)
+
+
+def test_a_sheet_is_written_in_the_format_of_its_name(tmp_path):
+    for name, format in [("a.png", "PNG"), ("a.JPG", "JPEG"), ("a.jpeg", "JPEG")]:
+        image, mask = np.zeros((9, 9, 3), np.uint8), np.ones((9, 9, 1), np.uint8)
+        plots.save_sheet(tmp_path / name, [image], [mask], ["a"])
+        with Image.open(tmp_path / name) as picture:
+            assert picture.format == format
+
+
+def test_a_picture_that_cannot_be_written_leaves_the_old_one(tmp_path):
+    path = tmp_path
+    with pytest.raises(OSError):
+        plots.save_curves(path, history(2))

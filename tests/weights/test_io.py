@@ -1,0 +1,249 @@
+"""Weights on disk: there and back, and every way in which a file can be broken."""
+
+import io
+import os
+import pickle
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+
+import minunet
+from minunet import UNet, nn
+from minunet.weights import io as checkpoint
+from minunet.weights.io import CheckpointError
+
+
+def small(seed=0):
+    return UNet(depth=1, width=1, seed=seed)
+
+
+def same(a, b):
+    pairs = zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    return all(np.array_equal(x, y) for x, y in pairs)
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "weights.npz"
+    minunet.save(path, small(seed=1))
+    return path
+
+
+def test_there_and_back(path):
+    model = small(seed=2)
+    assert not same(model, small(seed=1))
+    assert minunet.load(path, model) is model
+    assert same(model, small(seed=1))
+    assert same(minunet.load(str(path), small(seed=2)), small(seed=1))
+
+
+def test_the_file_has_the_name_that_was_asked_for(tmp_path):
+    minunet.save(tmp_path / "best", small())
+    assert os.listdir(tmp_path) == ["best"]
+    minunet.load(tmp_path / "best", small(seed=1))
+
+
+def test_anything_that_reads_numpy_files_can_read_it(path):
+    with np.load(path, allow_pickle=False) as file:
+        assert set(file.files) == {*small().state_dict(), "about"}
+        np.testing.assert_array_equal(file["Conv_Out/kernel"], small(seed=1).out.kernel.data)
+        assert file["Conv_Out/kernel"].dtype == np.float32
+
+
+def test_weights_from_another_device_and_type(path, xp_array):
+    device = minunet.Tensor(xp_array(np.ones(1))).device
+    model = minunet.load(path, small().to(device))
+    assert model.device == device and same(model, small(seed=1))
+    minunet.save(path, model)
+    assert same(minunet.load(path, small()), small(seed=1))
+
+
+def test_writing_that_fails_leaves_the_old_file(path, monkeypatch):
+    def disk_full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", disk_full)
+    with pytest.raises(OSError, match="No space left"):
+        minunet.save(path, small(seed=3))
+    assert same(minunet.load(path, small()), small(seed=1))
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_weights_of_another_model(path):
+    model = UNet(depth=1, width=2, seed=5)
+    with pytest.raises(ValueError, match="do not fit the model") as caught:
+        minunet.load(path, model)
+    assert not isinstance(caught.value, CheckpointError)
+    assert "Conv_Down_1_1/kernel: the model has (3, 3, 3, 2), the file (3, 3, 3, 1)" in str(caught.value)
+    assert same(model, UNet(depth=1, width=2, seed=5))
+    with pytest.raises(ValueError, match="missing: Conv_Down_2_1/kernel"):
+        minunet.load(path, UNet(depth=2, width=1))
+
+
+# ---- what a file says about itself, and which format it has -------------------------------------------------
+
+PACKAGES = {".npz": "numpy", ".safetensors": "safetensors", ".weights.h5": "h5py", ".keras": "h5py"}
+SUFFIXES = pytest.mark.parametrize("suffix", PACKAGES)
+
+
+@SUFFIXES
+def test_a_model_is_built_again_from_its_file_alone(tmp_path, suffix):
+    pytest.importorskip(PACKAGES[suffix])
+    path = tmp_path / f"with space ü{suffix}"
+    model = UNet(in_channels=2, out_channels=3, depth=2, width=3, seed=1)
+    minunet.save(path, model, {"image_size": 64, "threshold": 0.5})
+    again = checkpoint.load_model(path)
+    assert (again.in_channels, again.out_channels, again.depth, again.width) == (2, 3, 2, 3) and same(again, model)
+    assert again.options == model.options
+    assert not again.training
+    assert checkpoint.read_about(path) == {"image_size": 64, "threshold": 0.5, "model": "UNet", "options": model.options}
+    assert os.listdir(tmp_path) == [path.name]
+
+
+@SUFFIXES
+def test_a_package_that_is_missing_is_named_with_the_command(tmp_path, suffix, monkeypatch):
+    if suffix == ".npz":
+        pytest.skip("needs nothing but NumPy")
+    pytest.importorskip(PACKAGES[suffix])
+    minunet.save(tmp_path / f"there{suffix}", small())
+    for name in ("h5py", "safetensors", "safetensors.numpy"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(CheckpointError, match=f"pip install {PACKAGES[suffix]}$"):
+        minunet.save(tmp_path / f"new{suffix}", small())
+    with pytest.raises(CheckpointError, match=f"pip install {PACKAGES[suffix]}$"):
+        minunet.load(tmp_path / f"there{suffix}", small())
+    assert os.listdir(tmp_path) == [f"there{suffix}"]
+
+
+@SUFFIXES
+def test_damaged_files_of_every_format(tmp_path, suffix):
+    pytest.importorskip(PACKAGES[suffix])
+    path = tmp_path / f"weights{suffix}"
+    minunet.save(path, small())
+    content = path.read_bytes()
+    for damaged in (b"", b"hello", content[: len(content) // 2], bytes(len(content))):
+        path.write_bytes(damaged)
+        refused(path)
+
+
+def test_a_file_that_says_nothing_is_read_from_its_shapes(path):
+    model = UNet(in_channels=4, depth=3, width=2, seed=1, batch_norm=True)
+    np.savez(path, **model.state_dict())
+    assert checkpoint.read_about(path) == {}
+    assert checkpoint.load_model(path).options == model.options
+
+
+def test_a_suffix_of_no_format(tmp_path):
+    for do in (lambda path: minunet.save(path, small()), lambda path: minunet.load(path, small()), checkpoint.load_model):
+        with pytest.raises(CheckpointError, match=r"a\.pth: .*\*\.npz, \*\.safetensors, \*\.weights\.h5, \*\.keras"):
+            do(tmp_path / "a.pth")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_module_without_options_is_saved_too(tmp_path):
+    layer = nn.Conv2D(1, 1, 1, name="only")
+    minunet.save(tmp_path / "a.npz", layer)
+    assert checkpoint.read_about(tmp_path / "a.npz") == {"model": "Conv2D", "options": {}}
+    with pytest.raises(CheckpointError, match="no weights of a UNet"):
+        checkpoint.load_model(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("about, message", [
+    ('{"options": {"depth": 30}}', "contradicts itself: .*30.* but its arrays are of"),
+    ('{"options": {"colour": "red"}}', "no UNet that can be built here: .*colour"),
+    ('{"options": 3}', "contradicts itself"),
+    ('[1, 2]', "describes itself as"),
+    ('{', "damaged"),
+])
+def test_a_file_that_lies_about_itself(path, about, message):
+    np.savez(path, about=np.array(about), **small().state_dict())
+    with pytest.raises(CheckpointError, match=message):
+        checkpoint.load_model(path)
+
+
+# ---- files that cannot be used -----------------------------------------------------------------------------
+
+def refused(path):
+    """load() raises CheckpointError, names the file, and leaves the model as it is."""
+    model = small(seed=7)
+    with pytest.raises(CheckpointError, match="weights") as caught:
+        minunet.load(path, model)
+    assert str(path) in str(caught.value)
+    assert same(model, small(seed=7))
+
+
+def test_no_such_file(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        minunet.load(tmp_path / "nothing.npz", small())
+
+
+def test_a_folder(tmp_path):
+    refused(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04", b"\x93NUMPY", bytes(1000), b"\x80\x04N."])
+def test_a_foreign_file(path, content):
+    path.write_bytes(content)
+    refused(path)
+
+
+def test_a_single_array(path):
+    buffer = io.BytesIO()
+    np.save(buffer, np.ones(3))
+    path.write_bytes(buffer.getvalue())
+    refused(path)
+
+
+def test_a_file_that_ends_early(path):
+    content = path.read_bytes()
+    for length in (10, 100, len(content) // 2, len(content) - 30, len(content) - 1):
+        path.write_bytes(content[:length])
+        refused(path)
+
+
+class Bomb:
+    def __reduce__(self):
+        return os.abort, ()
+
+
+@pytest.mark.parametrize("write", [
+    lambda path: path.write_bytes(pickle.dumps(Bomb())),
+    lambda path: np.savez(path, **{"Conv_Out/bias": np.array([Bomb()], dtype=object)})],
+    ids=["a pickle", "objects in an npz"])
+def test_no_pickle_is_ever_loaded(path, write):
+    write(path)
+    refused(path)
+
+
+def test_every_single_bit_counts(path):
+    """A bit that turns over is noticed, or it changes nothing that is loaded (it is in a date, say)."""
+    content = bytearray(path.read_bytes())
+    starts = [info.header_offset for info in zipfile.ZipFile(path).infolist()[:2]]
+    places = [i for start in starts for i in range(start, start + 200)]
+    places += range(len(content) - 200, len(content))
+    places += np.random.default_rng(0).integers(0, len(content), 300).tolist()
+    for place in places:
+        bit = 1 << place % 8
+        content[place] ^= bit
+        path.write_bytes(content)
+        content[place] ^= bit
+        model = small(seed=7)
+        try:
+            minunet.load(path, model)
+        except ValueError:  # CheckpointError, or the list of differences where a name was hit
+            assert same(model, small(seed=7)), f"byte {place}"
+        else:
+            assert same(model, small(seed=1)), f"byte {place}"
+
+
+def test_a_compressed_file_that_is_damaged(path):
+    np.savez_compressed(path, **small(seed=1).state_dict())
+    assert same(minunet.load(path, small()), small(seed=1))
+    content = bytearray(path.read_bytes())
+    info = zipfile.ZipFile(path).infolist()[0]
+    start = info.header_offset + 30 + len(info.filename) + 20
+    content[start + 5:start + 15] = bytes(10)
+    path.write_bytes(content)
+    refused(path)
