@@ -7,6 +7,7 @@ A peer is measured if its interpreter is given, by the option or by MINUNET_BENC
 MINUNET_BENCH_DEZERO; on a GPU, PyTorch also where this interpreter has it. All processes stay alive and take turns, A B C A B C …, so that a machine that gets
 slower or faster in between does so for all of them. Prints a table in Markdown for each batch size.
 """
+
 import argparse
 import importlib.util
 import json
@@ -18,26 +19,25 @@ import time
 from pathlib import Path
 from statistics import median
 
+import machine
 from tqdm import tqdm
 
-import machine
-
 HERE = Path(__file__).parent
-PEERS = {                           # column "framework": (worker, its option, further arguments)
+PEERS = {  # column "framework": (worker, its option, further arguments)
     "minunet": ("worker_minunet.py", "minunet", ()),
     "PyTorch channels-last": ("worker_torch.py", "torch", ("--channels-last",)),
     "PyTorch default": ("worker_torch.py", "torch", ()),
     "Keras": ("worker_keras.py", "keras", ()),
     "DeZero": ("worker_dezero.py", "dezero", ()),
 }
-GPU_PEERS = {                       # PyTorch with cuDNN, whose float32 products are TF32 unless told otherwise
+GPU_PEERS = {  # PyTorch with cuDNN, whose float32 products are TF32 unless told otherwise
     "minunet": ("worker_minunet.py", "minunet", ()),
     "PyTorch channels-last, TF32": ("worker_torch.py", "torch", ("--channels-last",)),
     "PyTorch channels-last": ("worker_torch.py", "torch", ("--channels-last", "--no-tf32")),
     "PyTorch default, TF32": ("worker_torch.py", "torch", ()),
     "PyTorch default": ("worker_torch.py", "torch", ("--no-tf32",)),
 }
-REST = 0.5                          # seconds between turns on the CPU: threads of the last one may still spin
+REST = 0.5  # seconds between turns on the CPU: threads of the last one may still spin
 
 
 class Peer:
@@ -47,9 +47,14 @@ class Peer:
         self.batch, self.gpu = batch, options.device != "cpu"
         arguments = ["--batch", batch, "--size", options.size, "--threads", options.threads, "--device", options.device]
         self.errors = tempfile.TemporaryFile("w+")
-        self.process = subprocess.Popen([python, HERE / script, *map(str, arguments), *further], text=True,
-                                        env=_environment(options.threads), stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, stderr=self.errors)
+        self.process = subprocess.Popen(
+            [python, HERE / script, *map(str, arguments), *further],
+            text=True,
+            env=_environment(options.threads),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+        )
         self.milliseconds = {"train": [], "infer": []}
         self.losses, self.peak_mb = [], 0
 
@@ -59,7 +64,7 @@ class Peer:
         self.name, self.notes = hello["name"], hello["notes"]
         self.losses = self._ask(f"train {steps}x")["losses"]
         for command in ("train", "infer"):
-            self._ask(f"{command} 0.5" if self.gpu else f"{command} 1x")    # a card raises its clock within that
+            self._ask(f"{command} 0.5" if self.gpu else f"{command} 1x")  # a card raises its clock within that
 
     def turn(self, command, seconds):
         time.sleep(0 if self.gpu else REST)
@@ -127,8 +132,10 @@ def measure(peers, options):
 def table(peers, options):
     """The lines of the table: medians in ms per image, in brackets the lowest and highest of a round."""
     memory, digits = ("peak memory", 1) if options.device == "cpu" else ("memory kept on the card", 4)
-    yield ("| framework | training, ms per image | minunet takes | inference, ms per image | minunet takes "
-           f"| {memory}, MB | loss at step {options.warmup} |")
+    yield (
+        "| framework | training, ms per image | minunet takes | inference, ms per image | minunet takes "
+        f"| {memory}, MB | loss at step {options.warmup} |"
+    )
     yield "| --- | --- | --- | --- | --- | --- | --- |"
     ours = peers["minunet"]
     for peer in peers.values():
@@ -143,8 +150,10 @@ def table(peers, options):
 def report(peers, batch, options):
     """Prints the machine, the settings, the table, and a warning where losses differ."""
     print(f"\n{machine.describe()}")
-    print(f"{options.size}x{options.size}, batch {batch}, {options.device}, {options.threads} threads, float32; "
-          "a training step is forward, binary cross entropy, backward, RMSprop")
+    print(
+        f"{options.size}x{options.size}, batch {batch}, {options.device}, {options.threads} threads, float32; "
+        "a training step is forward, binary cross entropy, backward, RMSprop"
+    )
     for peer in peers.values():
         print(f"- {peer.name}: {peer.notes}")
     print("\n" + "\n".join(table(peers, options)) + "\n")
@@ -156,20 +165,28 @@ def report(peers, batch, options):
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minunet", metavar="PYTHON", default=sys.executable,
-                        help="interpreter for minunet (default: this one)")
+    parser.add_argument(
+        "--minunet", metavar="PYTHON", default=sys.executable, help="interpreter for minunet (default: this one)"
+    )
     for name in ("torch", "keras", "dezero"):
         default = os.environ.get(f"MINUNET_BENCH_{name.upper()}")
         parser.add_argument(f"--{name}", metavar="PYTHON", default=default, help=f"one that has {name}")
     parser.add_argument("--device", default="cpu", help="cpu, gpu, or gpu:1 for the second GPU (default: cpu)")
-    parser.add_argument("--batch", type=int, nargs="+", default=[16], metavar="N",
-                        help="pictures per step; a table for each number (default: 16)")
+    parser.add_argument(
+        "--batch",
+        type=int,
+        nargs="+",
+        default=[16],
+        metavar="N",
+        help="pictures per step; a table for each number (default: 16)",
+    )
     parser.add_argument("--size", type=int, default=256, help="height and width (default: 256)")
     cores = len(machine.cores())
     parser.add_argument("--threads", type=int, default=cores, help=f"default: the cores there are, {cores}")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each framework (default: 5)")
-    parser.add_argument("--seconds", type=float, metavar="S",
-                        help="of a turn, one step at least (default: 5; 0.3 on a GPU)")
+    parser.add_argument(
+        "--seconds", type=float, metavar="S", help="of a turn, one step at least (default: 5; 0.3 on a GPU)"
+    )
     parser.add_argument("--warmup", type=int, default=5, help="first steps, losses compared (default: 5)")
     options = parser.parse_args()
     if options.device != "cpu" and not options.torch and importlib.util.find_spec("torch"):
@@ -181,8 +198,10 @@ def parse():
 
 def main():
     options = parse()
-    if options.device == "cpu" and hasattr(os, "sched_setaffinity"):  # who ignores the number of threads has no more cores either
-        os.sched_setaffinity(0, machine.cores()[:options.threads])
+    if options.device == "cpu" and hasattr(
+        os, "sched_setaffinity"
+    ):  # who ignores the number of threads has no more cores either
+        os.sched_setaffinity(0, machine.cores()[: options.threads])
     if machine.slowed():
         print(machine.slowed(), file=sys.stderr)
     for batch in options.batch:

@@ -8,22 +8,22 @@ Backward is twice the arithmetic, for the gradients of weights and input; the fi
 On a GPU the times are those of the card's own clock, and the card has other work until all repeats of a layer are
 given out; so they hold how long it works, and not how long Python takes to ask (step.py has both).
 """
+
 import argparse
 import sys
 from pathlib import Path
 from statistics import median
 
-from tqdm import tqdm
-
 import lecture
 import machine
 from products import Products
+from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-import minunet  # noqa: E402
-from minunet import Tensor, device, nn  # noqa: E402
-from minunet.device import array_module  # noqa: E402
-from minunet.kernels.memory import keep_freed_memory  # noqa: E402
+import minunet
+from minunet import Tensor, device, nn
+from minunet.device import array_module
+from minunet.kernels.memory import keep_freed_memory
 
 
 class Stopwatch:
@@ -58,7 +58,7 @@ class Stopwatch:
         marks = []
         for repeat in range(self.repeats + (self.where != "cpu")):
             if repeat == 1:
-                self.products.fill(0.1)     # on a GPU, after one pass that compiles its kernels
+                self.products.fill(0.1)  # on a GPU, after one pass that compiles its kernels
             tensors = [Tensor(a, requires_grad=passes_back == 2) for a in arrays]
             start = device.mark(self.where)
             y = layer(*tensors)
@@ -68,8 +68,10 @@ class Stopwatch:
             marks.append((start, middle, again, device.mark(self.where)))
             for p in layer.parameters():
                 p.grad = None
-        seconds = (median(device.seconds_between(*pair) for pair in pairs)
-                   for pairs in zip(*((m[:2], m[2:]) for m in marks[-self.repeats:])))
+        seconds = (
+            median(device.seconds_between(*pair) for pair in pairs)
+            for pairs in zip(*((m[:2], m[2:]) for m in marks[-self.repeats :]))
+        )
         self.rows.append((name, y.shape, flop / 1e9, passes_back * flop / 1e9, *seconds))
         self.bar.update()
         return y.data
@@ -77,6 +79,7 @@ class Stopwatch:
 
 def table(rows, top, batch, digits):
     """The rows in Markdown, and their sum. Speeds in GFLOP/s and in percent of the matrix product's."""
+
     def speed(gflop, seconds):
         return f"{gflop / seconds:.0f} ({100 * gflop / seconds / top:.0f}%)" if gflop else ""
 
@@ -84,17 +87,23 @@ def table(rows, top, batch, digits):
     yield "| --- | --- | --- | --- | --- | --- | --- |"
     for name, shape, gflop, gflop_back, forward, backward in rows:
         output = "x".join(map(str, shape[1:]))
-        yield (f"| {name} | {output} | {gflop:.2f} | {1e3 * forward:.{digits}f} | {speed(gflop, forward)} "
-               f"| {1e3 * backward:.{digits}f} | {speed(gflop_back, backward)} |")
+        yield (
+            f"| {name} | {output} | {gflop:.2f} | {1e3 * forward:.{digits}f} | {speed(gflop, forward)} "
+            f"| {1e3 * backward:.{digits}f} | {speed(gflop_back, backward)} |"
+        )
     gflop, gflop_back, forward, backward = (sum(column) for column in list(zip(*rows))[2:])
-    yield (f"| all | | {gflop:.2f} | {1e3 * forward:.{digits}f} | {speed(gflop, forward)} "
-           f"| {1e3 * backward:.{digits}f} | {speed(gflop_back, backward)} |")
-    yield (f"| per image | | {gflop / batch:.2f} | {1e3 * forward / batch:.{digits}f} | "
-           f"| {1e3 * backward / batch:.{digits}f} | |")
+    yield (
+        f"| all | | {gflop:.2f} | {1e3 * forward:.{digits}f} | {speed(gflop, forward)} "
+        f"| {1e3 * backward:.{digits}f} | {speed(gflop_back, backward)} |"
+    )
+    yield (
+        f"| per image | | {gflop / batch:.2f} | {1e3 * forward / batch:.{digits}f} | "
+        f"| {1e3 * backward / batch:.{digits}f} | |"
+    )
 
 
 def main():
-    keep_freed_memory()     # as the training loop does
+    keep_freed_memory()  # as the training loop does
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cpu", help="cpu, gpu, or gpu:1 (default: cpu)")
     parser.add_argument("--batch", type=int, default=16, help="pictures per step (default: 16)")
@@ -112,8 +121,10 @@ def main():
     lecture.forward(device.to_device(pictures, where), watch.conv, watch.transpose, watch.pool, watch.concatenate)
     watch.bar.close()
     on = f"{machine.blas()}\n{minunet.get_num_threads()} threads" if where == "cpu" else device.describe_gpu(where)
-    print(f"{machine.describe()}\n{on}, batch {options.batch}; "
-          f"a large float32 matrix product reaches {products.gflops:.0f} GFLOP/s\n")
+    print(
+        f"{machine.describe()}\n{on}, batch {options.batch}; "
+        f"a large float32 matrix product reaches {products.gflops:.0f} GFLOP/s\n"
+    )
     print("\n".join(table(watch.rows, products.gflops, options.batch, 1 if where == "cpu" else 3)))
 
 

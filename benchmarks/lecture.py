@@ -1,12 +1,13 @@
 """The same start for every framework: weights and batch of the comparison with Keras, drawn from seeds."""
+
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "reference"))
 
-from cases import unet_batch, unet_kernels, unet_weights  # noqa: E402,F401
+from cases import unet_batch, unet_kernels, unet_weights  # noqa: F401
 
-DOWN = (8, 16, 32, 64, 128, 256)                # filters of the levels down; the bottleneck has 512
+DOWN = (8, 16, 32, 64, 128, 256)  # filters of the levels down; the bottleneck has 512
 UP = ("Bottle", "Up_1", "Up_2", "Up_3", "Up_4", "Up_5")
 
 

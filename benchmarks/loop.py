@@ -5,22 +5,22 @@
 An epoch of train.epochs (its validation taken off) and as many bare steps on one batch that is ready take turns. Prints
 pictures per second of both, and their ratio.
 """
+
 import argparse
 import sys
 import time
 from pathlib import Path
 from statistics import median
 
+import machine
 import numpy as np
 
-import machine
-
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from minunet import UNet, device, optim  # noqa: E402
-from minunet.training import loop as train  # noqa: E402
-from minunet.data.augment import PRESETS  # noqa: E402
-from minunet.data.loader import Loader  # noqa: E402
-from minunet.kernels.memory import keep_freed_memory  # noqa: E402
+from minunet import UNet, device, optim
+from minunet.data.augment import PRESETS
+from minunet.data.loader import Loader
+from minunet.kernels.memory import keep_freed_memory
+from minunet.training import loop as train
 
 
 class Noise:
@@ -91,8 +91,10 @@ def main():
     pictures = len(dataset)
     print(machine.describe())
     print(f"batch {options.batch}, {options.size}x{options.size}, {where}, augmentation {options.augment}")
-    print(f"bare steps {pictures / median(bare):.1f} pictures per second, train.epochs {pictures / median(loop):.1f}: "
-          f"{median(bare) / median(loop):.2f} of it")
+    print(
+        f"bare steps {pictures / median(bare):.1f} pictures per second, train.epochs {pictures / median(loop):.1f}: "
+        f"{median(bare) / median(loop):.2f} of it"
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 """What the figures were measured on."""
+
 import os
 import platform
 from pathlib import Path
@@ -23,14 +24,19 @@ def cores():
 def blas():
     """The matrix-product library that NumPy uses in this process, its kernel and threads."""
     import numpy
+
     try:
         from threadpoolctl import threadpool_info
     except ModuleNotFoundError:
         return f"NumPy {numpy.__version__}"
     libraries = [b for b in threadpool_info() if b["user_api"] == "blas"]
-    return ", ".join([f"NumPy {numpy.__version__}"] + [
-        f"{b['internal_api']} {b['version']}, kernel {b.get('architecture', '?')}, {b['num_threads']} threads"
-        for b in libraries])
+    return ", ".join(
+        [f"NumPy {numpy.__version__}"]
+        + [
+            f"{b['internal_api']} {b['version']}, kernel {b.get('architecture', '?')}, {b['num_threads']} threads"
+            for b in libraries
+        ]
+    )
 
 
 def slowed():

@@ -1,12 +1,13 @@
 """A large matrix product: how much arithmetic a device can do at all, and work to keep a card busy with."""
+
 import sys
 from pathlib import Path
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from minunet import device  # noqa: E402
-from minunet.checks import speed  # noqa: E402
+from minunet import device
+from minunet.checks import speed
 
 
 class Products:

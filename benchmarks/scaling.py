@@ -4,21 +4,21 @@
 
 Prints three tables in Markdown. The settings of a table take turns, so a change of speed meets all.
 """
+
 import argparse
 import sys
 import time
 from pathlib import Path
 from statistics import median
 
-from tqdm import tqdm
-
 import lecture
 import machine
+from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-import minunet  # noqa: E402
-from minunet import Tensor, UNet, no_grad, ops, optim  # noqa: E402
-from minunet.kernels.memory import keep_freed_memory  # noqa: E402
+import minunet
+from minunet import Tensor, UNet, no_grad, ops, optim
+from minunet.kernels.memory import keep_freed_memory
 
 SIZES = (64, 128, 256, 512, 1024)
 BATCHES = (1, 2, 4, 8, 16, 32)
@@ -51,7 +51,7 @@ class Bench:
                 for function, times in zip((self.train, self.infer), found[setting]):
                     start = time.perf_counter()
                     function(*batches[setting])
-                    if round_ > 0:              # the first one warms up
+                    if round_ > 0:  # the first one warms up
                         times.append(time.perf_counter() - start)
         return {setting: tuple(map(median, times)) for setting, times in found.items()}
 
@@ -61,8 +61,10 @@ def sizes_table(bench, pixels, threads, rounds):
     settings = [(max(1, pixels // size**2), size, threads) for size in SIZES]
     yield "| picture | batch | training, ns per pixel | of 256x256 | inference, ns per pixel | of 256x256 |"
     yield "| --- | --- | --- | --- | --- | --- |"
-    per_pixel = {size: [1e9 * t / (batch * size**2) for t in times]
-                 for (batch, size, _), times in bench.times(settings, rounds).items()}
+    per_pixel = {
+        size: [1e9 * t / (batch * size**2) for t in times]
+        for (batch, size, _), times in bench.times(settings, rounds).items()
+    }
     for batch, size, _ in settings:
         cells = [f"{ns:.0f} | {ns / middle:.2f}" for ns, middle in zip(per_pixel[size], per_pixel[256])]
         yield f"| {size}x{size} | {batch} | {cells[0]} | {cells[1]} |"
@@ -89,7 +91,7 @@ def threads_table(bench, threads, rounds):
 
 
 def main():
-    keep_freed_memory()     # as the training loop does
+    keep_freed_memory()  # as the training loop does
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5, help="of a setting, the median counts (default: 5)")
     parser.add_argument("--pixels", type=int, default=1024**2, help="per batch of the first table (1024²)")

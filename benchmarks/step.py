@@ -7,6 +7,7 @@ see there how long the card works, and not how long Python takes to ask for it, 
 behind matrix products until it is given out whole; the column "Python" has the time that the asking takes.
 Prints tables in Markdown.
 """
+
 import argparse
 import collections
 import contextlib
@@ -20,10 +21,12 @@ import machine
 from products import Products
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from minunet import device  # noqa: E402
-from minunet.kernels import kernels_for  # noqa: E402
-from minunet.kernels.memory import keep_freed_memory  # noqa: E402
-from minunet.checks.speed import lecture_step  # noqa: E402
+import itertools
+
+from minunet import device
+from minunet.checks.speed import lecture_step
+from minunet.kernels import kernels_for
+from minunet.kernels.memory import keep_freed_memory
 
 
 def phases(step, where, products, repeats):
@@ -34,7 +37,7 @@ def phases(step, where, products, repeats):
         products.fill(0.5)
         marks = [("", device.mark(where), time.perf_counter())]
         step(lambda name: marks.append((name, device.mark(where), time.perf_counter())))
-        for before, (name, mark, clock) in zip(marks, marks[1:]):
+        for before, (name, mark, clock) in itertools.pairwise(marks):
             found[name][0].append(device.seconds_between(before[1], mark))
             found[name][1].append(clock - before[2])
         found["all"][0].append(device.seconds_between(marks[0][1], marks[-1][1]))
@@ -72,7 +75,7 @@ def _watched_kernels(kernels, where):
 
     def watch(name, function):
         def watched(*arguments, **options):
-            if inside:                              # a kernel that calls another one
+            if inside:  # a kernel that calls another one
                 return function(*arguments, **options)
             inside.append(name)
             before = device.mark(where)
@@ -81,6 +84,7 @@ def _watched_kernels(kernels, where):
             finally:
                 calls.append((name, _shapes(arguments), before, device.mark(where)))
                 inside.pop()
+
         return watched
 
     vars(kernels).update({name: watch(name, function) for name, function in functions.items()})
@@ -113,7 +117,7 @@ def tables(found, calls, longest):
 
 
 def main():
-    keep_freed_memory()     # as the training loop does
+    keep_freed_memory()  # as the training loop does
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cpu", help="cpu, gpu, or gpu:1 (default: cpu)")
     parser.add_argument("--batch", type=int, default=16, help="pictures per step (default: 16)")
@@ -128,9 +132,11 @@ def main():
     for _ in range(3):
         step()
     products = Products(where, options.product)
-    print(f"{machine.describe()}\n{machine.blas() if where == 'cpu' else device.card(where)}\n"
-          f"batch {options.batch}, {options.size}x{options.size}; "
-          f"a large float32 matrix product reaches {products.gflops:.0f} GFLOP/s")
+    print(
+        f"{machine.describe()}\n{machine.blas() if where == 'cpu' else device.card(where)}\n"
+        f"batch {options.batch}, {options.size}x{options.size}; "
+        f"a large float32 matrix product reaches {products.gflops:.0f} GFLOP/s"
+    )
     seconds = in_turn(step, where)
     print(f"a step takes {1e3 * seconds:.2f} ms, {1e3 * seconds / options.batch:.4f} ms per picture\n")
     found = phases(step, where, products, options.repeats)

@@ -10,6 +10,7 @@ standard input and answers each with one line of JSON:
 SECONDS is how long to go on, one step at least; "train 5x" is 5 steps. It ends when the input does. On a graphics
 card BLOCK steps are given out one after the other, as in training, then waited for: their mean is one entry of "ms".
 """
+
 import argparse
 import json
 import os
@@ -37,7 +38,7 @@ def serve(name, train_step, infer, notes="", wait=None, peak_memory=None):
     On a graphics card, wait() returns when all that the steps asked for is done, and peak_memory() gives bytes.
     """
     replies = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)                                   # what a framework prints does not mix with the answers
+    os.dup2(2, 1)  # what a framework prints does not mix with the answers
     print(json.dumps({"name": name, "notes": notes}), file=replies, flush=True)
     for line in sys.stdin:
         command, amount = line.split()
@@ -67,5 +68,6 @@ def _repeat(function, amount, wait):
 def _peak_memory():
     """The most memory that this process has held, in bytes."""
     import resource
+
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,11 +1,11 @@
 """DeZero's part of compare.py. What it lacks (concatenation, loss on logits, RMSprop) is written here."""
+
 import numpy as np
 
-np.int = int            # DeZero 0.0.13 uses this name, which NumPy has since dropped
+np.int = int  # DeZero 0.0.13 uses this name, which NumPy has since dropped
 import dezero  # noqa: E402
 import dezero.functions as F  # noqa: E402
 import dezero.functions_conv as FC  # noqa: E402
-
 import lecture  # noqa: E402
 import machine  # noqa: E402
 import worker  # noqa: E402
@@ -19,7 +19,7 @@ class Concatenate(dezero.Function):
         return np.concatenate((a, b), axis=1)
 
     def backward(self, gy):
-        return gy[:, :self.channels], gy[:, self.channels:]
+        return gy[:, : self.channels], gy[:, self.channels :]
 
 
 class BinaryCrossEntropyWithLogits(dezero.Function):
@@ -66,8 +66,13 @@ class LectureUNet(dezero.Model):
             setattr(self, name, layer)
 
     def forward(self, x):
-        return lecture.forward(x, self.conv, self.transpose, pool=lambda x: FC.pooling(x, 2, 2),
-                               concatenate=lambda a, b: Concatenate()(a, b))
+        return lecture.forward(
+            x,
+            self.conv,
+            self.transpose,
+            pool=lambda x: FC.pooling(x, 2, 2),
+            concatenate=lambda a, b: Concatenate()(a, b),
+        )
 
     def conv(self, x, name):
         y = getattr(self, name)(x)
@@ -79,8 +84,9 @@ class LectureUNet(dezero.Model):
 
 model = LectureUNet()
 optimizer = RMSprop().setup(model)
-pictures, targets = (np.ascontiguousarray(a.transpose(0, 3, 1, 2))
-                     for a in lecture.unet_batch(options.batch, options.size, "float32"))
+pictures, targets = (
+    np.ascontiguousarray(a.transpose(0, 3, 1, 2)) for a in lecture.unet_batch(options.batch, options.size, "float32")
+)
 
 
 def train_step():

@@ -1,15 +1,15 @@
 """Keras/TensorFlow's part of compare.py: the lecture's model, compiled and trained as in the lecture."""
+
 import os
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import keras  # noqa: E402
-import tensorflow as tf  # noqa: E402
-from keras import layers  # noqa: E402
-
-import lecture  # noqa: E402
-import worker  # noqa: E402
+import keras
+import lecture
+import tensorflow as tf
+import worker
+from keras import layers
 
 options = worker.arguments()
 tf.config.threading.set_intra_op_parallelism_threads(options.threads)
@@ -30,8 +30,13 @@ def transpose(x, name):
 def lecture_unet():
     """The lecture's model with the common weights, compiled."""
     inputs = layers.Input((options.size, options.size, 3))
-    outputs = lecture.forward(inputs, conv, transpose, pool=lambda x: layers.MaxPooling2D()(x),
-                              concatenate=lambda a, b: layers.Concatenate()([a, b]))
+    outputs = lecture.forward(
+        inputs,
+        conv,
+        transpose,
+        pool=lambda x: layers.MaxPooling2D()(x),
+        concatenate=lambda a, b: layers.Concatenate()([a, b]),
+    )
     model = keras.Model(inputs, outputs)
     weights = lecture.unet_weights("float32")
     for name in shapes:
@@ -52,5 +57,6 @@ def infer():
     model.predict_on_batch(pictures)
 
 
-worker.serve(f"Keras {keras.__version__} / TensorFlow {tf.__version__}", train_step, infer,
-             notes=f"{options.threads} threads")
+worker.serve(
+    f"Keras {keras.__version__} / TensorFlow {tf.__version__}", train_step, infer, notes=f"{options.threads} threads"
+)

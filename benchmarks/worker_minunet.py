@@ -1,4 +1,5 @@
 """minunet's part of compare.py."""
+
 import sys
 from pathlib import Path
 
@@ -7,9 +8,9 @@ import machine
 import worker
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-import minunet  # noqa: E402
-from minunet import Tensor, UNet, device, no_grad, ops, optim  # noqa: E402
-from minunet.kernels.memory import keep_freed_memory  # noqa: E402
+import minunet
+from minunet import Tensor, UNet, device, no_grad, ops, optim
+from minunet.kernels.memory import keep_freed_memory
 
 options = worker.arguments()
 minunet.set_num_threads(options.threads)
@@ -37,5 +38,11 @@ def infer():
 if where == "cpu":
     worker.serve(f"minunet {minunet.__version__}", train_step, infer, notes=machine.blas())
 else:
-    worker.serve(f"minunet {minunet.__version__}", train_step, infer, notes=device.describe_gpu(where),
-                 wait=lambda: device.synchronize(where), peak_memory=lambda: device.memory_kept(where))
+    worker.serve(
+        f"minunet {minunet.__version__}",
+        train_step,
+        infer,
+        notes=device.describe_gpu(where),
+        wait=lambda: device.synchronize(where),
+        peak_memory=lambda: device.memory_kept(where),
+    )

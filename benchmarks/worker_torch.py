@@ -3,10 +3,10 @@
 On a GPU cuDNN first tries out which of its algorithms is the fastest for each layer, and rounds the factors of its
 products to TF32 (10 bits behind the point) as PyTorch does by default, unless --no-tf32.
 """
-import torch
-import torch.nn.functional as F
 
 import lecture
+import torch
+import torch.nn.functional as F
 import worker
 
 options = worker.arguments()
@@ -44,7 +44,7 @@ def layer(name, kernel_shape):
         module = torch.nn.ConvTranspose2d(b, a, (kh, kw), stride=2)
     else:
         module = torch.nn.Conv2d(a, b, (kh, kw), padding="same")
-    with torch.no_grad():                   # Keras: KH,KW,C_in,C_out; transposed: KH,KW,C_out,C_in
+    with torch.no_grad():  # Keras: KH,KW,C_in,C_out; transposed: KH,KW,C_out,C_in
         module.weight.copy_(torch.from_numpy(weights[f"{name}/kernel"]).permute(3, 2, 0, 1))
         module.bias.copy_(torch.from_numpy(weights[f"{name}/bias"]))
     return module
@@ -59,8 +59,13 @@ class LectureUNet(torch.nn.Module):
         self.layers = torch.nn.ModuleDict(layers)
 
     def forward(self, x):
-        return lecture.forward(x, self.conv, self.transpose, pool=lambda x: F.max_pool2d(x, 2),
-                               concatenate=lambda a, b: torch.cat((a, b), dim=1))
+        return lecture.forward(
+            x,
+            self.conv,
+            self.transpose,
+            pool=lambda x: F.max_pool2d(x, 2),
+            concatenate=lambda a, b: torch.cat((a, b), dim=1),
+        )
 
     def conv(self, x, name):
         y = self.layers[name](x)
@@ -73,8 +78,10 @@ class LectureUNet(torch.nn.Module):
 weights = lecture.unet_weights("float32")
 model = LectureUNet().to(device, memory_format=memory_format)
 optimizer = KerasRMSprop(model.parameters())
-pictures, targets = (torch.from_numpy(a).permute(0, 3, 1, 2).to(device).contiguous(memory_format=memory_format)
-                     for a in lecture.unet_batch(options.batch, options.size, "float32"))
+pictures, targets = (
+    torch.from_numpy(a).permute(0, 3, 1, 2).to(device).contiguous(memory_format=memory_format)
+    for a in lecture.unet_batch(options.batch, options.size, "float32")
+)
 
 
 def train_step():
@@ -98,5 +105,11 @@ if device == "cpu":
 else:
     precision = "float32" if options.no_tf32 else "TF32"
     notes = f"CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}, algorithms tried out"
-    worker.serve(f"{name}, {precision}", train_step, infer, notes,
-                 wait=lambda: torch.cuda.synchronize(device), peak_memory=lambda: torch.cuda.max_memory_reserved(device))
+    worker.serve(
+        f"{name}, {precision}",
+        train_step,
+        infer,
+        notes,
+        wait=lambda: torch.cuda.synchronize(device),
+        peak_memory=lambda: torch.cuda.max_memory_reserved(device),
+    )

@@ -12,15 +12,29 @@ Beside these: train.py (the loop), data/ (pictures and masks), predict.py (pictu
 
 from minunet import metrics, nn, ops, optim
 from minunet.autograd import Function, Tensor, gradcheck, no_grad
-from minunet.weights.io import load, save
 from minunet.device import GpuUnavailable, OutOfMemory
 from minunet.kernels import use_kernels
 from minunet.kernels.threads import get_num_threads, set_num_threads
 from minunet.models.unet import UNet
+from minunet.weights.io import load, save
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "Function", "GpuUnavailable", "OutOfMemory", "Tensor", "UNet", "get_num_threads", "gradcheck", "load", "metrics",
-    "nn", "no_grad", "ops", "optim", "save", "set_num_threads", "use_kernels",
+    "Function",
+    "GpuUnavailable",
+    "OutOfMemory",
+    "Tensor",
+    "UNet",
+    "get_num_threads",
+    "gradcheck",
+    "load",
+    "metrics",
+    "nn",
+    "no_grad",
+    "ops",
+    "optim",
+    "save",
+    "set_num_threads",
+    "use_kernels",
 ]

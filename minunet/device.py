@@ -106,8 +106,10 @@ def describe_gpu(device):
     """The card in words, with the versions that matter: "NVIDIA T4, 15 GB, sm_75, CuPy 14.2.0, CUDA 12.9"."""
     cupy, properties = _cupy(), _cupy().cuda.runtime.getDeviceProperties(_index(device))
     cuda = cupy.cuda.runtime.runtimeGetVersion()
-    return (f"{properties['name'].decode()}, {properties['totalGlobalMem'] / 1e9:.0f} GB, "
-            f"sm_{properties['major']}{properties['minor']}, CuPy {cupy.__version__}, CUDA {cuda // 1000}.{cuda % 1000 // 10}")
+    return (
+        f"{properties['name'].decode()}, {properties['totalGlobalMem'] / 1e9:.0f} GB, "
+        f"sm_{properties['major']}{properties['minor']}, CuPy {cupy.__version__}, CUDA {cuda // 1000}.{cuda % 1000 // 10}"
+    )
 
 
 def memory_kept(device):
@@ -142,6 +144,7 @@ def release_memory(device):
 
 # ---- streams: queues of work on a card, for minunet/feed.py; the objects are CuPy's ----
 
+
 def main_stream():
     """The stream on which everything is computed."""
     return _cupy().cuda.get_current_stream()
@@ -170,6 +173,7 @@ def copy_async(target, source, stream):
 
 
 # ---- time: a card works through what it was given while Python goes on, so a clock on the wall says little ----
+
 
 def synchronize(device):
     """Waits until the card has done all that it was given. On the CPU there is nothing to wait for."""
@@ -217,8 +221,11 @@ def _try_out(index):
     except cupy.cuda.runtime.CUDARuntimeError as error:
         if "NoDevice" in str(error):
             raise GpuUnavailable("device", "there is no NVIDIA GPU in this machine: use the device cpu") from error
-        raise GpuUnavailable("driver", f"the NVIDIA driver is missing or too old ({_first_line(error)}): `nvidia-smi` "
-                                       "shows it and its CUDA; cupy-cuda12x needs 12, cupy-cuda13x 13") from error
+        raise GpuUnavailable(
+            "driver",
+            f"the NVIDIA driver is missing or too old ({_first_line(error)}): `nvidia-smi` "
+            "shows it and its CUDA; cupy-cuda12x needs 12, cupy-cuda13x 13",
+        ) from error
     if index >= count:
         names = ", ".join(f"gpu:{k}" for k in range(count)) or "none"
         raise GpuUnavailable("device", f"there is no gpu:{index} in this machine; it has: {names}")
@@ -228,10 +235,14 @@ def _try_out(index):
             (ones @ ones + ones).sum().item()
     except Exception as error:  # CuPy raises many kinds when NVRTC, cuBLAS or the CUDA headers cannot be loaded
         if ran_out_of_memory(error):
-            raise GpuUnavailable("memory", f"gpu:{index} has no free memory: end the programs that "
-                                           "`nvidia-smi` lists, or choose another card") from error
+            raise GpuUnavailable(
+                "memory",
+                f"gpu:{index} has no free memory: end the programs that `nvidia-smi` lists, or choose another card",
+            ) from error
         if type(error).__name__ in ("CUDARuntimeError", "CUDADriverError"):
-            raise GpuUnavailable("driver", f"gpu:{index} does not answer ({_first_line(error)}): see `nvidia-smi`") from error
+            raise GpuUnavailable(
+                "driver", f"gpu:{index} does not answer ({_first_line(error)}): see `nvidia-smi`"
+            ) from error
         raise GpuUnavailable("libraries", f"CUDA libraries are missing ({_first_line(error)}): {INSTALL}") from error
 
 

@@ -48,7 +48,7 @@ class Optimizer:
             raise ValueError(f"weight_decay is {weight_decay!r}: it must be 0 or a positive number")
         self.weight_decay = float(weight_decay)
         self.steps = 0
-        self.memories = [{name: None for name in self.memory_names} for _ in self.params]
+        self.memories = [dict.fromkeys(self.memory_names) for _ in self.params]
 
     def zero_grad(self):
         """Clears all gradients; the next backward starts from nothing."""
@@ -106,9 +106,11 @@ class Optimizer:
         seen = {name.split("/")[0] for name in names if name in state}  # a parameter that had no gradient has no memory
         missing += [name for name in names if name.split("/")[0] in seen and name not in state]
         if unknown or wrong or missing or str(state["kind"]) != self._kind():
-            raise ValueError(f"this state is not of a {type(self).__name__} for these parameters: "
-                             f"it is of {state.get('kind', 'no kind')!s}, here is {self._kind()}; "
-                             f"unknown {unknown}, wrong shape {wrong}, missing {missing}")
+            raise ValueError(
+                f"this state is not of a {type(self).__name__} for these parameters: "
+                f"it is of {state.get('kind', 'no kind')!s}, here is {self._kind()}; "
+                f"unknown {unknown}, wrong shape {wrong}, missing {missing}"
+            )
         self.steps, self.lr = int(state["steps"]), float(state["lr"])
         for i, (p, memory) in enumerate(zip(self.params, self.memories)):
             for name in memory:
@@ -220,7 +222,7 @@ def clip_gradients(params, max_norm):
     g *= (max_norm / xp.maximum(norm, max_norm)).astype(g.dtype)  # the same as min(1, max_norm / norm), without 1/0
     start = 0
     for p in params:
-        p.grad = g[start:start + p.size].reshape(p.shape).astype(p.dtype, copy=False)
+        p.grad = g[start : start + p.size].reshape(p.shape).astype(p.dtype, copy=False)
         start += p.size
     return norm
 

@@ -31,9 +31,11 @@ class FakeCuPy:
         self.ones = self._raiser(failure) if failure else lambda shape, dtype: np.ones(shape, dtype)
         get_count = self._raiser(count_failure) if count_failure else lambda: count
         runtime = types.SimpleNamespace(getDeviceCount=get_count, CUDARuntimeError=CUDARuntimeError)
-        self.cuda = types.SimpleNamespace(runtime=runtime,
-                                          memory=types.SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
-                                          Device=lambda index: FakeDevice(index, self.used))
+        self.cuda = types.SimpleNamespace(
+            runtime=runtime,
+            memory=types.SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
+            Device=lambda index: FakeDevice(index, self.used),
+        )
 
     @staticmethod
     def _raiser(error):
@@ -94,6 +96,7 @@ def without_cupy(monkeypatch):
 
 # ---- names -------------------------------------------------------------------------------------------------
 
+
 def test_names_of_devices(install):
     cupy = install(FakeCuPy(count=2))
     found = [resolve_device(name) for name in ("cpu", "gpu", "gpu:0", "gpu:1", "auto")]
@@ -124,31 +127,74 @@ def test_there_and_back(xp_array):
 
 # ---- no GPU: five reasons ----------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("cupy, reason, message", [
-    (FakeCuPy(count_failure=CUDARuntimeError("cudaErrorNoDevice: no CUDA-capable device is detected")),
-     "device",
-     "no NVIDIA GPU in this machine"),
-    (FakeCuPy(count_failure=CUDARuntimeError("cudaErrorInsufficientDriver: version is insufficient")),
-     "driver",
-     "driver is missing or too old .cudaErrorInsufficientDriver.*nvidia-smi"),
-    (FakeCuPy(count=0), "device", "there is no gpu:0 in this machine; it has: none"),
-    (FakeCuPy(failure=OutOfMemoryError("Out of memory allocating 512 bytes")), "memory",
-     "gpu:0 has no free memory: end the programs"),
-    (FakeCuPy(failure=CUDARuntimeError("cudaErrorMemoryAllocation: out of memory")), "memory",
-     "gpu:0 has no free memory"),
-    (FakeCuPy(failure=CUDARuntimeError("cudaErrorDevicesUnavailable: busy or unavailable")), "driver",
-     "gpu:0 does not answer"),
-    (FakeCuPy(failure=CUDADriverError("CUDA_ERROR_OUT_OF_MEMORY: out of memory")), "memory", "gpu:0 has no free memory"),
-    (FakeCuPy(failure=RuntimeError("CUBLAS_STATUS_ALLOC_FAILED")), "memory", "gpu:0 has no free memory"),
-    (FakeCuPy(failure=CUDADriverError("CUDA_ERROR_NO_BINARY_FOR_GPU: no kernel image")), "driver", "gpu:0 does not answer"),
-    (FakeCuPy(failure=RuntimeError("Failed to dlopen libnvrtc.so.12\nand more")), "libraries",
-     r'CUDA libraries are missing \(Failed to dlopen libnvrtc.so.12\): pip install "minunet\[gpu\]"'),
-    (FakeCuPy(failure=ImportError("libcublas.so.12: cannot open shared object file")), "libraries",
-     "libcublas.so.12"),
-    (FakeCuPy(failure=RuntimeError("")), "libraries", "RuntimeError")],
-    ids=["no device", "old driver", "count 0", "out of memory", "no allocation", "busy",
-         "driver out of memory", "cuBLAS out of memory", "no binary", "no NVRTC",
-         "no cuBLAS", "no message"])
+
+@pytest.mark.parametrize(
+    "cupy, reason, message",
+    [
+        (
+            FakeCuPy(count_failure=CUDARuntimeError("cudaErrorNoDevice: no CUDA-capable device is detected")),
+            "device",
+            "no NVIDIA GPU in this machine",
+        ),
+        (
+            FakeCuPy(count_failure=CUDARuntimeError("cudaErrorInsufficientDriver: version is insufficient")),
+            "driver",
+            "driver is missing or too old .cudaErrorInsufficientDriver.*nvidia-smi",
+        ),
+        (FakeCuPy(count=0), "device", "there is no gpu:0 in this machine; it has: none"),
+        (
+            FakeCuPy(failure=OutOfMemoryError("Out of memory allocating 512 bytes")),
+            "memory",
+            "gpu:0 has no free memory: end the programs",
+        ),
+        (
+            FakeCuPy(failure=CUDARuntimeError("cudaErrorMemoryAllocation: out of memory")),
+            "memory",
+            "gpu:0 has no free memory",
+        ),
+        (
+            FakeCuPy(failure=CUDARuntimeError("cudaErrorDevicesUnavailable: busy or unavailable")),
+            "driver",
+            "gpu:0 does not answer",
+        ),
+        (
+            FakeCuPy(failure=CUDADriverError("CUDA_ERROR_OUT_OF_MEMORY: out of memory")),
+            "memory",
+            "gpu:0 has no free memory",
+        ),
+        (FakeCuPy(failure=RuntimeError("CUBLAS_STATUS_ALLOC_FAILED")), "memory", "gpu:0 has no free memory"),
+        (
+            FakeCuPy(failure=CUDADriverError("CUDA_ERROR_NO_BINARY_FOR_GPU: no kernel image")),
+            "driver",
+            "gpu:0 does not answer",
+        ),
+        (
+            FakeCuPy(failure=RuntimeError("Failed to dlopen libnvrtc.so.12\nand more")),
+            "libraries",
+            r'CUDA libraries are missing \(Failed to dlopen libnvrtc.so.12\): pip install "minunet\[gpu\]"',
+        ),
+        (
+            FakeCuPy(failure=ImportError("libcublas.so.12: cannot open shared object file")),
+            "libraries",
+            "libcublas.so.12",
+        ),
+        (FakeCuPy(failure=RuntimeError("")), "libraries", "RuntimeError"),
+    ],
+    ids=[
+        "no device",
+        "old driver",
+        "count 0",
+        "out of memory",
+        "no allocation",
+        "busy",
+        "driver out of memory",
+        "cuBLAS out of memory",
+        "no binary",
+        "no NVRTC",
+        "no cuBLAS",
+        "no message",
+    ],
+)
 def test_what_is_missing_is_told_apart(install, cupy, reason, message):
     install(cupy)
     with pytest.raises(GpuUnavailable, match=message) as caught:
@@ -160,19 +206,31 @@ def test_what_is_missing_is_told_apart(install, cupy, reason, message):
 
 def test_a_card_that_is_not_there_names_those_that_are(install):
     install(FakeCuPy(count=2))
-    with pytest.raises(GpuUnavailable,
-                       match="there is no gpu:5 in this machine; it has: gpu:0, gpu:1") as caught:
+    with pytest.raises(GpuUnavailable, match="there is no gpu:5 in this machine; it has: gpu:0, gpu:1") as caught:
         resolve_device("gpu:5")
     assert caught.value.reason == "device"
 
 
-@pytest.mark.parametrize("error, reason, message", [
-    (ModuleNotFoundError("No module named 'cupy'", name="cupy"), "cupy",
-     r'CuPy is not installed: pip install "minunet\[gpu\]"'),
-    (ModuleNotFoundError("No module named 'fastrlock'", name="fastrlock"), "libraries",
-     "cannot be imported .No module named 'fastrlock'"),
-    (ImportError("libcuda.so.1: cannot open shared object file\nTry this"), "libraries",
-     r"cannot be imported \(libcuda.so.1: [^\n]*\)")])
+@pytest.mark.parametrize(
+    "error, reason, message",
+    [
+        (
+            ModuleNotFoundError("No module named 'cupy'", name="cupy"),
+            "cupy",
+            r'CuPy is not installed: pip install "minunet\[gpu\]"',
+        ),
+        (
+            ModuleNotFoundError("No module named 'fastrlock'", name="fastrlock"),
+            "libraries",
+            "cannot be imported .No module named 'fastrlock'",
+        ),
+        (
+            ImportError("libcuda.so.1: cannot open shared object file\nTry this"),
+            "libraries",
+            r"cannot be imported \(libcuda.so.1: [^\n]*\)",
+        ),
+    ],
+)
 def test_a_cupy_that_cannot_be_imported(without_cupy, error, reason, message):
     without_cupy(error)
     with pytest.raises(GpuUnavailable, match=message) as caught:

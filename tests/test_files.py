@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from minunet.files import remove_leftovers, atomic_write
+from minunet.files import atomic_write, remove_leftovers
 
 
 def test_bytes_and_text(tmp_path):
@@ -56,6 +56,7 @@ def test_the_new_content_is_on_the_disk_before_it_takes_the_name(tmp_path, monke
 @pytest.mark.parametrize("links", [True, False], ids=["with links", "without links"])
 def test_the_old_file_can_be_kept_under_another_name(tmp_path, monkeypatch, links):
     if not links:
+
         def no_links(*arguments):
             raise OSError(95, "Operation not supported")
 
@@ -138,8 +139,9 @@ def test_a_folder_in_its_place(tmp_path):
     assert os.listdir(tmp_path) == ["weights.npz"]
 
 
-@pytest.mark.skipif(sys.platform == "win32" or getattr(os, "geteuid", lambda: 1)() == 0,
-                    reason="no folder is read-only for this user")
+@pytest.mark.skipif(
+    sys.platform == "win32" or getattr(os, "geteuid", lambda: 1)() == 0, reason="no folder is read-only for this user"
+)
 def test_a_folder_that_may_not_be_written(tmp_path):
     tmp_path.chmod(0o555)
     try:

@@ -5,6 +5,7 @@ line that says what is wrong, or with code 0 or 1 and a line for each thing that
 """
 
 import io
+import itertools
 import json
 import os
 import random
@@ -20,10 +21,10 @@ import minunet
 from minunet import UNet
 from minunet.cli import predict as predict_pets
 from minunet.cli import train as train_pets
-from minunet.weights import io as checkpoint
-from minunet.training import plots
 from minunet.data import DataError
 from minunet.data.pets import Pets
+from minunet.training import plots
+from minunet.weights import io as checkpoint
 
 CASES = {"reader": 80, "weights": 150, "descriptions": 100, "predict": 100, "train": 80, "arguments": 400}
 NAMES = ["Bengal_1", "Bengal 2", "pug_ü_3", "pug_4"]
@@ -47,9 +48,7 @@ def place(tmp_path, monkeypatch):
             root / "annotations" / "trimaps" / f"{name}.png"
         )
     for split, names in (("trainval", NAMES[:3]), ("test", NAMES[2:]), ("list", NAMES)):
-        text = "#Image CLASS-ID SPECIES BREED-ID\n" + "".join(
-            f"{name} 1 {1 + (name[0] == 'p')} 1\n" for name in names
-        )
+        text = "#Image CLASS-ID SPECIES BREED-ID\n" + "".join(f"{name} 1 {1 + (name[0] == 'p')} 1\n" for name in names)
         (root / "annotations" / f"{split}.txt").write_text(text, "utf-8")
     minunet.save("model.npz", UNet(depth=2, width=1), about={"image_size": 16})
     return tmp_path
@@ -152,8 +151,7 @@ def test_the_pets_reader(place, caplog):
             )
             assert len(pets) == len(pets.names) > 0, case
             assert all(
-                image.dtype == mask.dtype == np.uint8 and set(np.unique(mask)) <= {0, 1}
-                for image, mask in pets
+                image.dtype == mask.dtype == np.uint8 and set(np.unique(mask)) <= {0, 1} for image, mask in pets
             ), case
             used += 1
         except DataError as error:
@@ -213,13 +211,9 @@ def test_weights_files_that_are_whole_and_say_nonsense(place, capsys):
         elif how == "gone":
             del arrays[name]
         elif how == "options":
-            about["options"] = {
-                chance.choice(["depth", "width", "in_channels", "seed", "cat"]): chance.choice(values)
-            }
+            about["options"] = {chance.choice(["depth", "width", "in_channels", "seed", "cat"]): chance.choice(values)}
         else:
-            about = chance.choice(
-                [{"image_size": chance.choice(values)}, {"border": chance.choice(values)}, *values]
-            )
+            about = chance.choice([{"image_size": chance.choice(values)}, {"border": chance.choice(values)}, *values])
         np.savez("case.npz", **arrays, about=np.array(json.dumps(about)))
         case = (number, how, name, about)
         arguments = ["case.npz", place / "a set ü" / "images" / "Bengal 2.jpg", "--out", "out"]
@@ -234,14 +228,10 @@ def test_predicting(place, capsys):
         root = place / f"case {number}"
         shutil.copytree(place / "a set ü", root)
         case = [damage(path, chance) for path in chance.sample(files(root), chance.randrange(1, 5))]
-        pictures = chance.choice(
-            [[root / "images"], [root], sorted((root / "images").iterdir()), [f"{root}/images/*"]]
-        )
+        pictures = chance.choice([[root / "images"], [root], sorted((root / "images").iterdir()), [f"{root}/images/*"]])
         options = chance.choice([[], ["--native"], ["--tile", "--tile-size", "56"], ["--image-size", "1"]])
         options = options + chance.choice([[], ["--out", root / "out ü"]])
-        options = options + chance.choice(
-            [[], ["--evaluate", root], ["--evaluate", root / "annotations" / "trimaps"]]
-        )
+        options = options + chance.choice([[], ["--evaluate", root], ["--evaluate", root / "annotations" / "trimaps"]])
         before = contents(root)
         codes.append(run(predict_pets, ["model.npz", *pictures, *options], capsys, case))
         after = contents(root)
@@ -281,9 +271,7 @@ def test_training(place, small_and_unseen, capsys, caplog):
             "--out",
             f"run {number}",
         ]
-        options += chance.choice(
-            [[], ["--strict"], ["--limit", "1"], ["--border", "ignore"], ["--loss", "dice"]]
-        )
+        options += chance.choice([[], ["--strict"], ["--limit", "1"], ["--border", "ignore"], ["--loss", "dice"]])
         codes.append(run(train_pets, options, capsys, case))
         assert contents(root) == before, case
         assert codes[-1] == 0 or not (place / f"run {number}" / "best.npz").exists(), case
@@ -315,11 +303,13 @@ def test_arguments(place, small_and_unseen, capsys):
     }
     flags = {
         predict_pets: """--threshold --image-size --tile-size --batch-size --evaluate --border --out --device
-                         --threads --""".split() + [""],
+                         --threads --""".split()
+        + [""],
         train_pets: """--lr --image-size --batch-size --limit --seed --loss --optimizer --border --device
                        --threads --data-dir --out --preset --augment --dropout --weight-decay --schedule
                        --warmup --clip-norm --early-stop --monitor --accumulate --pictures --masks
-                       --mask-values --validation-share --""".split() + [""],
+                       --mask-values --validation-share --""".split()
+        + [""],
     }
     before = contents(folder)
     for _ in range(CASES["arguments"]):
@@ -330,9 +320,7 @@ def test_arguments(place, small_and_unseen, capsys):
             for part in (chance.choice(flags[program]), chance.choice(WORDS))
             if part
         ]
-        if any(
-            flag == "--out" and Path(word) in (Path(".."), Path("/")) for flag, word in zip(extra, extra[1:])
-        ):
+        if any(flag == "--out" and Path(word) in (Path(".."), Path("/")) for flag, word in itertools.pairwise(extra)):
             extra = ["--out", "/dev/null"]  # those are folders that can be written
         codes.append(run(program, [*sound[program], *extra], capsys, extra))
         shutil.rmtree("out", ignore_errors=True)

@@ -1,4 +1,5 @@
 """The same arithmetic as Keras, by numbers that the real Keras computed: see reference/README.md."""
+
 import importlib.util
 from pathlib import Path
 
@@ -35,6 +36,7 @@ def keras_ops():
 
 # ---- the lecture's U-Net -----------------------------------------------------------------------------------
 
+
 def filled_unet(dtype):
     """UNet() in `dtype` with the weights that Keras had."""
     model = UNet()
@@ -49,7 +51,7 @@ def keras_rows():
     """[(name, type, shape, parameters, connected to)] of Keras' summary, and its lines of totals."""
     lines = (REFERENCE / "keras_summary.txt").read_text(encoding="utf-8").splitlines()
     rows = [line.split(" | ") for line in lines if " | " in line]
-    return rows, lines[len(rows):]
+    return rows, lines[len(rows) :]
 
 
 def test_summary_has_the_rows_of_keras(capsys):
@@ -62,7 +64,7 @@ def test_summary_has_the_rows_of_keras(capsys):
         words = [f"{name} ({ours.get(kind, kind)})", shape, parameters]
         words += [layer.split("[")[0] for layer in before.split(", ")]
         row = " ".join(words).replace(",", "")
-        found = printed.find(row, place)                # the order of the rows counts too
+        found = printed.find(row, place)  # the order of the rows counts too
         assert found >= 0, f"missing, or not in its place: {row}"
         place = found + len(row)
     for total in totals:
@@ -92,12 +94,15 @@ def test_unet_output_loss_and_gradients(keras_unet, dtype, tolerance):
         np.testing.assert_allclose(np.linalg.norm(gradient), norm, rtol=tolerance, err_msg=name)
 
 
-@pytest.mark.parametrize("name, dtype, tolerance", [
-    ("RMSprop", "float32", 1e-4),
-    ("RMSprop", "float64", 1e-10),
-    ("Adam", "float32", 1e-4),
-    ("SGD", "float32", 1e-5),
-])
+@pytest.mark.parametrize(
+    "name, dtype, tolerance",
+    [
+        ("RMSprop", "float32", 1e-4),
+        ("RMSprop", "float64", 1e-10),
+        ("Adam", "float32", 1e-4),
+        ("SGD", "float32", 1e-5),
+    ],
+)
 def test_losses_of_20_training_steps(keras_unet, name, dtype, tolerance):
     # Keras takes the cross entropy of a sigmoid from its logits, so that is what it is compared with.
     model = filled_unet(dtype)
@@ -115,6 +120,7 @@ def test_losses_of_20_training_steps(keras_unet, name, dtype, tolerance):
 
 
 # ---- single operations -------------------------------------------------------------------------------------
+
 
 def check(keras_ops, name, function, *arrays, rtol=1e-10):
     """The output of `function` and its gradients under the upstream gradient of `name`, against Keras'."""
@@ -178,22 +184,32 @@ def test_activation(keras_ops, name):
 @pytest.mark.parametrize("name", ["binary_cross_entropy", "binary_cross_entropy_with_logits"])
 def test_binary_cross_entropy(keras_ops, name, dtype, rtol):
     values, targets = cases.logits() if "logits" in name else cases.probabilities()
-    check(keras_ops, f"{name} {dtype}", lambda x: getattr(ops, name)(x, targets.astype(dtype)),
-          values.astype(dtype), rtol=rtol)
+    check(
+        keras_ops,
+        f"{name} {dtype}",
+        lambda x: getattr(ops, name)(x, targets.astype(dtype)),
+        values.astype(dtype),
+        rtol=rtol,
+    )
 
 
 @pytest.mark.parametrize("per_image", [False, True])
 def test_dice_loss(keras_ops, per_image):
     # Keras adds 1e-7 to the denominator alone, minunet adds `smooth` on both sides: then empty masks agree.
     p, t = cases.masks()
-    check(keras_ops, "dice per image" if per_image else "dice over the batch",
-          lambda p: ops.dice_loss(p, t, smooth=1e-7, per_image=per_image), p, rtol=1e-6)
+    check(
+        keras_ops,
+        "dice per image" if per_image else "dice over the batch",
+        lambda p: ops.dice_loss(p, t, smooth=1e-7, per_image=per_image),
+        p,
+        rtol=1e-6,
+    )
 
 
 @pytest.mark.parametrize("name", cases.OPTIMIZER_TRACES)
 def test_optimizer_steps(keras_ops, name):
     optimizer, settings = cases.OPTIMIZER_TRACES[name]
-    rtol = 1e-5 if name == "Adam by default" else 1e-12     # Keras rounds 0.9 and 0.999 to float32
+    rtol = 1e-5 if name == "Adam by default" else 1e-12  # Keras rounds 0.9 and 0.999 to float32
     start, gradients = cases.optimizer_trace()
     parameter = Tensor(start.reshape(2, 4), requires_grad=True)  # a kernel: what has one axis does not decay
     optimizer = getattr(optim, {"AdamW": "Adam"}.get(optimizer, optimizer))([parameter], lr=0.01, **settings)

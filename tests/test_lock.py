@@ -32,8 +32,9 @@ def test_a_lock_that_is_let_go_by_nobody_ends_with_its_owner(tmp_path):
 
 def test_a_killed_process_holds_nothing(tmp_path):
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, "-c", HOLD, tmp_path], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-                          **pipes) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, tmp_path], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, **pipes
+    ) as process:
         assert process.stdout.readline() == b"held\n"
         with pytest.raises(FolderInUse, match=f"the process {process.pid} "):
             FolderLock(tmp_path)

@@ -31,6 +31,7 @@ def two_steps(put, make, gradients=(2.0, -4.0)):
 
 # ---- by hand: g = 2, then g = -4 ---------------------------------------------------------------------------
 
+
 def test_sgd_by_hand(xp_array):
     assert two_steps(xp_array, lambda p: optim.SGD(p, lr=0.5)) == [10 - 1, 9 + 2]
     # m = -0.5·2 = -1, then 0.5·(-1) + 0.5·4 = 1.5
@@ -64,6 +65,7 @@ def test_defaults_are_those_of_keras():
 
 
 # ---- what must hold ----------------------------------------------------------------------------------------
+
 
 @every_optimizer
 @pytest.mark.parametrize("lr", [0.1, np.float64(0.1), np.float32(0.1)])
@@ -157,6 +159,7 @@ def test_a_parabola_is_walked_down(make, xp_array):
 
 # ---- state -------------------------------------------------------------------------------------------------
 
+
 def train(model, optimizer, steps, x, t):
     for _ in range(steps):
         optimizer.zero_grad()
@@ -217,12 +220,16 @@ def test_the_state_of_another_optimizer_is_refused(source, target):
     assert (optimizer.steps, optimizer.lr) == (0, 0.25)
 
 
-@pytest.mark.parametrize("change, message", [
-    (lambda state: state | {"0/v": np.ones((3, 2))}, "wrong shape.*0/v"),
-    (lambda state: state | {"1/v": np.ones((2, 3))}, "unknown.*1/v"),
-    (lambda state: {name: array for name, array in state.items() if name != "lr"}, "missing.*lr"),
-    (lambda state: {name: array for name, array in state.items() if name != "0/m"}, "0/m"),
-    (lambda state: {}, "missing")])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda state: state | {"0/v": np.ones((3, 2))}, "wrong shape.*0/v"),
+        (lambda state: state | {"1/v": np.ones((2, 3))}, "unknown.*1/v"),
+        (lambda state: {name: array for name, array in state.items() if name != "lr"}, "missing.*lr"),
+        (lambda state: {name: array for name, array in state.items() if name != "0/m"}, "0/m"),
+        (lambda state: {}, "missing"),
+    ],
+)
 def test_a_state_that_does_not_fit_changes_nothing(change, message):
     optimizer = optim.Adam([Tensor(np.ones((2, 3)), requires_grad=True)])
     with pytest.raises(ValueError, match=message):
@@ -247,6 +254,7 @@ def test_memories_follow_the_parameters_to_their_device(xp_array):
 
 # ---- errors ------------------------------------------------------------------------------------------------
 
+
 @every_optimizer
 @pytest.mark.parametrize("lr", [0, -1, float("nan"), float("inf")])
 def test_a_learning_rate_that_cannot_be(make, lr):
@@ -254,13 +262,18 @@ def test_a_learning_rate_that_cannot_be(make, lr):
         make([Tensor([1.0], requires_grad=True)], lr=lr)
 
 
-@pytest.mark.parametrize("optimizer, options, message", [
-    (optim.SGD, dict(momentum=1), "momentum is 1: it must be from 0 to below 1"),
-    (optim.SGD, dict(momentum=-0.1), "momentum is -0.1"),
-    (optim.RMSprop, dict(rho=1.5), "rho is 1.5"),
-    (optim.RMSprop, dict(epsilon=0), "epsilon is 0: it must be a positive number"),
-    (optim.Adam, dict(beta_1=1), "beta_1 is 1"), (optim.Adam, dict(beta_2=float("nan")), "beta_2 is nan"),
-    (optim.Adam, dict(epsilon=-1), "epsilon is -1")])
+@pytest.mark.parametrize(
+    "optimizer, options, message",
+    [
+        (optim.SGD, {"momentum": 1}, "momentum is 1: it must be from 0 to below 1"),
+        (optim.SGD, {"momentum": -0.1}, "momentum is -0.1"),
+        (optim.RMSprop, {"rho": 1.5}, "rho is 1.5"),
+        (optim.RMSprop, {"epsilon": 0}, "epsilon is 0: it must be a positive number"),
+        (optim.Adam, {"beta_1": 1}, "beta_1 is 1"),
+        (optim.Adam, {"beta_2": float("nan")}, "beta_2 is nan"),
+        (optim.Adam, {"epsilon": -1}, "epsilon is -1"),
+    ],
+)
 def test_options_that_cannot_be(optimizer, options, message):
     with pytest.raises(ValueError, match=message):
         optimizer([Tensor([1.0], requires_grad=True)], **options)
@@ -280,7 +293,8 @@ GRADIENTS = [[[1.0, -2], [0.5, 0]], [[-3.0, 1], [0.25, 2]], [[0.5, 0.5], [-1, -4
 ADAMW = [
     [[0.875000001, -1.8500000005], [0.38750000199999995, 2.925]],
     [[0.9025439840837441, -1.7771162966899314], [0.2845945404274623, 2.777461318169354]],
-    [[0.9077302037050843, -1.726549503039923], [0.2981153793247248, 2.739453402042841]]]
+    [[0.9077302037050843, -1.726549503039923], [0.2981153793247248, 2.739453402042841]],
+]
 
 
 def test_adam_with_weight_decay_is_adamw(xp_array):
@@ -321,6 +335,7 @@ def test_a_decay_that_cannot_be(weight_decay):
 
 
 # ---- clipping ----------------------------------------------------------------------------------------------
+
 
 def clipped(put, max_norm):
     """[norm, the gradients after] of (3, 0, 0, 4) in a kernel and (12, 0, 0) in a bias: norm 13. One has no gradient."""

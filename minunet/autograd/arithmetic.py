@@ -37,15 +37,19 @@ class Elementwise(Function):
         try:
             np.broadcast_shapes(a.shape, b.shape)
         except ValueError:
-            raise ValueError(f"{type(self).__name__}: shapes {a.shape} and {b.shape} do not broadcast: counted from the last "
-                             "axis, sizes must be equal or 1; reshape one of them") from None
+            raise ValueError(
+                f"{type(self).__name__}: shapes {a.shape} and {b.shape} do not broadcast: counted from the last "
+                "axis, sizes must be equal or 1; reshape one of them"
+            ) from None
         self.a, self.b = (None, None) if self.linear else (a, b)
         return self.value(a, b)
 
     def backward(self, gy):
         gradients = zip(self.needs, self.expected, self.products(gy, self.a, self.b))
-        return tuple(sum_to(product(), shape).astype(dtype, copy=False) if need else None
-                     for need, (shape, dtype, _), product in gradients)
+        return tuple(
+            sum_to(product(), shape).astype(dtype, copy=False) if need else None
+            for need, (shape, dtype, _), product in gradients
+        )
 
 
 class Add(Elementwise):
@@ -152,8 +156,10 @@ class MatMul(Function):
 
     def forward(self, a, b):
         if a.ndim == 0 or b.ndim == 0 or a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
-            raise ValueError(f"MatMul: shapes {a.shape} and {b.shape}: the last axis of the left must equal the last but one "
-                             "of the right; transpose or reshape one of them")
+            raise ValueError(
+                f"MatMul: shapes {a.shape} and {b.shape}: the last axis of the left must equal the last but one "
+                "of the right; transpose or reshape one of them"
+            )
         self.a, self.b = a, b
         return a @ b
 
@@ -167,8 +173,10 @@ class MatMul(Function):
             gy = gy[..., None, :]
         ga = sum_to(gy @ columns.swapaxes(-1, -2), rows.shape).reshape(a.shape) if self.needs[0] else None
         gb = sum_to(rows.swapaxes(-1, -2) @ gy, columns.shape).reshape(b.shape) if self.needs[1] else None
-        return (ga if ga is None else ga.astype(a.dtype, copy=False),
-                gb if gb is None else gb.astype(b.dtype, copy=False))
+        return (
+            ga if ga is None else ga.astype(a.dtype, copy=False),
+            gb if gb is None else gb.astype(b.dtype, copy=False),
+        )
 
 
 class Sum(Function):
@@ -260,8 +268,9 @@ def _operand(value, like):
     if isinstance(value, (numbers.Number, np.generic)):
         xp = array_module(like.data)
         value = value.item() if isinstance(value, np.generic) else value
-        return Tensor(xp.asarray(value, dtype=np.result_type(like.dtype, type(value))
-                                 if like.dtype.kind != "f" else like.dtype))
+        return Tensor(
+            xp.asarray(value, dtype=np.result_type(like.dtype, type(value)) if like.dtype.kind != "f" else like.dtype)
+        )
     return Tensor(value)
 
 

@@ -76,8 +76,10 @@ def _as_float64_arrays(inputs):
     checked = marked or [i for i, x in enumerate(arrays) if x.dtype.kind == "f"]
     for i in checked:
         if arrays[i].dtype != np.float64:
-            raise TypeError(f"gradcheck needs float64, input {i} is {arrays[i].dtype}: differences of smaller types are "
-                            'mostly rounding error; give array.astype("float64")')
+            raise TypeError(
+                f"gradcheck needs float64, input {i} is {arrays[i].dtype}: differences of smaller types are "
+                'mostly rounding error; give array.astype("float64")'
+            )
     if not checked:
         raise TypeError("gradcheck has nothing to check: no input is floating-point")
     return arrays, checked
@@ -111,8 +113,10 @@ def _compare_directions(loss, arrays, analytic, directions, eps, tolerance, rng)
     length = np.sqrt(sum(float((g * g).sum()) for g in analytic.values()))
     for k in range(directions):
         v = {i: rng.standard_normal(g.shape) for i, g in analytic.items()}
-        above, below = (loss([a + array_module(a).asarray(sign * eps * v[i]) if i in v else a
-                              for i, a in enumerate(arrays)]) for sign in (1, -1))
+        above, below = (
+            loss([a + array_module(a).asarray(sign * eps * v[i]) if i in v else a for i, a in enumerate(arrays)])
+            for sign in (1, -1)
+        )
         numeric = (above - below) / (2 * eps)
         dot = sum(float((g * v[i]).sum()) for i, g in analytic.items())
         worst = max(worst, _check(np.array(dot), np.array(numeric), tolerance, f"direction {k}", scale=length))
@@ -128,7 +132,9 @@ def _check(analytic, numeric, tolerance, where, scale=0.0):
         return 0.0
     index = tuple(int(k) for k in np.unravel_index(np.argmax(error), error.shape))
     if error[index] > tolerance:
-        raise GradientError(f"{where}: the worst gradient is at index {index}: backward says {analytic[index]:.9g}, "
-                            f"differences say {numeric[index]:.9g} (relative error {error[index]:.2e}, "
-                            f"allowed {tolerance:.0e})")
+        raise GradientError(
+            f"{where}: the worst gradient is at index {index}: backward says {analytic[index]:.9g}, "
+            f"differences say {numeric[index]:.9g} (relative error {error[index]:.2e}, "
+            f"allowed {tolerance:.0e})"
+        )
     return float(error[index])

@@ -61,7 +61,7 @@ class Tensor:
     array([2., 4., 6.])
     """
 
-    __slots__ = ("data", "grad", "requires_grad", "creator", "name", "__weakref__")
+    __slots__ = ("__weakref__", "creator", "data", "grad", "name", "requires_grad")
     __array_ufunc__ = None  # numpy_array * tensor asks Tensor.__rmul__, not NumPy
 
     def __init__(self, data, requires_grad=False, name=None):
@@ -69,8 +69,10 @@ class Tensor:
             data = data.data
         self.data = data if array_module(data) is not np else np.asarray(data)
         if requires_grad and self.data.dtype.kind != "f":
-            raise TypeError(f"only floating-point tensors have gradients, this one is {self.data.dtype}: "
-                            'give array.astype("float32")')
+            raise TypeError(
+                f"only floating-point tensors have gradients, this one is {self.data.dtype}: "
+                'give array.astype("float32")'
+            )
         self.grad = None
         self.requires_grad = requires_grad
         self.creator = None
@@ -111,8 +113,10 @@ class Tensor:
         the graph was already freed by an earlier `backward()`.
         """
         if not self.requires_grad:
-            raise RuntimeError("nothing to differentiate: no input of this tensor has requires_grad=True, "
-                               "or it was computed under no_grad()")
+            raise RuntimeError(
+                "nothing to differentiate: no input of this tensor has requires_grad=True, "
+                "or it was computed under no_grad()"
+            )
         gy = self._upstream(gy)
         if self.creator is None:
             _accumulate_in_leaf(self, gy, owned=False)
@@ -124,8 +128,10 @@ class Tensor:
         xp = array_module(self.data)
         if gy is None:
             if self.size != 1:
-                raise ValueError(f"backward() of a tensor of shape {self.shape} needs its upstream gradient: "
-                                 "call .backward(gy) with an array of that shape, or reduce it with .sum() or .mean()")
+                raise ValueError(
+                    f"backward() of a tensor of shape {self.shape} needs its upstream gradient: "
+                    "call .backward(gy) with an array of that shape, or reduce it with .sum() or .mean()"
+                )
             return xp.ones(self.shape, self.dtype)
         gy = gy.data if isinstance(gy, Tensor) else gy
         gy = gy if array_module(gy) is not np else np.asarray(gy)
@@ -172,15 +178,18 @@ class Function:
         devices = {x.device for x in tensors}
         if len(devices) > 1:
             found = ", ".join(f"{x.shape} on {x.device}" for x in tensors)
-            raise ValueError(f'{type(self).__name__}: inputs on different devices: {found}; move them with .to("{tensors[0].device}")')
+            raise ValueError(
+                f'{type(self).__name__}: inputs on different devices: {found}; move them with .to("{tensors[0].device}")'
+            )
 
     def input_gradients(self, gy):
         """backward(gy) as a tuple, each gradient checked against its input."""
         gradients = self.backward(gy)
         gradients = gradients if isinstance(gradients, tuple) else (gradients,)
         if len(gradients) != len(self.sources):
-            raise RuntimeError(f"{type(self).__name__}.backward returned {len(gradients)} gradients "
-                               f"for {len(self.sources)} inputs")
+            raise RuntimeError(
+                f"{type(self).__name__}.backward returned {len(gradients)} gradients for {len(self.sources)} inputs"
+            )
         checked = []
         for i, (g, need, (shape, dtype, device)) in enumerate(zip(gradients, self.needs, self.expected)):
             if need and g is None:
@@ -189,11 +198,15 @@ class Function:
                 if array_module(g) is np and not isinstance(g, np.ndarray):
                     g = array_module(gy).asarray(g)  # NumPy's sums of everything are scalars, not arrays
                 if device_of(g) != device:
-                    raise RuntimeError(f"{type(self).__name__}.backward returned a gradient for input {i} on {device_of(g)}, "
-                                       f"the input is on {device}")
+                    raise RuntimeError(
+                        f"{type(self).__name__}.backward returned a gradient for input {i} on {device_of(g)}, "
+                        f"the input is on {device}"
+                    )
                 if g.shape != shape or g.dtype != dtype:
-                    raise RuntimeError(f"{type(self).__name__}.backward returned a gradient of shape {g.shape} and {g.dtype} "
-                                       f"for input {i} of shape {shape} and {dtype}: they must be equal")
+                    raise RuntimeError(
+                        f"{type(self).__name__}.backward returned a gradient of shape {g.shape} and {g.dtype} "
+                        f"for input {i} of shape {shape} and {dtype}: they must be equal"
+                    )
             checked.append(g if need else None)
         return tuple(checked)
 
@@ -236,9 +249,11 @@ def _inputs_first(root):
             continue
         seen.add(function)
         if function.sources is None:
-            raise RuntimeError(f"backward() a second time through {type(function).__name__}: the graph was freed by the first "
-                               "backward() to save memory. Run the forward pass again, or add the losses up and call "
-                               "backward() once")
+            raise RuntimeError(
+                f"backward() a second time through {type(function).__name__}: the graph was freed by the first "
+                "backward() to save memory. Run the forward pass again, or add the losses up and call "
+                "backward() once"
+            )
         stack.append((function, True))
         stack.extend((source, False) for source in function.sources if isinstance(source, Function))
     return order

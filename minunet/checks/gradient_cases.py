@@ -5,7 +5,8 @@ keep clear of it, since there a difference is not a derivative.
 """
 
 import itertools
-from typing import Callable, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -34,8 +35,18 @@ class Case(NamedTuple):
 
 def all_cases():
     """Every Case, operation by operation, the same ones each time."""
-    makers = (arithmetic, elementwise, convolutions, transposed_convolutions, poolings, concatenations, regularisers,
-              losses, layers, networks)
+    makers = (
+        arithmetic,
+        elementwise,
+        convolutions,
+        transposed_convolutions,
+        poolings,
+        concatenations,
+        regularisers,
+        losses,
+        layers,
+        networks,
+    )
     return list(itertools.chain.from_iterable(maker(np.random.default_rng(0)) for maker in makers))
 
 
@@ -43,8 +54,12 @@ def arithmetic(rng):
     """The operators of Tensor, with and without broadcasting."""
     a, b, row = rng.standard_normal((3, 4)), rng.standard_normal((3, 4)), rng.standard_normal((1, 4))
     positive = rng.uniform(0.5, 2.0, (3, 4))
-    shapes = [("equal shapes", a, b), ("a row", a, row), ("a column", rng.standard_normal((2, 3, 1)), b),
-              ("a number", a, rng.standard_normal(()))]
+    shapes = [
+        ("equal shapes", a, b),
+        ("a row", a, row),
+        ("a column", rng.standard_normal((2, 3, 1)), b),
+        ("a number", a, rng.standard_normal(())),
+    ]
     for label, x, y in shapes:
         yield Case("+", label, lambda x, y: x + y, [x, y])
         yield Case("-", label, lambda x, y: x - y, [x, y])
@@ -55,8 +70,13 @@ def arithmetic(rng):
     yield Case("-x", "", lambda x: -x, [a])
     yield Case("exp", "", lambda x: x.exp(), [a])
     yield Case("log", "", lambda x: x.log(), [positive])
-    products = {"matrices": ((3, 4), (4, 5)), "a stack and a matrix": ((2, 3, 4), (4, 5)),
-                "vector and matrix": ((4,), (4, 5)), "two vectors": ((4,), (4,)), "stack and vector": ((2, 3, 4), (4,))}
+    products = {
+        "matrices": ((3, 4), (4, 5)),
+        "a stack and a matrix": ((2, 3, 4), (4, 5)),
+        "vector and matrix": ((4,), (4, 5)),
+        "two vectors": ((4,), (4,)),
+        "stack and vector": ((2, 3, 4), (4,)),
+    }
     for label, (left, right) in products.items():
         yield Case("@", label, lambda x, y: x @ y, [rng.standard_normal(left), rng.standard_normal(right)])
     x = rng.standard_normal((2, 3, 4))
@@ -66,8 +86,12 @@ def arithmetic(rng):
     yield Case("reshape", "", lambda x: x.reshape(4, -1), [x])
     yield Case("transpose", "reversed", lambda x: x.transpose(), [x])
     yield Case("transpose", "(2, 0, 1)", lambda x: x.transpose(2, 0, -2), [x])
-    picks = {"slices": (slice(None, None, 2), 1), "new axis": (None, Ellipsis, -1), "repeated": (np.array([1, 0, 1]),),
-             "mask": (x > 0,)}
+    picks = {
+        "slices": (slice(None, None, 2), 1),
+        "new axis": (None, Ellipsis, -1),
+        "repeated": (np.array([1, 0, 1]),),
+        "mask": (x > 0,),
+    }
     for label, index in picks.items():
         yield Case("getitem", label, lambda x, index=index: x[index], [x])
     yield Case("to", "", lambda x: To("cpu")(x), [a])
@@ -90,15 +114,23 @@ def convolutions(rng):
     """conv2d over kernels, strides, paddings and odd sizes, with and without bias and ReLU."""
     for kernel, stride, padding in itertools.product(KERNELS, STRIDES, PADDINGS):
         x, w, b = rng.standard_normal((2, 5, 6, 3)), rng.standard_normal((*kernel, 3, 2)), rng.standard_normal(2)
-        yield Case("conv2d", f"{kernel} stride {stride} {padding}",
-                   lambda x, w, b, stride=stride, padding=padding: ops.conv2d(x, w, b, stride, padding), [x, w, b])
+        yield Case(
+            "conv2d",
+            f"{kernel} stride {stride} {padding}",
+            lambda x, w, b, stride=stride, padding=padding: ops.conv2d(x, w, b, stride, padding),
+            [x, w, b],
+        )
     x, w = rng.standard_normal((1, 7, 5, 2)), rng.standard_normal((3, 3, 2, 4))
     yield Case("conv2d", "no bias", ops.conv2d, [x, w])
     yield Case("conv2d", "one pixel", ops.conv2d, [rng.standard_normal((1, 1, 1, 2)), w])
     yield Case("conv2d", "relu", lambda x, w, b: ops.conv2d(x, w, b, activation="relu"), [x, w, rng.standard_normal(4)])
-    yield Case("conv2d", "big, by directions", ops.conv2d,
-               [rng.standard_normal((2, 31, 29, 16)), rng.standard_normal((3, 3, 16, 24)), rng.standard_normal(24)],
-               {"directions": 3})
+    yield Case(
+        "conv2d",
+        "big, by directions",
+        ops.conv2d,
+        [rng.standard_normal((2, 31, 29, 16)), rng.standard_normal((3, 3, 16, 24)), rng.standard_normal(24)],
+        {"directions": 3},
+    )
 
 
 def transposed_convolutions(rng):
@@ -107,28 +139,46 @@ def transposed_convolutions(rng):
         if padding == 1 and min(kernel) < 2:
             continue
         x, w, b = rng.standard_normal((2, 3, 4, 3)), rng.standard_normal((*kernel, 2, 3)), rng.standard_normal(2)
-        yield Case("conv_transpose2d", f"{kernel} stride {stride} {padding}",
-                   lambda x, w, b, stride=stride, padding=padding: ops.conv_transpose2d(x, w, b, stride, padding), [x, w, b])
-    yield Case("conv_transpose2d", "no bias", ops.conv_transpose2d,
-               [rng.standard_normal((1, 3, 2, 2)), rng.standard_normal((2, 2, 4, 2))])
-    yield Case("conv_transpose2d", "big, by directions", ops.conv_transpose2d,
-               [rng.standard_normal((2, 15, 17, 24)), rng.standard_normal((2, 2, 8, 24)), rng.standard_normal(8)],
-               {"directions": 3})
+        yield Case(
+            "conv_transpose2d",
+            f"{kernel} stride {stride} {padding}",
+            lambda x, w, b, stride=stride, padding=padding: ops.conv_transpose2d(x, w, b, stride, padding),
+            [x, w, b],
+        )
+    yield Case(
+        "conv_transpose2d",
+        "no bias",
+        ops.conv_transpose2d,
+        [rng.standard_normal((1, 3, 2, 2)), rng.standard_normal((2, 2, 4, 2))],
+    )
+    yield Case(
+        "conv_transpose2d",
+        "big, by directions",
+        ops.conv_transpose2d,
+        [rng.standard_normal((2, 15, 17, 24)), rng.standard_normal((2, 2, 8, 24)), rng.standard_normal(8)],
+        {"directions": 3},
+    )
 
 
 def poolings(rng):
     """max_pool2d over windows and strides, overlapping and apart, on distinct values in random order."""
     for size, stride, padding in itertools.product([2, 3, (2, 3), (1, 2)], [None, 1, 2, (3, 2)], ["valid", "same"]):
         x = rng.permutation(2 * 7 * 6 * 3).reshape(2, 7, 6, 3) / 10
-        yield Case("max_pool2d", f"{size} stride {stride} {padding}",
-                   lambda x, size=size, stride=stride, padding=padding: ops.max_pool2d(x, size, stride, padding), [x])
+        yield Case(
+            "max_pool2d",
+            f"{size} stride {stride} {padding}",
+            lambda x, size=size, stride=stride, padding=padding: ops.max_pool2d(x, size, stride, padding),
+            [x],
+        )
 
 
 def concatenations(rng):
     """concatenate along each axis, of one, two and three inputs, one of them twice."""
     a, b, c = (rng.standard_normal((2, 3, 4)) for _ in range(3))
     for axis in (0, 1, 2, -1):
-        yield Case("concatenate", f"axis {axis}", lambda a, b, c, axis=axis: ops.concatenate([a, b, c], axis), [a, b, c])
+        yield Case(
+            "concatenate", f"axis {axis}", lambda a, b, c, axis=axis: ops.concatenate([a, b, c], axis), [a, b, c]
+        )
     yield Case("concatenate", "sizes differ", lambda a, b: ops.concatenate([a, b]), [a, rng.standard_normal((2, 3, 1))])
     yield Case("concatenate", "one input", lambda a: ops.concatenate([a]), [a])
     yield Case("concatenate", "one input twice", lambda a, b: ops.concatenate([a, b, a]), [a, b])
@@ -141,11 +191,20 @@ def regularisers(rng):
     constant = rng.standard_normal(4), rng.uniform(0.5, 2, 4)
     for label, statistics in (("of the batch", None), ("held constant", constant)):
         for activation in (None, "relu"):
-            yield Case("batch_norm", f"{label}, activation {activation}",
-                       lambda x, gamma, beta, statistics=statistics, activation=activation:
-                       ops.batch_norm(x, gamma, beta, moved(statistics, x), activation=activation)[0], [x, gamma, beta])
-    yield Case("batch_norm", "a large epsilon",
-               lambda x, gamma, beta: ops.batch_norm(x, gamma, beta, epsilon=0.5)[0], [x, gamma, beta])
+            yield Case(
+                "batch_norm",
+                f"{label}, activation {activation}",
+                lambda x, gamma, beta, statistics=statistics, activation=activation: ops.batch_norm(
+                    x, gamma, beta, moved(statistics, x), activation=activation
+                )[0],
+                [x, gamma, beta],
+            )
+    yield Case(
+        "batch_norm",
+        "a large epsilon",
+        lambda x, gamma, beta: ops.batch_norm(x, gamma, beta, epsilon=0.5)[0],
+        [x, gamma, beta],
+    )
     for label, shape in (("whole maps", (2, 1, 1, 4)), ("single numbers", x.shape)):
         keep = rng.integers(0, 2, shape)  # whole numbers: gradcheck holds them constant
         yield Case("dropout", label, lambda x, keep: ops.dropout(x, keep.data, 0.4), [x, keep])
@@ -165,10 +224,18 @@ def losses(rng):
         yield Case("binary_cross_entropy", label, ops.binary_cross_entropy, [p, *masks])
         yield Case("binary_cross_entropy_with_logits", label, ops.binary_cross_entropy_with_logits, [z, *masks])
         for per_image in (True, False):
-            yield Case("dice_loss", f"{label} per_image={per_image}",
-                       lambda p, *masks, per_image=per_image: ops.dice_loss(p, *masks, per_image=per_image), [p, *masks])
-        yield Case("bce_dice_loss", label,
-                   lambda z, *masks: ops.bce_dice_loss(z, *masks, bce_weight=0.3, dice_weight=0.7), [z, *masks])
+            yield Case(
+                "dice_loss",
+                f"{label} per_image={per_image}",
+                lambda p, *masks, per_image=per_image: ops.dice_loss(p, *masks, per_image=per_image),
+                [p, *masks],
+            )
+        yield Case(
+            "bce_dice_loss",
+            label,
+            lambda z, *masks: ops.bce_dice_loss(z, *masks, bce_weight=0.3, dice_weight=0.7),
+            [z, *masks],
+        )
 
 
 def layers(rng):
@@ -189,8 +256,12 @@ def networks(rng):
     """Whole U-Nets by the dot-product form: a small one, and the lecture's six levels."""
     few_corners = {"directions": 3, "eps": 1e-8}  # so short a step that hardly a ReLU or a maximum turns over within it
     yield module_case(UNet(depth=2, width=3, seed=1), "2 levels", rng.uniform(0, 1, (2, 8, 12, 3)), few_corners)
-    yield module_case(UNet(depth=2, width=3, seed=1, batch_norm=True), "2 levels, batch norm",
-                      rng.uniform(0, 1, (2, 8, 12, 3)), few_corners)
+    yield module_case(
+        UNet(depth=2, width=3, seed=1, batch_norm=True),
+        "2 levels, batch norm",
+        rng.uniform(0, 1, (2, 8, 12, 3)),
+        few_corners,
+    )
     yield module_case(UNet(seed=2), "6 levels, as in the lecture", rng.uniform(0, 1, (1, 64, 64, 3)), few_corners)
 
 
@@ -205,7 +276,9 @@ def module_case(module, label, x, options={}):
         replace_parameters(module, parameters)
         return module.logits(x) if isinstance(module, UNet) else module(x)
 
-    return Case(f"nn.{type(module).__name__}" if not isinstance(module, UNet) else "UNet", label, f, [x, *values], options)
+    return Case(
+        f"nn.{type(module).__name__}" if not isinstance(module, UNet) else "UNet", label, f, [x, *values], options
+    )
 
 
 def replace_parameters(module, tensors):

@@ -9,18 +9,19 @@ The error is taken over a whole array, ‖a - b‖ / ‖b‖. Sums in another or
 pixel among a million shows.
 """
 
-from typing import Callable, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
 from minunet import optim
-from minunet.training import loop as train
 from minunet.autograd import Tensor
-from minunet.device import to_device, to_numpy
 from minunet.checks.gradient_cases import Case, all_cases
+from minunet.device import to_device, to_numpy
 from minunet.kernels import use_kernels
 from minunet.metrics import MaskScores
 from minunet.ops import conv2d, conv_transpose2d, max_pool2d
+from minunet.training import loop as train
 
 ALLOWED = {"float32": 1e-5, "float64": 1e-10}
 NETWORK_ALLOWED = 1e-3  # float32, a whole network: where the sum before a ReLU is nearly 0, its sign is open
@@ -76,18 +77,25 @@ def full_size_cases(rng):
     yield Case("conv2d", "many pictures", conv2d, [x, w])
     for side, channels, filters in [(128, 16, 2), (4, 512, 64)]:
         x, w = rng.standard_normal((4, side, side, channels)), rng.standard_normal((2, 2, filters, channels))
-        yield Case("conv_transpose2d", f"{side}x{side}, {channels} to {filters}",
-                   lambda x, w, b: conv_transpose2d(x, w, b, stride=2), [x, w, rng.standard_normal(filters)])
+        yield Case(
+            "conv_transpose2d",
+            f"{side}x{side}, {channels} to {filters}",
+            lambda x, w, b: conv_transpose2d(x, w, b, stride=2),
+            [x, w, rng.standard_normal(filters)],
+        )
     x = rng.permutation(4 * 256 * 256 * 8).reshape(4, 256, 256, 8) / 2.0**20  # distinct, in float32 too
     yield Case("max_pool2d", "256x256", max_pool2d, [x])
 
 
 def _of_case(case):
     """The output of a Case and the gradients of its inputs, for one random upstream gradient."""
+
     def answers(device, dtype):
         inputs = [np.asarray(x) for x in case.inputs]
         floating = [x.dtype.kind == "f" for x in inputs]
-        tensors = [Tensor(to_device(x.astype(dtype) if f else x, device), requires_grad=f) for x, f in zip(inputs, floating)]
+        tensors = [
+            Tensor(to_device(x.astype(dtype) if f else x, device), requires_grad=f) for x, f in zip(inputs, floating)
+        ]
         y = case.f(*tensors)
         gy = np.random.default_rng(1).standard_normal(y.shape).astype(dtype)
         y.backward(to_device(gy, y.device))
@@ -107,10 +115,13 @@ OPTIMIZERS = {
 
 def _of_optimizer(make):
     """Two parameters after three steps with random gradients."""
+
     def answers(device, dtype):
         rng = np.random.default_rng(2)
-        params = [Tensor(to_device(rng.standard_normal(shape).astype(dtype), device), requires_grad=True)
-                  for shape in [(3, 3, 5, 7), (7,)]]
+        params = [
+            Tensor(to_device(rng.standard_normal(shape).astype(dtype), device), requires_grad=True)
+            for shape in [(3, 3, 5, 7), (7,)]
+        ]
         optimizer = make(params)
         for _ in range(3):
             for p in params:

@@ -10,11 +10,19 @@ from statistics import median
 import numpy as np
 
 from minunet import optim
-from minunet.nn import costs
-from minunet.training import loop as train
-from minunet.device import array_module, mark, to_device, ran_out_of_memory, release_memory, seconds_between, synchronize
+from minunet.device import (
+    array_module,
+    mark,
+    ran_out_of_memory,
+    release_memory,
+    seconds_between,
+    synchronize,
+    to_device,
+)
 from minunet.metrics import MaskScores
 from minunet.models.unet import UNet
+from minunet.nn import costs
+from minunet.training import loop as train
 
 LECTURE = {"epochs": 40, "pictures": 6000, "minutes": 54, "batch": 64, "size": 256}  # Keras on a T4
 STEPS = 5  # given out one after the other, as in training, before the clock is read
@@ -107,8 +115,10 @@ def report(device, batch, size, quick=False):
     fitting, seconds = largest_batch(device, batch, size)
     if fitting < batch:
         yield f"batches of {batch} do not fit into the memory: this is for {fitting}"
-    yield (f"a training step of the lecture's U-Net, {fitting} pictures of {size}x{size}: {1e3 * seconds:.1f} ms, "
-           f"{fitting / seconds:.0f} images per second")
+    yield (
+        f"a training step of the lecture's U-Net, {fitting} pictures of {size}x{size}: {1e3 * seconds:.1f} ms, "
+        f"{fitting / seconds:.0f} images per second"
+    )
     cost = costs.training_costs(UNet().to(device), (size, size))
     flop, moved = fitting * cost.flop, fitting * cost.moved
     of_arithmetic, of_bandwidth = flop / seconds / flop_per_second, moved / seconds / bytes_per_second
@@ -117,5 +127,7 @@ def report(device, batch, size, quick=False):
     if (fitting, size) == (LECTURE["batch"], LECTURE["size"]):
         pictures = LECTURE["epochs"] * LECTURE["pictures"]
         minutes = pictures * seconds / fitting / 60
-        yield (f"  {LECTURE['epochs']} epochs of {LECTURE['pictures']:,} such pictures take {minutes:.1f} minutes of it; "
-               f"the lecture's took {LECTURE['minutes']} minutes with Keras on a T4")
+        yield (
+            f"  {LECTURE['epochs']} epochs of {LECTURE['pictures']:,} such pictures take {minutes:.1f} minutes of it; "
+            f"the lecture's took {LECTURE['minutes']} minutes with Keras on a T4"
+        )

@@ -21,8 +21,10 @@ def main(argv: list[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     width = max(map(len, COMMANDS))
     listed = "\n".join(f"  {name:<{width}}  {what}" for name, what in COMMANDS.items())
-    parser = Parser(f"A U-Net from the first pixel to the last gradient.\n\ncommands:\n{listed}\n\n"
-                    "`minunet COMMAND --help` describes one of them.")
+    parser = Parser(
+        f"A U-Net from the first pixel to the last gradient.\n\ncommands:\n{listed}\n\n"
+        "`minunet COMMAND --help` describes one of them."
+    )
     parser.add_argument("--version", action="version", version=f"minunet {__version__}")
     parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of the commands above")
     command = parser.parse_args(arguments[:1]).command

@@ -19,7 +19,9 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, description, command=""):
         layout = argparse.RawDescriptionHelpFormatter
-        super().__init__(prog=f"minunet {command}".strip(), description=description, formatter_class=layout, allow_abbrev=False)
+        super().__init__(
+            prog=f"minunet {command}".strip(), description=description, formatter_class=layout, allow_abbrev=False
+        )
 
     def error(self, message):
         """Prints the message, and exits with code 2."""

@@ -1,6 +1,6 @@
 """`minunet draw`: drawn cats and dogs, written into a folder."""
 
-from minunet.cli.arguments import Parser, fail, say, whole
+from minunet.cli.arguments import Parser, fail, say
 from minunet.data.drawn_pets import write_dataset
 
 

@@ -8,7 +8,6 @@ Nothing else is written, and nothing replaced but the results of an earlier call
 """
 
 import os
-import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,20 +15,29 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from minunet.weights.io import load_model, read_about
 from minunet.cli.arguments import (
-    MOST_THREADS, Parser, between_0_and_1, choose_device, describe_device, device_name, fail, readable, say,
-    warn, whole,
+    MOST_THREADS,
+    Parser,
+    between_0_and_1,
+    choose_device,
+    describe_device,
+    device_name,
+    fail,
+    readable,
+    say,
+    warn,
+    whole,
 )
 from minunet.data import DataError
+from minunet.data.images import find_pictures, quiet_pillow, read_picture
 from minunet.data.labels import find_mask, read_mask
 from minunet.data.pets import IGNORE, MEANINGS
-from minunet.data.images import find_pictures, quiet_pillow, read_picture
+from minunet.inference.outputs import choose_names, is_ours, write_masks
+from minunet.inference.predict import check_tile, exact_margin, predict_squeezed, predict_tiled
 from minunet.kernels.memory import keep_freed_memory
 from minunet.kernels.threads import set_num_threads
-from minunet.inference.outputs import choose_names, is_ours, write_masks
 from minunet.metrics import MaskScores, iou
-from minunet.inference.predict import check_tile, exact_margin, predict_squeezed, predict_tiled
+from minunet.weights.io import load_model, read_about
 
 ASSUMED_SIZE = 256  # where the model's file does not say what it learnt from
 TILE = 2048  # 4 million pixels, 0.8 GB of memory; of smaller tiles a larger part is computed twice
@@ -198,8 +206,10 @@ def open_model(path):
     except ValueError as error:
         raise DataError(error) from error
     if (model.in_channels, model.out_channels) != (3, 1):
-        raise DataError(f"{path} is a network from {model.in_channels} to {model.out_channels} channels; "
-                        "pets take one from 3 (a picture) to 1 (pet or not)")
+        raise DataError(
+            f"{path} is a network from {model.in_channels} to {model.out_channels} channels; "
+            "pets take one from 3 (a picture) to 1 (pet or not)"
+        )
     if not all(np.isfinite(array).all() for array in model.state_dict().values()):
         raise DataError(f"{path} holds weights that are NaN or infinite: training has diverged there")
     return model, about
@@ -240,30 +250,64 @@ def check_folders(args):
 
 def parse_arguments(argv):
     """The arguments, each checked by itself."""
-    parser = Parser(f"{__doc__}\nExit code: 0 all pictures done, 1 some could not be (the others are), "
-                    "2 wrong use\nor a model that cannot be used, 130 after Ctrl-C.")
+    parser = Parser(
+        f"{__doc__}\nExit code: 0 all pictures done, 1 some could not be (the others are), "
+        "2 wrong use\nor a model that cannot be used, 130 after Ctrl-C."
+    )
     add = parser.add_argument
     add("model", type=Path, metavar="MODEL", help="file of weights, as runs/NAME/best.npz")
-    add("pictures", nargs="+", metavar="PICTURES",
-        help="files, folders (with their subfolders), or patterns as 'a*.jpg'")
+    add(
+        "pictures",
+        nargs="+",
+        metavar="PICTURES",
+        help="files, folders (with their subfolders), or patterns as 'a*.jpg'",
+    )
     add("--out", type=Path, metavar="DIR", help="folder of the results (default: beside each picture)")
-    add("--threshold", type=between_0_and_1, default=0.5, metavar="X",
-        help="pet is where the probability is above X (default: 0.5)")
+    add(
+        "--threshold",
+        type=between_0_and_1,
+        default=0.5,
+        metavar="X",
+        help="pet is where the probability is above X (default: 0.5)",
+    )
     size = parser.add_mutually_exclusive_group()
-    size.add_argument("--image-size", type=whole(1), metavar="N",
-                      help="squeeze pictures to N x N for the network (default: as it was trained)")
-    size.add_argument("--native", action="store_true",
-                      help="show the network each picture at full resolution; 250 bytes of memory per pixel")
-    size.add_argument("--tile", action="store_true",
-                      help="the same, one tile after another: for pictures that memory does not hold so")
+    size.add_argument(
+        "--image-size",
+        type=whole(1),
+        metavar="N",
+        help="squeeze pictures to N x N for the network (default: as it was trained)",
+    )
+    size.add_argument(
+        "--native",
+        action="store_true",
+        help="show the network each picture at full resolution; 250 bytes of memory per pixel",
+    )
+    size.add_argument(
+        "--tile",
+        action="store_true",
+        help="the same, one tile after another: for pictures that memory does not hold so",
+    )
     add("--tile-size", type=whole(1), default=TILE, metavar="N", help=f"side of a tile (default: {TILE})")
-    add("--batch-size", type=whole(1), default=8, metavar="N",
-        help="pictures that are squeezed and predicted together (default: 8)")
-    add("--evaluate", type=Path, metavar="DIR",
-        help="compare with known masks, DIR/NAME.png (0 and 255, or trimaps) or as the pets dataset has them")
+    add(
+        "--batch-size",
+        type=whole(1),
+        default=8,
+        metavar="N",
+        help="pictures that are squeezed and predicted together (default: 8)",
+    )
+    add(
+        "--evaluate",
+        type=Path,
+        metavar="DIR",
+        help="compare with known masks, DIR/NAME.png (0 and 255, or trimaps) or as the pets dataset has them",
+    )
     add("--border", choices=MEANINGS, help="what the border in trimaps counts as (default: as in training)")
-    add("--device", type=device_name, default="auto", metavar="auto|cpu|gpu",
-        help="where to compute; gpu:1 is the second GPU (default: auto, a GPU if it can be used)")
-    add("--threads", type=whole(1, MOST_THREADS), metavar="N",
-        help="threads on the CPU (default: one per core)")
+    add(
+        "--device",
+        type=device_name,
+        default="auto",
+        metavar="auto|cpu|gpu",
+        help="where to compute; gpu:1 is the second GPU (default: auto, a GPU if it can be used)",
+    )
+    add("--threads", type=whole(1, MOST_THREADS), metavar="N", help="threads on the CPU (default: one per core)")
     return parser.parse_args(argv)

@@ -29,8 +29,11 @@ def selftest_report(name, quick):
     except device.GpuUnavailable as error:
         return fail(f"no GPU to test: {error}")
     say(f"device  {where}" + (f": {device.describe_gpu(where)}" if where != "cpu" else "") + "\n")
-    rows = selftest.run(selftest.all_checks(quick or where == "cpu"), where,
-                        lambda checks: tqdm(checks, desc="checks", disable=None, leave=False))
+    rows = selftest.run(
+        selftest.all_checks(quick or where == "cpu"),
+        where,
+        lambda checks: tqdm(checks, desc="checks", disable=None, leave=False),
+    )
     say(f"{'operation':<34}{'checks':>6}  worst relative error: float32  float64")
     for row in rows:
         errors = f"{row.worst['float32']:>30.1e}{row.worst['float64']:>9.1e}"

@@ -6,26 +6,42 @@
 The red line is the outline of the mask, which has to move with the picture.
 """
 
-import sys
 from pathlib import Path
 
 import numpy as np
 
-from minunet.training import plots
 from minunet.cli.arguments import Parser, fail, mask_values, say, whole
 from minunet.data import DataError
 from minunet.data.augment import (
-    PRESETS, Augmentation, Brightness, Contrast, Elastic, Flip, FlipVertical, Rotate, Saturation, Scale,
-    Shift, Tint,
+    PRESETS,
+    Augmentation,
+    Brightness,
+    Contrast,
+    Elastic,
+    Flip,
+    FlipVertical,
+    Rotate,
+    Saturation,
+    Scale,
+    Shift,
+    Tint,
 )
 from minunet.data.drawn_pets import DrawnPets
 from minunet.data.folder import read_one
+from minunet.training import plots
 
 DRAWN = 20  # a dog that sits in the middle
 ALONE = {  # as strong as in the preset "full"
-    "flip": Flip(), "flip vertically": FlipVertical(), "rotate": Rotate(20), "scale": Scale(0.3),
-    "shift": Shift(0.1), "elastic": Elastic(0.03), "brightness": Brightness(0.3), "contrast": Contrast(0.3),
-    "saturation": Saturation(0.5), "tint": Tint(0.07),
+    "flip": Flip(),
+    "flip vertically": FlipVertical(),
+    "rotate": Rotate(20),
+    "scale": Scale(0.3),
+    "shift": Shift(0.1),
+    "elastic": Elastic(0.03),
+    "brightness": Brightness(0.3),
+    "contrast": Contrast(0.3),
+    "saturation": Saturation(0.5),
+    "tint": Tint(0.07),
 }
 MIXED = ("light", "light", "full", "full", "full")
 
@@ -61,13 +77,27 @@ def parse_arguments(argv):
     add = parser.add_argument
     add("--picture", type=Path, metavar="FILE", help="the picture; goes with --mask (default: a drawn dog)")
     add("--mask", type=Path, metavar="FILE", help="its mask: 0 is background, 1 or 255 pet")
-    add("--mask-values", type=mask_values, metavar="TABLE",
-        help="what other values mean; of a trimap: 1=pet,2=background,3=pet")
+    add(
+        "--mask-values",
+        type=mask_values,
+        metavar="TABLE",
+        help="what other values mean; of a trimap: 1=pet,2=background,3=pet",
+    )
     add("--size", type=whole(16), default=256, metavar="N", help="side in pixels (default: 256)")
-    add("--seed", type=whole(0), default=177, metavar="N",
-        help="another seed, other changes (default: 177, by which each one can be seen)")
-    add("--out", type=Path, default=Path("augmentations.png"), metavar="FILE",
-        help="the sheet, a .png or a .jpg; an older one is replaced (default: augmentations.png)")
+    add(
+        "--seed",
+        type=whole(0),
+        default=177,
+        metavar="N",
+        help="another seed, other changes (default: 177, by which each one can be seen)",
+    )
+    add(
+        "--out",
+        type=Path,
+        default=Path("augmentations.png"),
+        metavar="FILE",
+        help="the sheet, a .png or a .jpg; an older one is replaced (default: augmentations.png)",
+    )
     args = parser.parse_args(argv)
     if (args.picture is None) != (args.mask is None):
         parser.error("--picture and --mask go together")

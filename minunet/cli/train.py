@@ -1,10 +1,10 @@
 """Train the lecture's U-Net to tell pets from their background.
 
-  python examples/train_pets.py                                drawn pets: no download, done in minutes
-  python examples/train_pets.py --download --device gpu        the real photographs, fetched once (0.8 GB)
-  python examples/train_pets.py --data-dir ~/oxford-iiit-pet   the real photographs, where you have them
-  python examples/train_pets.py --pictures DIR --masks DIR     your own, each with a mask of its name
-  python examples/train_pets.py --resume runs/NAME             go on with a run that was stopped or killed
+python examples/train_pets.py                                drawn pets: no download, done in minutes
+python examples/train_pets.py --download --device gpu        the real photographs, fetched once (0.8 GB)
+python examples/train_pets.py --data-dir ~/oxford-iiit-pet   the real photographs, where you have them
+python examples/train_pets.py --pictures DIR --masks DIR     your own, each with a mask of its name
+python examples/train_pets.py --resume runs/NAME             go on with a run that was stopped or killed
 """
 
 import argparse
@@ -13,12 +13,22 @@ import zlib
 from pathlib import Path
 
 from minunet import UNet, optim
-from minunet.training import schedules
-from minunet.training import loop as train
-from minunet.weights.io import CheckpointError
 from minunet.cli.arguments import (
-    MOST_THREADS, Parser, between_0_and_1, choose_device, describe_device, device_name, fail, fraction,
-    mask_values, multiple, not_negative, positive, say, warn, whole,
+    MOST_THREADS,
+    Parser,
+    between_0_and_1,
+    choose_device,
+    describe_device,
+    device_name,
+    fail,
+    fraction,
+    mask_values,
+    multiple,
+    not_negative,
+    positive,
+    say,
+    warn,
+    whole,
 )
 from minunet.data import DataError
 from minunet.data.augment import PRESETS as AUGMENTATIONS
@@ -28,11 +38,14 @@ from minunet.data.folder import PictureFolder, split
 from minunet.data.loader import Loader
 from minunet.data.pets import MEANINGS, Pets
 from minunet.device import OutOfMemory
-from minunet.training.interrupt import Interrupt
 from minunet.kernels.threads import get_num_threads, set_num_threads
+from minunet.training import loop as train
+from minunet.training import schedules
 from minunet.training.early_stopping import Patience
+from minunet.training.interrupt import Interrupt
 from minunet.training.progress import Diverged, Progress
 from minunet.training.run_folder import Run, check_free, read_run
+from minunet.weights.io import CheckpointError
 
 # What holds where no flag is given. Drawn pets are easier, and are done while you watch.
 REAL = {"image_size": 256, "batch_size": 32, "epochs": 25, "limit": None}
@@ -72,8 +85,7 @@ OPTIMIZERS = {"rmsprop": optim.RMSprop, "adam": optim.Adam, "sgd": optim.SGD}
 SHOWN = 6  # rows of predictions.png
 WORKERS = 4  # threads that augment, at most: three times as fast as one on 16 cores, and more are no faster
 # what may be different when a run is resumed
-MAY_CHANGE = {"epochs", "early_stop", "save_minutes", "data_dir", "download", "pictures", "masks", "device",
-              "threads"}
+MAY_CHANGE = {"epochs", "early_stop", "save_minutes", "data_dir", "download", "pictures", "masks", "device", "threads"}
 FAILED = 1  # the exit code of a run that diverged or ran out of memory
 
 
@@ -112,8 +124,13 @@ def train_pets(args):
     val_batches = Loader(validation, args.batch_size, shuffle=False)
     parts = prepare(args, model, len(batches))
     report_plan(args, model)
-    about = {"data": source, "device": device, "all_pet": all_pet, "augmentation": augment,
-             "pictures": fingerprint(training, validation)}
+    about = {
+        "data": source,
+        "device": device,
+        "all_pet": all_pet,
+        "augmentation": augment,
+        "pictures": fingerprint(training, validation),
+    }
     with open_run(args, about, model, parts) as run, Interrupt() as interrupt:
         say(f"folder      {run.folder}")
         if args.resume is not None:
@@ -140,9 +157,11 @@ def report_plan(args, model):
     augment = AUGMENTATIONS[args.augment]
     changes = ", ".join(type(change).__name__.lower() for change in augment.transforms) if augment else ""
     say(f"augment     {args.augment}: {changes or 'each picture as it is'}")
-    say(f"model       U-Net with {sum(p.size for p in model.parameters()):,} parameters; loss {args.loss}, "
+    say(
+        f"model       U-Net with {sum(p.size for p in model.parameters()):,} parameters; loss {args.loss}, "
         f"{args.optimizer} with learning rate {args.lr:g} ({args.schedule}), batches of {args.batch_size}, "
-        f"seed {args.seed}")
+        f"seed {args.seed}"
+    )
 
 
 def open_run(args, about, model, parts):
@@ -152,17 +171,32 @@ def open_run(args, about, model, parts):
     if args.resume is not None:
         check_same(read_run(args.resume), about)
     weights_about = {"image_size": args.image_size, "threshold": 0.5, "border": args.border}
-    return Run(args.resume or args.out, about, about["all_pet"]["iou"], parts, weights_about, args.save_minutes,
-               resume=None if args.resume is None else model)
+    return Run(
+        args.resume or args.out,
+        about,
+        about["all_pet"]["iou"],
+        parts,
+        weights_about,
+        args.save_minutes,
+        resume=None if args.resume is None else model,
+    )
 
 
 def learn(args, run, model, parts, batches, val_batches, interrupt):
     """Trains, keeps and prints each epoch's row until there are no more. Returns the exit code."""
     patience = parts["patience"]
     rows = train.epochs(
-        model, parts["optimizer"], train.LOSSES[args.loss], batches, val_batches, args.epochs,
-        stop=lambda: interrupt() or patience.waited >= patience.epochs, schedule=parts["schedule"],
-        clip_norm=args.clip_norm, accumulate=args.accumulate, progress=parts["progress"],
+        model,
+        parts["optimizer"],
+        train.LOSSES[args.loss],
+        batches,
+        val_batches,
+        args.epochs,
+        stop=lambda: interrupt() or patience.waited >= patience.epochs,
+        schedule=parts["schedule"],
+        clip_norm=args.clip_norm,
+        accumulate=args.accumulate,
+        progress=parts["progress"],
         after_step=lambda: run.save_in_time(model),
     )
     try:
@@ -196,8 +230,9 @@ def fingerprint(training, validation):
 def check_same(before, now):
     """Compares a run with what shall be its continuation. Raises DataError for other pictures."""
     if before.get("pictures") != now["pictures"]:
-        raise DataError(f"these are not the pictures that the run began with ({before.get('data')}): "
-                        "it cannot go on with others")
+        raise DataError(
+            f"these are not the pictures that the run began with ({before.get('data')}): it cannot go on with others"
+        )
     if before.get("device") != now["device"]:
         warn(f"the run was on {before.get('device')} and goes on on {now['device']}: the last digits will differ")
 
@@ -233,8 +268,10 @@ def load_own(args):
     values, strict = args.mask_values, args.strict
     everything = PictureFolder(args.pictures, args.masks, args.image_size, values, strict)
     training, validation = split(everything, args.validation_share, args.seed, args.limit)
-    source = (f"{args.pictures} with masks in {args.masks}, seed {args.seed} holds out "
-              f"{args.validation_share:.0%}; {len(everything.problems)} left out")
+    source = (
+        f"{args.pictures} with masks in {args.masks}, seed {args.seed} holds out "
+        f"{args.validation_share:.0%}; {len(everything.problems)} left out"
+    )
     return training, validation, source
 
 
@@ -243,13 +280,17 @@ def report_masks(training, validation):
     share = train.answers_without_a_model(training)[0]["share"]
     pet, background = train.answers_without_a_model(validation)
     say(f"foreground  {share:.1%} of the training pixels, {pet['share']:.1%} of the validation pixels")
-    say(f"to beat     all pet: pixel IoU {pet['iou']:.3f}, mean IoU {pet['mean_iou']:.3f}; "
-        f"all background: pixel IoU {background['iou']:.3f}, mean IoU {background['mean_iou']:.3f}")
+    say(
+        f"to beat     all pet: pixel IoU {pet['iou']:.3f}, mean IoU {pet['mean_iou']:.3f}; "
+        f"all background: pixel IoU {background['iou']:.3f}, mean IoU {background['mean_iou']:.3f}"
+    )
     for name, part in (("training", share), ("validation", pet["share"])):
         if not 0.01 < part < 0.99:
-            warn(f"{part:.1%} of the {name} pixels are pet: there is next to nothing to learn. "
-                 "Are the masks right? Trimaps hold 1 for pet, 2 for background, 3 for border; "
-                 "masks of your own, 0 for background and 1 or 255 for pet")
+            warn(
+                f"{part:.1%} of the {name} pixels are pet: there is next to nothing to learn. "
+                "Are the masks right? Trimaps hold 1 for pet, 2 for background, 3 for border; "
+                "masks of your own, 0 for background and 1 or 255 for pet"
+            )
     return pet
 
 
@@ -278,8 +319,10 @@ def parse_arguments(argv):
     for name in differing:
         if name not in MAY_CHANGE:
             flag = "--" + name.replace("_", "-")
-            make_parser().error(f"{flag} {getattr(args, name)} contradicts the run in {args.resume}, which has "
-                                f"{getattr(old, name)}: leave it away")
+            make_parser().error(
+                f"{flag} {getattr(args, name)} contradicts the run in {args.resume}, which has "
+                f"{getattr(old, name)}: leave it away"
+            )
     args.command = [*before, *command] if differing else before
     return args
 
@@ -306,8 +349,10 @@ def read_arguments(command):
 
 def make_parser():
     """The flags."""
-    parser = Parser(f"{__doc__}\nExit code: 0 done, 1 the loss diverged or memory ran out, 2 wrong use, "
-                    "130 after Ctrl-C (the run is saved).")
+    parser = Parser(
+        f"{__doc__}\nExit code: 0 done, 1 the loss diverged or memory ran out, 2 wrong use, "
+        "130 after Ctrl-C (the run is saved)."
+    )
     add = parser.add_argument
 
     def both(name):
@@ -317,68 +362,160 @@ def make_parser():
         lecture, best = PRESETS["lecture"][name], PRESETS["best"][name]
         return f"(default: {lecture}{'' if best == lecture else f'; preset best: {best}'})"
 
-    add("--data-dir", type=Path, metavar="DIR",
-        help="folder with images/ and annotations/ (default: none, drawn pets are used)")
-    add("--download", action="store_true",
-        help=f"fetch the real photographs into --data-dir, unless they are there (default: {DOWNLOAD_DIR})")
+    add(
+        "--data-dir",
+        type=Path,
+        metavar="DIR",
+        help="folder with images/ and annotations/ (default: none, drawn pets are used)",
+    )
+    add(
+        "--download",
+        action="store_true",
+        help=f"fetch the real photographs into --data-dir, unless they are there (default: {DOWNLOAD_DIR})",
+    )
     add("--pictures", type=Path, metavar="DIR", help="folder of your own pictures; goes with --masks")
-    add("--masks", type=Path, metavar="DIR",
-        help="folder of their masks, called like them: 0 is background, 1 or 255 pet")
-    add("--mask-values", type=mask_values, metavar="TABLE",
-        help="what other values in --masks mean, such as 0=background,7=pet,255=ignore")
-    add("--validation-share", type=between_0_and_1, default=0.2, metavar="X",
-        help="share of --pictures that is held out to validate on, chosen by --seed (default: 0.2)")
-    add("--device", type=device_name, default="auto", metavar="auto|cpu|gpu",
-        help="where to compute; gpu:1 is the second GPU (default: auto, a GPU if it can be used)")
-    add("--image-size", type=multiple(64), metavar="N",
-        help=f"side of the pictures in pixels, a multiple of 64 {both('image_size')}")
-    add("--preset", choices=PRESETS, default="lecture",
+    add(
+        "--masks",
+        type=Path,
+        metavar="DIR",
+        help="folder of their masks, called like them: 0 is background, 1 or 255 pet",
+    )
+    add(
+        "--mask-values",
+        type=mask_values,
+        metavar="TABLE",
+        help="what other values in --masks mean, such as 0=background,7=pet,255=ignore",
+    )
+    add(
+        "--validation-share",
+        type=between_0_and_1,
+        default=0.2,
+        metavar="X",
+        help="share of --pictures that is held out to validate on, chosen by --seed (default: 0.2)",
+    )
+    add(
+        "--device",
+        type=device_name,
+        default="auto",
+        metavar="auto|cpu|gpu",
+        help="where to compute; gpu:1 is the second GPU (default: auto, a GPU if it can be used)",
+    )
+    add(
+        "--image-size",
+        type=multiple(64),
+        metavar="N",
+        help=f"side of the pictures in pixels, a multiple of 64 {both('image_size')}",
+    )
+    add(
+        "--preset",
+        choices=PRESETS,
+        default="lecture",
         help="how to learn: as in the lecture, or with what helps in practice; the flags below overrule it "
-             "(default: lecture)")
-    add("--batch-size", type=whole(1), metavar="N",
-        help=f"pictures in a step {both('batch_size')[:-1]}; preset best: {PRESETS['best']['batch_size']})")
+        "(default: lecture)",
+    )
+    add(
+        "--batch-size",
+        type=whole(1),
+        metavar="N",
+        help=f"pictures in a step {both('batch_size')[:-1]}; preset best: {PRESETS['best']['batch_size']})",
+    )
     add("--epochs", type=whole(1), metavar="N", help=f"passes over the training pictures {both('epochs')}")
-    add("--augment", choices=AUGMENTATIONS,
+    add(
+        "--augment",
+        choices=AUGMENTATIONS,
         help="change the training pictures at random, anew in each epoch: light is flips, small moves and "
-             f"another light, full is all that still looks like a pet {preset('augment')}")
-    add("--batch-norm", action=argparse.BooleanOptionalAction,
-        help=f"batch normalisation after each convolution {preset('batch_norm')}")
-    add("--dropout", type=fraction, metavar="P",
-        help=f"rate at which the deepest levels leave out feature maps {preset('dropout')}")
-    add("--loss", choices=train.LOSSES,
-        help=f"binary cross entropy, Dice, or half of each {preset('loss')}")
-    add("--optimizer", choices=OPTIMIZERS,
-        help=f"how a gradient becomes a step; rmsprop is the lecture's {preset('optimizer')}")
+        f"another light, full is all that still looks like a pet {preset('augment')}",
+    )
+    add(
+        "--batch-norm",
+        action=argparse.BooleanOptionalAction,
+        help=f"batch normalisation after each convolution {preset('batch_norm')}",
+    )
+    add(
+        "--dropout",
+        type=fraction,
+        metavar="P",
+        help=f"rate at which the deepest levels leave out feature maps {preset('dropout')}",
+    )
+    add("--loss", choices=train.LOSSES, help=f"binary cross entropy, Dice, or half of each {preset('loss')}")
+    add(
+        "--optimizer",
+        choices=OPTIMIZERS,
+        help=f"how a gradient becomes a step; rmsprop is the lecture's {preset('optimizer')}",
+    )
     add("--lr", type=positive, metavar="X", help=f"learning rate, the highest of its schedule {preset('lr')}")
-    add("--schedule", choices=("constant", "cosine", "plateau"),
+    add(
+        "--schedule",
+        choices=("constant", "cosine", "plateau"),
         help="learning rate: always the same, down to 0 along a cosine, or lower whenever --monitor gets no "
-             f"better for 5 epochs {preset('schedule')}")
-    add("--warmup", type=fraction, metavar="P",
-        help=f"part of all steps in which a cosine schedule first goes up {preset('warmup')}")
-    add("--weight-decay", type=not_negative, metavar="X",
-        help=f"how strongly the weights are pulled towards 0, with adam as in AdamW {preset('weight_decay')}")
+        f"better for 5 epochs {preset('schedule')}",
+    )
+    add(
+        "--warmup",
+        type=fraction,
+        metavar="P",
+        help=f"part of all steps in which a cosine schedule first goes up {preset('warmup')}",
+    )
+    add(
+        "--weight-decay",
+        type=not_negative,
+        metavar="X",
+        help=f"how strongly the weights are pulled towards 0, with adam as in AdamW {preset('weight_decay')}",
+    )
     add("--clip-norm", type=positive, metavar="X", help="longest gradient allowed (default: any)")
-    add("--accumulate", type=whole(1), default=1, metavar="N",
-        help="batches whose gradients make one step together, where a large batch does not fit (default: 1)")
-    add("--early-stop", type=whole(1), metavar="N",
-        help="stop after N epochs in a row without a better --monitor (default: never)")
-    add("--monitor", choices=MONITORS, default="val_mean_iou",
-        help="the score that --early-stop and --schedule plateau watch (default: val_mean_iou)")
-    add("--seed", type=whole(0), default=0, metavar="N",
-        help="decides the first weights and the order of the pictures (default: 0)")
-    add("--limit", type=whole(1), metavar="N",
-        help=f"at most N pictures to train, and to validate {both('limit')}")
-    add("--border", choices=MEANINGS, default="pet",
-        help="what the border in the pets' trimaps counts as (default: pet)")
-    add("--strict", action="store_true",
-        help="stop if a picture cannot be used (default: go on without it)")
-    add("--threads", type=whole(1, MOST_THREADS), metavar="N",
-        help="threads on the CPU (default: one per core)")
-    add("--out", type=Path, metavar="DIR",
-        help="folder of the results, new or empty: no run is overwritten (default: runs/DATE_TIME)")
-    add("--resume", type=Path, metavar="DIR",
+    add(
+        "--accumulate",
+        type=whole(1),
+        default=1,
+        metavar="N",
+        help="batches whose gradients make one step together, where a large batch does not fit (default: 1)",
+    )
+    add(
+        "--early-stop",
+        type=whole(1),
+        metavar="N",
+        help="stop after N epochs in a row without a better --monitor (default: never)",
+    )
+    add(
+        "--monitor",
+        choices=MONITORS,
+        default="val_mean_iou",
+        help="the score that --early-stop and --schedule plateau watch (default: val_mean_iou)",
+    )
+    add(
+        "--seed",
+        type=whole(0),
+        default=0,
+        metavar="N",
+        help="decides the first weights and the order of the pictures (default: 0)",
+    )
+    add("--limit", type=whole(1), metavar="N", help=f"at most N pictures to train, and to validate {both('limit')}")
+    add(
+        "--border",
+        choices=MEANINGS,
+        default="pet",
+        help="what the border in the pets' trimaps counts as (default: pet)",
+    )
+    add("--strict", action="store_true", help="stop if a picture cannot be used (default: go on without it)")
+    add("--threads", type=whole(1, MOST_THREADS), metavar="N", help="threads on the CPU (default: one per core)")
+    add(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="folder of the results, new or empty: no run is overwritten (default: runs/DATE_TIME)",
+    )
+    add(
+        "--resume",
+        type=Path,
+        metavar="DIR",
         help="go on with the run in this folder, with its arguments; --epochs may ask for more. On the same machine "
-             "it ends with the very numbers of a run that was never stopped")
-    add("--save-minutes", type=positive, default=10.0, metavar="X",
-        help="save within an epoch, too, where it is longer than that, to resume from (default: 10)")
+        "it ends with the very numbers of a run that was never stopped",
+    )
+    add(
+        "--save-minutes",
+        type=positive,
+        default=10.0,
+        metavar="X",
+        help="save within an epoch, too, where it is longer than that, to resume from (default: 10)",
+    )
     return parser

@@ -139,9 +139,10 @@ def _fetch_rest(url, part):
 def _append(response, part, start, total):
     """Writes the response's bytes into `part` from byte `start` on; -> its size then."""
     # "ab" goes on at the end, which is `start`; "wb" empties the file.
-    with open(part, "ab" if start else "wb") as file, tqdm(
-        desc=part.stem, total=total, initial=start, unit="B", unit_scale=True, disable=None
-    ) as bar:
+    with (
+        open(part, "ab" if start else "wb") as file,
+        tqdm(desc=part.stem, total=total, initial=start, unit="B", unit_scale=True, disable=None) as bar,
+    ):
         while True:
             with _network_errors():
                 chunk = response.read1(CHUNK)  # what has come so far, so that a break loses nothing

@@ -17,9 +17,9 @@ import numpy as np
 from PIL import Image
 
 from minunet.data import DataError, cache
+from minunet.data.images import ENDINGS, quiet_pillow
 from minunet.data.labels import USUAL, read_labels, translate
 from minunet.data.pets import IGNORE, MEANINGS, height_width, read_pair
-from minunet.data.images import ENDINGS, quiet_pillow
 from minunet.data.skipped import listed, report
 
 EXPECTED = "a picture PICTURES/NAME.jpg and a mask MASKS/NAME.png for each NAME"
@@ -177,8 +177,10 @@ def _misfit(present, values, format):
         return f"holds {listed(present)}: JPEG blurs the values of a mask; save it as PNG"
     if values:
         return f"holds {listed(present)}; the table of values has {', '.join(map(str, sorted(values)))}"
-    return (f"holds {listed(present)}; a mask holds 0 and 1, or 0 and 255: say what its values mean "
-            "(values={7: 1, ...}, or --mask-values 7=pet,...)")
+    return (
+        f"holds {listed(present)}; a mask holds 0 and 1, or 0 and 255: say what its values mean "
+        "(values={7: 1, ...}, or --mask-values 7=pet,...)"
+    )
 
 
 def _checked_table(values):

@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from minunet.data import DataError
-from minunet.data.pets import BACKGROUND, BORDER, PET, TRIMAP, trimap_table
 from minunet.data.images import load, turn
+from minunet.data.pets import BACKGROUND, BORDER, PET, TRIMAP, trimap_table
 from minunet.data.skipped import listed
 
 USUAL = ({0: 0, 1: 1}, {0: 0, 255: 1})  # what a mask's values mean where nobody says so: tables for `translate`

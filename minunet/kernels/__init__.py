@@ -36,7 +36,9 @@ def kernels_for(array):
     device = device_of(array)
     name = _chosen.get() or ("cpu" if device == "cpu" else "gpu")
     if (name == "cpu") != (device == "cpu") and name != "reference":
-        raise ValueError(f'the "{name}" kernels were chosen, but the array is on {device}: move it, or leave use_kernels')
+        raise ValueError(
+            f'the "{name}" kernels were chosen, but the array is on {device}: move it, or leave use_kernels'
+        )
     return importlib.import_module(f"minunet.kernels.{name}")
 
 

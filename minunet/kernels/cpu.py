@@ -164,7 +164,7 @@ def max_pool(x, size, stride, pads):
 
     def task(images):
         for n in images:
-            padded = _padded(x[n:n + 1], pads, -np.inf)
+            padded = _padded(x[n : n + 1], pads, -np.inf)
             for place, (k, l) in enumerate(np.ndindex(KH, KW)):
                 values = y[n] if place == 0 else scratch("parts", y.shape[1:], x.dtype)
                 _runs(values)[:] = _runs(tap(padded, k, l, stride, (OH, OW))[0])
@@ -172,8 +172,12 @@ def max_pool(x, size, stride, pads):
                     better = np.greater(values, y[n], out=scratch("flags", y.shape[1:], FLAGS))
                     np.maximum(values, y[n], out=y[n])
                     # the places grow: the larger one is the later one (a copy "where" takes NumPy ten times as long)
-                    places = np.multiply(better.view(np.uint8), place, out=scratch("places", better.shape, winner.dtype),
-                                         dtype=winner.dtype)
+                    places = np.multiply(
+                        better.view(np.uint8),
+                        place,
+                        out=scratch("places", better.shape, winner.dtype),
+                        dtype=winner.dtype,
+                    )
                     np.maximum(winner[n], places, out=winner[n])
 
     in_parallel(task, range(len(x)))
@@ -192,7 +196,7 @@ def max_pool_gradient(gy, winner, size, stride, pads, input_size):
             for place, (k, l) in enumerate(np.ndindex(*size)):
                 won = np.equal(winner[n], place, out=scratch("flags", (OH, OW, C), FLAGS))
                 part = np.multiply(gy[n], won, out=scratch("parts", (OH, OW, C), gy.dtype))
-                target = tap(gx[n:n + 1], k, l, stride, (OH, OW))[0]
+                target = tap(gx[n : n + 1], k, l, stride, (OH, OW))[0]
                 if apart:
                     _runs(target)[:] = _runs(part)
                 else:
@@ -315,7 +319,7 @@ def _by_rows(function, arrays, vectors):
     step = max(1, PIECE // (W * C))
 
     def task(starts):
-        parts = (function(*(array[start:start + step] for array in flat), *rows) for start in starts)
+        parts = (function(*(array[start : start + step] for array in flat), *rows) for start in starts)
         return functools.reduce(lambda a, b: a if a is None else a + b, parts)
 
     totals = in_parallel(task, range(0, N * H, step))
@@ -389,7 +393,7 @@ def _elementwise(function, *arrays):
     flat = [array.reshape(-1) for array in arrays]
 
     def task(starts):
-        return [function(*(array[start:start + PIECE] for array in flat)) for start in starts]
+        return [function(*(array[start : start + PIECE] for array in flat)) for start in starts]
 
     return [result for part in in_parallel(task, range(0, flat[0].size, PIECE)) for result in part]
 
@@ -441,8 +445,8 @@ def _strip(x, start, stop, pads):
     strip = scratch("strip", (N, stop - start, W + left + right, C), x.dtype)
     above, below = first - (start - top), max(first, last) - (start - top)
     strip[:, :above], strip[:, below:] = 0, 0
-    strip[:, :, :left], strip[:, :, left + W:] = 0, 0
-    strip[:, above:below, left:left + W] = x[:, first:max(first, last)]
+    strip[:, :, :left], strip[:, :, left + W :] = 0, 0
+    strip[:, above:below, left : left + W] = x[:, first : max(first, last)]
     return strip
 
 
@@ -454,5 +458,5 @@ def _padded(x, pads, value):
     N, H, W, C = x.shape
     padded = scratch("padded", (N, H + top + bottom, W + left + right, C), x.dtype)
     padded[:] = value
-    padded[:, top:top + H, left:left + W] = x
+    padded[:, top : top + H, left : left + W] = x
     return padded

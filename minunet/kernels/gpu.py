@@ -44,14 +44,24 @@ def convolve(x, w, b, stride, pads, relu=False):
         tile, pixels = _tile(F, TILE), N * OH * OW
         blocks = -(-pixels // (THREADS * PIXELS)), F // tile
         geometry = _geometry(x.shape, y.shape, (KH, KW), stride, pads)
-        _launch("convolve", "convolve", blocks, x.dtype, (x, w, b, y, np.int64(pixels), geometry, np.int32(relu)),
-                VECTOR=_vector(C), TILE=tile, PIXELS=PIXELS)
+        _launch(
+            "convolve",
+            "convolve",
+            blocks,
+            x.dtype,
+            (x, w, b, y, np.int64(pixels), geometry, np.int32(relu)),
+            VECTOR=_vector(C),
+            TILE=tile,
+            PIXELS=PIXELS,
+        )
         return y
     pixels, W = y.reshape(-1, F), w.reshape(-1, F)
     for rows, P in _patches(x, y.shape, (KH, KW), stride, pads):
-        array_module(x).matmul(P, W, out=pixels[rows.start * OW:rows.stop * OW])
+        array_module(x).matmul(P, W, out=pixels[rows.start * OW : rows.stop * OW])
     if b is not None or relu:
-        _launch("pointwise", "add_bias", _spread(y.size), y.dtype, (y, b, np.int64(y.size), np.int32(F), np.int32(relu)))
+        _launch(
+            "pointwise", "add_bias", _spread(y.size), y.dtype, (y, b, np.int64(y.size), np.int32(F), np.int32(relu))
+        )
     return y
 
 
@@ -67,15 +77,29 @@ def convolve_transposed(y, w, b, stride, pads, size):
     if C * F < WIDE["convolve_transposed"] or chunk == 0:
         tile, pixels = _tile(C, TILE), x.size // C
         blocks = -(-pixels // (THREADS * PIXELS)), C // tile
-        _launch("convolve", "convolve_transposed", blocks, y.dtype, (y, w, b, x, np.int64(pixels), geometry),
-                VECTOR=_vector(F), TILE=tile, PIXELS=PIXELS)
+        _launch(
+            "convolve",
+            "convolve_transposed",
+            blocks,
+            y.dtype,
+            (y, w, b, x, np.int64(pixels), geometry),
+            VECTOR=_vector(F),
+            TILE=tile,
+            PIXELS=PIXELS,
+        )
         return x
     for n in range(0, N, chunk):
-        parts = y[n:n + chunk].reshape(-1, F) @ w.reshape(-1, F).T
-        part_of_x = x[n:n + chunk]
+        parts = y[n : n + chunk].reshape(-1, F) @ w.reshape(-1, F).T
+        part_of_x = x[n : n + chunk]
         rows = len(part_of_x) * size[0]
-        _launch("patches", "gather", _rows_of(rows, size[1] * C), y.dtype, (parts, b, part_of_x, np.int64(rows), geometry),
-                VECTOR=_vector(C))
+        _launch(
+            "patches",
+            "gather",
+            _rows_of(rows, size[1] * C),
+            y.dtype,
+            (parts, b, part_of_x, np.int64(rows), geometry),
+            VECTOR=_vector(C),
+        )
     return x
 
 
@@ -90,7 +114,7 @@ def weight_gradient(x, gy, kernel_size, stride, pads):
         return gw
     pixels, gW = gy.reshape(-1, F), gw.reshape(-1, F)
     for rows, P in _patches(x, gy.shape, kernel_size, stride, pads):
-        of_pixels = pixels[rows.start * OW:rows.stop * OW]
+        of_pixels = pixels[rows.start * OW : rows.stop * OW]
         if rows.start == 0:
             xp.matmul(P.T, of_pixels, out=gW)
         else:
@@ -108,8 +132,15 @@ def _sum_of_parts(x, gy, rows, taps, geometry, gw):
     per_block = -(-pieces // groups)
     parts = max(1, min(rows, BLOCKS // 2 // groups))
     partial = array_module(x).empty((parts, gw.size), x.dtype)
-    _launch("weight_gradient", "weight_gradient", (parts, groups), x.dtype,
-            (x, gy, partial, np.int64(rows), np.int32(pieces), np.int32(per_block), geometry), VECTOR=vector, TILE=tile)
+    _launch(
+        "weight_gradient",
+        "weight_gradient",
+        (parts, groups),
+        x.dtype,
+        (x, gy, partial, np.int64(rows), np.int32(pieces), np.int32(per_block), geometry),
+        VECTOR=vector,
+        TILE=tile,
+    )
     _launch("sums", "sum_rows", (-(-gw.size // 32),), x.dtype, (partial, gw, np.int64(parts), np.int64(gw.size)))
 
 
@@ -119,9 +150,15 @@ def max_pool(x, size, stride, pads):
     xp, (N, _, _, C) = array_module(x), x.shape
     OH, OW = output_size(x.shape[1:3], size, stride, pads)
     y, winner = xp.empty((N, OH, OW, C), x.dtype), xp.empty((N, OH, OW, C), winner_dtype(size))
-    _launch("max_pool", "max_pool", _rows_of(N * OH, OW * C), x.dtype,
-            (x, y, winner, np.int64(N * OH), _geometry(x.shape, y.shape, size, stride, pads)),
-            VECTOR=_vector(C), Place=C_NAMES[winner.dtype.char])
+    _launch(
+        "max_pool",
+        "max_pool",
+        _rows_of(N * OH, OW * C),
+        x.dtype,
+        (x, y, winner, np.int64(N * OH), _geometry(x.shape, y.shape, size, stride, pads)),
+        VECTOR=_vector(C),
+        Place=C_NAMES[winner.dtype.char],
+    )
     return y, winner
 
 
@@ -130,9 +167,15 @@ def max_pool_gradient(gy, winner, size, stride, pads, input_size):
     gy, winner, (N, _, _, C) = _ready(gy), _ready(winner), gy.shape
     gx = array_module(gy).empty((N, *input_size, C), gy.dtype)
     rows = N * input_size[0]
-    _launch("max_pool", "max_pool_gradient", _rows_of(rows, input_size[1] * C), gy.dtype,
-            (gy, winner, gx, np.int64(rows), _geometry(gx.shape, gy.shape, size, stride, pads)),
-            VECTOR=_vector(C), Place=C_NAMES[winner.dtype.char])
+    _launch(
+        "max_pool",
+        "max_pool_gradient",
+        _rows_of(rows, input_size[1] * C),
+        gy.dtype,
+        (gy, winner, gx, np.int64(rows), _geometry(gx.shape, gy.shape, size, stride, pads)),
+        VECTOR=_vector(C),
+        Place=C_NAMES[winner.dtype.char],
+    )
     return gx
 
 
@@ -162,8 +205,13 @@ def _sum_over_pixels(gy, y, gz):
     blocks = max(1, min(BLOCKS // 4, rows // (8 * (THREADS // columns))))
     gb, partial = xp.empty(F, gy.dtype), xp.empty((blocks, F), gy.dtype)
     groups = -(-F // columns)
-    _launch("sums", "sum_over_rows", (blocks, groups), gy.dtype,
-            (gy, y, gz, gb, partial, kept_zeros(groups), np.int64(rows), np.int32(F), np.int32(columns)))
+    _launch(
+        "sums",
+        "sum_over_rows",
+        (blocks, groups),
+        gy.dtype,
+        (gy, y, gz, gb, partial, kept_zeros(groups), np.int64(rows), np.int32(F), np.int32(columns)),
+    )
     return gb
 
 
@@ -181,8 +229,13 @@ def normalize(x, mean, r, gamma, beta, relu):
     """As `reference.normalize`."""
     x, F = _ready(x), x.shape[3]
     y = array_module(x).empty(x.shape, x.dtype)
-    _launch("batch_norm", "normalize", _spread(x.size), x.dtype,
-            (x, *_vectors(mean, r, gamma, beta), y, np.int64(x.size), np.int32(F), np.int32(relu)))
+    _launch(
+        "batch_norm",
+        "normalize",
+        _spread(x.size),
+        x.dtype,
+        (x, *_vectors(mean, r, gamma, beta), y, np.int64(x.size), np.int32(F), np.int32(relu)),
+    )
     return y
 
 
@@ -198,9 +251,22 @@ def normalize_gradient(gy, x, mean, r, gamma, beta, relu, gbeta, ggamma, share):
     """gx as in `reference.normalize_gradient`."""
     gy, x, F = _ready(gy), _ready(x), x.shape[3]
     gx = array_module(x).empty(x.shape, x.dtype)
-    _launch("batch_norm", "normalize_gradient", _spread(x.size), x.dtype,
-            (gy, x, *_vectors(mean, r, gamma, beta, gbeta, ggamma), gx, x.dtype.type(share), np.int64(x.size),
-             np.int32(F), np.int32(relu)))
+    _launch(
+        "batch_norm",
+        "normalize_gradient",
+        _spread(x.size),
+        x.dtype,
+        (
+            gy,
+            x,
+            *_vectors(mean, r, gamma, beta, gbeta, ggamma),
+            gx,
+            x.dtype.type(share),
+            np.int64(x.size),
+            np.int32(F),
+            np.int32(relu),
+        ),
+    )
     return gx
 
 
@@ -216,16 +282,35 @@ def _channel_sums(what, out, x, gy=None, mean=None, r=None, gamma=None, beta=Non
     blocks = max(1, min(BLOCKS // 4, rows // (8 * (THREADS // columns))))
     groups = -(-F // columns)
     partial = array_module(x).empty((2, blocks, F), x.dtype)
-    _launch("batch_norm", "channel_sums", (blocks, groups), x.dtype,
-            (x, gy, mean, r, gamma, beta, out, partial, kept_zeros(groups), x.dtype.type(epsilon), np.int64(rows),
-             np.int32(F), np.int32(columns), np.int32(relu)), SUM=what)
+    _launch(
+        "batch_norm",
+        "channel_sums",
+        (blocks, groups),
+        x.dtype,
+        (
+            x,
+            gy,
+            mean,
+            r,
+            gamma,
+            beta,
+            out,
+            partial,
+            kept_zeros(groups),
+            x.dtype.type(epsilon),
+            np.int64(rows),
+            np.int32(F),
+            np.int32(columns),
+            np.int32(relu),
+        ),
+        SUM=what,
+    )
 
 
 def follow(averages, values, momentum):
     """As `reference.follow`."""
     (a, b), (u, v) = averages, values
-    _launch("batch_norm", "follow", _spread(a.size), u.dtype,
-            (a, b, u, v, u.dtype.type(momentum), np.int32(a.size)))
+    _launch("batch_norm", "follow", _spread(a.size), u.dtype, (a, b, u, v, u.dtype.type(momentum), np.int32(a.size)))
 
 
 def join(a, b):
@@ -270,9 +355,14 @@ def mask_counts(values, masks, threshold, ignored):
         masks = masks.astype("float64")
     values, masks = _ready(values), _ready(masks)
     counts = array_module(values).empty((len(values), 5), np.int64)
-    _launch("losses", "mask_counts", (len(values),), values.dtype,
-            (values, masks, counts, np.int64(values.size // len(values)), values.dtype.type(threshold), np.int32(ignored)),
-            Mask=C_NAMES[masks.dtype.char])
+    _launch(
+        "losses",
+        "mask_counts",
+        (len(values),),
+        values.dtype,
+        (values, masks, counts, np.int64(values.size // len(values)), values.dtype.type(threshold), np.int32(ignored)),
+        Mask=C_NAMES[masks.dtype.char],
+    )
     return counts
 
 
@@ -280,8 +370,13 @@ def decode(images, masks, ignored):
     """(x, t, weights) in float32 from uint8 images and masks, as in `reference.decode`."""
     images, masks, xp = _ready(images), _ready(masks), array_module(images)
     x, t, weights = (xp.empty(array.shape, "float32") for array in (images, masks, masks))
-    _launch("pointwise", "decode", _spread(images.size), x.dtype,
-            (images, masks, x, t, weights, np.int64(images.size), np.int64(masks.size), np.int32(ignored)))
+    _launch(
+        "pointwise",
+        "decode",
+        _spread(images.size),
+        x.dtype,
+        (images, masks, x, t, weights, np.int64(images.size), np.int64(masks.size), np.int32(ignored)),
+    )
     return x, t, weights
 
 
@@ -304,7 +399,7 @@ def _for_all_tensors(kernel, rows, numbers):
     for dtype in {row[0].dtype for row in rows}:
         alike = [row for row in rows if row[0].dtype == dtype]
         for start in range(0, len(alike), TENSORS_AT_ONCE):
-            group = alike[start:start + TENSORS_AT_ONCE]
+            group = alike[start : start + TENSORS_AT_ONCE]
             scalars = map(dtype.type, numbers)
             blocks = min(BLOCKS // 8, -(-max(row[0].size for row in group) // THREADS)), len(group)
             _launch("optimizers", kernel, blocks, dtype, (_tensors(group), *scalars))
@@ -331,10 +426,15 @@ def _patches(x, y_shape, kernel_size, stride, pads):
     workspace = array_module(x).empty((at_once * OW, K), x.dtype)
     for start in range(0, rows, at_once):
         stop = min(start + at_once, rows)
-        P = workspace[:(stop - start) * OW]
-        _launch("patches", "patches", _rows_of(stop - start, OW * K), x.dtype,
-                (x, P, np.int64(start), np.int64(stop - start), _geometry(x.shape, y_shape, kernel_size, stride, pads)),
-                VECTOR=_vector(x.shape[3]))
+        P = workspace[: (stop - start) * OW]
+        _launch(
+            "patches",
+            "patches",
+            _rows_of(stop - start, OW * K),
+            x.dtype,
+            (x, P, np.int64(start), np.int64(stop - start), _geometry(x.shape, y_shape, kernel_size, stride, pads)),
+            VECTOR=_vector(x.shape[3]),
+        )
         yield slice(start, stop), P
 
 
@@ -344,8 +444,10 @@ def _geometry(x_shape, y_shape, kernel_size, stride, pads):
     (_, H, W, C), (_, OH, OW, F) = x_shape, y_shape
     longest_row = max(W * C, OW * F, OW * kernel_size[0] * kernel_size[1] * C)  # the last is one of P(x)
     if longest_row >= 1 << 31 or max(H * W, OH * OW) >= 1 << 32:
-        raise ValueError(f"pictures {x_shape} and {y_shape} with windows {kernel_size} are too large for the CUDA kernels: "
-                         "rows of windows of 2**31 numbers, pictures of 2**32 pixels; cut them into tiles")
+        raise ValueError(
+            f"pictures {x_shape} and {y_shape} with windows {kernel_size} are too large for the CUDA kernels: "
+            "rows of windows of 2**31 numbers, pictures of 2**32 pixels; cut them into tiles"
+        )
     numbers = H, W, C, OH, OW, F, *kernel_size, *stride, pads[0][0], pads[1][0]
     return np.array(numbers, np.int32).view("V48").reshape(())
 
@@ -394,8 +496,15 @@ def _launch(file, kernel, blocks, dtype, arguments, **definitions):
 @functools.cache
 def _compiled(file, kernel, real, definitions):
     """The kernel, compiled once for each set of definitions; CuPy keeps it on disk for the next time."""
-    defined = {"Real": real, "VECTOR": 1, "TILE": 1, "PIXELS": 1, "Place": "unsigned char", "Mask": "unsigned char",
-               "SUM": "MEAN"}
+    defined = {
+        "Real": real,
+        "VECTOR": 1,
+        "TILE": 1,
+        "PIXELS": 1,
+        "Place": "unsigned char",
+        "Mask": "unsigned char",
+        "SUM": "MEAN",
+    }
     head = "".join(f"#define {name} {value}\n" for name, value in (defined | dict(definitions)).items())
     source = "".join((SOURCES / name).read_text("utf-8") for name in ("common.cu", f"{file}.cu"))
     return compile_kernel(head + source, kernel)

@@ -19,7 +19,7 @@ def convolve(x, w, b, stride, pads, relu=False):
     x = pad(x, pads)
     y = xp.empty((N, OH, OW, F), x.dtype)
     for n, i, j in np.ndindex(N, OH, OW):
-        window = x[n, i * SH:i * SH + KH, j * SW:j * SW + KW]
+        window = x[n, i * SH : i * SH + KH, j * SW : j * SW + KW]
         y[n, i, j] = (window[..., None] * w).sum(axis=(0, 1, 2))
         if b is not None:
             y[n, i, j] += b
@@ -34,7 +34,7 @@ def convolve_transposed(y, w, b, stride, pads, size):
     N, OH, OW, _ = y.shape
     x = pad(xp.zeros((N, *size, C), y.dtype), pads)
     for n, i, j in np.ndindex(N, OH, OW):
-        x[n, i * SH:i * SH + KH, j * SW:j * SW + KW] += (w * y[n, i, j]).sum(axis=3)
+        x[n, i * SH : i * SH + KH, j * SW : j * SW + KW] += (w * y[n, i, j]).sum(axis=3)
     x = crop(x, pads, size)
     return x if b is None else x + b
 
@@ -47,7 +47,7 @@ def weight_gradient(x, gy, kernel_size, stride, pads):
     x = pad(x, pads)
     gw = xp.zeros((KH, KW, x.shape[3], F), x.dtype)
     for n, i, j in np.ndindex(N, OH, OW):
-        gw += x[n, i * SH:i * SH + KH, j * SW:j * SW + KW, :, None] * gy[n, i, j]
+        gw += x[n, i * SH : i * SH + KH, j * SW : j * SW + KW, :, None] * gy[n, i, j]
     return gw
 
 
@@ -60,7 +60,7 @@ def max_pool(x, size, stride, pads):
     y = xp.empty((N, OH, OW, C), x.dtype)
     winner = xp.empty(y.shape, winner_dtype(size))
     for n, i, j in np.ndindex(N, OH, OW):
-        window = x[n, i * SH:i * SH + KH, j * SW:j * SW + KW].reshape(KH * KW, C)
+        window = x[n, i * SH : i * SH + KH, j * SW : j * SW + KW].reshape(KH * KW, C)
         y[n, i, j] = window.max(axis=0)
         winner[n, i, j] = window.argmax(axis=0)  # NumPy and CuPy return the first of equals
     return y, winner

@@ -7,6 +7,7 @@ it has again as many as it had.
 Each worker gets one part of the work, always the same one, so the numbers depend on the count of threads alone.
 """
 
+import itertools
 import math
 import os
 import threading
@@ -124,7 +125,7 @@ def split(items, parts):
     [[1, 2], [3, 4, 5]]
     """
     edges = [len(items) * k // parts for k in range(parts + 1)]
-    return [items[a:b] for a, b in zip(edges, edges[1:]) if b > a]
+    return [items[a:b] for a, b in itertools.pairwise(edges) if b > a]
 
 
 def scratch(name, shape, dtype):

@@ -24,20 +24,20 @@ def pad(x, pads, value=0.0):
     (top, bottom), (left, right) = pads
     N, H, W, C = x.shape
     padded = xp.full((N, H + top + bottom, W + left + right, C), value, x.dtype)
-    padded[:, top:top + H, left:left + W] = x
+    padded[:, top : top + H, left : left + W] = x
     return padded
 
 
 def crop(padded, pads, size):
     """The adjoint of pad: the pictures of `size` = (H, W) without their border, a view."""
     (top, _), (left, _) = pads
-    return padded[:, top:top + size[0], left:left + size[1]]
+    return padded[:, top : top + size[0], left : left + size[1]]
 
 
 def tap(padded, k, l, stride, out_size):
     """The pixels that lie under tap (k, l) of all windows: a view (N,OH,OW,C)."""
     (SH, SW), (OH, OW) = stride, out_size
-    return padded[:, k:k + (OH - 1) * SH + 1:SH, l:l + (OW - 1) * SW + 1:SW]
+    return padded[:, k : k + (OH - 1) * SH + 1 : SH, l : l + (OW - 1) * SW + 1 : SW]
 
 
 def winner_dtype(size):

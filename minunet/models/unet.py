@@ -79,7 +79,9 @@ class Up(Module):
     The lecture upsamples into few channels, an eighth of the filters: most of what the next level sees is the skip.
     """
 
-    def __init__(self, in_channels, filters, skip_channels, convolution_prefix, suffix, rng, batch_norm=False, dropout=0.0):
+    def __init__(
+        self, in_channels, filters, skip_channels, convolution_prefix, suffix, rng, batch_norm=False, dropout=0.0
+    ):
         upsampled = max(1, filters // 8)
         self.convolutions = DoubleConv(in_channels, filters, convolution_prefix, rng, batch_norm, dropout)
         self.upsample = ConvTranspose2D(filters, upsampled, 2, stride=2, name=f"Conv_Transp_{suffix}", rng=rng)
@@ -114,7 +116,12 @@ class UNet(Module):
     """
 
     def __init__(self, in_channels=3, out_channels=1, depth=6, width=8, seed=0, dropout=0.0, batch_norm=False):
-        for name, value in dict(in_channels=in_channels, out_channels=out_channels, depth=depth, width=width).items():
+        for name, value in {
+            "in_channels": in_channels,
+            "out_channels": out_channels,
+            "depth": depth,
+            "width": width,
+        }.items():
             if not isinstance(value, (int, np.integer)) or value < 1:
                 raise ValueError(f"UNet: {name} is {value!r}: it must be a whole number from 1")
         if not 0 <= dropout < 1:
@@ -127,12 +134,33 @@ class UNet(Module):
         filters = [width * 2**level for level in range(depth + 1)]  # 8, 16, …, 256 and 512 at the bottom
 
         rates = [0.0] * (depth - 1) + [dropout]
-        self.down = [Down(([in_channels] + filters)[i], filters[i], i + 1, rng, batch_norm, rates[i]) for i in range(depth)]
-        self.up = [Up(filters[depth - 1], filters[depth], filters[depth - 1], "Conv_Bottle", "Bottle", rng,
-                      batch_norm, dropout)]
+        self.down = [
+            Down(([in_channels] + filters)[i], filters[i], i + 1, rng, batch_norm, rates[i]) for i in range(depth)
+        ]
+        self.up = [
+            Up(
+                filters[depth - 1],
+                filters[depth],
+                filters[depth - 1],
+                "Conv_Bottle",
+                "Bottle",
+                rng,
+                batch_norm,
+                dropout,
+            )
+        ]
         for i in range(1, depth):
-            self.up.append(Up(self.up[-1].out_channels, filters[depth - i], filters[depth - 1 - i],
-                              f"Conv_Up_{i}", f"Up_{i}", rng, batch_norm))
+            self.up.append(
+                Up(
+                    self.up[-1].out_channels,
+                    filters[depth - i],
+                    filters[depth - 1 - i],
+                    f"Conv_Up_{i}",
+                    f"Up_{i}",
+                    rng,
+                    batch_norm,
+                )
+            )
         self.classify = DoubleConv(self.up[-1].out_channels, 2 * width, "Conv_Classif", rng, batch_norm)
         self.out = Conv2D(2 * width, out_channels, 1, activation="sigmoid", name="Conv_Out", rng=rng)
 
@@ -156,14 +184,18 @@ class UNet(Module):
 
     def _check(self, x):
         if x.ndim != 4 or x.shape[3] != self.in_channels:
-            raise ValueError(f"UNet: the input has shape {x.shape}, it must be (N, H, W, {self.in_channels}), channels last")
+            raise ValueError(
+                f"UNet: the input has shape {x.shape}, it must be (N, H, W, {self.in_channels}), channels last"
+            )
         if len(x.data) == 0:
             raise ValueError(f"UNet: the input has shape {x.shape}, a batch without pictures")
         step = 2**self.depth
         if x.shape[1] % step or x.shape[2] % step or 0 in x.shape:
             fitting = " or ".join(f"{h}x{w}" for h, w in self._sizes_around(x.shape[1:3], step))
-            raise ValueError(f"UNet: {self.depth} poolings need a height and width that {step} divides, this picture is "
-                             f"{x.shape[1]}x{x.shape[2]}: resize or pad it to {fitting}, or call model.predict, which does so")
+            raise ValueError(
+                f"UNet: {self.depth} poolings need a height and width that {step} divides, this picture is "
+                f"{x.shape[1]}x{x.shape[2]}: resize or pad it to {fitting}, or call model.predict, which does so"
+            )
 
     @staticmethod
     def _sizes_around(size, step):
@@ -180,12 +212,16 @@ class UNet(Module):
         """
         image = np.asarray(image)
         if image.ndim not in (3, 4) or image.shape[-1] != self.in_channels:
-            raise ValueError(f"UNet.predict: the image has shape {image.shape}, it must be (H, W, {self.in_channels}) "
-                             f"or (N, H, W, {self.in_channels})")
+            raise ValueError(
+                f"UNet.predict: the image has shape {image.shape}, it must be (H, W, {self.in_channels}) "
+                f"or (N, H, W, {self.in_channels})"
+            )
         if 0 in image.shape:
             raise ValueError(f"UNet.predict: the image has shape {image.shape}, there is nothing in it")
         if image.dtype != np.uint8 and image.dtype.kind != "f":
-            raise TypeError(f"UNet.predict: the image is {image.dtype}: give uint8 (0 to 255) or floating-point (0 to 1)")
+            raise TypeError(
+                f"UNet.predict: the image is {image.dtype}: give uint8 (0 to 255) or floating-point (0 to 1)"
+            )
         dtype = self.out.kernel.dtype
         x = image.astype(dtype) / 255 if image.dtype == np.uint8 else image.astype(dtype)
         x = x if image.ndim == 4 else x[None]

@@ -4,5 +4,15 @@ from minunet.nn import init
 from minunet.nn.layers import BatchNorm, Concatenate, Conv2D, ConvTranspose2D, Dropout, MaxPool2D, ReLU, Sigmoid
 from minunet.nn.module import Module
 
-__all__ = ["BatchNorm", "Concatenate", "Conv2D", "ConvTranspose2D", "Dropout", "MaxPool2D", "Module", "ReLU", "Sigmoid",
-           "init"]
+__all__ = [
+    "BatchNorm",
+    "Concatenate",
+    "Conv2D",
+    "ConvTranspose2D",
+    "Dropout",
+    "MaxPool2D",
+    "Module",
+    "ReLU",
+    "Sigmoid",
+    "init",
+]

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minunet.autograd import Function, Tensor
-from minunet.device import OutOfMemory, device_of, memory_free, to_device, ran_out_of_memory, release_memory
+from minunet.device import OutOfMemory, device_of, memory_free, ran_out_of_memory, release_memory, to_device
 from minunet.nn import ConvTranspose2D
 from minunet.nn.module import forward_hook
 
@@ -98,7 +98,7 @@ def bytes_of_graph(y, leaving_out=()):
 
 
 def _is_array(value):
-    return isinstance(value, np.ndarray) or hasattr(value, "nbytes") and device_of(value) != "cpu"
+    return isinstance(value, np.ndarray) or (hasattr(value, "nbytes") and device_of(value) != "cpu")
 
 
 def out_of_memory(model, optimizer, loader):
@@ -106,8 +106,10 @@ def out_of_memory(model, optimizer, loader):
     optimizer.zero_grad()
     release_memory(model.device)
     size, free = loader.dataset[0][0].shape[:2], memory_free(model.device)
-    met = (f"{model.device}: out of memory with batches of {loader.batch_size} pictures of {size[0]}x{size[1]}; "
-           f"{free / 1e9:.2f} GB are free between two steps")
+    met = (
+        f"{model.device}: out of memory with batches of {loader.batch_size} pictures of {size[0]}x{size[1]}; "
+        f"{free / 1e9:.2f} GB are free between two steps"
+    )
     try:
         to_come = 0 if optimizer.steps else len(optimizer.memory_names)  # made in the first step
         fits = batch_that_fits(model, size, free, to_come)

@@ -28,7 +28,9 @@ class _Convolution(Module):
         self.activation = activation
         self.name = name
         taps = self.kernel_size[0] * self.kernel_size[1]
-        kernel = glorot_uniform(self._kernel_shape(), taps * in_channels, taps * out_channels, np.random.default_rng(rng))
+        kernel = glorot_uniform(
+            self._kernel_shape(), taps * in_channels, taps * out_channels, np.random.default_rng(rng)
+        )
         self.kernel = Tensor(kernel, requires_grad=True, name="kernel")
         self.bias = Tensor(np.zeros(out_channels, np.float32), requires_grad=True, name="bias") if bias else None
 
@@ -43,8 +45,18 @@ class Conv2D(_Convolution):
     (1, 5, 5, 8)
     """
 
-    def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding="same", activation=None, bias=True,
-                 name=None, rng=None):
+    def __init__(
+        self,
+        in_channels,
+        out_channels,
+        kernel_size,
+        stride=1,
+        padding="same",
+        activation=None,
+        bias=True,
+        name=None,
+        rng=None,
+    ):
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, activation, bias, name, rng)
 
     def _kernel_shape(self):
@@ -63,8 +75,18 @@ class ConvTranspose2D(_Convolution):
     (1, 10, 10, 4)
     """
 
-    def __init__(self, in_channels, out_channels, kernel_size=2, stride=2, padding="same", activation=None, bias=True,
-                 name=None, rng=None):
+    def __init__(
+        self,
+        in_channels,
+        out_channels,
+        kernel_size=2,
+        stride=2,
+        padding="same",
+        activation=None,
+        bias=True,
+        name=None,
+        rng=None,
+    ):
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, activation, bias, name, rng)
 
     def _kernel_shape(self):
@@ -95,7 +117,9 @@ class Concatenate(Module):
         self.axis, self.name = axis, name
 
     def forward(self, *tensors):
-        return ops.concatenate(tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors, self.axis)
+        return ops.concatenate(
+            tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors, self.axis
+        )
 
 
 class BatchNorm(Module):

@@ -141,12 +141,20 @@ class Module:
         saved = self._saved()
         problems = [f"missing: {name} {p.shape}" for name, p in saved.items() if name not in state]
         problems += [f"unknown: {name} {np.shape(a)}" for name, a in state.items() if name not in saved]
-        problems += [f"{name}: the model has {p.shape}, the file {np.shape(state[name])}"
-                     for name, p in saved.items() if name in state and np.shape(state[name]) != p.shape]
-        problems += [f"{name}: the file has {a.dtype}, no real numbers"
-                     for name, a in state.items() if getattr(a, "dtype", np.dtype(float)).kind not in "fiu"]
+        problems += [
+            f"{name}: the model has {p.shape}, the file {np.shape(state[name])}"
+            for name, p in saved.items()
+            if name in state and np.shape(state[name]) != p.shape
+        ]
+        problems += [
+            f"{name}: the file has {a.dtype}, no real numbers"
+            for name, a in state.items()
+            if getattr(a, "dtype", np.dtype(float)).kind not in "fiu"
+        ]
         if problems:
-            raise ValueError(f"these weights do not fit the model ({len(problems)} differences):\n  " + "\n  ".join(problems))
+            raise ValueError(
+                f"these weights do not fit the model ({len(problems)} differences):\n  " + "\n  ".join(problems)
+            )
         arrays = {name: np.array(to_numpy(state[name]), dtype=p.dtype, order="C") for name, p in saved.items()}
         for name, p in saved.items():
             p.data = to_device(arrays[name], p.device)

@@ -28,7 +28,9 @@ def layer_rows(model, input_shape):
         tensors = [t for group in inputs for t in (group if isinstance(group, (list, tuple)) else [group])]
         name = layer.name or f"{type(layer).__name__.lower()}_{len(rows)}"
         parameters = sum(p.size for p in (*layer.parameters(), *_averages(layer)))
-        rows.append((name, type(layer).__name__, (None, *y.shape[1:]), parameters, [makers.get(id(t), "?") for t in tensors]))
+        rows.append(
+            (name, type(layer).__name__, (None, *y.shape[1:]), parameters, [makers.get(id(t), "?") for t in tensors])
+        )
         makers[id(y)] = name
         alive.append(y)
 
@@ -44,15 +46,20 @@ def layer_rows(model, input_shape):
 
 def summary_text(model, input_shape, name=None):
     """The table as text."""
-    cells = [COLUMNS] + [(f"{row[0]} ({row[1]})", str(row[2]), str(row[3]), ", ".join(row[4]) or "-")
-                         for row in layer_rows(model, input_shape)]
+    cells = [COLUMNS] + [
+        (f"{row[0]} ({row[1]})", str(row[2]), str(row[3]), ", ".join(row[4]) or "-")
+        for row in layer_rows(model, input_shape)
+    ]
     widths = [max(len(row[i]) for row in cells) for i in range(len(COLUMNS))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in cells]
     rule = "─" * max(map(len, lines))
     lines.insert(1, rule)
     totals = []
-    for part, tensors in (("Total", [*model.parameters(), *_averages(model)]), ("Trainable", model.parameters()),
-                          ("Non-trainable", _averages(model))):
+    for part, tensors in (
+        ("Total", [*model.parameters(), *_averages(model)]),
+        ("Trainable", model.parameters()),
+        ("Non-trainable", _averages(model)),
+    ):
         count, size = sum(p.size for p in tensors), sum(p.size * p.dtype.itemsize for p in tensors)
         totals.append(f"{part} params: {count:,} ({_megabytes(size)})")
     return "\n".join([f'Model: "{name or type(model).__name__}"', rule, *lines, rule, *totals])

@@ -12,5 +12,17 @@ from minunet.ops.max_pool2d import max_pool2d
 from minunet.ops.relu import relu
 from minunet.ops.sigmoid import sigmoid
 
-__all__ = ["batch_norm", "bce_dice_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits",
-           "concatenate", "conv2d", "conv_transpose2d", "dice_loss", "dropout", "max_pool2d", "relu", "sigmoid"]
+__all__ = [
+    "batch_norm",
+    "bce_dice_loss",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "concatenate",
+    "conv2d",
+    "conv_transpose2d",
+    "dice_loss",
+    "dropout",
+    "max_pool2d",
+    "relu",
+    "sigmoid",
+]

@@ -73,8 +73,10 @@ class BatchNorm(Function):
         given |= dict(zip(("mean", "variance"), self.statistics)) if self.constant else {}
         for name, array in given.items():
             if array.shape != x.shape[3:]:
-                raise ValueError(f"batch_norm: {name} has shape {array.shape}, x {x.shape} has {x.shape[3]} channels: give one "
-                                 "number per channel")
+                raise ValueError(
+                    f"batch_norm: {name} has shape {array.shape}, x {x.shape} has {x.shape[3]} channels: give one "
+                    "number per channel"
+                )
         if x.size == 0:
             raise ValueError(f"batch_norm: x has shape {x.shape}: there is no pixel to take a mean of")
 
@@ -100,7 +102,9 @@ def batch_norm(x, gamma, beta, statistics=None, epsilon=1e-3, activation=None):
     if activation not in (None, "relu"):
         raise ValueError(f'batch_norm: activation is {activation!r}: it must be None or "relu"')
     if not epsilon > 0:
-        raise ValueError(f"batch_norm: epsilon is {epsilon!r}: it must be positive, or a channel of equal numbers gives 0/0")
+        raise ValueError(
+            f"batch_norm: epsilon is {epsilon!r}: it must be positive, or a channel of equal numbers gives 0/0"
+        )
     function = BatchNorm(statistics, float(epsilon), activation)
     y = function(x, gamma, beta)
     return y, function.statistics

@@ -12,7 +12,9 @@ def check_arrays(operation, **arrays):
             layout = " (pictures are (N,H,W,C), kernels have 4 axes too)" if axes == 4 else ""
             raise ValueError(f"{operation}: {name} has shape {array.shape}, it must have {axes} axes{layout}")
         if array.dtype.kind != "f":
-            raise TypeError(f'{operation}: {name} is {array.dtype}, it must be floating-point: give array.astype("float32")')
+            raise TypeError(
+                f'{operation}: {name} is {array.dtype}, it must be floating-point: give array.astype("float32")'
+            )
     if len({array.dtype for array, _ in given.values()}) > 1:
         types = ", ".join(f"{name} {array.dtype}" for name, (array, _) in given.items())
         raise TypeError(f"{operation}: different types meet: {types}; convert one with .astype")

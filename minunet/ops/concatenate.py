@@ -52,11 +52,15 @@ class Concatenate(Function):
             raise ValueError(f"concatenate: there is no axis {self.axis} in an array of shape {first}")
         axis = self.axis % len(first)
         shapes = [x.shape for x in arrays]
-        if len({len(s) for s in shapes}) > 1 or len({s[:axis] + s[axis + 1:] for s in shapes}) > 1:
-            raise ValueError(f"concatenate along axis {self.axis}: shapes {', '.join(map(str, shapes))} must be equal in all other "
-                             "axes; crop or pad one of them")
+        if len({len(s) for s in shapes}) > 1 or len({s[:axis] + s[axis + 1 :] for s in shapes}) > 1:
+            raise ValueError(
+                f"concatenate along axis {self.axis}: shapes {', '.join(map(str, shapes))} must be equal in all other "
+                "axes; crop or pad one of them"
+            )
         if len({x.dtype for x in arrays}) > 1:
-            raise TypeError(f"concatenate: different types meet: {', '.join(str(x.dtype) for x in arrays)}; convert with .astype")
+            raise TypeError(
+                f"concatenate: different types meet: {', '.join(str(x.dtype) for x in arrays)}; convert with .astype"
+            )
 
 
 def concatenate(tensors, axis=-1):

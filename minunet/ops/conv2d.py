@@ -65,15 +65,19 @@ class Conv2D(Function):
         gw = kernels.weight_gradient(self.x, gy, self.w.shape[:2], self.stride, self.pads) if needs_gw else None
         size, self.x = self.x.shape[1:3], None  # the activation is let go before gx asks for memory
         gx = kernels.convolve_transposed(gy, self.w, None, self.stride, self.pads, size) if needs_gx else None
-        return (gx, gw, gb)[:len(self.needs)]
+        return (gx, gw, gb)[: len(self.needs)]
 
     @staticmethod
     def _check_channels(x, w, b):
         if x.shape[3] != w.shape[2]:
-            raise ValueError(f"conv2d: x {x.shape} has {x.shape[3]} channels, w {w.shape} (KH,KW,C_in,C_out) takes {w.shape[2]}: "
-                             f"they must be equal; pictures are channels-last (N,H,W,C)")
+            raise ValueError(
+                f"conv2d: x {x.shape} has {x.shape[3]} channels, w {w.shape} (KH,KW,C_in,C_out) takes {w.shape[2]}: "
+                f"they must be equal; pictures are channels-last (N,H,W,C)"
+            )
         if b is not None and b.shape[0] != w.shape[3]:
-            raise ValueError(f"conv2d: b has {b.shape[0]} entries, w {w.shape} has {w.shape[3]} filters: give one per filter")
+            raise ValueError(
+                f"conv2d: b has {b.shape[0]} entries, w {w.shape} has {w.shape[3]} filters: give one per filter"
+            )
 
 
 def conv2d(x, w, b=None, stride=1, padding="same", activation=None):

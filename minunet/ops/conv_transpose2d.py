@@ -55,16 +55,20 @@ class ConvTranspose2D(Function):
         gw = kernels.weight_gradient(gy, self.x, self.w.shape[:2], self.stride, self.pads) if needs_gw else None
         self.x = None  # the activation is let go before gx asks for memory
         gx = kernels.convolve(gy, self.w, None, self.stride, self.pads) if needs_gx else None
-        return (gx, gw, gb)[:len(self.needs)]
+        return (gx, gw, gb)[: len(self.needs)]
 
     @staticmethod
     def _check_channels(x, w, b):
         if x.shape[3] != w.shape[3]:
-            raise ValueError(f"conv_transpose2d: x {x.shape} has {x.shape[3]} channels, w {w.shape} (KH,KW,C_out,C_in) takes "
-                             f"{w.shape[3]}: they must be equal; note that C_out comes before C_in here")
+            raise ValueError(
+                f"conv_transpose2d: x {x.shape} has {x.shape[3]} channels, w {w.shape} (KH,KW,C_out,C_in) takes "
+                f"{w.shape[3]}: they must be equal; note that C_out comes before C_in here"
+            )
         if b is not None and b.shape[0] != w.shape[2]:
-            raise ValueError(f"conv_transpose2d: b has {b.shape[0]} entries, w {w.shape} makes {w.shape[2]} channels: "
-                             "give one per channel")
+            raise ValueError(
+                f"conv_transpose2d: b has {b.shape[0]} entries, w {w.shape} makes {w.shape[2]} channels: "
+                "give one per channel"
+            )
 
 
 def conv_transpose2d(x, w, b=None, stride=2, padding="same"):

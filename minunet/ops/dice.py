@@ -39,7 +39,9 @@ class DiceLoss(Function):
         return (1 - self.numerator / self.D).mean()
 
     def backward(self, gy):
-        share = (gy / self.D.size / self.D**2).reshape(-1, *(1,) * (self.t.ndim - 1))  # of each picture, or of the batch
+        share = (gy / self.D.size / self.D**2).reshape(
+            -1, *(1,) * (self.t.ndim - 1)
+        )  # of each picture, or of the batch
         numerator, D = self.numerator.reshape(share.shape), self.D.reshape(share.shape)
         gp = share * numerator - 2 * share * D * self.t
         return gp if self.weights is None else gp * self.weights

@@ -43,7 +43,9 @@ class MaxPool2D(Function):
         self.input_size = x.shape[1:3]
         self.pads = window_pads(self.input_size, self.size, self.stride, self.padding, "max_pool2d")
         self._check_border()
-        y, self.winner = kernels_for(x).max_pool(x, self.size, self.stride, self.pads)  # a byte per window; x is not kept
+        y, self.winner = kernels_for(x).max_pool(
+            x, self.size, self.stride, self.pads
+        )  # a byte per window; x is not kept
         return y
 
     def backward(self, gy):
@@ -52,8 +54,10 @@ class MaxPool2D(Function):
     def _check_border(self):
         """A window that holds nothing but border has no maximum."""
         if any(max(p) >= k for p, k in zip(self.pads, self.size)):
-            raise ValueError(f"max_pool2d: padding {self.padding!r} is not smaller than the window {self.size}: "
-                             "some windows would hold nothing but border")
+            raise ValueError(
+                f"max_pool2d: padding {self.padding!r} is not smaller than the window {self.size}: "
+                "some windows would hold nothing but border"
+            )
 
 
 def max_pool2d(x, size=2, stride=None, padding="valid"):

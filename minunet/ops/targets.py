@@ -18,10 +18,14 @@ def target_arrays(operation, prediction, t, weights):
             continue
         array = Tensor(array).data
         if device_of(array) != device_of(prediction):
-            raise ValueError(f"{operation}: {name} is on {device_of(array)}, the prediction on {device_of(prediction)}: "
-                             "move one of them, minunet.device.to_device(array, device)")
+            raise ValueError(
+                f"{operation}: {name} is on {device_of(array)}, the prediction on {device_of(prediction)}: "
+                "move one of them, minunet.device.to_device(array, device)"
+            )
         if array.shape != prediction.shape:
-            raise ValueError(f"{operation}: {name} has shape {array.shape}, the prediction {prediction.shape}: they must be equal; "
-                             "masks are (N,H,W,1)")
+            raise ValueError(
+                f"{operation}: {name} has shape {array.shape}, the prediction {prediction.shape}: they must be equal; "
+                "masks are (N,H,W,1)"
+            )
         result.append(array.astype(prediction.dtype, copy=False))
     return result

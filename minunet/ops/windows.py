@@ -1,9 +1,9 @@
 """How a window slides over a picture: strides and paddings as the user writes them, checked and spelled out.
 
-    "valid"   no border: only windows that lie wholly inside. OH = ⌊(H - KH) / SH⌋ + 1.
-    "same"    a border such that OH = ⌈H / SH⌉, as Keras (TensorFlow) lays it: (OH-1)·SH + KH - H rows in all where that is
-              positive; the smaller half above, the larger below.
-    p, (p, q) p rows of border above and below, q columns left and right.
+"valid"   no border: only windows that lie wholly inside. OH = ⌊(H - KH) / SH⌋ + 1.
+"same"    a border such that OH = ⌈H / SH⌉, as Keras (TensorFlow) lays it: (OH-1)·SH + KH - H rows in all where that is
+          positive; the smaller half above, the larger below.
+p, (p, q) p rows of border above and below, q columns left and right.
 """
 
 import numbers
@@ -18,7 +18,9 @@ def pair(value, name, least=1):
     (3, 3)
     """
     values = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-    if len(values) != 2 or not all(isinstance(v, numbers.Integral) and not isinstance(v, bool) and v >= least for v in values):
+    if len(values) != 2 or not all(
+        isinstance(v, numbers.Integral) and not isinstance(v, bool) and v >= least for v in values
+    ):
         raise ValueError(f"{name} is {value!r}: it must be a whole number from {least}, or a pair of them")
     return int(values[0]), int(values[1])
 
@@ -34,12 +36,16 @@ def window_pads(size, kernel_size, stride, padding, operation):
     elif padding == "same":
         pads = tuple(_same(n, k, s) for n, k, s in zip(size, kernel_size, stride))
     elif isinstance(padding, str):
-        raise ValueError(f'{operation}: padding is {padding!r}: it must be "same", "valid", a whole number or a pair of them')
+        raise ValueError(
+            f'{operation}: padding is {padding!r}: it must be "same", "valid", a whole number or a pair of them'
+        )
     else:
         pads = tuple((p, p) for p in pair(padding, f"{operation}: padding", least=0))
     if min(output_size(size, kernel_size, stride, pads)) < 1:
-        raise ValueError(f"{operation}: a window of {kernel_size} does not fit into a picture of {tuple(size)} with padding "
-                         f'{padding!r}: give a larger picture, a smaller window, or padding="same"')
+        raise ValueError(
+            f"{operation}: a window of {kernel_size} does not fit into a picture of {tuple(size)} with padding "
+            f'{padding!r}: give a larger picture, a smaller window, or padding="same"'
+        )
     return pads
 
 
@@ -63,11 +69,14 @@ def transposed_size(size, kernel_size, stride, padding):
     if padding == "valid":
         return tuple(n * s + max(k - s, 0) for n, k, s in zip(size, kernel_size, stride))
     if isinstance(padding, str):
-        raise ValueError(f'conv_transpose2d: padding is {padding!r}: it must be "same", "valid", a whole number or a pair of them')
+        raise ValueError(
+            f'conv_transpose2d: padding is {padding!r}: it must be "same", "valid", a whole number or a pair of them'
+        )
     pads = pair(padding, "conv_transpose2d: padding", least=0)
     result = tuple((n - 1) * s + k - 2 * p for n, k, s, p in zip(size, kernel_size, stride, pads))
     if min(result) < 1:
-        raise ValueError(f"conv_transpose2d: padding {padding!r} cuts everything off: {tuple(size)} would become {result}; "
-                         "give less padding")
+        raise ValueError(
+            f"conv_transpose2d: padding {padding!r} cuts everything off: {tuple(size)} would become {result}; "
+            "give less padding"
+        )
     return result
-

@@ -17,7 +17,7 @@ it. All memory is taken with the first batches and used again for the whole trai
 
 import numpy as np
 
-from minunet.device import copy_async, event, main_stream, to_device, pinned, side_stream
+from minunet.device import copy_async, event, main_stream, pinned, side_stream, to_device
 
 
 class Feed:
@@ -75,8 +75,10 @@ class _Slot:
         self.length = 0
 
     def fits(self, batch):
-        return all(len(a) <= len(room) and a.shape[1:] == room.shape[1:] and a.dtype == room.dtype
-                   for a, room in zip(batch, self.pinned, strict=True))
+        return all(
+            len(a) <= len(room) and a.shape[1:] == room.shape[1:] and a.dtype == room.dtype
+            for a, room in zip(batch, self.pinned, strict=True)
+        )
 
     def send(self, batch):
         """Copies the batch to pinned memory, and asks for its copy to the card."""
@@ -84,14 +86,14 @@ class _Slot:
         self.arrived.synchronize()
         self.stream.wait_event(self.free)
         for a, room, array in zip(batch, self.pinned, self.arrays):
-            np.copyto(room[:self.length], a)
-            copy_async(array[:self.length], room[:self.length], self.stream)
+            np.copyto(room[: self.length], a)
+            copy_async(array[: self.length], room[: self.length], self.stream)
         self.arrived.record(self.stream)
 
     def lend(self):
         """Yields the arrays on the card, once, and notes when the work on them is done."""
         main_stream().wait_event(self.arrived)
         try:
-            yield tuple(array[:self.length] for array in self.arrays)
+            yield tuple(array[: self.length] for array in self.arrays)
         finally:
             self.free.record(main_stream())

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from minunet.weights import io as checkpoint
-from minunet.weights.io import CheckpointError
 from minunet.files import atomic_write
+from minunet.weights import io as checkpoint
 from minunet.weights import npz
+from minunet.weights.io import CheckpointError
 
 LAST, PREVIOUS = "last.npz", "previous.npz"
 
@@ -35,7 +35,9 @@ def save(folder, model, parts, about):
         for name, value in part.state_dict().items():
             array = np.asarray(value)
             if array.dtype.kind == "O":
-                raise TypeError(f"the state {name!r} of {prefix!r} is {value!r}: only numbers, texts and arrays can be kept")
+                raise TypeError(
+                    f"the state {name!r} of {prefix!r} is {value!r}: only numbers, texts and arrays can be kept"
+                )
             arrays[f"{npz.TRAINING}{prefix}/{name}"] = array
     content = npz.encode_arrays(arrays, {**about, **checkpoint.describe(model)})
     atomic_write(Path(folder) / LAST, content, keep=Path(folder) / PREVIOUS)

@@ -25,15 +25,15 @@ import numpy as np
 from tqdm import tqdm
 
 from minunet import ops
-from minunet.nn import costs
 from minunet.autograd import Tensor, no_grad
 from minunet.data.pets import IGNORE
-from minunet.device import to_device, ran_out_of_memory
-from minunet.training.batches import Feed
+from minunet.device import ran_out_of_memory, to_device
 from minunet.kernels import kernels_for
 from minunet.kernels.memory import keep_freed_memory
 from minunet.metrics import MaskScores
+from minunet.nn import costs
 from minunet.optim import clip_gradients
+from minunet.training.batches import Feed
 from minunet.training.progress import Losses, Progress
 
 SCORES = ("loss", "iou", "mean_iou", "dice", "accuracy")
@@ -54,8 +54,18 @@ LOSSES = {
 
 
 def epochs(
-    model, optimizer, loss, training, validation, count, stop=lambda: False, schedule=None, clip_norm=None,
-    accumulate=1, progress=None, after_step=lambda: None,
+    model,
+    optimizer,
+    loss,
+    training,
+    validation,
+    count,
+    stop=lambda: False,
+    schedule=None,
+    clip_norm=None,
+    accumulate=1,
+    progress=None,
+    after_step=lambda: None,
 ):
     """Trains until `count` epochs are done, and yields after each one its row of scores.
 

@@ -38,8 +38,15 @@ def save_curves(path, history, baseline=None):
     if baseline is not None:
         right.axhline(baseline, color=FAINT, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
         right.annotate(
-            "everything is pet", (1, baseline), xycoords=("axes fraction", "data"), xytext=(-3, -4),
-            textcoords="offset points", ha="right", va="top", color=FAINT, fontsize=9,
+            "everything is pet",
+            (1, baseline),
+            xycoords=("axes fraction", "data"),
+            xytext=(-3, -4),
+            textcoords="offset points",
+            ha="right",
+            va="top",
+            color=FAINT,
+            fontsize=9,
         )
     _write(figure, path)
 
@@ -87,8 +94,15 @@ def save_predictions(path, images, masks, probabilities, names=None, title=None)
         row[1].imshow(_mask_colours(t))
         heat = row[2].imshow(p, cmap="magma", vmin=0, vmax=1)
         row[3].imshow(overlay(images[i], p > 0.5))
-        row[3].text(0.03, 0.03, _score(p, t), transform=row[3].transAxes, color="white", fontsize=9,
-                    bbox={"facecolor": INK, "edgecolor": "none", "boxstyle": "round,pad=0.25", "alpha": 0.85})
+        row[3].text(
+            0.03,
+            0.03,
+            _score(p, t),
+            transform=row[3].transAxes,
+            color="white",
+            fontsize=9,
+            bbox={"facecolor": INK, "edgecolor": "none", "boxstyle": "round,pad=0.25", "alpha": 0.85},
+        )
         name = names[i] if names is not None else ""
         row[0].set_ylabel(name, color=INK, fontsize=8, labelpad=5, parse_math=False)
         for axes in row:

@@ -35,8 +35,11 @@ class Progress:
     def state_dict(self):
         """Numbers and arrays for `load_state_dict`. Raises Diverged if a loss is not finite."""
         return {
-            "epoch": self.epoch, "step": self.step, "seconds": time.perf_counter() - self.started,
-            "losses": np.array(self.losses.values(), np.float64), "images": np.array(self.losses.images, np.int64),
+            "epoch": self.epoch,
+            "step": self.step,
+            "seconds": time.perf_counter() - self.started,
+            "losses": np.array(self.losses.values(), np.float64),
+            "images": np.array(self.losses.images, np.int64),
             **self.scores.state_dict(),
         }
 
@@ -77,7 +80,7 @@ class Losses:
 
     def values(self):
         """A float per step. Raises Diverged at the first that is not finite."""
-        values = [] if self.array is None else to_numpy(self.array[:len(self.images)]).tolist()
+        values = [] if self.array is None else to_numpy(self.array[: len(self.images)]).tolist()
         for step, value in enumerate(values, 1):
             if not math.isfinite(value):
                 raise Diverged(

@@ -25,13 +25,13 @@ from pathlib import Path
 import numpy as np
 
 from minunet import __version__
-from minunet.weights import io as checkpoint
-from minunet.training import plots
-from minunet.training import checkpoint as training_state
-from minunet.weights.io import CheckpointError
-from minunet.files import remove_leftovers, atomic_write
+from minunet.files import atomic_write, remove_leftovers
 from minunet.lock import FolderLock
+from minunet.training import checkpoint as training_state
+from minunet.training import plots
 from minunet.training.loop import SCORES
+from minunet.weights import io as checkpoint
+from minunet.weights.io import CheckpointError
 
 CUPY = "cupy-cuda12x", "cupy-cuda13x", "cupy"
 COLUMNS = ["epoch", *(f"{part}_{name}" for name in SCORES for part in ("train", "val")), "lr"]
@@ -55,8 +55,9 @@ class Run:
     history: the rows so far. best: the row with the best validation mean IoU, None before the first.
     """
 
-    def __init__(self, folder, about, baseline=None, parts=None, weights_about=None, save_minutes=math.inf,
-                 resume=None):
+    def __init__(
+        self, folder, about, baseline=None, parts=None, weights_about=None, save_minutes=math.inf, resume=None
+    ):
         before = {} if resume is None else read_run(folder)
         if resume is None:
             check_free(folder)
@@ -257,3 +258,4 @@ def _new_folder():
             return folder
         except FileExistsError:
             continue
+    return None

@@ -92,7 +92,9 @@ def _options_seen(path, arrays):
     """The options of a UNet that show in the names and shapes of its arrays."""
     first, last = (np.shape(arrays.get(f"{name}/kernel")) for name in ("Conv_Down_1_1", "Conv_Out"))
     if len(first) != 4 or len(last) != 4:
-        raise CheckpointError(f"{path} holds no weights of a UNet: it has no Conv_Down_1_1/kernel or no Conv_Out/kernel")
+        raise CheckpointError(
+            f"{path} holds no weights of a UNet: it has no Conv_Down_1_1/kernel or no Conv_Out/kernel"
+        )
     depth = sum(name.startswith("Conv_Down_") and name.endswith("_1/kernel") for name in arrays)
     norm = {"batch_norm": True} if any(name.endswith("/moving_mean") for name in arrays) else {}
     return {"in_channels": first[2], "out_channels": last[3], "depth": depth, "width": first[3], **norm}
@@ -129,7 +131,9 @@ def _format(path):
     name = Path(path).name.lower()
     found = [suffix for suffix in FORMATS if name.endswith(suffix)]
     if not found and Path(path).suffix:
-        raise CheckpointError(f"{path}: weights are kept in files called {', '.join('*' + suffix for suffix in FORMATS)}")
+        raise CheckpointError(
+            f"{path}: weights are kept in files called {', '.join('*' + suffix for suffix in FORMATS)}"
+        )
     return FORMATS[found[0]] if found else npz
 
 

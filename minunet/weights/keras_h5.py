@@ -33,7 +33,9 @@ def encode(model, about):
     import h5py
 
     counts = Counter()
-    arrays = {name: array for name, array in model.state_dict().items() if array.dtype.kind == "f"}  # no state of dropout
+    arrays = {
+        name: array for name, array in model.state_dict().items() if array.dtype.kind == "f"
+    }  # no state of dropout
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
         file.attrs[ABOUT] = json.dumps(about)
@@ -42,7 +44,9 @@ def encode(model, about):
             if not names:
                 continue
             if type(layer).__name__ not in GROUPS:
-                raise ValueError(f"the layer {layer.name}, a {type(layer).__name__}, has no counterpart in a file of Keras")
+                raise ValueError(
+                    f"the layer {layer.name}, a {type(layer).__name__}, has no counterpart in a file of Keras"
+                )
             group, order = GROUPS[type(layer).__name__]
             place = f"layers/{group}_{counts[group]}" if counts[group] else f"layers/{group}"
             counts[group] += 1

@@ -23,8 +23,11 @@ def encode(model, about):
     size."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as file:
-        for name, content in ((METADATA, json.dumps({"keras_version": "3.0.0"})), (CONFIG, json.dumps(config(model))),
-                              (WEIGHTS, keras_h5.encode(model, about))):
+        for name, content in (
+            (METADATA, json.dumps({"keras_version": "3.0.0"})),
+            (CONFIG, json.dumps(config(model))),
+            (WEIGHTS, keras_h5.encode(model, about)),
+        ):
             file.writestr(zipfile.ZipInfo(name), content)  # a ZipInfo of its own has no date: same weights, same file
     return buffer.getvalue()
 
@@ -48,16 +51,36 @@ def config(model):
             layers.append(_layer(keras_class, its_name, [tensors] if kind == "Concatenate" else tensors, **settings))
             tensors = [_tensor(its_name, shape[-1])]
         outputs[name] = tensors[0]
-    functional = {"name": type(model).__name__, "trainable": True, "layers": layers,
-                  "input_layers": [first, 0, 0], "output_layers": [layers[-1]["name"], 0, 0]}
-    return {"module": "keras.src.models.functional", "class_name": "Functional", "config": functional,
-            "registered_name": "Functional"}
+    functional = {
+        "name": type(model).__name__,
+        "trainable": True,
+        "layers": layers,
+        "input_layers": [first, 0, 0],
+        "output_layers": [layers[-1]["name"], 0, 0],
+    }
+    return {
+        "module": "keras.src.models.functional",
+        "class_name": "Functional",
+        "config": functional,
+        "registered_name": "Functional",
+    }
 
 
 def _convolution(keras_class, layer):
-    return [(keras_class, layer.name, {
-        "filters": layer.out_channels, "kernel_size": layer.kernel_size, "strides": layer.stride, "padding": layer.padding,
-        "activation": layer.activation or "linear", "use_bias": layer.bias is not None})]
+    return [
+        (
+            keras_class,
+            layer.name,
+            {
+                "filters": layer.out_channels,
+                "kernel_size": layer.kernel_size,
+                "strides": layer.stride,
+                "padding": layer.padding,
+                "activation": layer.activation or "linear",
+                "use_bias": layer.bias is not None,
+            },
+        )
+    ]
 
 
 def _pooling(layer):
@@ -83,8 +106,14 @@ KERAS = {
 
 def _layer(keras_class, name, arguments, **settings):
     nodes = [{"args": arguments, "kwargs": {}}] if arguments else []
-    return {"module": "keras.layers", "class_name": keras_class, "config": {"name": name, **settings},
-            "registered_name": None, "name": name, "inbound_nodes": nodes}
+    return {
+        "module": "keras.layers",
+        "class_name": keras_class,
+        "config": {"name": name, **settings},
+        "registered_name": None,
+        "name": name,
+        "inbound_nodes": nodes,
+    }
 
 
 def _tensor(source, channels):

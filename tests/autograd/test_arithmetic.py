@@ -18,27 +18,55 @@ A, B = np.array([[1.5, 2, 3], [4, 0.5, 6]]), np.array([[2.0, 3, 0.5], [1, 2, 4]]
 COLUMN, ROW, STACK = np.array([[2.0], [3]]), np.array([1.0, 2, 4]), np.arange(1.0, 13).reshape(2, 3, 2)
 
 BINARY = {
-    "+": lambda a, b: a + b, "-": lambda a, b: a - b,
-    "*": lambda a, b: a * b, "/": lambda a, b: a / b, "**": lambda a, b: a**b,
+    "+": lambda a, b: a + b,
+    "-": lambda a, b: a - b,
+    "*": lambda a, b: a * b,
+    "/": lambda a, b: a / b,
+    "**": lambda a, b: a**b,
 }
 UNARY = {
-    "-x": lambda x: -x, "x + 2": lambda x: x + 2, "2 + x": lambda x: 2 + x, "x - 2": lambda x: x - 2,
-    "2 - x": lambda x: 2 - x, "x * 2": lambda x: x * 2, "2 * x": lambda x: 2 * x, "x / 2": lambda x: x / 2,
-    "2 / x": lambda x: 2 / x, "x ** 2": lambda x: x**2, "x ** 0.5": lambda x: x**0.5,
+    "-x": lambda x: -x,
+    "x + 2": lambda x: x + 2,
+    "2 + x": lambda x: 2 + x,
+    "x - 2": lambda x: x - 2,
+    "2 - x": lambda x: 2 - x,
+    "x * 2": lambda x: x * 2,
+    "2 * x": lambda x: 2 * x,
+    "x / 2": lambda x: x / 2,
+    "2 / x": lambda x: 2 / x,
+    "x ** 2": lambda x: x**2,
+    "x ** 0.5": lambda x: x**0.5,
     "2 ** x": lambda x: 2**x,
-    "x ** -1": lambda x: x**-1.0, "x - True": lambda x: x - True,
-    "np.float64 * x": lambda x: np.float64(2.5) * x, "x * np.float32": lambda x: x * np.float32(2.5),
-    "sum": lambda x: x.sum(), "sum 0": lambda x: x.sum(0), "sum -1": lambda x: x.sum(-1, keepdims=True),
-    "sum (0, 1)": lambda x: x.sum((0, 1)), "sum ()": lambda x: x.sum(()), "mean": lambda x: x.mean(),
-    "mean 1": lambda x: x.mean(1), "mean keepdims": lambda x: x.mean((0, -1), keepdims=True),
+    "x ** -1": lambda x: x**-1.0,
+    "x - True": lambda x: x - True,
+    "np.float64 * x": lambda x: np.float64(2.5) * x,
+    "x * np.float32": lambda x: x * np.float32(2.5),
+    "sum": lambda x: x.sum(),
+    "sum 0": lambda x: x.sum(0),
+    "sum -1": lambda x: x.sum(-1, keepdims=True),
+    "sum (0, 1)": lambda x: x.sum((0, 1)),
+    "sum ()": lambda x: x.sum(()),
+    "mean": lambda x: x.mean(),
+    "mean 1": lambda x: x.mean(1),
+    "mean keepdims": lambda x: x.mean((0, -1), keepdims=True),
     "reshape": lambda x: x.reshape(3, -1),
-    "reshape tuple": lambda x: x.reshape((1, 6)), "reshape -1": lambda x: x.reshape(-1), "T": lambda x: x.T,
-    "transpose": lambda x: x.transpose(), "transpose 1 0": lambda x: x.transpose(1, 0),
-    "transpose tuple": lambda x: x.transpose((-1, 0)), "x[1]": lambda x: x[1], "x[:, 1:]": lambda x: x[:, 1:],
-    "x[..., -1]": lambda x: x[..., -1], "x[None]": lambda x: x[None], "x[::-1, ::2]": lambda x: x[::-1, ::2],
-    "x[[1, 1, 0]]": lambda x: x[[1, 1, 0]], "x[rows, columns]": lambda x: x[[0, 1], [2, 0]],
-    "x[np.int64]": lambda x: x[np.int64(1)], "x[1, 2]": lambda x: x[1, 2],
-    "row - x": lambda x: np.array([1.0, 2, 3]) - x, "row / x": lambda x: np.array([1.0, 2, 3]) / x,
+    "reshape tuple": lambda x: x.reshape((1, 6)),
+    "reshape -1": lambda x: x.reshape(-1),
+    "T": lambda x: x.T,
+    "transpose": lambda x: x.transpose(),
+    "transpose 1 0": lambda x: x.transpose(1, 0),
+    "transpose tuple": lambda x: x.transpose((-1, 0)),
+    "x[1]": lambda x: x[1],
+    "x[:, 1:]": lambda x: x[:, 1:],
+    "x[..., -1]": lambda x: x[..., -1],
+    "x[None]": lambda x: x[None],
+    "x[::-1, ::2]": lambda x: x[::-1, ::2],
+    "x[[1, 1, 0]]": lambda x: x[[1, 1, 0]],
+    "x[rows, columns]": lambda x: x[[0, 1], [2, 0]],
+    "x[np.int64]": lambda x: x[np.int64(1)],
+    "x[1, 2]": lambda x: x[1, 2],
+    "row - x": lambda x: np.array([1.0, 2, 3]) - x,
+    "row / x": lambda x: np.array([1.0, 2, 3]) / x,
     "matrix @ x": lambda x: np.array([[1.0, 2], [3, 4], [5, 6]]) @ x,
     "x @ vector": lambda x: x @ np.array([1.0, 2, 3]),
 }
@@ -53,15 +81,26 @@ def test_values_are_those_of_numpy(f):
 
 
 @pytest.mark.parametrize("f", BINARY.values(), ids=BINARY)
-@pytest.mark.parametrize("a, b", [(A, B), (A, ROW), (COLUMN, A), (A, np.array(3.0)),
-                                  (COLUMN, ROW), (ROW, COLUMN)])
+@pytest.mark.parametrize("a, b", [(A, B), (A, ROW), (COLUMN, A), (A, np.array(3.0)), (COLUMN, ROW), (ROW, COLUMN)])
 def test_values_of_two_arrays_that_broadcast(f, a, b):
     y = f(Tensor(a), Tensor(b))
     np.testing.assert_allclose(y.data, f(a, b), rtol=1e-14)
 
 
-@pytest.mark.parametrize("a, b", [(A, A.T), (A, ROW), (ROW, A.T), (ROW, ROW), (STACK, A[:, :2].T @ A),
-                                  (A, STACK), (STACK, A), (STACK, ROW[:2]), (ROW, STACK)])
+@pytest.mark.parametrize(
+    "a, b",
+    [
+        (A, A.T),
+        (A, ROW),
+        (ROW, A.T),
+        (ROW, ROW),
+        (STACK, A[:, :2].T @ A),
+        (A, STACK),
+        (STACK, A),
+        (STACK, ROW[:2]),
+        (ROW, STACK),
+    ],
+)
 def test_matrix_products_as_numpy_defines_them(a, b):
     np.testing.assert_allclose((Tensor(a) @ Tensor(b)).data, np.matmul(a, b), rtol=1e-14)
 
@@ -87,17 +126,23 @@ BY_HAND = {  # f, inputs, upstream gradient, the gradient of each input
     "-a": (lambda a: -a, [[1, 2]], [5, 7], [[-5, -7]]),
     "exp": (lambda a: a.exp(), [[0, np.log(3)]], [5, 7], [[5, 21]]),
     "log": (lambda a: a.log(), [[1, 4]], [5, 8], [[5, 2]]),
-    "column + row": (lambda a, b: a + b, [[[1], [2]], [[3, 4]]], [[1, 10], [100, 1000]],
-                     [[[11], [1100]], [[101, 1010]]]),
-    "column * row": (lambda a, b: a * b, [[[1], [2]], [[3, 4]]], [[1, 10], [100, 1000]],
-                     [[[43], [4300]], [[201, 2010]]]),
+    "column + row": (
+        lambda a, b: a + b,
+        [[[1], [2]], [[3, 4]]],
+        [[1, 10], [100, 1000]],
+        [[[11], [1100]], [[101, 1010]]],
+    ),
+    "column * row": (
+        lambda a, b: a * b,
+        [[[1], [2]], [[3, 4]]],
+        [[1, 10], [100, 1000]],
+        [[[43], [4300]], [[201, 2010]]],
+    ),
     "row - number": (lambda a, b: a - b, [[1, 2], 3], [5, 7], [[5, 7], -12]),
     "matrices": (lambda a, b: a @ b, [[[1, 2]], [[3], [4]]], [[10]], [[[30, 40]], [[10], [20]]]),
     "vectors": (lambda a, b: a @ b, [[1, 2], [3, 4]], 10, [[30, 40], [10, 20]]),
-    "matrix, vector": (lambda a, b: a @ b, [[[1, 2], [3, 4]], [5, 6]], [1, 10],
-                       [[[5, 6], [50, 60]], [31, 42]]),
-    "vector, matrix": (lambda a, b: a @ b, [[1, 2], [[3, 4], [5, 6]]], [1, 10],
-                       [[43, 65], [[1, 10], [2, 20]]]),
+    "matrix, vector": (lambda a, b: a @ b, [[[1, 2], [3, 4]], [5, 6]], [1, 10], [[[5, 6], [50, 60]], [31, 42]]),
+    "vector, matrix": (lambda a, b: a @ b, [[1, 2], [[3, 4], [5, 6]]], [1, 10], [[43, 65], [[1, 10], [2, 20]]]),
     "sum": (lambda a: a.sum(), [[[1, 2], [3, 4]]], 5, [[[5, 5], [5, 5]]]),
     "sum 0": (lambda a: a.sum(0), [[[1, 2], [3, 4]]], [5, 7], [[[5, 7], [5, 7]]]),
     "sum -1": (lambda a: a.sum(-1), [[[1, 2], [3, 4]]], [5, 7], [[[5, 5], [7, 7]]]),
@@ -141,8 +186,9 @@ def test_powers_at_zero():
     np.testing.assert_array_equal(exponent.grad, [0, 0, 0])  # aᵇ ln a → 0
 
 
-@hypothesis.given(arrays.mutually_broadcastable_shapes(num_shapes=2, max_dims=4, max_side=4),
-                  hypothesis.strategies.integers(0, 99))
+@hypothesis.given(
+    arrays.mutually_broadcastable_shapes(num_shapes=2, max_dims=4, max_side=4), hypothesis.strategies.integers(0, 99)
+)
 @hypothesis.settings(max_examples=60)
 def test_products_that_broadcast_against_plain_loops(shapes, seed):
     (a_shape, b_shape), y_shape = shapes
@@ -164,14 +210,16 @@ def test_products_that_broadcast_against_plain_loops(shapes, seed):
 
 def place(index, shape):
     """Which element of an array of `shape` stands at `index` of the array that it is broadcast to."""
-    index = index[len(index) - len(shape):]
+    index = index[len(index) - len(shape) :]
     return tuple(0 if size == 1 else i for i, size in zip(index, shape))
 
 
 # ---- types -------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("number", [2, 2.5, np.float64(2.5), np.float32(2.5), np.int64(2), True],
-                         ids=lambda n: type(n).__name__)
+
+@pytest.mark.parametrize(
+    "number", [2, 2.5, np.float64(2.5), np.float32(2.5), np.int64(2), True], ids=lambda n: type(n).__name__
+)
 @pytest.mark.parametrize("f", BINARY.values(), ids=BINARY)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_number_takes_on_the_type_of_the_tensor(dtype, f, number):
@@ -228,19 +276,27 @@ def test_rows_of_a_tensor_one_by_one():
 
 # ---- what cannot be computed -------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("f, error, message", [
-    (lambda x: x + Tensor(np.ones((4, 2))), ValueError,
-     r"Add: shapes \(2, 3\) and \(4, 2\) do not broadcast.*reshape"),
-    (lambda x: x / np.ones(2), ValueError, r"Divide: shapes \(2, 3\) and \(2,\)"),
-    (lambda x: x @ x, ValueError, r"MatMul: shapes \(2, 3\) and \(2, 3\).*transpose"),
-    (lambda x: x @ np.ones(2), ValueError, r"MatMul: shapes \(2, 3\) and \(2,\)"),
-    (lambda x: x @ 2, ValueError, r"MatMul: shapes \(2, 3\) and \(\)"),
-    (lambda x: x + "1", TypeError, "unsupported operand"),
-    (lambda x: x * None, TypeError, "unsupported operand"),
-    (lambda x: x.reshape(4), ValueError, "reshape"),
-    (lambda x: x.transpose(0), ValueError, "axes"),
-    (lambda x: x.sum(2), ValueError, "axis 2"),
-    (lambda x: x[2], IndexError, "out of bounds")])
+
+@pytest.mark.parametrize(
+    "f, error, message",
+    [
+        (
+            lambda x: x + Tensor(np.ones((4, 2))),
+            ValueError,
+            r"Add: shapes \(2, 3\) and \(4, 2\) do not broadcast.*reshape",
+        ),
+        (lambda x: x / np.ones(2), ValueError, r"Divide: shapes \(2, 3\) and \(2,\)"),
+        (lambda x: x @ x, ValueError, r"MatMul: shapes \(2, 3\) and \(2, 3\).*transpose"),
+        (lambda x: x @ np.ones(2), ValueError, r"MatMul: shapes \(2, 3\) and \(2,\)"),
+        (lambda x: x @ 2, ValueError, r"MatMul: shapes \(2, 3\) and \(\)"),
+        (lambda x: x + "1", TypeError, "unsupported operand"),
+        (lambda x: x * None, TypeError, "unsupported operand"),
+        (lambda x: x.reshape(4), ValueError, "reshape"),
+        (lambda x: x.transpose(0), ValueError, "axes"),
+        (lambda x: x.sum(2), ValueError, "axis 2"),
+        (lambda x: x[2], IndexError, "out of bounds"),
+    ],
+)
 def test_errors(f, error, message):
     with pytest.raises(error, match=message):
         f(leaf(A))

@@ -54,10 +54,20 @@ def test_a_right_gradient_passes(directions):
 
 
 @BOTH_FORMS
-@pytest.mark.parametrize("backward", [
-    too_large_at((1, 2)), swapped, lambda gy: -3 * gy, lambda gy: gy, lambda gy: 3 * gy[::-1],
-    lambda gy: 0 * gy, lambda gy: 3 * gy + 1e-4, lambda gy: 3 * np.ones_like(gy)],
-    ids=["one element", "swapped", "sign", "factor", "flipped", "zero", "a little", "ignores gy"])
+@pytest.mark.parametrize(
+    "backward",
+    [
+        too_large_at((1, 2)),
+        swapped,
+        lambda gy: -3 * gy,
+        lambda gy: gy,
+        lambda gy: 3 * gy[::-1],
+        lambda gy: 0 * gy,
+        lambda gy: 3 * gy + 1e-4,
+        lambda gy: 3 * np.ones_like(gy),
+    ],
+    ids=["one element", "swapped", "sign", "factor", "flipped", "zero", "a little", "ignores gy"],
+)
 def test_a_wrong_gradient_is_caught(backward, directions):
     with pytest.raises(GradientError):
         gradcheck(tripled(backward), X, directions)
@@ -168,8 +178,9 @@ def test_the_tolerance_decides():
         gradcheck(tripled(off_by_a_millionth), X)
 
 
-@pytest.mark.parametrize("inputs", [X.astype("float32"), [X, X.astype("float32")],
-                                    Tensor(X.astype("float16"), requires_grad=True)])
+@pytest.mark.parametrize(
+    "inputs", [X.astype("float32"), [X, X.astype("float32")], Tensor(X.astype("float16"), requires_grad=True)]
+)
 def test_smaller_types_are_refused(inputs):
     with pytest.raises(TypeError, match="needs float64, input . is float"):
         gradcheck(lambda *x: x[0] * 1, inputs)

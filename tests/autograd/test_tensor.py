@@ -32,6 +32,7 @@ class Watched(Function):
 
 # ---- how gradients add up ----------------------------------------------------------------------------------
 
+
 def test_gradients_of_leaves_add_up_until_they_are_cleared():
     x = leaf([1, 2])
     (x * x).sum().backward()
@@ -116,8 +117,10 @@ def test_no_product_is_computed_for_an_input_that_needs_none():
 
 # ---- the upstream gradient ---------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("given", [[[1, 2]], np.array([[1, 2]], "float32"), Tensor([[1, 2]])],
-                         ids=["list", "float32", "Tensor"])
+
+@pytest.mark.parametrize(
+    "given", [[[1, 2]], np.array([[1, 2]], "float32"), Tensor([[1, 2]])], ids=["list", "float32", "Tensor"]
+)
 def test_gradient_of_a_non_scalar(given):
     x = leaf([[5, 7]])
     (x * x).backward(given)
@@ -132,11 +135,15 @@ def test_a_single_element_needs_no_upstream_gradient(shape):
     np.testing.assert_array_equal(x.grad, np.full(shape, 6))
 
 
-@pytest.mark.parametrize("gy, message", [
-    (None, r"shape \(2, 3\) needs its upstream gradient.*\.sum\(\)"),
-    (np.ones((3, 2)), r"shape \(3, 2\), the tensor \(2, 3\)"),
-    (np.ones(3), r"shape \(3,\), the tensor \(2, 3\)"),  # would broadcast
-    (1.0, r"shape \(\), the tensor \(2, 3\)")])
+@pytest.mark.parametrize(
+    "gy, message",
+    [
+        (None, r"shape \(2, 3\) needs its upstream gradient.*\.sum\(\)"),
+        (np.ones((3, 2)), r"shape \(3, 2\), the tensor \(2, 3\)"),
+        (np.ones(3), r"shape \(3,\), the tensor \(2, 3\)"),  # would broadcast
+        (1.0, r"shape \(\), the tensor \(2, 3\)"),
+    ],
+)
 def test_an_upstream_gradient_of_another_shape(gy, message):
     x = leaf(np.ones((2, 3)))
     with pytest.raises(ValueError, match=message):
@@ -152,6 +159,7 @@ def test_a_leaf_receives_the_upstream_gradient_itself_as_a_copy():
 
 
 # ---- graphs that are gone, or deep -------------------------------------------------------------------------
+
 
 def test_a_second_backward_says_why_it_cannot_be():
     x = leaf([1, 2])
@@ -209,6 +217,7 @@ def test_backward_visits_shared_results_once():
 
 
 # ---- no gradients asked for --------------------------------------------------------------------------------
+
 
 def test_no_grad_as_a_context():
     x = leaf([1])
@@ -285,9 +294,13 @@ def test_only_floating_point_tensors_have_gradients(dtype):
 # ---- who holds which array ---------------------------------------------------------------------------------
 
 TWO_PARENTS = {
-    "a + b": lambda a, b: a + b, "a - b": lambda a, b: a - b, "a + b + a": lambda a, b: a + b + a,
-    "(a + b) * 1": lambda a, b: (a + b) * 1, "reshaped": lambda a, b: (a + b).reshape(4).reshape(2, 2),
-    "transposed": lambda a, b: (a.T + b.T).T, "sliced": lambda a, b: a[:, :] + b[:],
+    "a + b": lambda a, b: a + b,
+    "a - b": lambda a, b: a - b,
+    "a + b + a": lambda a, b: a + b + a,
+    "(a + b) * 1": lambda a, b: (a + b) * 1,
+    "reshaped": lambda a, b: (a + b).reshape(4).reshape(2, 2),
+    "transposed": lambda a, b: (a.T + b.T).T,
+    "sliced": lambda a, b: a[:, :] + b[:],
     "summed": lambda a, b: (a + b).sum(0, keepdims=True) + Tensor(np.zeros((2, 2))),
     "-a - b": lambda a, b: -(-a - b) - b * 2,
 }
@@ -343,6 +356,7 @@ def test_the_engine_adds_only_into_arrays_of_its_own():
 
 # ---- a backward that is wrong is refused by name -----------------------------------------------------------
 
+
 class Doubled(Function):
     def forward(self, a, b):
         return a + b
@@ -351,13 +365,17 @@ class Doubled(Function):
         return self.answer(gy)
 
 
-@pytest.mark.parametrize("answer, message", [
-    (lambda gy: (gy, None), r"Doubled\.backward returned no gradient for input 1"),
-    (lambda gy: (gy[:1], gy), r"Doubled\.backward.*shape \(1, 3\).*input 0 of shape \(2, 3\)"),
-    (lambda gy: (gy, gy.sum()), r"Doubled\.backward.*shape \(\).*input 1 of shape \(2, 3\)"),
-    (lambda gy: (gy.astype("float32"), gy), r"Doubled\.backward.*float32 for input 0.*float64"),
-    (lambda gy: gy, r"Doubled\.backward returned 1 gradients for 2 inputs"),
-    (lambda gy: (gy, gy, gy), r"Doubled\.backward returned 3 gradients for 2 inputs")])
+@pytest.mark.parametrize(
+    "answer, message",
+    [
+        (lambda gy: (gy, None), r"Doubled\.backward returned no gradient for input 1"),
+        (lambda gy: (gy[:1], gy), r"Doubled\.backward.*shape \(1, 3\).*input 0 of shape \(2, 3\)"),
+        (lambda gy: (gy, gy.sum()), r"Doubled\.backward.*shape \(\).*input 1 of shape \(2, 3\)"),
+        (lambda gy: (gy.astype("float32"), gy), r"Doubled\.backward.*float32 for input 0.*float64"),
+        (lambda gy: gy, r"Doubled\.backward returned 1 gradients for 2 inputs"),
+        (lambda gy: (gy, gy, gy), r"Doubled\.backward returned 3 gradients for 2 inputs"),
+    ],
+)
 def test_a_gradient_that_cannot_be_right(answer, message, monkeypatch):
     monkeypatch.setattr(Doubled, "answer", staticmethod(answer), raising=False)
     a, b = leaf(np.ones((2, 3))), leaf(np.ones((2, 3)))
@@ -377,6 +395,7 @@ def test_a_function_without_its_two_halves(monkeypatch):
 
 
 # ---- memory: freed by reference counting alone -------------------------------------------------------------
+
 
 def test_a_graph_dies_with_its_last_tensor(no_collector):
     seen = []
@@ -432,6 +451,7 @@ def test_nothing_is_saved_under_no_grad(no_collector):
 
 
 # ---- devices -----------------------------------------------------------------------------------------------
+
 
 def test_an_operation_between_two_devices_names_both_and_the_fix(elsewhere):
     here, there = Tensor(np.ones((2, 3))), Tensor(elsewhere(np.ones(3)))
@@ -521,6 +541,7 @@ def test_to_something_that_is_no_device(name):
 
 
 # ---- the tensor itself -------------------------------------------------------------------------------------
+
 
 def test_what_a_tensor_tells_of_itself():
     x = Tensor(np.arange(6, dtype="float32").reshape(2, 3), requires_grad=True, name="weights")

@@ -19,8 +19,19 @@ from minunet.kernels import cpu
 
 batch_norm, binary_cross_entropy, concatenate, conv2d, conv_transpose2d, dice, dropout, max_pool2d, relu, sigmoid = (
     importlib.import_module(f"minunet.ops.{name}")  # the modules; `minunet.ops.conv2d` is the function
-    for name in ("batch_norm", "binary_cross_entropy", "concatenate", "conv2d", "conv_transpose2d", "dice", "dropout",
-                 "max_pool2d", "relu", "sigmoid"))
+    for name in (
+        "batch_norm",
+        "binary_cross_entropy",
+        "concatenate",
+        "conv2d",
+        "conv_transpose2d",
+        "dice",
+        "dropout",
+        "max_pool2d",
+        "relu",
+        "sigmoid",
+    )
+)
 CASES = collections.defaultdict(list)
 for case in all_cases():
     CASES[case.operation].append(case)
@@ -49,13 +60,13 @@ def gradient(function, i, change):
             gradients[i] = change(gradients[i])
         return tuple(gradients)
 
-    return dict(backward=broken)
+    return {"backward": broken}
 
 
 def upstream(function, change):
     """A backward that starts from a changed gy."""
     backward = function.backward
-    return dict(backward=lambda self, gy: backward(self, change(gy)))
+    return {"backward": lambda self, gy: backward(self, change(gy))}
 
 
 def wrapped(module, name, change):
@@ -66,7 +77,7 @@ def wrapped(module, name, change):
 
 def both(gx, gy):
     """The `products` of an elementwise operation."""
-    return dict(products=lambda self, g, a, b: (lambda: gx(g, a, b), lambda: gy(g, a, b)))
+    return {"products": lambda self, g, a, b: (lambda: gx(g, a, b), lambda: gy(g, a, b))}
 
 
 def first_slice(g, shape):
@@ -97,8 +108,10 @@ def overwritten(gy, winner, size, stride, pads, input_size):
 
 def spread(gy, winner, size, stride, pads, input_size):
     """Max pooling: every pixel of the window gets an equal share, as in average pooling."""
-    return sum(max_pool_gradient(gy, np.full_like(winner, place), size, stride, pads, input_size)
-               for place in range(size[0] * size[1])) / (size[0] * size[1])
+    return sum(
+        max_pool_gradient(gy, np.full_like(winner, place), size, stride, pads, input_size)
+        for place in range(size[0] * size[1])
+    ) / (size[0] * size[1])
 
 
 def next_place(gy, winner, size, *others):
@@ -181,124 +194,147 @@ normalize_gradient = cpu.normalize_gradient
 BREAKS = [
     Break(A.Add, "a sign", "+", both(lambda g, a, b: g, lambda g, a, b: -g)),
     Break(A.Add, "one summand forgotten", "+", gradient(A.Add, 1, lambda g: 0 * g)),
-    Break(A, "no sum over a repeated axis", "+", dict(sum_to=first_slice)),
-    Break(A, "no sum over a repeated axis", "*", dict(sum_to=first_slice)),
-    Break(A, "the repeated axis left as it is", "-", dict(sum_to=lambda g, shape: g)),
+    Break(A, "no sum over a repeated axis", "+", {"sum_to": first_slice}),
+    Break(A, "no sum over a repeated axis", "*", {"sum_to": first_slice}),
+    Break(A, "the repeated axis left as it is", "-", {"sum_to": lambda g, shape: g}),
     Break(A.Subtract, "a sign", "-", both(lambda g, a, b: g, lambda g, a, b: g)),
     Break(A.Subtract, "inputs exchanged", "-", both(lambda g, a, b: -g, lambda g, a, b: g)),
     Break(A.Multiply, "factors exchanged", "*", both(lambda g, a, b: g * a, lambda g, a, b: g * b)),
     Break(A.Divide, "b in place of b²", "/", both(lambda g, a, b: g / b, lambda g, a, b: -g * a / b)),
     Break(A.Divide, "a sign", "/", both(lambda g, a, b: g / b, lambda g, a, b: g * a / (b * b))),
-    Break(A.Power, "the exponent not lowered", "**",
-          both(lambda g, a, b: g * b * a**b, lambda g, a, b: g * a**b * np.log(a))),
-    Break(A.Power, "no logarithm", "**", both(lambda g, a, b: g * b * a**(b - 1), lambda g, a, b: g * a**b)),
-    Break(A.Negate, "a sign", "-x", dict(backward=lambda self, gy: gy)),
-    Break(A.Exp, "the derivative forgotten", "exp", dict(backward=lambda self, gy: gy)),
-    Break(A.Log, "x in place of 1/x", "log", dict(backward=lambda self, gy: gy * self.x)),
+    Break(
+        A.Power,
+        "the exponent not lowered",
+        "**",
+        both(lambda g, a, b: g * b * a**b, lambda g, a, b: g * a**b * np.log(a)),
+    ),
+    Break(A.Power, "no logarithm", "**", both(lambda g, a, b: g * b * a ** (b - 1), lambda g, a, b: g * a**b)),
+    Break(A.Negate, "a sign", "-x", {"backward": lambda self, gy: gy}),
+    Break(A.Exp, "the derivative forgotten", "exp", {"backward": lambda self, gy: gy}),
+    Break(A.Log, "x in place of 1/x", "log", {"backward": lambda self, gy: gy * self.x}),
     Break(A.MatMul, "rows of the left reversed", "@", gradient(A.MatMul, 0, lambda g: g[::-1])),
     Break(A.MatMul, "columns of the right reversed", "@", gradient(A.MatMul, 1, lambda g: g[..., ::-1])),
-    Break(A, "no sum over the stack", "@", dict(sum_to=first_slice)),
+    Break(A, "no sum over the stack", "@", {"sum_to": first_slice}),
     Break(A.Sum, "a mean", "sum", gradient(A.Sum, 0, lambda g: g / g.size)),
     Break(A.Sum, "a mean", "mean", gradient(A.Sum, 0, lambda g: g / g.size)),
     Break(A.Sum, "rolled along an axis", "sum", gradient(A.Sum, 0, lambda g: np.roll(g, 1, -1))),
-    Break(A.Reshape, "columns first", "reshape",
-          dict(backward=lambda self, gy: gy.reshape(self.shape, order="F"))),
-    Break(A.Transpose, "the same order once more", "transpose",
-          dict(backward=lambda self, gy: gy.transpose(self.axes))),
-    Break(A.Transpose, "not put back", "transpose", dict(backward=lambda self, gy: gy)),
-    Break(A.GetItem, "the last of several gradients", "getitem", dict(backward=assigned)),
+    Break(A.Reshape, "columns first", "reshape", {"backward": lambda self, gy: gy.reshape(self.shape, order="F")}),
+    Break(A.Transpose, "the same order once more", "transpose", {"backward": lambda self, gy: gy.transpose(self.axes)}),
+    Break(A.Transpose, "not put back", "transpose", {"backward": lambda self, gy: gy}),
+    Break(A.GetItem, "the last of several gradients", "getitem", {"backward": assigned}),
     Break(A.GetItem, "the next element", "getitem", gradient(A.GetItem, 0, lambda g: np.roll(g, 1, -1))),
     Break(A.To, "a factor", "to", gradient(A.To, 0, lambda g: 2 * g)),
-    Break(tensor, "a leaf: the last of several gradients", "graph", dict(_accumulate_in_leaf=replaced)),
-    Break(tensor, "a result: the last of several gradients", "UNet",
-          dict(_add=lambda a, a_is_ours, b, b_is_ours: (b, False))),
-
+    Break(tensor, "a leaf: the last of several gradients", "graph", {"_accumulate_in_leaf": replaced}),
+    Break(
+        tensor,
+        "a result: the last of several gradients",
+        "UNet",
+        {"_add": lambda a, a_is_ours, b, b_is_ours: (b, False)},
+    ),
     Break(C, "taps swapped", "conv2d", gradient(C, 1, lambda gw: gw[::-1])),
     Break(C, "taps swapped", "UNet", gradient(C, 1, lambda gw: gw[:, ::-1])),
     Break(C, "channels of the kernel reversed", "conv2d", gradient(C, 1, lambda gw: gw[:, :, ::-1])),
     Break(C, "no gradient for the bias", "conv2d", gradient(C, 2, lambda gb: 0 * gb)),
     Break(C, "no gradient for the bias", "UNet", gradient(C, 2, lambda gb: 0 * gb)),
     Break(C, "no gradient for the bias", "nn.Conv2D", gradient(C, 2, lambda gb: 0 * gb)),
-    Break(cpu, "bias: no sum over the pictures", "conv2d",
-          dict(sum_over_pixels=without_sum_over_pictures)),
+    Break(cpu, "bias: no sum over the pictures", "conv2d", {"sum_over_pixels": without_sum_over_pictures}),
     Break(C, "the picture shifted by a pixel", "conv2d", gradient(C, 0, lambda gx: np.roll(gx, 1, 2))),
-    Break(C, "only the first picture", "conv2d",
-          gradient(C, 0, lambda gx: gx * (np.arange(len(gx)) == 0)[:, None, None, None])),
+    Break(
+        C,
+        "only the first picture",
+        "conv2d",
+        gradient(C, 0, lambda gx: gx * (np.arange(len(gx)) == 0)[:, None, None, None]),
+    ),
     Break(C, "a mean over the pictures", "conv2d", gradient(C, 1, lambda gw: gw / 2)),
     Break(cpu, "border above and below exchanged", "conv2d", wrapped(cpu, "weight_gradient", moved_pads)),
     Break(cpu, "border above and below exchanged", "conv2d", wrapped(cpu, "convolve_transposed", moved_pads)),
     Break(cpu, "kernel turned", "conv2d", wrapped(cpu, "convolve_transposed", turned)),
-    Break(cpu, "channels and filters exchanged", "conv2d",
-          wrapped(cpu, "convolve_transposed", channels_and_filters_exchanged)),
-    Break(cpu, "rows of the gradient reversed", "conv2d",
-          wrapped(cpu, "weight_gradient", lambda x, gy, *rest: (x, gy[:, ::-1], *rest))),
-    Break(cpu, "ReLU forgotten", "conv2d", dict(_masked=lambda gy, y, gz: np.copyto(gz, gy))),
-    Break(cpu, "ReLU forgotten", "nn.Conv2D", dict(_masked=lambda gy, y, gz: np.copyto(gz, gy))),
-
+    Break(
+        cpu,
+        "channels and filters exchanged",
+        "conv2d",
+        wrapped(cpu, "convolve_transposed", channels_and_filters_exchanged),
+    ),
+    Break(
+        cpu,
+        "rows of the gradient reversed",
+        "conv2d",
+        wrapped(cpu, "weight_gradient", lambda x, gy, *rest: (x, gy[:, ::-1], *rest)),
+    ),
+    Break(cpu, "ReLU forgotten", "conv2d", {"_masked": lambda gy, y, gz: np.copyto(gz, gy)}),
+    Break(cpu, "ReLU forgotten", "nn.Conv2D", {"_masked": lambda gy, y, gz: np.copyto(gz, gy)}),
     Break(K, "taps swapped", "conv_transpose2d", gradient(K, 1, lambda gw: gw[:, ::-1])),
     Break(K, "taps swapped", "UNet", gradient(K, 1, lambda gw: gw[::-1])),
     Break(K, "no gradient for the bias", "conv_transpose2d", gradient(K, 2, lambda gb: 0 * gb)),
     Break(K, "no gradient for the bias", "nn.ConvTranspose2D", gradient(K, 2, lambda gb: 0 * gb)),
-    Break(cpu, "bias: no sum over the pictures", "conv_transpose2d",
-          dict(sum_over_pixels=without_sum_over_pictures)),
-    Break(K, "the picture shifted by a pixel", "conv_transpose2d",
-          gradient(K, 0, lambda gx: np.roll(gx, 1, 1))),
+    Break(cpu, "bias: no sum over the pictures", "conv_transpose2d", {"sum_over_pixels": without_sum_over_pictures}),
+    Break(K, "the picture shifted by a pixel", "conv_transpose2d", gradient(K, 0, lambda gx: np.roll(gx, 1, 1))),
     Break(K, "picture and gradient exchanged", "conv_transpose2d", upstream(K, lambda gy: gy[:, ::-1])),
     Break(K, "output channels reversed", "conv_transpose2d", gradient(K, 1, lambda gw: gw[:, :, ::-1])),
-
     Break(Pool, "zeros", "max_pool2d", gradient(Pool, 0, lambda gx: 0 * gx)),
     Break(cpu, "the place after the winner", "max_pool2d", wrapped(cpu, "max_pool_gradient", next_place)),
     Break(Pool, "shifted by a pixel", "nn.MaxPool2D", gradient(Pool, 0, lambda gx: np.roll(gx, 1, 2))),
-    Break(cpu, "the last of overlapping windows", "max_pool2d", dict(max_pool_gradient=overwritten)),
-    Break(cpu, "spread over the window", "max_pool2d", dict(max_pool_gradient=spread)),
-    Break(cpu, "spread over the window", "UNet", dict(max_pool_gradient=spread)),
-
-    Break(Join, "slices exchanged", "concatenate", dict(backward=exchanged_slices)),
-    Break(Join, "slices exchanged", "nn.Concatenate", dict(backward=exchanged_slices)),
-    Break(Join, "a slice that begins too late", "concatenate",
-          upstream(Join, lambda gy: np.roll(gy, -1, -1))),
+    Break(cpu, "the last of overlapping windows", "max_pool2d", {"max_pool_gradient": overwritten}),
+    Break(cpu, "spread over the window", "max_pool2d", {"max_pool_gradient": spread}),
+    Break(cpu, "spread over the window", "UNet", {"max_pool_gradient": spread}),
+    Break(Join, "slices exchanged", "concatenate", {"backward": exchanged_slices}),
+    Break(Join, "slices exchanged", "nn.Concatenate", {"backward": exchanged_slices}),
+    Break(Join, "a slice that begins too late", "concatenate", upstream(Join, lambda gy: np.roll(gy, -1, -1))),
     Break(Join, "the skip cut off", "UNet", gradient(Join, 1, lambda g: 0 * g)),
     Break(Join, "the way through the depth cut off", "UNet", gradient(Join, 0, lambda g: 0 * g)),
-
-    Break(cpu, "mean and variance taken for constants", "batch_norm", dict(normalize_gradient=statistics_taken_for_constants)),
-    Break(cpu, "mean and variance taken for constants", "UNet", dict(normalize_gradient=statistics_taken_for_constants)),
-    Break(cpu, "the way through the variance forgotten", "batch_norm", dict(normalize_gradient=only_the_mean)),
-    Break(cpu, "the way through the mean forgotten", "nn.BatchNorm", dict(normalize_gradient=only_the_variance)),
+    Break(
+        cpu,
+        "mean and variance taken for constants",
+        "batch_norm",
+        {"normalize_gradient": statistics_taken_for_constants},
+    ),
+    Break(cpu, "mean and variance taken for constants", "UNet", {"normalize_gradient": statistics_taken_for_constants}),
+    Break(cpu, "the way through the variance forgotten", "batch_norm", {"normalize_gradient": only_the_mean}),
+    Break(cpu, "the way through the mean forgotten", "nn.BatchNorm", {"normalize_gradient": only_the_variance}),
     Break(cpu, "ReLU forgotten", "batch_norm", wrapped(cpu, "normalize_gradient", relu_forgotten)),
     Break(cpu, "ReLU forgotten in the sums", "batch_norm", wrapped(cpu, "normalize_sums", relu_forgotten)),
     Break(Norm, "a factor", "batch_norm", gradient(Norm, 0, lambda gx: gx * 1.001)),
     Break(Norm, "gamma: a mean over the pixels", "nn.BatchNorm", gradient(Norm, 1, lambda g: g / 60)),
     Break(Norm, "no gradient for beta", "nn.BatchNorm", gradient(Norm, 2, lambda g: 0 * g)),
-    Break(Drop, "what was dropped gets a gradient", "dropout", dict(backward=lambda self, gy: gy / 0.6 + 0 * self.factor)),
+    Break(
+        Drop, "what was dropped gets a gradient", "dropout", {"backward": lambda self, gy: gy / 0.6 + 0 * self.factor}
+    ),
     Break(Drop, "not divided by what is kept", "dropout", gradient(Drop, 0, lambda gx: gx * 0.6)),
-
-    Break(relu.ReLU, "the gradient goes through everywhere", "relu", dict(backward=lambda self, gy: gy)),
-    Break(cpu, "the wrong side", "relu", dict(relu_gradient=lambda gy, y: gy * (y == 0))),
-    Break(sigmoid.Sigmoid, "without 1 - y", "sigmoid", dict(backward=lambda self, gy: gy * self.y)),
-    Break(sigmoid.Sigmoid, "without y", "sigmoid", dict(backward=lambda self, gy: gy * (1 - self.y))),
-    Break(sigmoid.Sigmoid, "without 1 - y", "bce_dice_loss", dict(backward=lambda self, gy: gy * self.y)),
-    Break(sigmoid.Sigmoid, "without 1 - y", "nn.Conv2D", dict(backward=lambda self, gy: gy * self.y)),
-    Break(sigmoid.Sigmoid, "without 1 - y", "nn.ConvTranspose2D",
-          dict(backward=lambda self, gy: gy * self.y)),
-
+    Break(relu.ReLU, "the gradient goes through everywhere", "relu", {"backward": lambda self, gy: gy}),
+    Break(cpu, "the wrong side", "relu", {"relu_gradient": lambda gy, y: gy * (y == 0)}),
+    Break(sigmoid.Sigmoid, "without 1 - y", "sigmoid", {"backward": lambda self, gy: gy * self.y}),
+    Break(sigmoid.Sigmoid, "without y", "sigmoid", {"backward": lambda self, gy: gy * (1 - self.y)}),
+    Break(sigmoid.Sigmoid, "without 1 - y", "bce_dice_loss", {"backward": lambda self, gy: gy * self.y}),
+    Break(sigmoid.Sigmoid, "without 1 - y", "nn.Conv2D", {"backward": lambda self, gy: gy * self.y}),
+    Break(sigmoid.Sigmoid, "without 1 - y", "nn.ConvTranspose2D", {"backward": lambda self, gy: gy * self.y}),
     Break(BCE, "not divided by p (1 - p)", "binary_cross_entropy", gradient(BCE, 0, lambda g: g * 0.2)),
     Break(BCE, "a sign", "binary_cross_entropy", gradient(BCE, 0, lambda g: -g)),
-    Break(BCE, "divided by the pictures, not the pixels", "binary_cross_entropy",
-          gradient(BCE, 0, lambda g: g * g.size / len(g))),
-    Break(BCE, "the truth of the next picture", "binary_cross_entropy",
-          gradient(BCE, 0, lambda g: np.roll(g, 1, 0))),
-    Break(binary_cross_entropy, "weights not divided by their sum", "binary_cross_entropy",
-          dict(share_of_mean=lambda x, w: 1 / x.size if w is None else w / w.size)),
-    Break(cpu, "p in place of p - t", "binary_cross_entropy_with_logits", dict(cross_entropy=error_without_truth)),
-    Break(Logits, "not divided by the pixels", "binary_cross_entropy_with_logits",
-          gradient(Logits, 0, lambda g: g * g.size)),
-    Break(cpu, "weights forgotten", "binary_cross_entropy_with_logits", dict(cross_entropy=error_without_weights)),
+    Break(
+        BCE,
+        "divided by the pictures, not the pixels",
+        "binary_cross_entropy",
+        gradient(BCE, 0, lambda g: g * g.size / len(g)),
+    ),
+    Break(BCE, "the truth of the next picture", "binary_cross_entropy", gradient(BCE, 0, lambda g: np.roll(g, 1, 0))),
+    Break(
+        binary_cross_entropy,
+        "weights not divided by their sum",
+        "binary_cross_entropy",
+        {"share_of_mean": lambda x, w: 1 / x.size if w is None else w / w.size},
+    ),
+    Break(cpu, "p in place of p - t", "binary_cross_entropy_with_logits", {"cross_entropy": error_without_truth}),
+    Break(
+        Logits,
+        "not divided by the pixels",
+        "binary_cross_entropy_with_logits",
+        gradient(Logits, 0, lambda g: g * g.size),
+    ),
+    Break(cpu, "weights forgotten", "binary_cross_entropy_with_logits", {"cross_entropy": error_without_weights}),
     Break(Logits, "a factor", "bce_dice_loss", gradient(Logits, 0, lambda g: 2 * g)),
-    Break(Dice, "no quotient rule", "dice_loss",
-          dict(backward=dice_without_quotient_rule)),
+    Break(Dice, "no quotient rule", "dice_loss", {"backward": dice_without_quotient_rule}),
     Break(Dice, "not divided by the pictures", "dice_loss", gradient(Dice, 0, lambda g: g * 3)),
-    Break(Dice, "weights forgotten", "dice_loss", dict(backward=dice_without_weights)),
-    Break(Dice, "one area for all pictures", "dice_loss", dict(backward=dice_with_one_area)),
+    Break(Dice, "weights forgotten", "dice_loss", {"backward": dice_without_weights}),
+    Break(Dice, "one area for all pictures", "dice_loss", {"backward": dice_with_one_area}),
     Break(Dice, "a sign", "bce_dice_loss", gradient(Dice, 0, lambda g: -g)),
 ]
 
@@ -353,6 +389,7 @@ def test_of_equals_the_last_wins(monkeypatch):
 
 
 # ---- nothing is left out -----------------------------------------------------------------------------------
+
 
 def functions(base=Function):
     """Every operation that minunet defines: the subclasses of Function without subclasses of their own."""

@@ -7,8 +7,7 @@ from minunet import Tensor, get_num_threads, set_num_threads, use_kernels
 from minunet.checks.gradient_cases import TOLERANCE, all_cases
 
 CASES = all_cases()
-every_case = pytest.mark.parametrize("case", CASES,
-                                     ids=[f"{case.operation} {case.label}".strip() for case in CASES])
+every_case = pytest.mark.parametrize("case", CASES, ids=[f"{case.operation} {case.label}".strip() for case in CASES])
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -47,7 +46,7 @@ def test_forward_and_backward_change_no_array_that_is_not_theirs(case):
     y.backward(gy)
     for tensor, x in zip(tensors, case.inputs):
         np.testing.assert_array_equal(tensor.data, x)
-        assert tensor.grad is None or tensor.grad.flags.writeable and not np.shares_memory(tensor.grad, gy)
+        assert tensor.grad is None or (tensor.grad.flags.writeable and not np.shares_memory(tensor.grad, gy))
 
 
 WINDOWS = "conv2d", "conv_transpose2d", "max_pool2d"

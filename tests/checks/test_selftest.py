@@ -7,10 +7,9 @@ import pytest
 
 from minunet import cli as command
 from minunet import device
-from minunet.checks import selftest
-from minunet.checks import speed
-from minunet.kernels import cpu, gpu, reference
+from minunet.checks import selftest, speed
 from minunet.checks.selftest import Check, all_checks
+from minunet.kernels import cpu, gpu, reference
 
 
 def few_checks(*operations):
@@ -80,9 +79,13 @@ def test_wrong_use(arguments, capsys):
 
 # ---- what is checked ---------------------------------------------------------------------------------------
 
+
 def public_functions(module):
-    return {name for name, f in inspect.getmembers(module, inspect.isfunction)
-            if f.__module__ == module.__name__ and not name.startswith("_")}
+    return {
+        name
+        for name, f in inspect.getmembers(module, inspect.isfunction)
+        if f.__module__ == module.__name__ and not name.startswith("_")
+    }
 
 
 @pytest.mark.parametrize("where, kernels", [("cpu", cpu), ("gpu", gpu)])
@@ -118,6 +121,7 @@ def test_the_layers_in_their_full_size_are_among_the_checks():
 
 # ---- how fast ----------------------------------------------------------------------------------------------
 
+
 def test_the_figures(monkeypatch):
     """A step of 64 pictures in 0.64 s: 100 per second; 40 · 6000 of them in 2400 s."""
     monkeypatch.setattr(speed, "bandwidth", lambda where: 100e9)
@@ -125,9 +129,15 @@ def test_the_figures(monkeypatch):
     monkeypatch.setattr(speed, "seconds_per_step", lambda where, batch, size: 0.01 * batch)
     monkeypatch.setattr(speed.costs, "training_costs", lambda model, size: speed.costs.Costs(10**10, 10**8, 0, 0))
     text = "\n".join(speed.report("cpu", 64, 256))
-    for part in ("100.0 GB/s", "2000.0 GFLOP/s", "64 pictures of 256x256: 640.0 ms, 100 images per second",
-                 "640.0 GFLOP are 50%", "6.40 GB at least are 10%",
-                 "40 epochs of 6,000 such pictures take 40.0 minutes", "took 54 minutes"):
+    for part in (
+        "100.0 GB/s",
+        "2000.0 GFLOP/s",
+        "64 pictures of 256x256: 640.0 ms, 100 images per second",
+        "640.0 GFLOP are 50%",
+        "6.40 GB at least are 10%",
+        "40 epochs of 6,000 such pictures take 40.0 minutes",
+        "took 54 minutes",
+    ):
         assert part in text
     assert "epochs" not in "\n".join(speed.report("cpu", 32, 256))
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from minunet import cli
-from minunet.cli import gradcheck as command
 from minunet.autograd.arithmetic import Exp, MatMul
 from minunet.checks.gradient_cases import Case, all_cases
+from minunet.cli import gradcheck as command
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_a_wrong_derivative_is_named_and_the_exit_code_is_1(few_cases, capsys, m
     out, err = capsys.readouterr()
     rows = table(out)
     assert rows["exp"][1:] == (np.inf, ["WRONG"]) and rows["log"][2] == [] and rows["all"][1] == np.inf
-    assert err.startswith("exp : input 0: the worst gradient is at index") or err.startswith("exp: input 0")
+    assert err.startswith(("exp : input 0: the worst gradient is at index", "exp: input 0"))
     assert len(err.splitlines()) == 1
 
 
@@ -72,6 +72,5 @@ def test_wrong_use(arguments, capsys):
 
 
 def test_it_is_a_command():
-    result = subprocess.run([sys.executable, "-m", "minunet", "--help"], capture_output=True, text=True,
-                            timeout=60)
+    result = subprocess.run([sys.executable, "-m", "minunet", "--help"], capture_output=True, text=True, timeout=60)
     assert result.returncode == 0 and "gradcheck" in result.stdout and result.stderr == ""

@@ -16,7 +16,6 @@ from minunet.cli import predict as predict_command
 EXAMPLE = Path(minunet.__file__).parents[1] / "examples" / "predict_pets.py"
 
 
-
 def run(*arguments):
     """The exit code of the command line, in this process."""
     try:
@@ -54,9 +53,7 @@ def picture(box=None, size=(32, 48)):
 
 def contents(folder):
     """All files in a folder: names, times and bytes."""
-    return {
-        path: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.rglob("*") if path.is_file()
-    }
+    return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.rglob("*") if path.is_file()}
 
 
 def mask_in(path):
@@ -86,13 +83,8 @@ def test_masks_overlays_and_a_line_for_each_picture(place, capsys, manner):
     assert run(*MODEL, place, *manner) == 0
     out, err = capsys.readouterr()
     lines = out.splitlines()
-    assert (
-        err == ""
-        and lines[0] == "model       model.npz, on cpu (NumPy, threads: " + lines[0].rpartition(" ")[2]
-    )
-    assert lines[1].startswith("pictures    3, ") and lines[1].endswith(
-        "pet where the probability is above 0.5"
-    )
+    assert err == "" and lines[0] == "model       model.npz, on cpu (NumPy, threads: " + lines[0].rpartition(" ")[2]
+    assert lines[1].startswith("pictures    3, ") and lines[1].endswith("pet where the probability is above 0.5")
     assert lines[2:] == [
         f"{place}/half.bmp: 50.0% pet, 48 x 32",
         f"{place}/none.tif: 0.0% pet, 7 x 10",
@@ -125,11 +117,7 @@ def test_a_model_that_does_not_say_its_size(place, capsys):
     minunet.save("model.npz", red_is_pet(), about={"image_size": "big"})
     assert run(*MODEL, place / "none.tif") == 0
     out, err = capsys.readouterr()
-    assert (
-        "256 x 256 for the network" in out
-        and err.count("\n") == 1
-        and "256 is assumed, or give --image-size" in err
-    )
+    assert "256 x 256 for the network" in out and err.count("\n") == 1 and "256 is assumed, or give --image-size" in err
 
 
 def test_a_second_call_replaces_its_results_and_takes_none_for_a_picture(place, capsys):
@@ -149,9 +137,7 @@ def test_a_second_call_replaces_its_results_and_takes_none_for_a_picture(place, 
 def test_pictures_that_cannot_be_read_have_a_line_each_and_the_others_are_done(place, capsys):
     (place / "cut.jpg").write_bytes(b"\xff\xd8\xff\xe0")
     (place / "empty.png").touch()
-    code = run(
-        *MODEL, place, "none.jpg", "*.gif", place / "folder.png", "--out", "new/results", "--batch-size", "2"
-    )
+    code = run(*MODEL, place, "none.jpg", "*.gif", place / "folder.png", "--out", "new/results", "--batch-size", "2")
     out, err = capsys.readouterr()
     assert code == 1
     problems = [
@@ -187,9 +173,7 @@ def test_a_mask_drawn_by_hand_is_never_replaced(place, capsys):
 
 
 def test_the_threshold(place):
-    Image.new("RGB", (32, 32), (130, 0, 0)).save(
-        place / "dark.png"
-    )  # 100 (130 / 255 - 0.5) = 0.98: probability 0.73
+    Image.new("RGB", (32, 32), (130, 0, 0)).save(place / "dark.png")  # 100 (130 / 255 - 0.5) = 0.98: probability 0.73
     for threshold, share in [("0.72", 1), ("0.74", 0)]:
         assert run(*MODEL, place / "dark.png", "--threshold", threshold) == 0
         assert mask_in(place / "dark.mask.png").mean() == share
@@ -261,10 +245,7 @@ def test_a_disk_that_is_full(place, monkeypatch, capsys):
     monkeypatch.setattr("minunet.inference.outputs.atomic_write", full)
     before = contents(place)
     assert run(*MODEL, place / "half.bmp") == 1
-    assert (
-        "half.bmp: [Errno 28] No space left on device" in capsys.readouterr().err
-        and contents(place) == before
-    )
+    assert "half.bmp: [Errno 28] No space left on device" in capsys.readouterr().err and contents(place) == before
 
 
 def test_an_interrupt_ends_with_one_line(place, monkeypatch, capsys):
@@ -383,9 +364,7 @@ def test_without_a_gpu_it_works_on_the_cpu_after_one_warning(place, monkeypatch,
 def test_help_has_a_line_for_each_flag(capsys):
     assert run("--help") == 0
     text = capsys.readouterr().out.partition("options:")[2]
-    for (
-        flag
-    ) in "out threshold image-size native tile tile-size batch-size evaluate border device threads".split():
+    for flag in "out threshold image-size native tile tile-size batch-size evaluate border device threads".split():
         assert f"  --{flag}" in text, flag
 
 
@@ -393,8 +372,6 @@ def test_real_pictures(pets_dir, tmp_path, capsys):
     minunet.save(tmp_path / "model.npz", UNet(depth=3, width=2), about={"image_size": 64})
     names = [line.split()[0] for line in (pets_dir / "annotations" / "test.txt").read_text().splitlines()[:6]]
     paths = [pets_dir / "images" / f"{name}.jpg" for name in names]
-    assert (
-        run(tmp_path / "model.npz", *paths, "--out", tmp_path, "--evaluate", pets_dir, "--device", "cpu") == 0
-    )
+    assert run(tmp_path / "model.npz", *paths, "--out", tmp_path, "--evaluate", pets_dir, "--device", "cpu") == 0
     out, err = capsys.readouterr()
     assert "done        6 of 6" in out and "6 pictures of their own size, border is pet" in out and err == ""

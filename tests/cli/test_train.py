@@ -17,16 +17,15 @@ from PIL import Image
 import minunet
 from minunet import device
 from minunet.cli import train as train_command
-from minunet.training import loop as train
 from minunet.data.drawn_pets import DrawnPets
 from minunet.data.loader import Loader
 from minunet.lock import FolderLock
+from minunet.training import loop as train
 from minunet.weights import io as weights
 
 EXAMPLE = Path(minunet.__file__).parents[1] / "examples" / "train_pets.py"
 TINY = ["--image-size", "64", "--limit", "5", "--epochs", "2", "--batch-size", "4", "--device", "cpu"]
 FILES = [".lock", "best.npz", "curves.png", "history.csv", "last.npz", "predictions.png", "previous.npz", "run.json"]
-
 
 
 def run(*arguments):
@@ -188,7 +187,11 @@ def test_a_disk_that_is_full_ends_the_run_with_one_line(tmp_path, monkeypatch, c
     monkeypatch.setattr("minunet.training.checkpoint.atomic_write", full)
     assert run(*TINY, "--out", tmp_path / "new") == 2
     error = capsys.readouterr().err
-    assert "No space left on device" in error and f"--resume {tmp_path / 'new'} goes on" in error and error.count("\n") == 1
+    assert (
+        "No space left on device" in error
+        and f"--resume {tmp_path / 'new'} goes on" in error
+        and error.count("\n") == 1
+    )
 
 
 # ---- going on with a run -----------------------------------------------------------------------------------
@@ -224,17 +227,25 @@ def test_a_run_goes_on_with_its_own_arguments_to_the_same_numbers(finished, one_
 
 def test_the_best_weights_say_what_they_learnt_from(one_epoch):
     about = weights.read_about(one_epoch / "best.npz")
-    assert about["image_size"] == 64 and about["threshold"] == 0.5 and about["options"]["depth"] == 6 and about["epochs"] == 1
+    assert (
+        about["image_size"] == 64
+        and about["threshold"] == 0.5
+        and about["options"]["depth"] == 6
+        and about["epochs"] == 1
+    )
 
 
-@pytest.mark.parametrize("arguments, message", [
-    (["--lr", "0.5"], "--lr 0.5 contradicts the run in .*, which has 0.001: leave it away"),
-    (["--preset", "best"], "--preset best contradicts the run in .*, which has lecture"),
-    (["--image-size", "128"], "--image-size 128 contradicts"),
-    (["--seed", "1"], "--seed 1 contradicts"),
-    (["--out", "elsewhere"], "--out elsewhere contradicts"),
-    (["--data-dir", "no/such/folder"], "no/such/folder"),
-])
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--lr", "0.5"], "--lr 0.5 contradicts the run in .*, which has 0.001: leave it away"),
+        (["--preset", "best"], "--preset best contradicts the run in .*, which has lecture"),
+        (["--image-size", "128"], "--image-size 128 contradicts"),
+        (["--seed", "1"], "--seed 1 contradicts"),
+        (["--out", "elsewhere"], "--out elsewhere contradicts"),
+        (["--data-dir", "no/such/folder"], "no/such/folder"),
+    ],
+)
 def test_what_contradicts_the_run_is_refused(one_epoch, arguments, message, capsys):
     before = {path.name: path.read_bytes() for path in one_epoch.iterdir()}
     assert run("--resume", one_epoch, *arguments) == 2
@@ -244,7 +255,20 @@ def test_what_contradicts_the_run_is_refused(one_epoch, arguments, message, caps
 
 
 def test_a_run_that_stopped_early_is_done_until_it_is_given_more_patience(tmp_path, capsys):
-    options = ["--lr", "1e-9", "--image-size", "64", "--limit", "2", "--epochs", "9", "--early-stop", "1", "--device", "cpu"]
+    options = [
+        "--lr",
+        "1e-9",
+        "--image-size",
+        "64",
+        "--limit",
+        "2",
+        "--epochs",
+        "9",
+        "--early-stop",
+        "1",
+        "--device",
+        "cpu",
+    ]
     assert run(*options, "--out", tmp_path / "run") == 0
     before = history(tmp_path / "run")
     assert len(before) < 9 and "stopped early: 1 epochs without a better val_mean_iou" in capsys.readouterr().out
@@ -367,15 +391,26 @@ def test_a_preset_is_overruled_by_flags():
     best = train_command.parse_arguments(["--preset", "best", "--no-batch-norm", "--lr", "0.5", "--epochs", "4"])
     chosen = {name: getattr(best, name) for name in train_command.PRESETS["best"]}
     assert chosen == {**train_command.PRESETS["best"], "batch_norm": False, "lr": 0.5}
-    assert best.epochs == 4 and train_command.PRESETS["best"].keys() - {"batch_size"} == train_command.PRESETS["lecture"].keys()
+    assert (
+        best.epochs == 4
+        and train_command.PRESETS["best"].keys() - {"batch_size"} == train_command.PRESETS["lecture"].keys()
+    )
     lecture = train_command.parse_arguments(["--batch-norm", "--warmup", "0"])
-    assert lecture.batch_norm is True and (lecture.dropout, lecture.weight_decay, lecture.schedule) == (0, 0, "constant")
+    assert lecture.batch_norm is True and (lecture.dropout, lecture.weight_decay, lecture.schedule) == (
+        0,
+        0,
+        "constant",
+    )
 
 
-@pytest.mark.parametrize("flags, rates", [
-    (["--schedule", "cosine"], [1e-3, (1 + 0.5**0.5) / 2e3, 0.5e-3, (1 - 0.5**0.5) / 2e3, 0]),
-    (["--schedule", "cosine", "--accumulate", "3", "--warmup", "0.5"], [0.5e-3, 1e-3, 1e-3, 0.5e-3, 0]),
-    (["--schedule", "constant"], [1e-3] * 5)])
+@pytest.mark.parametrize(
+    "flags, rates",
+    [
+        (["--schedule", "cosine"], [1e-3, (1 + 0.5**0.5) / 2e3, 0.5e-3, (1 - 0.5**0.5) / 2e3, 0]),
+        (["--schedule", "cosine", "--accumulate", "3", "--warmup", "0.5"], [0.5e-3, 1e-3, 1e-3, 0.5e-3, 0]),
+        (["--schedule", "constant"], [1e-3] * 5),
+    ],
+)
 def test_the_schedule_has_the_length_of_the_run(flags, rates):
     """Four steps: 1 epoch of 4 batches, or 2 of 2 groups."""
     epochs, batches = ("2", 5) if "--accumulate" in flags else ("1", 4)
@@ -390,7 +425,20 @@ def test_a_plateau_watches_the_monitor():
 
 def test_the_best_preset_runs_and_stops_early(tmp_path, capsys):
     """A learning rate so small that nothing gets better."""
-    flags = ["--preset", "best", "--dropout", "0.1", "--lr", "1e-12", "--clip-norm", "1", "--accumulate", "2", "--early-stop", "1"]
+    flags = [
+        "--preset",
+        "best",
+        "--dropout",
+        "0.1",
+        "--lr",
+        "1e-12",
+        "--clip-norm",
+        "1",
+        "--accumulate",
+        "2",
+        "--early-stop",
+        "1",
+    ]
     assert run(*TINY, *flags, "--monitor", "val_accuracy", "--epochs", "30", "--out", tmp_path / "run") == 0
     out, err = capsys.readouterr()
     assert "stopped early: 1 epochs without a better val_accuracy" in out and err == ""

@@ -7,8 +7,20 @@ import numpy as np
 import pytest
 
 from minunet.data.augment import (
-    PRESETS, Augmentation, Brightness, Contrast, Elastic, Flip, FlipVertical, Plan, Rotate, Saturation, Scale,
-    Shift, Tint, rotation,
+    PRESETS,
+    Augmentation,
+    Brightness,
+    Contrast,
+    Elastic,
+    Flip,
+    FlipVertical,
+    Plan,
+    Rotate,
+    Saturation,
+    Scale,
+    Shift,
+    Tint,
+    rotation,
 )
 
 MOVES = [Flip(), FlipVertical(), Rotate(180), Scale(0.5), Shift(0.3), Elastic(0.03)]
@@ -164,7 +176,8 @@ def test_bilinear_and_mirror_as_plain_loops():
             y0, x0 = math.floor(y), math.floor(x)
             expected = sum(
                 (1 - abs(y - y0 - dy)) * (1 - abs(x - x0 - dx)) * read(image, y0 + dy, x0 + dx)
-                for dy in (0, 1) for dx in (0, 1)
+                for dy in (0, 1)
+                for dx in (0, 1)
             )
             assert abs(new_image[i, j] - expected).max() <= 0.501
             assert new_mask[i, j] == read(mask, round(y), round(x))

@@ -63,6 +63,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.server.reached.set()
         if fault == "hang":
             self.server.release.wait(30)
+        return None
 
     def log_message(self, *args):
         pass
@@ -404,6 +405,7 @@ def test_killed_while_fetching(server, tmp_path):
             self.wfile.write(IMAGES[:HALF])
             self.wfile.flush()
             self.server.release.wait(30)
+            return None
 
     server.RequestHandlerClass = Halfway
     process = start(server, tmp_path, "fetching")

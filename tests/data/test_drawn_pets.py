@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minunet.data import drawn_pets
-from minunet.data.drawn_pets.paint import Ink, Part, blob, mirrored, oval, paint, tube
 from minunet.cli.draw import main
+from minunet.data import drawn_pets
 from minunet.data.drawn_pets import DrawnPets, draw, species_of, write_dataset
+from minunet.data.drawn_pets.paint import Ink, Part, blob, mirrored, oval, paint, tube
 from minunet.data.pets import IGNORE, Pets
 
 PET, BACKGROUND, BORDER = 1, 2, 3
@@ -46,11 +46,21 @@ def test_a_picture_depends_on_its_number_and_seed_alone(two_hundred):
 
 
 def test_another_process_draws_the_same():
-    code = "from minunet.data.drawn_pets import draw; import hashlib; i, t = draw(7, 5, 64); " \
-           "print(hashlib.sha256(i.tobytes() + t.tobytes()).hexdigest())"
+    code = (
+        "from minunet.data.drawn_pets import draw; import hashlib; i, t = draw(7, 5, 64); "
+        "print(hashlib.sha256(i.tobytes() + t.tobytes()).hexdigest())"
+    )
     environment = {**os.environ, "PYTHONHASHSEED": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    runs = [subprocess.run([sys.executable, "-c", code], env={**environment, "PYTHONHASHSEED": seed},
-                           capture_output=True, text=True, check=True).stdout for seed in "12"]
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**environment, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in "12"
+    ]
     assert runs[0] == runs[1] and len(runs[0].strip()) == 64
 
 
@@ -111,8 +121,9 @@ def test_some_pets_are_cut_by_the_edge_and_most_are_not(two_hundred):
 def test_the_border_lies_between_pet_and_background(size, reach):
     for index in range(4):
         trimap = np.pad(draw(index, size=size)[1], reach, mode="edge")
-        shifts = [np.roll(trimap, (y, x), axis=(0, 1)) for y in range(-reach, reach + 1)
-                  for x in range(-reach, reach + 1)]
+        shifts = [
+            np.roll(trimap, (y, x), axis=(0, 1)) for y in range(-reach, reach + 1) for x in range(-reach, reach + 1)
+        ]
         near_pet = np.any([shifted == PET for shifted in shifts], axis=0)
         near_background = np.any([shifted == BACKGROUND for shifted in shifts], axis=0)
         inside = np.zeros_like(near_pet)

@@ -115,9 +115,7 @@ def test_a_second_reading_comes_from_the_cache(folders, tmp_path, monkeypatch):
 
 def test_one_pair_is_read_like_a_folder(folders):
     put(folders, "a", values=(0, 255))
-    (image, mask), (same_image, same_mask) = (
-        read(folders)[0], read_one(folders[0] / "a.jpg", folders[1] / "a.png", 8)
-    )
+    (image, mask), (same_image, same_mask) = (read(folders)[0], read_one(folders[0] / "a.jpg", folders[1] / "a.png", 8))
     assert np.array_equal(image, same_image) and np.array_equal(mask, same_mask)
     with pytest.raises(DataError, match=r"no\.png: is missing"):
         read_one(folders[0] / "a.jpg", folders[1] / "no.png", 8)

@@ -33,10 +33,7 @@ def album(tmp_path, monkeypatch):
 
 def test_a_folder_stands_for_its_pictures_and_those_of_its_subfolders(album):
     names, problems = found(album)
-    assert (
-        names == ["a.png", "b.JPG", os.path.join("z", "c.tif"), os.path.join("z", "d ü.webp")]
-        and not problems
-    )
+    assert names == ["a.png", "b.JPG", os.path.join("z", "c.tif"), os.path.join("z", "d ü.webp")] and not problems
 
 
 def test_a_file_is_taken_whatever_its_name_and_each_only_once(album):

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from minunet.data import DataError
-from minunet.data.labels import find_mask, read_mask
 from minunet.data.images import Picture
+from minunet.data.labels import find_mask, read_mask
 
 
 def mask_of(tmp_path, values, mode=None, orientation=1, size=None, border="pet"):
@@ -20,9 +20,7 @@ def mask_of(tmp_path, values, mode=None, orientation=1, size=None, border="pet")
     ).tolist()
 
 
-@pytest.mark.parametrize(
-    "border, values", [("pet", [1, 0, 1]), ("background", [1, 0, 0]), ("ignore", [1, 0, 255])]
-)
+@pytest.mark.parametrize("border, values", [("pet", [1, 0, 1]), ("background", [1, 0, 0]), ("ignore", [1, 0, 255])])
 def test_a_trimap(tmp_path, border, values):
     assert mask_of(tmp_path, [[1, 2, 3]], border=border) == [values]
 

@@ -117,8 +117,10 @@ def shaken(loader, epoch):
 
 def test_seed_epoch_and_index_alone_decide_what_a_picture_gets():
     first = shaken(Loader(Numbers(20), 4, seed=1, augment=shake), epoch=2)
-    for other in (Loader(Numbers(20), 7, seed=1, augment=shake, workers=4),
-                  Loader(Numbers(20), 20, seed=1, shuffle=False, augment=shake)):
+    for other in (
+        Loader(Numbers(20), 7, seed=1, augment=shake, workers=4),
+        Loader(Numbers(20), 20, seed=1, shuffle=False, augment=shake),
+    ):
         again = shaken(other, epoch=2)
         assert all(np.array_equal(again[number], first[number]) for number in range(20))
     seeds_and_epochs = [(1, 1), (2, 2), (2, 1)]

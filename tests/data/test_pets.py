@@ -93,9 +93,7 @@ def test_the_arrays_belong_to_the_caller_and_indices_are_checked(root):
             pets[index]
 
 
-@pytest.mark.parametrize(
-    "border, values", [("pet", [1, 0, 1]), ("background", [1, 0, 0]), ("ignore", [1, 0, IGNORE])]
-)
+@pytest.mark.parametrize("border, values", [("pet", [1, 0, 1]), ("background", [1, 0, 0]), ("ignore", [1, 0, IGNORE])])
 def test_the_border_is_what_was_asked_for(root, border, values):
     trimap = np.repeat(np.array([[1, 2, 3]], np.uint8), 10, axis=0)
     put(root, "Bengal_1", Image.new("RGB", (3, 10)), Image.fromarray(trimap))

@@ -41,9 +41,10 @@ def test_names_that_would_collide_keep_their_endings():
 def test_a_mask_of_black_and_white_and_an_outline(tmp_path):
     write_masks(tmp_path / "new" / "cat.v1", IMAGE, BOX)
     assert sorted(os.listdir(tmp_path / "new")) == ["cat.v1.mask.png", "cat.v1.overlay.png"]
-    with Image.open(tmp_path / "new" / "cat.v1.mask.png") as mask, Image.open(
-        tmp_path / "new" / "cat.v1.overlay.png"
-    ) as overlay:
+    with (
+        Image.open(tmp_path / "new" / "cat.v1.mask.png") as mask,
+        Image.open(tmp_path / "new" / "cat.v1.overlay.png") as overlay,
+    ):
         assert mask.mode == "L" and (np.asarray(mask) == np.where(BOX, 255, 0)).all()
         changed = (np.asarray(overlay) != IMAGE).any(axis=2)
     inner = np.zeros_like(BOX)

@@ -10,8 +10,12 @@ from minunet.device import to_numpy
 from minunet.kernels import cpu, gpu, kernels_for, reference, windows
 
 IMPLEMENTATIONS = {  # module, device, threads: with one of them several pictures share a block
-    "reference": (reference, "cpu", 1), "cpu": (cpu, "cpu", 1), "cpu, 3 threads": (cpu, "cpu", 3),
-    "gpu, narrow": (gpu, "gpu", 1), "gpu, wide": (gpu, "gpu", 1)}
+    "reference": (reference, "cpu", 1),
+    "cpu": (cpu, "cpu", 1),
+    "cpu, 3 threads": (cpu, "cpu", 3),
+    "gpu, narrow": (gpu, "gpu", 1),
+    "gpu, wide": (gpu, "gpu", 1),
+}
 TOLERANCE = {"float64": 1e-12, "float32": 2e-5}
 
 
@@ -47,6 +51,7 @@ def threads_as_before():
 
 
 # ---- the definitions ---------------------------------------------------------------------------------------
+
 
 def taps(x_size, kernel_size, stride, pads):
     """(output pixel (i, j), tap (k, l), pixel (p, q) of the picture under it), the border left out."""
@@ -136,6 +141,7 @@ def assert_close(found, expected, dtype="float64"):
 
 # ---- each product against its definition -------------------------------------------------------------------
 
+
 @dtypes
 @geometries
 def test_convolve(kernels, geometry, dtype):
@@ -163,12 +169,16 @@ def test_convolve_transposed(kernels, geometry, dtype):
 def test_weight_gradient(kernels, geometry, dtype):
     x, w, _, gy = drawn(geometry, dtype=dtype)
     _, kernel, stride, pads = geometry
-    assert_close(kernels.weight_gradient(x, gy, kernel, stride, pads),
-                 kernel_gradient(x, gy, kernel, stride, pads), dtype)
+    assert_close(
+        kernels.weight_gradient(x, gy, kernel, stride, pads), kernel_gradient(x, gy, kernel, stride, pads), dtype
+    )
 
 
-POOLS = {name: geometry for name, geometry in GEOMETRIES.items()
-         if all(max(border) < k for border, k in zip(geometry[3], geometry[1]))}  # no window of border alone
+POOLS = {
+    name: geometry
+    for name, geometry in GEOMETRIES.items()
+    if all(max(border) < k for border, k in zip(geometry[3], geometry[1]))
+}  # no window of border alone
 
 
 @pytest.mark.parametrize("ties", [False, True], ids=["distinct", "ties"])
@@ -230,10 +240,12 @@ def test_what_is_no_number_is_not_lost(kernels):
 
 # ---- what must not matter ----------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("block_bytes", [64, 700, 5000])
-@pytest.mark.parametrize("name", ["3x3 same", "kernel above stride", "stride above kernel, border",
-                                  "rows and columns differ", "1x1"])
+@pytest.mark.parametrize(
+    "name", ["3x3 same", "kernel above stride", "stride above kernel, border", "rows and columns differ", "1x1"]
+)
 def test_where_the_blocks_are_cut(monkeypatch, name, block_bytes, threads):
     monkeypatch.setattr(cpu, "BLOCK_BYTES", block_bytes)
     set_num_threads(threads)
@@ -242,12 +254,15 @@ def test_where_the_blocks_are_cut(monkeypatch, name, block_bytes, threads):
     x, w, b, gy = drawn(geometry)
     assert_close(cpu.convolve(x, w, b, stride, pads), convolution(x, w, stride, pads) + b)
     assert_close(cpu.weight_gradient(x, gy, kernel, stride, pads), kernel_gradient(x, gy, kernel, stride, pads))
-    assert_close(cpu.convolve_transposed(gy, w, None, stride, pads, (H + 4, W)),
-                 transposed(gy, w, stride, pads, (H + 4, W)))
+    assert_close(
+        cpu.convolve_transposed(gy, w, None, stride, pads, (H + 4, W)), transposed(gy, w, stride, pads, (H + 4, W))
+    )
     y, winner = cpu.max_pool(x, kernel, stride, NO_PADS)
     np.testing.assert_array_equal(winner, pooling(x, kernel, stride, NO_PADS)[1])
-    assert_close(cpu.max_pool_gradient(y, winner, kernel, stride, NO_PADS, (H + 4, W)),
-                 pooling_gradient(y, winner, kernel, stride, NO_PADS, (H + 4, W)))
+    assert_close(
+        cpu.max_pool_gradient(y, winner, kernel, stride, NO_PADS, (H + 4, W)),
+        pooling_gradient(y, winner, kernel, stride, NO_PADS, (H + 4, W)),
+    )
     np.testing.assert_array_equal(cpu.relu_gradient(x, x), np.maximum(x, 0))
 
 
@@ -262,16 +277,20 @@ def test_where_the_workspace_of_the_gpu_ends(monkeypatch, array_on, name, worksp
     x, w, b, gy = drawn(geometry)
     assert_close(kernels.convolve(x, w, b, stride, pads), convolution(x, w, stride, pads) + b)
     assert_close(kernels.weight_gradient(x, gy, kernel, stride, pads), kernel_gradient(x, gy, kernel, stride, pads))
-    assert_close(kernels.convolve_transposed(gy, w, None, stride, pads, (H + 4, W)),
-                 transposed(gy, w, stride, pads, (H + 4, W)))
+    assert_close(
+        kernels.convolve_transposed(gy, w, None, stride, pads, (H + 4, W)), transposed(gy, w, stride, pads, (H + 4, W))
+    )
 
 
-@pytest.mark.parametrize("x, y, window", [
-    ((1, 2, 1 << 28, 8), (1, 2, 1 << 28, 1), (1, 1)),        # a row of x
-    ((1, 2, 1 << 28, 1), (1, 2, 1 << 28, 8), (1, 1)),        # a row of y
-    ((1, 2, 1 << 25, 8), (1, 2, 1 << 25, 1), (3, 3)),        # a row of P(x)
-    ((1, 1 << 16, 1 << 16, 1), (1, 1, 1, 1), (1, 1)),        # a picture
-])
+@pytest.mark.parametrize(
+    "x, y, window",
+    [
+        ((1, 2, 1 << 28, 8), (1, 2, 1 << 28, 1), (1, 1)),  # a row of x
+        ((1, 2, 1 << 28, 1), (1, 2, 1 << 28, 8), (1, 1)),  # a row of y
+        ((1, 2, 1 << 25, 8), (1, 2, 1 << 25, 1), (3, 3)),  # a row of P(x)
+        ((1, 1 << 16, 1 << 16, 1), (1, 1, 1, 1), (1, 1)),  # a picture
+    ],
+)
 def test_what_the_cuda_kernels_cannot_count_is_refused(x, y, window):
     with pytest.raises(ValueError, match="too large for the CUDA kernels.*tiles"):
         gpu._geometry(x, y, window, (1, 1), NO_PADS)
@@ -309,7 +328,9 @@ def test_any_number_of_channels(kernels, channels):
         x, w, gy = (rng.standard_normal(shape) for shape in ((2, 3, 4, C), (3, 2, C, F), (2, 3, 4, F)))
         pads = ((1, 1), (1, 0))
         assert_close(kernels.convolve(x, w, None, (1, 1), pads), convolution(x, w, (1, 1), pads))
-        assert_close(kernels.convolve_transposed(gy, w, None, (1, 1), pads, (3, 4)), transposed(gy, w, (1, 1), pads, (3, 4)))
+        assert_close(
+            kernels.convolve_transposed(gy, w, None, (1, 1), pads, (3, 4)), transposed(gy, w, (1, 1), pads, (3, 4))
+        )
         assert_close(kernels.weight_gradient(x, gy, (3, 2), (1, 1), pads), kernel_gradient(x, gy, (3, 2), (1, 1), pads))
 
 
@@ -325,8 +346,10 @@ def test_each_channel_has_a_winner_of_its_own(kernels, channels):
         np.testing.assert_array_equal(winner, places)
         assert (places != places[..., :1]).any()
         gy = rng.standard_normal(y.shape)
-        assert_close(kernels.max_pool_gradient(gy, winner, size, stride, pads, (6, 8)),
-                     pooling_gradient(gy, places, size, stride, pads, (6, 8)))
+        assert_close(
+            kernels.max_pool_gradient(gy, winner, size, stride, pads, (6, 8)),
+            pooling_gradient(gy, places, size, stride, pads, (6, 8)),
+        )
 
 
 def layouts(array):
@@ -364,14 +387,16 @@ def test_an_upstream_gradient_that_is_one_number_repeated(kernels, name):
     (_, *size), kernel, stride, pads = GEOMETRIES[name]
     gy = np.broadcast_to(0.5, gy.shape)
     whole = gy.copy()
-    assert_close(kernels.weight_gradient(x, gy, kernel, stride, pads),
-                 kernel_gradient(x, whole, kernel, stride, pads))
-    assert_close(kernels.convolve_transposed(gy, w, None, stride, pads, tuple(size)),
-                 transposed(whole, w, stride, pads, size))
+    assert_close(kernels.weight_gradient(x, gy, kernel, stride, pads), kernel_gradient(x, whole, kernel, stride, pads))
+    assert_close(
+        kernels.convolve_transposed(gy, w, None, stride, pads, tuple(size)), transposed(whole, w, stride, pads, size)
+    )
     y, winner = kernels.max_pool(x, kernel, stride, pads)
     gy = np.broadcast_to(0.5, y.shape)
-    assert_close(kernels.max_pool_gradient(gy, winner, kernel, stride, pads, tuple(size)),
-                 pooling_gradient(gy, winner, kernel, stride, pads, size))
+    assert_close(
+        kernels.max_pool_gradient(gy, winner, kernel, stride, pads, tuple(size)),
+        pooling_gradient(gy, winner, kernel, stride, pads, size),
+    )
     assert_close(kernels.relu_gradient(gy, y), np.where(y > 0, 0.5, 0))
 
 
@@ -382,11 +407,15 @@ def test_a_result_is_not_overwritten_by_the_next_call(kernels):
 
         def results(x, w, b, gy):
             y, winner = kernels.max_pool(x, kernel, stride, NO_PADS)
-            return [kernels.convolve(x, w, b, stride, pads),
-                    kernels.convolve_transposed(gy, w, b, stride, pads, (H, W)),
-                    kernels.weight_gradient(x, gy, kernel, stride, pads), y, winner,
-                    kernels.relu_gradient(gy, gy),
-                    kernels.max_pool_gradient(y, winner, kernel, stride, NO_PADS, (H, W))]
+            return [
+                kernels.convolve(x, w, b, stride, pads),
+                kernels.convolve_transposed(gy, w, b, stride, pads, (H, W)),
+                kernels.weight_gradient(x, gy, kernel, stride, pads),
+                y,
+                winner,
+                kernels.relu_gradient(gy, gy),
+                kernels.max_pool_gradient(y, winner, kernel, stride, NO_PADS, (H, W)),
+            ]
 
         if min(windows.output_size((H, W), kernel, stride, NO_PADS)) < 1:
             continue
@@ -400,17 +429,23 @@ def test_a_result_is_not_overwritten_by_the_next_call(kernels):
 
 # ---- threads -----------------------------------------------------------------------------------------------
 
+
 def all_products(seed=0, size=(3, 17, 19)):
     """The products of a picture that is cut into many blocks."""
     same = (1, 1), ((1, 1), (1, 1))
     x, w, b, gy = drawn((size, (3, 3), *same), C=4, F=5, dtype="float32", seed=seed)
     doubled = tuple(2 * n - 1 for n in size[1:])
     y, winner = cpu.max_pool(x, (2, 2), (2, 2), NO_PADS)
-    return [cpu.convolve(x, w, b, *same, relu=True), cpu.weight_gradient(x, gy, (3, 3), *same),
-            cpu.convolve_transposed(gy, w, None, *same, size[1:]),
-            cpu.convolve_transposed(gy, w, None, (2, 2), ((1, 1), (1, 1)), doubled),
-            y, winner, cpu.max_pool_gradient(y, winner, (2, 2), (2, 2), NO_PADS, size[1:]),
-            cpu.relu_gradient(gy, gy)]
+    return [
+        cpu.convolve(x, w, b, *same, relu=True),
+        cpu.weight_gradient(x, gy, (3, 3), *same),
+        cpu.convolve_transposed(gy, w, None, *same, size[1:]),
+        cpu.convolve_transposed(gy, w, None, (2, 2), ((1, 1), (1, 1)), doubled),
+        y,
+        winner,
+        cpu.max_pool_gradient(y, winner, (2, 2), (2, 2), NO_PADS, size[1:]),
+        cpu.relu_gradient(gy, gy),
+    ]
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
@@ -459,6 +494,7 @@ def test_four_callers_at_once(monkeypatch, threads):
 
 # ---- which kernels -----------------------------------------------------------------------------------------
 
+
 def test_the_device_chooses_the_kernels_and_use_kernels_overrules_it(elsewhere):
     here, there = np.ones(1), elsewhere(np.ones(1))
     assert kernels_for(here) is cpu and kernels_for(there) is gpu
@@ -497,8 +533,14 @@ def test_a_whole_network_on_the_reference_kernels(monkeypatch):
     rng = np.random.default_rng(0)
     x, t = Tensor(rng.uniform(0, 1, (2, 8, 12, 3))), rng.integers(0, 2, (2, 8, 12, 1)).astype(float)
     fast = losses_and_gradients(UNet(depth=2, width=4).astype("float64"), x, t)
-    for name in ("convolve", "convolve_transposed", "weight_gradient", "max_pool", "max_pool_gradient",
-                 "relu_gradient"):
+    for name in (
+        "convolve",
+        "convolve_transposed",
+        "weight_gradient",
+        "max_pool",
+        "max_pool_gradient",
+        "relu_gradient",
+    ):
         monkeypatch.delattr(cpu, name)
     with use_kernels("reference"):
         slow = losses_and_gradients(UNet(depth=2, width=4).astype("float64"), x, t)
@@ -517,6 +559,7 @@ def test_the_network_of_the_lecture_on_the_reference_kernels():
 
 # ---- windows -----------------------------------------------------------------------------------------------
 
+
 @geometries
 def test_crop_is_the_adjoint_of_pad(geometry):
     (N, H, W), _, _, pads = geometry
@@ -530,6 +573,7 @@ def test_crop_is_the_adjoint_of_pad(geometry):
 
 
 # ---- the smaller ones --------------------------------------------------------------------------------------
+
 
 @dtypes
 def test_sum_over_pixels(kernels, dtype):
@@ -548,7 +592,9 @@ def test_relu_gradient_and_sum(kernels, shape, dtype):
     gz, gb = kernels.relu_gradient_and_sum(gy, y)
     expected = np.where(y > 0, gy.astype(np.float64), 0)
     np.testing.assert_array_equal(gz, expected.astype(dtype))
-    np.testing.assert_allclose(gb, expected.reshape(-1, shape[3]).sum(axis=0), rtol=0, atol=1e-4 if dtype == "float32" else 1e-11)
+    np.testing.assert_allclose(
+        gb, expected.reshape(-1, shape[3]).sum(axis=0), rtol=0, atol=1e-4 if dtype == "float32" else 1e-11
+    )
     np.testing.assert_array_equal(kernels.relu_gradient_and_sum(gy, y)[1], gb)  # once more: the same bits
     assert gz.dtype == gb.dtype == dtype
 
@@ -587,8 +633,11 @@ def test_overlap(kernels, dtype):
     rng = np.random.default_rng(3)
     p, t, w = rng.random((3, 3, 7, 1)), rng.random((3, 3, 7, 1)), rng.random((3, 3, 7, 1))
     for weights, u in ((None, 1.0), (w.astype(dtype), w)):
-        expected = [[(u * p * t)[n].sum(), (u * p)[n].sum(), (u * t)[n].sum()] for n in range(3)] if weights is not None else [
-            [(p * t)[n].sum(), p[n].sum(), t[n].sum()] for n in range(3)]
+        expected = (
+            [[(u * p * t)[n].sum(), (u * p)[n].sum(), (u * t)[n].sum()] for n in range(3)]
+            if weights is not None
+            else [[(p * t)[n].sum(), p[n].sum(), t[n].sum()] for n in range(3)]
+        )
         result = kernels.overlap(p.astype(dtype), t.astype(dtype), weights)
         assert result.dtype == dtype
         np.testing.assert_allclose(result, expected, rtol=1e-5)

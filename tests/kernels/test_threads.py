@@ -41,6 +41,7 @@ def two_blas_threads():
 
 # ---- how many ----------------------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize("count", [1, 2, np.int64(3)])
 def test_the_count_that_was_set_is_the_count(count):
     set_num_threads(count)
@@ -74,6 +75,7 @@ def test_the_environment_decides_and_otherwise_the_cores(monkeypatch):
 
 
 # ---- who does what -----------------------------------------------------------------------------------------
+
 
 @hypothesis.given(whole_numbers(0, 40), whole_numbers(1, 12))
 def test_split_hands_out_everything_once_in_order(count, parts):
@@ -126,6 +128,7 @@ def test_more_threads_later():
 
 # ---- errors ------------------------------------------------------------------------------------------------
 
+
 class Stopped(Exception):
     pass
 
@@ -155,6 +158,7 @@ def test_errors_in_all_parts():
 
 
 # ---- the BLAS ----------------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_the_blas_has_one_thread_during_the_work_and_afterwards_as_many_as_before(count, two_blas_threads):
@@ -236,6 +240,7 @@ def test_the_blas_is_let_go_whoever_leaves_last(first_out, two_blas_threads):
 
 # ---- scratch memory ----------------------------------------------------------------------------------------
 
+
 def test_scratch_memory_is_used_again_by_its_thread_and_by_no_other():
     first = threads.scratch("for a test", (3, 4), np.float64)
     first[...] = 1
@@ -283,6 +288,5 @@ print("child ended with", status)
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_forked_child_has_threads_of_its_own():
-    result = subprocess.run([sys.executable, "-W", "ignore", "-c", FORKS], capture_output=True, text=True,
-                            timeout=60)
+    result = subprocess.run([sys.executable, "-W", "ignore", "-c", FORKS], capture_output=True, text=True, timeout=60)
     assert result.stdout == "child ended with 0\n", result.stderr

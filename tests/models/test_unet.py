@@ -15,23 +15,44 @@ from minunet.nn.module import forward_hook
 
 # layer: kernel shape. Written down from the lecture's Keras model.
 LECTURE = {
-    "Conv_Down_1_1": (3, 3, 3, 8), "Conv_Down_1_2": (3, 3, 8, 8), "Conv_Down_2_1": (3, 3, 8, 16),
-    "Conv_Down_2_2": (3, 3, 16, 16), "Conv_Down_3_1": (3, 3, 16, 32), "Conv_Down_3_2": (3, 3, 32, 32),
-    "Conv_Down_4_1": (3, 3, 32, 64), "Conv_Down_4_2": (3, 3, 64, 64),
-    "Conv_Down_5_1": (3, 3, 64, 128), "Conv_Down_5_2": (3, 3, 128, 128), "Conv_Down_6_1": (3, 3, 128, 256),
-    "Conv_Down_6_2": (3, 3, 256, 256), "Conv_Bottle_1": (3, 3, 256, 512), "Conv_Bottle_2": (3, 3, 512, 512),
-    "Conv_Transp_Bottle": (2, 2, 64, 512), "Conv_Up_1_1": (3, 3, 320, 256), "Conv_Up_1_2": (3, 3, 256, 256),
-    "Conv_Transp_Up_1": (2, 2, 32, 256), "Conv_Up_2_1": (3, 3, 160, 128), "Conv_Up_2_2": (3, 3, 128, 128),
-    "Conv_Transp_Up_2": (2, 2, 16, 128), "Conv_Up_3_1": (3, 3, 80, 64), "Conv_Up_3_2": (3, 3, 64, 64),
-    "Conv_Transp_Up_3": (2, 2, 8, 64), "Conv_Up_4_1": (3, 3, 40, 32), "Conv_Up_4_2": (3, 3, 32, 32),
-    "Conv_Transp_Up_4": (2, 2, 4, 32), "Conv_Up_5_1": (3, 3, 20, 16), "Conv_Up_5_2": (3, 3, 16, 16),
-    "Conv_Transp_Up_5": (2, 2, 2, 16), "Conv_Classif_1": (3, 3, 10, 16), "Conv_Classif_2": (3, 3, 16, 16),
+    "Conv_Down_1_1": (3, 3, 3, 8),
+    "Conv_Down_1_2": (3, 3, 8, 8),
+    "Conv_Down_2_1": (3, 3, 8, 16),
+    "Conv_Down_2_2": (3, 3, 16, 16),
+    "Conv_Down_3_1": (3, 3, 16, 32),
+    "Conv_Down_3_2": (3, 3, 32, 32),
+    "Conv_Down_4_1": (3, 3, 32, 64),
+    "Conv_Down_4_2": (3, 3, 64, 64),
+    "Conv_Down_5_1": (3, 3, 64, 128),
+    "Conv_Down_5_2": (3, 3, 128, 128),
+    "Conv_Down_6_1": (3, 3, 128, 256),
+    "Conv_Down_6_2": (3, 3, 256, 256),
+    "Conv_Bottle_1": (3, 3, 256, 512),
+    "Conv_Bottle_2": (3, 3, 512, 512),
+    "Conv_Transp_Bottle": (2, 2, 64, 512),
+    "Conv_Up_1_1": (3, 3, 320, 256),
+    "Conv_Up_1_2": (3, 3, 256, 256),
+    "Conv_Transp_Up_1": (2, 2, 32, 256),
+    "Conv_Up_2_1": (3, 3, 160, 128),
+    "Conv_Up_2_2": (3, 3, 128, 128),
+    "Conv_Transp_Up_2": (2, 2, 16, 128),
+    "Conv_Up_3_1": (3, 3, 80, 64),
+    "Conv_Up_3_2": (3, 3, 64, 64),
+    "Conv_Transp_Up_3": (2, 2, 8, 64),
+    "Conv_Up_4_1": (3, 3, 40, 32),
+    "Conv_Up_4_2": (3, 3, 32, 32),
+    "Conv_Transp_Up_4": (2, 2, 4, 32),
+    "Conv_Up_5_1": (3, 3, 20, 16),
+    "Conv_Up_5_2": (3, 3, 16, 16),
+    "Conv_Transp_Up_5": (2, 2, 2, 16),
+    "Conv_Classif_1": (3, 3, 10, 16),
+    "Conv_Classif_2": (3, 3, 16, 16),
     "Conv_Out": (1, 1, 16, 1),
 }
 
 
 def small(**options):
-    return UNet(**(dict(depth=2, width=3, seed=1) | options))
+    return UNet(**({"depth": 2, "width": 3, "seed": 1} | options))
 
 
 def pictures(*shape, seed=0):
@@ -39,6 +60,7 @@ def pictures(*shape, seed=0):
 
 
 # ---- the lecture's model -----------------------------------------------------------------------------------
+
 
 def test_parameters_of_the_lecture():
     shapes = {name: p.shape for name, p in UNet().named_parameters()}
@@ -69,8 +91,10 @@ def test_upsampled_channels_come_first_and_the_skip_second():
         model(pictures(1, 8, 8, 3))
     outputs = {name: y for name, _, y in calls}
     inputs = {name: x for name, x, _ in calls}
-    for name, (upsampled, skip) in {"Concatenate_Bottle": ("Conv_Transp_Bottle", "Conv_Down_2_2"),
-                                    "Concatenate_Up_1": ("Conv_Transp_Up_1", "Conv_Down_1_2")}.items():
+    for name, (upsampled, skip) in {
+        "Concatenate_Bottle": ("Conv_Transp_Bottle", "Conv_Down_2_2"),
+        "Concatenate_Up_1": ("Conv_Transp_Up_1", "Conv_Down_1_2"),
+    }.items():
         assert inputs[name][0] is outputs[upsampled] and inputs[name][1] is outputs[skip]
         channels = outputs[upsampled].shape[3]
         np.testing.assert_array_equal(outputs[name].data[..., :channels], outputs[upsampled].data)
@@ -93,10 +117,14 @@ def test_the_first_rows_of_the_next_kernel_belong_to_the_upsampled_channels():
     assert not np.allclose(model(x).data, before, rtol=1e-3)
 
 
-@pytest.mark.parametrize("options, shape, parameters", [
-    (dict(depth=1, width=1, in_channels=1, out_channels=1), (2, 4, 6, 1), None),
-    (dict(depth=3, width=8, in_channels=4, out_channels=5), (1, 16, 8, 4), None),
-    (dict(depth=2, width=4), (2, 8, 12, 3), None)])
+@pytest.mark.parametrize(
+    "options, shape, parameters",
+    [
+        ({"depth": 1, "width": 1, "in_channels": 1, "out_channels": 1}, (2, 4, 6, 1), None),
+        ({"depth": 3, "width": 8, "in_channels": 4, "out_channels": 5}, (1, 16, 8, 4), None),
+        ({"depth": 2, "width": 4}, (2, 8, 12, 3), None),
+    ],
+)
 def test_depth_width_and_channels_are_arguments(options, shape, parameters):
     model = UNet(**options)
     y = model(pictures(*shape))
@@ -130,11 +158,17 @@ def test_arguments_that_cannot_be(argument, value):
 
 # ---- sizes -------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("H, W, message", [
-    (100, 128,
-     "64 divides, this picture is 100x128: resize or pad it to 64x128 or 128x128, or call model.predict"),
-    (130, 65, "to 128x64 or 192x128"), (10, 128, "to 64x128, or"), (1, 1, "to 64x64, or"),
-    (0, 64, "to 64x64, or")])
+
+@pytest.mark.parametrize(
+    "H, W, message",
+    [
+        (100, 128, "64 divides, this picture is 100x128: resize or pad it to 64x128 or 128x128, or call model.predict"),
+        (130, 65, "to 128x64 or 192x128"),
+        (10, 128, "to 64x128, or"),
+        (1, 1, "to 64x64, or"),
+        (0, 64, "to 64x64, or"),
+    ],
+)
 def test_a_size_that_does_not_fit_names_the_next_ones_that_do(H, W, message):
     with pytest.raises(ValueError, match=message):
         UNet()(np.zeros((1, H, W, 3), "float32"))
@@ -142,8 +176,7 @@ def test_a_size_that_does_not_fit_names_the_next_ones_that_do(H, W, message):
 
 @pytest.mark.parametrize("shape", [(64, 64, 3), (1, 3, 64, 64), (1, 64, 64, 1), (1, 64, 64)])
 def test_a_shape_that_does_not_fit(shape):
-    with pytest.raises(ValueError,
-                       match=r"UNet: the input has shape .*must be \(N, H, W, 3\), channels last"):
+    with pytest.raises(ValueError, match=r"UNet: the input has shape .*must be \(N, H, W, 3\), channels last"):
         UNet(depth=1, width=1)(np.zeros(shape, "float32"))
 
 
@@ -164,6 +197,7 @@ def test_pictures_of_another_type_name_both():
 
 
 # ---- predict -----------------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 300), (8, 12), (7, 3), (64, 1), (17, 16)])
 def test_predict_is_the_direct_call_on_the_padded_picture(size):
@@ -241,6 +275,7 @@ def test_predict_refuses_a_picture_of_no_size():
 
 # ---- modes and weights -------------------------------------------------------------------------------------
 
+
 def test_train_and_eval():
     model = small()
     assert model.eval() is model and not any(module.training for module in model.modules())
@@ -265,6 +300,7 @@ def test_all_differences_are_listed_before_anything_changes():
 
 
 # ---- training ----------------------------------------------------------------------------------------------
+
 
 def test_every_parameter_receives_a_gradient_and_the_loss_falls(xp_array):
     x, t = pictures(2, 8, 8, 3), (pictures(2, 8, 8, 1, seed=3) > 0.5).astype("float32")
@@ -298,6 +334,7 @@ def test_training_twice_gives_the_same_bits():
 
 
 # ---- memory ------------------------------------------------------------------------------------------------
+
 
 @pytest.fixture
 def one_thread():
@@ -359,6 +396,7 @@ def test_a_forward_without_gradients_needs_three_of_its_largest_activations_at_m
 
 
 # ---- batch normalisation and dropout -----------------------------------------------------------------------
+
 
 def test_options_leave_the_first_weights_as_they_are():
     plain, regular = UNet(depth=2, width=4, seed=3), UNet(depth=2, width=4, seed=3, dropout=0.5, batch_norm=True)

@@ -15,8 +15,15 @@ def small_net():
 def test_arithmetic_by_hand():
     pixels, below = 4 * 4, 2 * 2
     products = [  # how many products, pixels, taps, channels in, channels out
-        (2, pixels, 9, 3, 2), (3, pixels, 9, 2, 2), (3, below, 9, 2, 4), (3, below, 9, 4, 4), (3, below, 4, 4, 1),
-        (3, pixels, 9, 3, 4), (3, pixels, 9, 4, 4), (3, pixels, 1, 4, 1)]
+        (2, pixels, 9, 3, 2),
+        (3, pixels, 9, 2, 2),
+        (3, below, 9, 2, 4),
+        (3, below, 9, 4, 4),
+        (3, below, 4, 4, 1),
+        (3, pixels, 9, 3, 4),
+        (3, pixels, 9, 4, 4),
+        (3, pixels, 1, 4, 1),
+    ]
     by_hand = sum(2 * np.prod(numbers) for numbers in products)
     assert by_hand == 37056
     assert costs.training_costs(small_net(), (4, 4)).flop == by_hand
@@ -24,8 +31,17 @@ def test_arithmetic_by_hand():
 
 def test_traffic_by_hand():
     layers = [  # how often it is read and written, numbers in, numbers out
-        (2, 48, 32), (3, 32, 32), (2, 32, 8), (3, 8, 16), (3, 16, 16), (3, 16, 16), (2, 48, 48),
-        (3, 48, 64), (3, 64, 64), (3, 64, 16)]
+        (2, 48, 32),
+        (3, 32, 32),
+        (2, 32, 8),
+        (3, 8, 16),
+        (3, 16, 16),
+        (3, 16, 16),
+        (2, 48, 48),
+        (3, 48, 64),
+        (3, 64, 64),
+        (3, 64, 16),
+    ]
     by_hand = sum(times * (read + written) for times, read, written in layers)
     assert costs.training_costs(small_net(), (4, 4)).moved == 4 * by_hand
 
@@ -47,7 +63,7 @@ def test_the_model_is_left_as_it_was():
 def test_an_array_that_two_functions_hold_counts_once_and_parameters_do_not():
     x = Tensor(np.zeros((1, 4, 4, 3), np.float32))
     w, v = (Tensor(np.ones((3, 3, c, 2), np.float32), requires_grad=True) for c in (3, 2))
-    first = ops.conv2d(x, w, activation="relu")       # holds x, and y for the ReLU
+    first = ops.conv2d(x, w, activation="relu")  # holds x, and y for the ReLU
     second = ops.conv2d(first, v, activation="relu")  # holds that y as its x, and its own y
     assert costs.bytes_of_graph(second, leaving_out=[w, v]) == 4 * (48 + 32 + 32)
     assert costs.bytes_of_graph(second) == 4 * (48 + 32 + 32) + w.data.nbytes + v.data.nbytes
@@ -66,8 +82,8 @@ def test_the_batch_that_fits():
 def test_the_peak_is_what_a_step_takes(array_on):
     """Within a tenth, for a network whose pictures, not its weights, need the memory."""
     from minunet import optim
-    from minunet.training import loop as train
     from minunet.device import array_module, release_memory
+    from minunet.training import loop as train
 
     cupy = array_module(array_on("gpu")(np.ones(1)))
     pool = cupy.get_default_memory_pool()

@@ -10,13 +10,21 @@ X = np.random.default_rng(0).standard_normal((2, 5, 6, 3)).astype("float32")
 CONVOLUTIONS = pytest.mark.parametrize("layer", [nn.Conv2D, nn.ConvTranspose2D])
 
 
-@pytest.mark.parametrize("layer, options, kernel, y", [
-    (nn.Conv2D, dict(kernel_size=3), (3, 3, 3, 4), (2, 5, 6, 4)),
-    (nn.Conv2D, dict(kernel_size=(2, 5), stride=(1, 2), padding="valid"), (2, 5, 3, 4), (2, 4, 1, 4)),
-    (nn.Conv2D, dict(kernel_size=3, padding=2), (3, 3, 3, 4), (2, 7, 8, 4)),
-    (nn.ConvTranspose2D, {}, (2, 2, 4, 3), (2, 10, 12, 4)),  # output before input channels, as in Keras
-    (nn.ConvTranspose2D, dict(kernel_size=(3, 2), stride=(3, 1), padding="valid"), (3, 2, 4, 3),
-     (2, 15, 7, 4))])
+@pytest.mark.parametrize(
+    "layer, options, kernel, y",
+    [
+        (nn.Conv2D, {"kernel_size": 3}, (3, 3, 3, 4), (2, 5, 6, 4)),
+        (nn.Conv2D, {"kernel_size": (2, 5), "stride": (1, 2), "padding": "valid"}, (2, 5, 3, 4), (2, 4, 1, 4)),
+        (nn.Conv2D, {"kernel_size": 3, "padding": 2}, (3, 3, 3, 4), (2, 7, 8, 4)),
+        (nn.ConvTranspose2D, {}, (2, 2, 4, 3), (2, 10, 12, 4)),  # output before input channels, as in Keras
+        (
+            nn.ConvTranspose2D,
+            {"kernel_size": (3, 2), "stride": (3, 1), "padding": "valid"},
+            (3, 2, 4, 3),
+            (2, 15, 7, 4),
+        ),
+    ],
+)
 def test_shapes(layer, options, kernel, y):
     layer = layer(3, 4, **options)
     assert layer.kernel.shape == kernel and layer.bias.shape == (4,)
@@ -30,8 +38,10 @@ def test_one_channel_is_enough(layer):
 
 
 @CONVOLUTIONS
-@pytest.mark.parametrize("activation, function", [(None, lambda y: y), ("relu", lambda y: np.maximum(y, 0)),
-                                                  ("sigmoid", lambda y: 1 / (1 + np.exp(-y)))])
+@pytest.mark.parametrize(
+    "activation, function",
+    [(None, lambda y: y), ("relu", lambda y: np.maximum(y, 0)), ("sigmoid", lambda y: 1 / (1 + np.exp(-y)))],
+)
 def test_activations_by_name(layer, activation, function):
     plain, active = (layer(3, 4, 3, activation=name, rng=1) for name in (None, activation))
     np.testing.assert_allclose(active(X).data, function(plain(X).data), rtol=1e-5, atol=1e-6)
@@ -109,15 +119,19 @@ def test_gradients_reach_kernel_bias_and_input(layer):
 
 
 @CONVOLUTIONS
-@pytest.mark.parametrize("arguments, message", [
-    (dict(activation="tanh"), "activation is 'tanh': choose one of None, 'relu', 'sigmoid'"),
-    (dict(in_channels=0), "in_channels is 0: it must be a whole number from 1"),
-    (dict(out_channels=2.0), "out_channels is 2.0: it must be a whole number from 1"),
-    (dict(kernel_size=0), "kernel_size is 0: it must be a whole number from 1"),
-    (dict(stride=(1, 2, 3)), r"stride is \(1, 2, 3\)")])
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"activation": "tanh"}, "activation is 'tanh': choose one of None, 'relu', 'sigmoid'"),
+        ({"in_channels": 0}, "in_channels is 0: it must be a whole number from 1"),
+        ({"out_channels": 2.0}, "out_channels is 2.0: it must be a whole number from 1"),
+        ({"kernel_size": 0}, "kernel_size is 0: it must be a whole number from 1"),
+        ({"stride": (1, 2, 3)}, r"stride is \(1, 2, 3\)"),
+    ],
+)
 def test_errors_name_what_was_given(layer, arguments, message):
     with pytest.raises(ValueError, match=message):
-        layer(**(dict(in_channels=3, out_channels=4, kernel_size=3) | arguments))
+        layer(**({"in_channels": 3, "out_channels": 4, "kernel_size": 3} | arguments))
 
 
 def test_another_number_of_channels():
@@ -127,13 +141,17 @@ def test_another_number_of_channels():
 
 # ---- batch normalisation and dropout -----------------------------------------------------------------------
 
+
 def two_batches(put=np.asarray):
     """Two batches of one channel: mean 2 and variance 1, then mean 10 and variance 16."""
     return [put(np.array(values, "float32").reshape(2, 1, 1, 1)) for values in ([1, 3], [6, 14])]
 
 
 def test_running_averages_by_hand(xp_array):
-    layer, (first, second) = nn.BatchNorm(1, momentum=0.75).to(Tensor(xp_array(np.ones(1))).device), two_batches(xp_array)
+    layer, (first, second) = (
+        nn.BatchNorm(1, momentum=0.75).to(Tensor(xp_array(np.ones(1))).device),
+        two_batches(xp_array),
+    )
     for x in (first, second):
         layer(x)
     state = layer.state_dict()
@@ -199,11 +217,16 @@ def test_dropout_takes_nothing_from_the_stream_of_the_weights():
     assert seeds[0] != seeds[1] and generator.random() == untouched.random()
 
 
-@pytest.mark.parametrize("make, message", [
-    (lambda: nn.BatchNorm(0), "channels is 0: it must be a whole number from 1"),
-    (lambda: nn.BatchNorm(3, momentum=1), "momentum is 1: it must be from 0 to below 1"),
-    (lambda: nn.BatchNorm(3, activation="sigmoid")(X), "activation is 'sigmoid'"),
-    (lambda: nn.Dropout(1.0), "rate is 1.0"), (lambda: nn.Dropout(-0.1), "rate is -0.1")])
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: nn.BatchNorm(0), "channels is 0: it must be a whole number from 1"),
+        (lambda: nn.BatchNorm(3, momentum=1), "momentum is 1: it must be from 0 to below 1"),
+        (lambda: nn.BatchNorm(3, activation="sigmoid")(X), "activation is 'sigmoid'"),
+        (lambda: nn.Dropout(1.0), "rate is 1.0"),
+        (lambda: nn.Dropout(-0.1), "rate is -0.1"),
+    ],
+)
 def test_options_that_cannot_be(make, message):
     with pytest.raises(ValueError, match=message):
         make()

@@ -42,7 +42,11 @@ def test_names_and_order_of_parameters():
     tower = Tower()
     tower.top.first.name = tower.top.floors[1].name = None
     assert [name for name, _ in tower.named_parameters()] == NAMES + [
-        "top/offset", "top/first/factor", "top/floors/0/factor", "top/floors/1/factor"]
+        "top/offset",
+        "top/first/factor",
+        "top/floors/0/factor",
+        "top/floors/1/factor",
+    ]
     assert tower.parameters() == [tensor for _, tensor in tower.named_parameters()]
     assert [type(module).__name__ for module in tower.modules()] == ["Tower", "Scale", "Scale", "Scale"] * 2
 

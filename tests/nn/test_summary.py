@@ -37,8 +37,17 @@ def test_the_table_is_printed(capsys):
     assert lines[0] == 'Model: "UNet"'
     assert lines[2].split("  ")[0] == "Layer (type)" and lines[2].endswith("Connected to")
     row = next(line for line in lines if line.startswith("Concatenate_Bottle"))
-    assert row.split() == ["Concatenate_Bottle", "(Concatenate)", "(None,", "8,", "12,", "3)", "0",
-                           "Conv_Transp_Bottle,", "Conv_Down_1_2"]
+    assert row.split() == [
+        "Concatenate_Bottle",
+        "(Concatenate)",
+        "(None,",
+        "8,",
+        "12,",
+        "3)",
+        "0",
+        "Conv_Transp_Bottle,",
+        "Conv_Down_1_2",
+    ]
     columns = [line.index("Conv_Down_1_1") for line in lines if line.endswith("Conv_Down_1_1")]
     assert columns == [lines[2].index("Connected to")]
 
@@ -56,8 +65,7 @@ def test_any_module():
             self.conv = nn.Conv2D(3, 3, 1)
 
         def forward(self, x):
-            return nn.Concatenate(name="both")(self.conv(self.conv(x)), x,
-                                               Tensor(np.zeros((1, 4, 4, 1), "float32")))
+            return nn.Concatenate(name="both")(self.conv(self.conv(x)), x, Tensor(np.zeros((1, 4, 4, 1), "float32")))
 
     rows = layer_rows(Twice(), (4, 4, 3))
     assert [row[0] for row in rows] == ["input", "conv2d_1", "conv2d_2", "both"]

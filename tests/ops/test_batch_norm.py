@@ -65,7 +65,9 @@ def test_fused_relu_is_the_same_as_one_behind_it(activation, xp_array):
 def test_nan_is_not_hidden_by_the_relu(xp_array):
     x = np.ones((1, 2, 2, 1))
     x[0, 0, 0] = np.nan
-    assert np.isnan(ops.batch_norm(xp_array(x), xp_array(np.ones(1)), xp_array(np.ones(1)), activation="relu")[0].numpy()).all()
+    assert np.isnan(
+        ops.batch_norm(xp_array(x), xp_array(np.ones(1)), xp_array(np.ones(1)), activation="relu")[0].numpy()
+    ).all()
 
 
 @pytest.fixture
@@ -119,15 +121,19 @@ def test_arrays_that_are_views():
     np.testing.assert_array_equal(y.data, ops.batch_norm(x.transpose(3, 1, 2, 0).copy(), one, zero)[0].data)
 
 
-@pytest.mark.parametrize("options, error, message", [
-    (dict(gamma=np.ones(2)), ValueError, r"gamma has shape \(2,\), x \(1, 2, 2, 3\) has 3 channels"),
-    (dict(beta=np.ones((1, 3))), ValueError, r"beta has shape \(1, 3\), it must have 1 axes"),
-    (dict(gamma=np.ones(3, "float32")), TypeError, "different types"),
-    (dict(x=np.ones((2, 3))), ValueError, r"x has shape \(2, 3\), it must have 4 axes"),
-    (dict(x=np.ones((0, 2, 2, 3))), ValueError, "there is no pixel"),
-    (dict(statistics=(np.ones(3), np.ones(1))), ValueError, r"variance has shape \(1,\)"),
-    (dict(activation="tanh"), ValueError, "activation is 'tanh'"),
-    (dict(epsilon=0), ValueError, "epsilon is 0: it must be positive")])
+@pytest.mark.parametrize(
+    "options, error, message",
+    [
+        ({"gamma": np.ones(2)}, ValueError, r"gamma has shape \(2,\), x \(1, 2, 2, 3\) has 3 channels"),
+        ({"beta": np.ones((1, 3))}, ValueError, r"beta has shape \(1, 3\), it must have 1 axes"),
+        ({"gamma": np.ones(3, "float32")}, TypeError, "different types"),
+        ({"x": np.ones((2, 3))}, ValueError, r"x has shape \(2, 3\), it must have 4 axes"),
+        ({"x": np.ones((0, 2, 2, 3))}, ValueError, "there is no pixel"),
+        ({"statistics": (np.ones(3), np.ones(1))}, ValueError, r"variance has shape \(1,\)"),
+        ({"activation": "tanh"}, ValueError, "activation is 'tanh'"),
+        ({"epsilon": 0}, ValueError, "epsilon is 0: it must be positive"),
+    ],
+)
 def test_errors_name_what_was_given(options, error, message):
     with pytest.raises(error, match=message):
-        ops.batch_norm(**(dict(x=np.ones((1, 2, 2, 3)), gamma=np.ones(3), beta=np.ones(3)) | options))
+        ops.batch_norm(**({"x": np.ones((1, 2, 2, 3)), "gamma": np.ones(3), "beta": np.ones(3)} | options))

@@ -8,8 +8,9 @@ import pytest
 from minunet import Tensor, ops
 from minunet.device import to_numpy
 
-FORMS = pytest.mark.parametrize("loss", [ops.binary_cross_entropy, ops.binary_cross_entropy_with_logits],
-                                ids=["p", "logits"])
+FORMS = pytest.mark.parametrize(
+    "loss", [ops.binary_cross_entropy, ops.binary_cross_entropy_with_logits], ids=["p", "logits"]
+)
 CLIP = 1e-7
 
 
@@ -33,8 +34,9 @@ def test_on_probabilities_by_hand(xp_array):
 
 
 def test_on_logits_by_hand(xp_array):
-    value, gradient = value_and_gradient(xp_array, ops.binary_cross_entropy_with_logits,
-                                         [0, logit(0.8), logit(0.1)], [1, 1, 0])
+    value, gradient = value_and_gradient(
+        xp_array, ops.binary_cross_entropy_with_logits, [0, logit(0.8), logit(0.1)], [1, 1, 0]
+    )
     assert value == pytest.approx((math.log(2) - math.log(0.8) - math.log(0.9)) / 3, rel=1e-14)
     np.testing.assert_allclose(gradient, [-0.5 / 3, -0.2 / 3, 0.1 / 3], rtol=1e-13)
 
@@ -80,6 +82,7 @@ def test_logits_at_the_far_ends(xp_array, dtype):
 def test_both_forms_agree():
     z = np.linspace(-12, 12, 25)
     t = (np.arange(25) % 2).astype(float)
+
     def through_the_sigmoid(z, t, weights):
         return ops.binary_cross_entropy(ops.sigmoid(z), t, weights)
 
@@ -90,6 +93,7 @@ def test_both_forms_agree():
 
 
 # ---- weights -----------------------------------------------------------------------------------------------
+
 
 @FORMS
 def test_weights_leave_pixels_out(xp_array, loss):
@@ -126,6 +130,7 @@ def test_equal_weights_change_nothing(loss):
 
 # ---- types and errors --------------------------------------------------------------------------------------
 
+
 @FORMS
 def test_the_prediction_decides_the_type(loss):
     x = Tensor(np.full((2, 2), 0.3, "float32"), requires_grad=True)
@@ -145,11 +150,18 @@ def test_an_upstream_gradient_scales(loss):
 
 
 @FORMS
-@pytest.mark.parametrize("t, weights, message", [
-    (np.ones((2, 3)), None,
-     r"t has shape \(2, 3\), the prediction \(2, 3, 1\): they must be equal; masks are \(N,H,W,1\)"),
-    (np.ones((2, 1, 1)), None, r"t has shape \(2, 1, 1\)"),
-    (np.ones((2, 3, 1)), np.ones((2, 3)), r"weights has shape \(2, 3\), the prediction \(2, 3, 1\)")])
+@pytest.mark.parametrize(
+    "t, weights, message",
+    [
+        (
+            np.ones((2, 3)),
+            None,
+            r"t has shape \(2, 3\), the prediction \(2, 3, 1\): they must be equal; masks are \(N,H,W,1\)",
+        ),
+        (np.ones((2, 1, 1)), None, r"t has shape \(2, 1, 1\)"),
+        (np.ones((2, 3, 1)), np.ones((2, 3)), r"weights has shape \(2, 3\), the prediction \(2, 3, 1\)"),
+    ],
+)
 def test_shapes_that_would_broadcast_are_refused(loss, t, weights, message):
     with pytest.raises(ValueError, match=f"{loss.__name__}: {message}"):
         loss(np.full((2, 3, 1), 0.5), t, weights)
@@ -158,7 +170,7 @@ def test_shapes_that_would_broadcast_are_refused(loss, t, weights, message):
 @FORMS
 @pytest.mark.parametrize("which", ["t", "weights"])
 def test_a_mask_on_another_device_is_refused(loss, which, elsewhere):
-    arrays = dict(t=np.ones(2), weights=np.ones(2))
+    arrays = {"t": np.ones(2), "weights": np.ones(2)}
     arrays[which] = elsewhere(arrays[which])
     with pytest.raises(ValueError, match=f"{which}.* gpu:7.*cpu"):
         loss(np.full(2, 0.5), **arrays)

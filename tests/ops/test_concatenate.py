@@ -64,17 +64,29 @@ def test_any_iterable_of_tensors():
     assert ops.concatenate(np.full(2, float(k)) for k in range(3)).data.tolist() == [0, 0, 1, 1, 2, 2]
 
 
-@pytest.mark.parametrize("arrays, axis, error, message", [
-    ([], -1, ValueError, "concatenate: give at least one tensor"),
-    ([np.ones((2, 3)), np.ones((3, 3))], -1, ValueError,
-     r"along axis -1: shapes \(2, 3\), \(3, 3\) must be equal in all other axes; crop or pad"),
-    ([np.ones((2, 3)), np.ones((2, 4))], 0, ValueError, r"along axis 0: shapes \(2, 3\), \(2, 4\)"),
-    ([np.ones((2, 3)), np.ones(3)], 0, ValueError, r"shapes \(2, 3\), \(3,\)"),
-    ([np.ones((2, 3))], 2, ValueError, r"there is no axis 2 in an array of shape \(2, 3\)"),
-    ([np.ones((2, 3))], -3, ValueError, r"there is no axis -3"),
-    ([np.array(1.0)], 0, ValueError, r"there is no axis 0 in an array of shape \(\)"),
-    ([np.ones(2), np.ones(2, "float32")], 0, TypeError,
-     "different types meet: float64, float32; convert with .astype")])
+@pytest.mark.parametrize(
+    "arrays, axis, error, message",
+    [
+        ([], -1, ValueError, "concatenate: give at least one tensor"),
+        (
+            [np.ones((2, 3)), np.ones((3, 3))],
+            -1,
+            ValueError,
+            r"along axis -1: shapes \(2, 3\), \(3, 3\) must be equal in all other axes; crop or pad",
+        ),
+        ([np.ones((2, 3)), np.ones((2, 4))], 0, ValueError, r"along axis 0: shapes \(2, 3\), \(2, 4\)"),
+        ([np.ones((2, 3)), np.ones(3)], 0, ValueError, r"shapes \(2, 3\), \(3,\)"),
+        ([np.ones((2, 3))], 2, ValueError, r"there is no axis 2 in an array of shape \(2, 3\)"),
+        ([np.ones((2, 3))], -3, ValueError, r"there is no axis -3"),
+        ([np.array(1.0)], 0, ValueError, r"there is no axis 0 in an array of shape \(\)"),
+        (
+            [np.ones(2), np.ones(2, "float32")],
+            0,
+            TypeError,
+            "different types meet: float64, float32; convert with .astype",
+        ),
+    ],
+)
 def test_errors_name_what_met_and_the_fix(arrays, axis, error, message):
     with pytest.raises(error, match=message):
         ops.concatenate(arrays, axis)

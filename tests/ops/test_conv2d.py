@@ -23,6 +23,7 @@ def plane(array):
 
 # ---- by hand -----------------------------------------------------------------------------------------------
 
+
 def test_values_by_hand(xp_array):
     y = ops.conv2d(xp_array(PICTURE), xp_array(TAPS), padding="valid")
     assert plane(y.data) == [[5421, 6532], [8754, 9865]]  # 1 + 2·10 + 4·100 + 5·1000 = 5421
@@ -42,8 +43,7 @@ def test_gradients_by_hand(xp_array):
     gw = [[1 + 4 + 12 + 20, 2 + 6 + 15 + 24], [4 + 10 + 21 + 32, 5 + 12 + 24 + 36]]
     assert to_numpy(w.grad)[:, :, 0, 0].tolist() == gw
     # Each gy paints the taps onto its window.
-    assert plane(x.grad) == [[1, 10 + 2, 20], [100 + 3, 1000 + 200 + 30 + 4, 2000 + 40],
-                             [300, 3000 + 400, 4000]]
+    assert plane(x.grad) == [[1, 10 + 2, 20], [100 + 3, 1000 + 200 + 30 + 4, 2000 + 40], [300, 3000 + 400, 4000]]
 
 
 def test_channels_and_filters_by_hand():
@@ -61,6 +61,7 @@ def test_the_kernel_is_not_turned():
 
 
 # ---- plain loops -------------------------------------------------------------------------------------------
+
 
 def same_border(n, k, s):
     """Rows of zeros before and after, as TensorFlow lays them."""
@@ -87,10 +88,13 @@ def loops(x, w, b, gy, stride, border):
 sides, few = draw.integers(1, 8), draw.integers(1, 3)
 
 
-@hypothesis.given(draw.tuples(few, sides, sides, few),
-                  draw.tuples(draw.integers(1, 4), draw.integers(1, 4), few),
-                  draw.tuples(few, few), draw.sampled_from(["same", "valid", 0, 1, 2, (1, 0), (0, 3)]),
-                  draw.integers(0, 99))
+@hypothesis.given(
+    draw.tuples(few, sides, sides, few),
+    draw.tuples(draw.integers(1, 4), draw.integers(1, 4), few),
+    draw.tuples(few, few),
+    draw.sampled_from(["same", "valid", 0, 1, 2, (1, 0), (0, 3)]),
+    draw.integers(0, 99),
+)
 @hypothesis.settings(max_examples=120)
 def test_any_geometry_against_plain_loops(x_shape, w_shape, stride, padding, seed):
     rng = np.random.default_rng(seed)
@@ -116,11 +120,22 @@ def test_any_geometry_against_plain_loops(x_shape, w_shape, stride, padding, see
 
 # ---- what must hold ----------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("H, W, kernel, stride, padding, expected", [
-    (7, 8, 3, 1, "same", (7, 8)), (7, 8, 3, 2, "same", (4, 4)), (7, 8, 3, 1, "valid", (5, 6)),
-    (7, 8, 3, 2, "valid", (3, 3)), (7, 8, (1, 5), (2, 3), "same", (4, 3)), (7, 8, 3, 1, 2, (9, 10)),
-    (7, 8, 3, 2, (0, 1), (3, 4)), (1, 1, 5, 1, "same", (1, 1)),
-    (3, 3, 3, 1, "valid", (1, 1)), (6, 6, 1, 2, "same", (3, 3))])
+
+@pytest.mark.parametrize(
+    "H, W, kernel, stride, padding, expected",
+    [
+        (7, 8, 3, 1, "same", (7, 8)),
+        (7, 8, 3, 2, "same", (4, 4)),
+        (7, 8, 3, 1, "valid", (5, 6)),
+        (7, 8, 3, 2, "valid", (3, 3)),
+        (7, 8, (1, 5), (2, 3), "same", (4, 3)),
+        (7, 8, 3, 1, 2, (9, 10)),
+        (7, 8, 3, 2, (0, 1), (3, 4)),
+        (1, 1, 5, 1, "same", (1, 1)),
+        (3, 3, 3, 1, "valid", (1, 1)),
+        (6, 6, 1, 2, "same", (3, 3)),
+    ],
+)
 def test_output_sizes(H, W, kernel, stride, padding, expected):
     KH, KW = kernel if isinstance(kernel, tuple) else (kernel, kernel)
     y = ops.conv2d(np.ones((2, H, W, 3)), np.ones((KH, KW, 3, 4)), None, stride, padding)
@@ -139,7 +154,7 @@ def test_types_are_kept(xp_array, dtype, activation):
 @pytest.mark.parametrize("bias", [True, False])
 def test_relu_inside_is_relu_afterwards(xp_array, bias):
     rng = np.random.default_rng(0)
-    arrays = [rng.standard_normal(shape) for shape in ((2, 5, 6, 3), (3, 3, 3, 4), (4,))][:3 if bias else 2]
+    arrays = [rng.standard_normal(shape) for shape in ((2, 5, 6, 3), (3, 3, 3, 4), (4,))][: 3 if bias else 2]
     gy = xp_array(rng.standard_normal((2, 5, 6, 4)))
     inside, after = leaves(xp_array, *arrays), leaves(xp_array, *arrays)
     y, z = ops.conv2d(*inside, activation="relu"), ops.relu(ops.conv2d(*after))
@@ -161,30 +176,41 @@ def test_only_the_gradients_that_are_asked_for():
         assert [t.grad is not None for t in tensors] == [bool(ask) for ask in asked]
 
 
-@pytest.mark.parametrize("change, error, message", [
-    (dict(x=np.ones((3, 3, 1))), ValueError,
-     r"conv2d: x has shape \(3, 3, 1\), it must have 4 axes.*\(N,H,W,C\)"),
-    (dict(x=np.ones((1, 3, 3, 2))), ValueError,
-     r"conv2d: x \(1, 3, 3, 2\) has 2 channels, w \(2, 2, 1, 1\).*takes 1.*channels-last"),
-    (dict(w=np.ones((2, 2, 1))), ValueError, r"conv2d: w has shape \(2, 2, 1\), it must have 4 axes"),
-    (dict(b=np.ones((1, 1))), ValueError, r"conv2d: b has shape \(1, 1\), it must have 1 axes"),
-    (dict(b=np.ones(3)), ValueError, r"conv2d: b has 3 entries, w \(2, 2, 1, 1\) has 1 filters"),
-    (dict(x=PICTURE.astype("uint8")), TypeError,
-     r'conv2d: x is uint8, it must be floating-point.*astype\("float32"\)'),
-    (dict(w=TAPS.astype("float32")), TypeError,
-     r"conv2d: different types meet: x float64, w float32.*astype"),
-    (dict(stride=0), ValueError, r"conv2d: stride is 0: it must be a whole number from 1"),
-    (dict(stride=(1, 2, 3)), ValueError, r"conv2d: stride is \(1, 2, 3\)"),
-    (dict(stride=1.5), ValueError, r"conv2d: stride is 1.5"),
-    (dict(stride=True), ValueError, r"conv2d: stride is True"),
-    (dict(padding="full"), ValueError, r'conv2d: padding is \'full\': it must be "same", "valid"'),
-    (dict(padding=-1), ValueError, r"conv2d: padding is -1: it must be a whole number from 0"),
-    (dict(padding=None), ValueError, r"conv2d: padding is None"),
-    (dict(w=np.ones((5, 5, 1, 1)), padding="valid"), ValueError,
-     r"window of \(5, 5\) does not fit.*\(3, 3\).*padding=\"same\""),
-    (dict(activation="tanh"), ValueError, r"conv2d: activation is 'tanh': it must be None or \"relu\"")])
+@pytest.mark.parametrize(
+    "change, error, message",
+    [
+        ({"x": np.ones((3, 3, 1))}, ValueError, r"conv2d: x has shape \(3, 3, 1\), it must have 4 axes.*\(N,H,W,C\)"),
+        (
+            {"x": np.ones((1, 3, 3, 2))},
+            ValueError,
+            r"conv2d: x \(1, 3, 3, 2\) has 2 channels, w \(2, 2, 1, 1\).*takes 1.*channels-last",
+        ),
+        ({"w": np.ones((2, 2, 1))}, ValueError, r"conv2d: w has shape \(2, 2, 1\), it must have 4 axes"),
+        ({"b": np.ones((1, 1))}, ValueError, r"conv2d: b has shape \(1, 1\), it must have 1 axes"),
+        ({"b": np.ones(3)}, ValueError, r"conv2d: b has 3 entries, w \(2, 2, 1, 1\) has 1 filters"),
+        (
+            {"x": PICTURE.astype("uint8")},
+            TypeError,
+            r'conv2d: x is uint8, it must be floating-point.*astype\("float32"\)',
+        ),
+        ({"w": TAPS.astype("float32")}, TypeError, r"conv2d: different types meet: x float64, w float32.*astype"),
+        ({"stride": 0}, ValueError, r"conv2d: stride is 0: it must be a whole number from 1"),
+        ({"stride": (1, 2, 3)}, ValueError, r"conv2d: stride is \(1, 2, 3\)"),
+        ({"stride": 1.5}, ValueError, r"conv2d: stride is 1.5"),
+        ({"stride": True}, ValueError, r"conv2d: stride is True"),
+        ({"padding": "full"}, ValueError, r'conv2d: padding is \'full\': it must be "same", "valid"'),
+        ({"padding": -1}, ValueError, r"conv2d: padding is -1: it must be a whole number from 0"),
+        ({"padding": None}, ValueError, r"conv2d: padding is None"),
+        (
+            {"w": np.ones((5, 5, 1, 1)), "padding": "valid"},
+            ValueError,
+            r"window of \(5, 5\) does not fit.*\(3, 3\).*padding=\"same\"",
+        ),
+        ({"activation": "tanh"}, ValueError, r"conv2d: activation is 'tanh': it must be None or \"relu\""),
+    ],
+)
 def test_errors_name_what_met_and_the_fix(change, error, message):
-    arguments = dict(x=PICTURE, w=TAPS) | change
+    arguments = {"x": PICTURE, "w": TAPS} | change
     with pytest.raises(error, match=message):
         ops.conv2d(**arguments)
 

@@ -23,11 +23,15 @@ def plane(array):
 
 # ---- by hand -----------------------------------------------------------------------------------------------
 
+
 def test_every_pixel_becomes_a_tile(xp_array):
     y = ops.conv_transpose2d(xp_array(X), xp_array(TAPS), xp_array(np.array([0.5])))
     assert plane(y.data) == [
-        [1.5, 10.5, 2.5, 20.5], [100.5, 1000.5, 200.5, 2000.5],
-        [3.5, 30.5, 4.5, 40.5], [300.5, 3000.5, 400.5, 4000.5]]
+        [1.5, 10.5, 2.5, 20.5],
+        [100.5, 1000.5, 200.5, 2000.5],
+        [3.5, 30.5, 4.5, 40.5],
+        [300.5, 3000.5, 400.5, 4000.5],
+    ]
 
 
 def test_tiles_that_overlap_add_up(xp_array):
@@ -67,10 +71,13 @@ def test_output_channels_come_before_input_channels():
 sides, few = draw.integers(1, 6), draw.integers(1, 3)
 
 
-@hypothesis.given(draw.tuples(few, sides, sides, few),
-                  draw.tuples(draw.integers(1, 4), draw.integers(1, 4), few),
-                  draw.tuples(few, few), draw.sampled_from(["same", "valid", 0, 1, (1, 0)]),
-                  draw.integers(0, 99))
+@hypothesis.given(
+    draw.tuples(few, sides, sides, few),
+    draw.tuples(draw.integers(1, 4), draw.integers(1, 4), few),
+    draw.tuples(few, few),
+    draw.sampled_from(["same", "valid", 0, 1, (1, 0)]),
+    draw.integers(0, 99),
+)
 @hypothesis.settings(max_examples=120)
 def test_adjoint_of_conv2d(x_shape, w_shape, stride, padding, seed):
     """⟨conv_transpose2d(x), y⟩ = ⟨x, conv2d(y)⟩, and the gradients of one are the products of the other."""
@@ -96,9 +103,10 @@ def test_adjoint_of_conv2d(x_shape, w_shape, stride, padding, seed):
     np.testing.assert_allclose(w.grad, kernel.grad, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("kernel, stride, padding",
-                         [((3, 3), (2, 2), "same"), ((3, 2), (2, 1), "valid"), ((2, 2), (3, 3), "same"),
-                                                     ((4, 4), (2, 2), 1)])
+@pytest.mark.parametrize(
+    "kernel, stride, padding",
+    [((3, 3), (2, 2), "same"), ((3, 2), (2, 1), "valid"), ((2, 2), (3, 3), "same"), ((4, 4), (2, 2), 1)],
+)
 def test_against_plain_loops(kernel, stride, padding):
     rng = np.random.default_rng(0)
     x, w, b = rng.standard_normal((2, 3, 4, 3)), rng.standard_normal((*kernel, 2, 3)), rng.standard_normal(2)
@@ -110,15 +118,26 @@ def test_against_plain_loops(kernel, stride, padding):
         whole = np.pad(whole, ((0, 0), (0, stride[0] - kernel[0]), (0, stride[1] - kernel[1]), (0, 0)))
     same = [max(k - s, 0) // 2 for k, s in zip(kernel, stride)]
     top, left = {"same": same, "valid": [0, 0]}.get(padding, [padding, padding])
-    np.testing.assert_allclose(y, whole[:, top:top + y.shape[1], left:left + y.shape[2]] + b, rtol=1e-12)
+    np.testing.assert_allclose(y, whole[:, top : top + y.shape[1], left : left + y.shape[2]] + b, rtol=1e-12)
 
 
 # ---- what must hold ----------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("size, kernel, stride, padding, expected", [
-    ((4, 5), 2, 2, "same", (8, 10)), ((4, 5), 3, 2, "same", (8, 10)), ((4, 5), 3, 2, "valid", (9, 11)),
-    ((4, 5), 2, 3, "valid", (12, 15)), ((4, 5), 3, 1, "same", (4, 5)), ((4, 5), 3, 1, "valid", (6, 7)),
-    ((4, 5), (4, 2), (2, 1), 1, (8, 4)), ((1, 1), 5, 2, "valid", (5, 5)), ((3, 3), 3, 2, (1, 0), (5, 7))])
+
+@pytest.mark.parametrize(
+    "size, kernel, stride, padding, expected",
+    [
+        ((4, 5), 2, 2, "same", (8, 10)),
+        ((4, 5), 3, 2, "same", (8, 10)),
+        ((4, 5), 3, 2, "valid", (9, 11)),
+        ((4, 5), 2, 3, "valid", (12, 15)),
+        ((4, 5), 3, 1, "same", (4, 5)),
+        ((4, 5), 3, 1, "valid", (6, 7)),
+        ((4, 5), (4, 2), (2, 1), 1, (8, 4)),
+        ((1, 1), 5, 2, "valid", (5, 5)),
+        ((3, 3), 3, 2, (1, 0), (5, 7)),
+    ],
+)
 def test_output_sizes(size, kernel, stride, padding, expected):
     KH, KW = kernel if isinstance(kernel, tuple) else (kernel, kernel)
     y = ops.conv_transpose2d(np.ones((2, *size, 3)), np.ones((KH, KW, 4, 3)), None, stride, padding)
@@ -142,21 +161,29 @@ def test_only_the_gradients_that_are_asked_for():
         assert [t.grad is not None for t in tensors] == [bool(ask) for ask in asked]
 
 
-@pytest.mark.parametrize("change, error, message", [
-    (dict(x=np.ones((2, 2, 1))), ValueError,
-     r"conv_transpose2d: x has shape \(2, 2, 1\), it must have 4 axes"),
-    (dict(x=np.ones((1, 2, 2, 3))), ValueError,
-     r"conv_transpose2d: x \(1, 2, 2, 3\) has 3 channels.*takes 1.*C_out comes before C_in"),
-    (dict(w=np.ones((2, 2, 5, 3))), ValueError, r"x \(1, 2, 2, 1\) has 1 channels, w \(2, 2, 5, 3\)"),
-    (dict(b=np.ones(2)), ValueError, r"conv_transpose2d: b has 2 entries, w \(2, 2, 1, 1\) makes 1 channels"),
-    (dict(w=TAPS.astype("float32")), TypeError,
-     r"conv_transpose2d: different types meet: x float64, w float32"),
-    (dict(x=X.astype(int)), TypeError, r"conv_transpose2d: x is int64, it must be floating-point"),
-    (dict(stride=-2), ValueError, r"conv_transpose2d: stride is -2: it must be a whole number from 1"),
-    (dict(padding="full"), ValueError, r"conv_transpose2d: padding is 'full'"),
-    (dict(padding=(1,)), ValueError, r"conv_transpose2d: padding is \(1,\)"),
-    (dict(padding=2), ValueError,
-     r"conv_transpose2d: padding 2 cuts everything off: \(2, 2\) would become \(0, 0\); give less")])
+@pytest.mark.parametrize(
+    "change, error, message",
+    [
+        ({"x": np.ones((2, 2, 1))}, ValueError, r"conv_transpose2d: x has shape \(2, 2, 1\), it must have 4 axes"),
+        (
+            {"x": np.ones((1, 2, 2, 3))},
+            ValueError,
+            r"conv_transpose2d: x \(1, 2, 2, 3\) has 3 channels.*takes 1.*C_out comes before C_in",
+        ),
+        ({"w": np.ones((2, 2, 5, 3))}, ValueError, r"x \(1, 2, 2, 1\) has 1 channels, w \(2, 2, 5, 3\)"),
+        ({"b": np.ones(2)}, ValueError, r"conv_transpose2d: b has 2 entries, w \(2, 2, 1, 1\) makes 1 channels"),
+        ({"w": TAPS.astype("float32")}, TypeError, r"conv_transpose2d: different types meet: x float64, w float32"),
+        ({"x": X.astype(int)}, TypeError, r"conv_transpose2d: x is int64, it must be floating-point"),
+        ({"stride": -2}, ValueError, r"conv_transpose2d: stride is -2: it must be a whole number from 1"),
+        ({"padding": "full"}, ValueError, r"conv_transpose2d: padding is 'full'"),
+        ({"padding": (1,)}, ValueError, r"conv_transpose2d: padding is \(1,\)"),
+        (
+            {"padding": 2},
+            ValueError,
+            r"conv_transpose2d: padding 2 cuts everything off: \(2, 2\) would become \(0, 0\); give less",
+        ),
+    ],
+)
 def test_errors_name_what_met_and_the_fix(change, error, message):
     with pytest.raises(error, match=message):
-        ops.conv_transpose2d(**(dict(x=X, w=TAPS) | change))
+        ops.conv_transpose2d(**({"x": X, "w": TAPS} | change))

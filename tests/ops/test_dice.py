@@ -33,7 +33,7 @@ def test_gradients_by_hand(xp_array):
 
 
 def test_per_image_does_not_depend_on_the_company():
-    alone = [ops.dice_loss(P[n:n + 1], T[n:n + 1]).item() for n in (0, 1)]
+    alone = [ops.dice_loss(P[n : n + 1], T[n : n + 1]).item() for n in (0, 1)]
     assert ops.dice_loss(P, T).item() == pytest.approx(sum(alone) / 2, rel=1e-14)
     assert ops.dice_loss(P, T, per_image=False).item() != pytest.approx(sum(alone) / 2, rel=1e-3)
 
@@ -83,16 +83,19 @@ def test_types_are_kept(xp_array, dtype, weighted):
     assert loss.shape == () and loss.dtype == p.grad.dtype == dtype
 
 
-@pytest.mark.parametrize("change, message", [
-    (dict(t=T[..., 0]),
-     r"dice_loss: t has shape \(2, 2, 2\), the prediction \(2, 2, 2, 1\): they must be equal"),
-    (dict(weights=T[:1]), r"dice_loss: weights has shape \(1, 2, 2, 1\), the prediction"),
-    (dict(smooth=0), r"dice_loss: smooth is 0: it must be positive"),
-    (dict(smooth=-1.0), r"smooth is -1.0"),
-    (dict(smooth=float("nan")), r"smooth is nan")])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"t": T[..., 0]}, r"dice_loss: t has shape \(2, 2, 2\), the prediction \(2, 2, 2, 1\): they must be equal"),
+        ({"weights": T[:1]}, r"dice_loss: weights has shape \(1, 2, 2, 1\), the prediction"),
+        ({"smooth": 0}, r"dice_loss: smooth is 0: it must be positive"),
+        ({"smooth": -1.0}, r"smooth is -1.0"),
+        ({"smooth": float("nan")}, r"smooth is nan"),
+    ],
+)
 def test_errors_name_what_met_and_the_fix(change, message):
     with pytest.raises(ValueError, match=message):
-        ops.dice_loss(**(dict(p=P, t=T) | change))
+        ops.dice_loss(**({"p": P, "t": T} | change))
 
 
 def test_a_mask_on_another_device_is_refused(elsewhere):

@@ -9,7 +9,9 @@ from minunet.device import to_numpy
 
 def test_by_hand(xp_array):
     x = Tensor(xp_array(np.arange(8.0).reshape(2, 2, 1, 2)), requires_grad=True)
-    y = ops.dropout(x, xp_array(np.array([[1, 0], [0, 1]], bool).reshape(2, 1, 1, 2)), 0.75)  # a map of each picture is left
+    y = ops.dropout(
+        x, xp_array(np.array([[1, 0], [0, 1]], bool).reshape(2, 1, 1, 2)), 0.75
+    )  # a map of each picture is left
     assert y.numpy().ravel().tolist() == [0, 0, 8, 0, 0, 20, 0, 28]
     y.backward(xp_array(np.arange(1.0, 9).reshape(2, 2, 1, 2)))
     assert to_numpy(x.grad).ravel().tolist() == [4, 0, 12, 0, 0, 24, 0, 32]
@@ -23,9 +25,15 @@ def test_the_type_stays(dtype, xp_array):
     assert y.dtype == x.grad.dtype == dtype
 
 
-@pytest.mark.parametrize("keep, rate, message", [
-    (np.ones((1, 3)), 0.5, r"keep has shape \(1, 3\), x \(2, 2\)"), (np.ones(2), 0.5, r"keep has shape \(2,\)"),
-    (np.ones((2, 2)), 1, "rate is 1: it must be from 0 to below 1"), (np.ones((2, 2)), float("nan"), "rate is nan")])
+@pytest.mark.parametrize(
+    "keep, rate, message",
+    [
+        (np.ones((1, 3)), 0.5, r"keep has shape \(1, 3\), x \(2, 2\)"),
+        (np.ones(2), 0.5, r"keep has shape \(2,\)"),
+        (np.ones((2, 2)), 1, "rate is 1: it must be from 0 to below 1"),
+        (np.ones((2, 2)), float("nan"), "rate is nan"),
+    ],
+)
 def test_errors_name_what_was_given(keep, rate, message):
     with pytest.raises(ValueError, match=message):
         ops.dropout(Tensor(np.ones((2, 2))), keep, rate)

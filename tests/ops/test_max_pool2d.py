@@ -32,8 +32,11 @@ def test_of_equals_the_first_in_row_major_order_gets_all_of_the_gradient(xp_arra
     assert gradient(xp_array, [[7, 7], [7, 7]], [[5]]) == [[5, 0], [0, 0]]
     assert gradient(xp_array, [[1, 7], [7, 7]], [[5]]) == [[0, 5], [0, 0]]
     assert gradient(xp_array, [[1, 2], [7, 7]], [[5]]) == [[0, 0], [5, 0]]
-    assert gradient(xp_array, [[0, 0, 0], [0, 0, 0], [0, 0, 0]], [[1, 10], [100, 1000]], size=2, stride=1) \
-        == [[1, 10, 0], [100, 1000, 0], [0, 0, 0]]
+    assert gradient(xp_array, [[0, 0, 0], [0, 0, 0], [0, 0, 0]], [[1, 10], [100, 1000]], size=2, stride=1) == [
+        [1, 10, 0],
+        [100, 1000, 0],
+        [0, 0, 0],
+    ]
 
 
 def test_a_winner_of_several_windows_gets_the_sum(xp_array):
@@ -71,13 +74,17 @@ def test_what_is_no_number_is_noticed(xp_array, place):
 
 
 few = draw.integers(1, 2)
-pictures = arrays.arrays("float64", draw.tuples(few, draw.integers(2, 7), draw.integers(2, 7), few),
-                         elements=draw.integers(-3, 3))
+pictures = arrays.arrays(
+    "float64", draw.tuples(few, draw.integers(2, 7), draw.integers(2, 7), few), elements=draw.integers(-3, 3)
+)
 
 
-@hypothesis.given(pictures, draw.tuples(draw.integers(1, 3), draw.integers(1, 3)),
-                  draw.tuples(draw.integers(1, 4), draw.integers(1, 4)),
-                  draw.sampled_from(["valid", "same", 1, (0, 1)]))
+@hypothesis.given(
+    pictures,
+    draw.tuples(draw.integers(1, 3), draw.integers(1, 3)),
+    draw.tuples(draw.integers(1, 4), draw.integers(1, 4)),
+    draw.sampled_from(["valid", "same", 1, (0, 1)]),
+)
 @hypothesis.settings(max_examples=100)
 def test_any_geometry_against_plain_loops_with_many_ties(x, size, stride, padding):
     N, H, W, C = x.shape
@@ -96,8 +103,12 @@ def test_any_geometry_against_plain_loops_with_many_ties(x, size, stride, paddin
     expected, gx = np.zeros((N, OH, OW, C)), np.zeros_like(x)
     for n, i, j, c in np.ndindex(N, OH, OW, C):
         top, left = i * stride[0] - before[0], j * stride[1] - before[1]
-        window = [(n, p, q, c) for p in range(top, top + size[0]) for q in range(left, left + size[1])
-                  if 0 <= p < H and 0 <= q < W]
+        window = [
+            (n, p, q, c)
+            for p in range(top, top + size[0])
+            for q in range(left, left + size[1])
+            if 0 <= p < H and 0 <= q < W
+        ]
         best = max(window, key=lambda place: x[place])  # of equals the first
         expected[n, i, j, c] = x[best]
         gx[best] += gy[n, i, j, c]
@@ -113,17 +124,28 @@ def test_types_are_kept(xp_array, dtype):
     assert y.shape == (1, 3, 3, 2) and y.dtype == x.grad.dtype == dtype
 
 
-@pytest.mark.parametrize("x, options, error, message", [
-    (np.ones((4, 4, 1)), {}, ValueError, r"max_pool2d: x has shape \(4, 4, 1\), it must have 4 axes"),
-    (np.ones((1, 4, 4, 1), int), {}, TypeError, r"max_pool2d: x is int64, it must be floating-point"),
-    (np.ones((1, 1, 4, 1)), {}, ValueError,
-     r"max_pool2d: a window of \(2, 2\) does not fit into a picture of \(1, 4\)"),
-    (np.ones((1, 4, 4, 1)), dict(size=0), ValueError,
-     r"max_pool2d: size is 0: it must be a whole number from 1"),
-    (np.ones((1, 4, 4, 1)), dict(stride=0), ValueError, r"max_pool2d: stride is 0"),
-    (np.ones((1, 4, 4, 1)), dict(padding="all"), ValueError, r"max_pool2d: padding is 'all'"),
-    (np.ones((1, 4, 4, 1)), dict(padding=2), ValueError,
-     r"max_pool2d: padding 2 is not smaller than the window \(2, 2\).*border")])
+@pytest.mark.parametrize(
+    "x, options, error, message",
+    [
+        (np.ones((4, 4, 1)), {}, ValueError, r"max_pool2d: x has shape \(4, 4, 1\), it must have 4 axes"),
+        (np.ones((1, 4, 4, 1), int), {}, TypeError, r"max_pool2d: x is int64, it must be floating-point"),
+        (
+            np.ones((1, 1, 4, 1)),
+            {},
+            ValueError,
+            r"max_pool2d: a window of \(2, 2\) does not fit into a picture of \(1, 4\)",
+        ),
+        (np.ones((1, 4, 4, 1)), {"size": 0}, ValueError, r"max_pool2d: size is 0: it must be a whole number from 1"),
+        (np.ones((1, 4, 4, 1)), {"stride": 0}, ValueError, r"max_pool2d: stride is 0"),
+        (np.ones((1, 4, 4, 1)), {"padding": "all"}, ValueError, r"max_pool2d: padding is 'all'"),
+        (
+            np.ones((1, 4, 4, 1)),
+            {"padding": 2},
+            ValueError,
+            r"max_pool2d: padding 2 is not smaller than the window \(2, 2\).*border",
+        ),
+    ],
+)
 def test_errors_name_what_met_and_the_fix(x, options, error, message):
     with pytest.raises(error, match=message):
         ops.max_pool2d(x, **options)

@@ -7,23 +7,28 @@ from minunet.kernels.windows import output_size
 from minunet.ops.windows import pair, transposed_size, window_pads
 
 
-@pytest.mark.parametrize("value, expected", [(2, (2, 2)), ((1, 3), (1, 3)), ([1, 3], (1, 3)),
-                                             (np.int64(2), (2, 2))])
+@pytest.mark.parametrize("value, expected", [(2, (2, 2)), ((1, 3), (1, 3)), ([1, 3], (1, 3)), (np.int64(2), (2, 2))])
 def test_pair(value, expected):
     assert pair(value, "stride") == expected and all(type(v) is int for v in pair(value, "stride"))
 
 
-@pytest.mark.parametrize("value", [0, -1, 1.0, "2", None, (1,), (1, 2, 3), (1, 0), (1, 2.0), True,
-                                   np.array([1, 2])])
+@pytest.mark.parametrize("value", [0, -1, 1.0, "2", None, (1,), (1, 2, 3), (1, 0), (1, 2.0), True, np.array([1, 2])])
 def test_not_a_pair(value):
     with pytest.raises(ValueError, match="stride is .*whole number from 1, or a pair"):
         pair(value, "stride")
 
 
-@pytest.mark.parametrize("size, kernel, stride, pads", [
-    ((5, 6), (3, 3), (1, 1), ((1, 1), (1, 1))), ((5, 6), (2, 2), (1, 1), ((0, 1), (0, 1))),
-    ((5, 6), (2, 2), (2, 2), ((0, 1), (0, 0))), ((7, 8), (5, 4), (3, 3), ((2, 2), (1, 1))),
-    ((5, 5), (1, 1), (2, 2), ((0, 0), (0, 0))), ((4, 1), (4, 3), (1, 1), ((1, 2), (1, 1)))])
+@pytest.mark.parametrize(
+    "size, kernel, stride, pads",
+    [
+        ((5, 6), (3, 3), (1, 1), ((1, 1), (1, 1))),
+        ((5, 6), (2, 2), (1, 1), ((0, 1), (0, 1))),
+        ((5, 6), (2, 2), (2, 2), ((0, 1), (0, 0))),
+        ((7, 8), (5, 4), (3, 3), ((2, 2), (1, 1))),
+        ((5, 5), (1, 1), (2, 2), ((0, 0), (0, 0))),
+        ((4, 1), (4, 3), (1, 1), ((1, 2), (1, 1))),
+    ],
+)
 def test_same_lays_the_smaller_half_first(size, kernel, stride, pads):
     assert window_pads(size, kernel, stride, "same", "conv2d") == pads
 
@@ -48,8 +53,10 @@ def test_a_transposed_convolution_makes_a_size_that_leads_back():
                     assert output_size(size, (k, k), (s, s), pads) == (n, n)
 
 
-@pytest.mark.parametrize("size, kernel, padding", [
-    ((2, 5), (3, 3), "valid"), ((1, 1), (4, 4), 1), ((0, 5), (1, 1), "same"), ((2, 2), (3, 1), 0)])
+@pytest.mark.parametrize(
+    "size, kernel, padding",
+    [((2, 5), (3, 3), "valid"), ((1, 1), (4, 4), 1), ((0, 5), (1, 1), "same"), ((2, 2), (3, 1), 0)],
+)
 def test_no_window_fits(size, kernel, padding):
     with pytest.raises(ValueError, match="conv2d: a window of .* does not fit .*give a larger picture"):
         window_pads(size, kernel, (1, 1), padding, "conv2d")

@@ -4,12 +4,13 @@ make_keras_numbers.py feeds these to Keras and records the answers, test_keras_a
 minunet and compares. The stream of NumPy's RandomState is frozen for ever, and uniform numbers need no
 function of the C library: both sides get the same numbers everywhere. Nothing here imports Keras or minunet.
 """
+
 import math
 import zlib
 
 import numpy as np
 
-SAMPLE = 16          # values recorded per array of gradients or weights: enough to see a swapped axis
+SAMPLE = 16  # values recorded per array of gradients or weights: enough to see a swapped axis
 
 
 def stream(name):
@@ -29,6 +30,7 @@ def sample(array):
 
 
 # ---- the lecture's U-Net -----------------------------------------------------------------------------------
+
 
 def unet_kernels():
     """[(layer name, kernel shape)] in the order of the network.
@@ -69,7 +71,7 @@ def unet_weights(dtype):
     weights, rng = {}, np.random.RandomState(2024)
     for name, shape in unet_kernels():
         kh, kw, a, b = shape
-        limit = math.sqrt(6 / (kh * kw * (a + b)))     # a + b: channels in and out, in either order
+        limit = math.sqrt(6 / (kh * kw * (a + b)))  # a + b: channels in and out, in either order
         filters = a if "Transp" in name else b
         weights[f"{name}/kernel"] = rng.uniform(-limit, limit, shape).astype(dtype)
         weights[f"{name}/bias"] = rng.uniform(-0.05, 0.05, filters).astype(dtype)
@@ -87,17 +89,18 @@ def unet_batch(count, size, dtype):
     return pictures.astype(dtype), (squares[..., :1] > squares[..., 2:]).astype(dtype)
 
 
-OUTPUT = dict(count=2, size=256)       # one forward and backward pass
-TRAINING = dict(count=2, size=64)      # STEPS steps on one batch
+OUTPUT = {"count": 2, "size": 256}  # one forward and backward pass
+TRAINING = {"count": 2, "size": 64}  # STEPS steps on one batch
 STEPS = 20
-OPTIMIZERS = {                         # Keras' name: its settings, the rest being defaults
-    "RMSprop": dict(learning_rate=1e-3),
-    "Adam": dict(learning_rate=1e-3),
-    "SGD": dict(learning_rate=1e-2, momentum=0.875),
+OPTIMIZERS = {  # Keras' name: its settings, the rest being defaults
+    "RMSprop": {"learning_rate": 1e-3},
+    "Adam": {"learning_rate": 1e-3},
+    "SGD": {"learning_rate": 1e-2, "momentum": 0.875},
 }
 
 
 # ---- single operations -------------------------------------------------------------------------------------
+
 
 def conv2d_cases():
     """{name: (x shape, w shape, stride, padding)}."""
@@ -178,11 +181,11 @@ def masks():
 OPTIMIZER_TRACES = {
     "RMSprop": ("RMSprop", {}),
     "SGD": ("SGD", {}),
-    "SGD with momentum": ("SGD", dict(momentum=0.875)),
-    "Adam": ("Adam", dict(beta_1=0.875, beta_2=1 - 2**-10)),
+    "SGD with momentum": ("SGD", {"momentum": 0.875}),
+    "Adam": ("Adam", {"beta_1": 0.875, "beta_2": 1 - 2**-10}),
     "Adam by default": ("Adam", {}),
-    "AdamW": ("AdamW", dict(beta_1=0.875, beta_2=1 - 2**-10, weight_decay=0.125)),
-    "SGD with weight decay": ("SGD", dict(momentum=0.875, weight_decay=0.125)),
+    "AdamW": ("AdamW", {"beta_1": 0.875, "beta_2": 1 - 2**-10, "weight_decay": 0.125}),
+    "SGD with weight decay": ("SGD", {"momentum": 0.875, "weight_decay": 0.125}),
 }
 
 

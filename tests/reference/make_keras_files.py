@@ -8,12 +8,12 @@ variables are in the file too. keras_small.npz holds Keras' probabilities for a 
 The check takes the lecture's model in full size from Keras to minunet, and from minunet to Keras, in both
 kinds of file.
 """
+
 import tempfile
 from pathlib import Path
 
-import numpy as np
-
 import cases
+import numpy as np
 from make_keras_numbers import HERE, keras, lecture_unet
 
 from minunet import UNet
@@ -57,7 +57,10 @@ def from_keras(folder, pictures, batch_norm):
     model.save(folder / "theirs.keras")
     model.save_weights(folder / "theirs.weights.h5")
     for name in ("theirs.keras", "theirs.weights.h5"):
-        yield f"Keras to minunet, {name}", np.abs(checkpoint.load_model(folder / name).predict(pictures) - expected).max()
+        yield (
+            f"Keras to minunet, {name}",
+            np.abs(checkpoint.load_model(folder / name).predict(pictures) - expected).max(),
+        )
 
 
 def to_keras(folder, pictures, batch_norm):
@@ -65,8 +68,12 @@ def to_keras(folder, pictures, batch_norm):
     model = UNet(seed=3, batch_norm=batch_norm, dropout=0.1 * batch_norm)
     rng = np.random.default_rng(1)
     state = model.state_dict()
-    model.load_state_dict({name: array + rng.uniform(-0.02, 0.02, array.shape) * (array.dtype.kind == "f")
-                           for name, array in state.items()})
+    model.load_state_dict(
+        {
+            name: array + rng.uniform(-0.02, 0.02, array.shape) * (array.dtype.kind == "f")
+            for name, array in state.items()
+        }
+    )
     expected = distinct(model.predict(pictures))
     checkpoint.save(folder / "ours.keras", model)
     checkpoint.save(folder / "ours.weights.h5", model)

@@ -4,28 +4,30 @@
 
 Needs no minunet. Everything is computed in float64 and, where rounding is part of the matter, in float32 too.
 """
+
 import os
 import sys
 from pathlib import Path
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ["COLUMNS"] = "240"          # so that no cell of Keras' summary is wrapped
+os.environ["COLUMNS"] = "240"  # so that no cell of Keras' summary is wrapped
 
+import cases
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
-
-import cases
 
 HERE = Path(__file__).parent
 
 
 # ---- the lecture's U-Net -----------------------------------------------------------------------------------
 
+
 def lecture_unet(size=256, depth=6, width=8, batch_norm=False):
     """The model of the lecture in Keras' functional notation; a smaller one of the same plan for other numbers."""
+
     def conv(x, filters, name):
         if not batch_norm:
             return layers.Conv2D(filters, 3, activation="relu", padding="same", name=name)(x)
@@ -36,7 +38,7 @@ def lecture_unet(size=256, depth=6, width=8, batch_norm=False):
         x = layers.Conv2DTranspose(max(1, filters // 8), 2, strides=2, name=f"Conv_Transp_{suffix}")(x)
         return layers.Concatenate(name=f"Concatenate_{suffix}")([x, skips.pop()])
 
-    filters = [width * 2**level for level in range(depth + 1)]      # 8, 16, 32, 64, 128, 256, 512
+    filters = [width * 2**level for level in range(depth + 1)]  # 8, 16, 32, 64, 128, 256, 512
     x = inputs = layers.Input((size, size, 3), name="input")
     skips = []
     for i in range(1, depth + 1):
@@ -119,6 +121,7 @@ def unet_numbers():
 
 # ---- single operations -------------------------------------------------------------------------------------
 
+
 def with_gradients(name, function, *arrays):
     """The output of `function` and the gradient of <gy, output> in each array, gy drawn from `name`."""
     variables = [tf.Variable(a) for a in arrays]
@@ -136,15 +139,24 @@ def operation_numbers():
     keras.backend.set_floatx("float64")
     for name, (x, w, stride, padding) in cases.conv2d_cases().items():
         yield from with_gradients(
-            name, lambda x, w, b: keras.ops.conv(x, w, stride, padding) + b,
-            cases.draw(name + " x", x), cases.draw(name + " w", w), cases.draw(name + " b", w[3]))
+            name,
+            lambda x, w, b: keras.ops.conv(x, w, stride, padding) + b,
+            cases.draw(name + " x", x),
+            cases.draw(name + " w", w),
+            cases.draw(name + " b", w[3]),
+        )
     for name, (x, w, stride, padding) in cases.conv_transpose2d_cases().items():
         yield from with_gradients(
-            name, lambda x, w, b: keras.ops.conv_transpose(x, w, stride, padding) + b,
-            cases.draw(name + " x", x), cases.draw(name + " w", w), cases.draw(name + " b", w[2]))
+            name,
+            lambda x, w, b: keras.ops.conv_transpose(x, w, stride, padding) + b,
+            cases.draw(name + " x", x),
+            cases.draw(name + " w", w),
+            cases.draw(name + " b", w[2]),
+        )
     for name, (x, window, stride, padding) in cases.max_pool2d_cases().items():
         yield from with_gradients(
-            name, lambda x: keras.ops.max_pool(x, window, stride, padding), cases.max_pool2d_input(name, x))
+            name, lambda x: keras.ops.max_pool(x, window, stride, padding), cases.max_pool2d_input(name, x)
+        )
     yield from with_gradients("relu", keras.ops.relu, cases.activation_input())
     yield from with_gradients("sigmoid", keras.ops.sigmoid, cases.activation_input())
 
@@ -173,12 +185,13 @@ def loss_numbers():
     for dtype in ("float32", "float64"):
         keras.backend.set_floatx(dtype)
         p, t = (a.astype(dtype) for a in cases.probabilities())
-        yield from with_gradients(
-            f"binary_cross_entropy {dtype}", lambda p: keras.losses.BinaryCrossentropy()(t, p), p)
+        yield from with_gradients(f"binary_cross_entropy {dtype}", lambda p: keras.losses.BinaryCrossentropy()(t, p), p)
         z, t = (a.astype(dtype) for a in cases.logits())
         yield from with_gradients(
             f"binary_cross_entropy_with_logits {dtype}",
-            lambda z: keras.losses.BinaryCrossentropy(from_logits=True)(t, z), z)
+            lambda z: keras.losses.BinaryCrossentropy(from_logits=True)(t, z),
+            z,
+        )
     p, t = cases.masks()
     yield from with_gradients("dice over the batch", lambda p: keras.losses.Dice()(t, p), p)
     yield from with_gradients("dice per image", lambda p: keras.losses.Dice(axis=(1, 2, 3))(t, p), p)
@@ -198,9 +211,12 @@ def optimizer_numbers():
 
 # ---- one run -----------------------------------------------------------------------------------------------
 
+
 def main():
-    versions = (f"Keras {keras.__version__}, TensorFlow {tf.__version__}, NumPy {np.__version__}, "
-                f"Python {sys.version.split()[0]}")
+    versions = (
+        f"Keras {keras.__version__}, TensorFlow {tf.__version__}, NumPy {np.__version__}, "
+        f"Python {sys.version.split()[0]}"
+    )
     (HERE / "keras_summary.txt").write_text("\n".join(summary_rows()) + "\n", encoding="utf-8")
     np.savez_compressed(HERE / "keras_unet.npz", versions=versions, **unet_numbers())
     operations = [*operation_numbers(), *batch_norm_numbers(), *loss_numbers(), *optimizer_numbers()]

@@ -15,15 +15,18 @@ from pathlib import Path
 import numpy as np
 
 from minunet import UNet, optim
-from minunet.training import run_folder as runs
-from minunet.training import schedules
-from minunet.training import loop as train
 from minunet.data.augment import PRESETS
 from minunet.data.loader import Loader
+from minunet.training import loop as train
+from minunet.training import run_folder as runs
+from minunet.training import schedules
 from minunet.training.progress import Progress
 
 EPOCHS = 8
-LONGEST, MORE = 0.3, 0.03  # seconds until a kill, at most, and how much later each next one may be: so it comes to an end
+LONGEST, MORE = (
+    0.3,
+    0.03,
+)  # seconds until a kill, at most, and how much later each next one may be: so it comes to an end
 
 
 class Squares:
@@ -50,8 +53,19 @@ def attempt(folder):
     parts = {"optimizer": optimizer, "schedule": schedule, "progress": progress}
     with runs.Run(folder, {}, parts=parts, save_minutes=1e-9, resume=model if go_on else None) as run:
         batches, loss = Loader(Squares(), 1, seed=1, augment=PRESETS["full"]), train.LOSSES["bce+dice"]
-        for row in train.epochs(model, optimizer, loss, batches, batches, EPOCHS, schedule=schedule, clip_norm=0.1, accumulate=3,
-                                progress=progress, after_step=lambda: run.save_in_time(model)):
+        for row in train.epochs(
+            model,
+            optimizer,
+            loss,
+            batches,
+            batches,
+            EPOCHS,
+            schedule=schedule,
+            clip_norm=0.1,
+            accumulate=3,
+            progress=progress,
+            after_step=lambda: run.save_in_time(model),
+        ):
             run.add(row, model)
         run.finish("finished")
 

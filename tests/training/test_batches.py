@@ -5,21 +5,23 @@ import collections
 import numpy as np
 import pytest
 
-from minunet.training import batches as feed
 from minunet.device import memory_kept, to_numpy
+from minunet.training import batches as feed
 from minunet.training.batches import Feed
 
 
 def batches(lengths, size=4, seed=0):
     """Tuples of random pictures and masks."""
     rng = np.random.default_rng(seed)
-    return [(rng.integers(0, 256, (n, size, size, 3), np.uint8), rng.integers(0, 2, (n, size, size, 1), np.uint8))
-            for n in lengths]
+    return [
+        (rng.integers(0, 256, (n, size, size, 3), np.uint8), rng.integers(0, 2, (n, size, size, 1), np.uint8))
+        for n in lengths
+    ]
 
 
 def test_on_the_cpu_batches_are_passed_on_as_they_are():
     given = batches([3, 2])
-    assert [pair for pair in Feed("cpu").batches(given)] == given
+    assert list(Feed("cpu").batches(given)) == given
 
 
 def test_on_the_gpu_they_arrive_whole_epoch_after_epoch_in_the_same_memory(array_on):
@@ -46,13 +48,20 @@ def test_a_larger_batch_gets_a_larger_slot(array_on):
 
 # ---- a card that runs behind -------------------------------------------------------------------------------
 
+
 class Card:
     """Two streams as queues of work that is done when somebody waits for it; of the `eager` one, at once."""
 
     def __init__(self, monkeypatch):
         self.main, self.side, self.eager = Stream(self), Stream(self), None
-        replacements = {"main_stream": lambda: self.main, "side_stream": lambda device: self.side, "event": Event,
-                        "pinned": np.empty, "to_device": lambda array, device: array.copy(), "copy_async": self.copy}
+        replacements = {
+            "main_stream": lambda: self.main,
+            "side_stream": lambda device: self.side,
+            "event": Event,
+            "pinned": np.empty,
+            "to_device": lambda array, device: array.copy(),
+            "copy_async": self.copy,
+        }
         for name, replacement in replacements.items():
             monkeypatch.setattr(feed, name, replacement)
 
@@ -61,7 +70,7 @@ class Card:
 
     def run_what_can_run(self, *streams):
         """Works through the streams until each waits for an event or has nothing to do."""
-        while any([stream.run_one() for stream in streams]):
+        while any(stream.run_one() for stream in streams):
             pass
 
 

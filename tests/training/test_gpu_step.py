@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from minunet import UNet, optim
-from minunet.training import loop as train
+from minunet.checks.speed import lecture_step
 from minunet.data.drawn_pets import DrawnPets
 from minunet.data.loader import Loader
 from minunet.device import OutOfMemory, array_module, release_memory, synchronize
 from minunet.kernels import gpu
-from minunet.checks.speed import lecture_step
+from minunet.training import loop as train
 
 LAUNCHES = 250  # of a step of the lecture's U-Net, at most
 MEGABYTE = 1_000_000
@@ -47,6 +47,7 @@ def test_after_the_first_epoch_no_memory_is_asked_from_the_driver(cupy):
 
 # ---- the memory of the card --------------------------------------------------------------------------------
 
+
 @pytest.fixture
 def limited(cupy):
     """limited(bytes): so much memory has the card; the same as before after the test."""
@@ -80,6 +81,7 @@ def test_not_even_one_picture(limited):
 
 
 # ---- launches and copies, as the driver sees them ----------------------------------------------------------
+
 
 def test_a_step_launches_little_and_reads_nothing_back(cupy):
     torch = pytest.importorskip("torch", reason="PyTorch's profiler counts what the driver does")

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from minunet import UNet, metrics, optim
-from minunet.training import schedules
-from minunet.training import loop as train
 from minunet.autograd import Tensor, no_grad
 from minunet.data.drawn_pets import DrawnPets
 from minunet.data.loader import Loader
+from minunet.training import loop as train
+from minunet.training import schedules
 from minunet.training.interrupt import Interrupt
 from minunet.training.progress import Diverged, Losses
 
@@ -55,7 +55,9 @@ def setup(count=6, batch_size=4, lr=1e-3, seed=0):
 def test_four_pictures_can_be_learnt_by_heart(name, bound):
     model, optimizer, _, _ = setup()
     four = Loader(Squares(4), 4, shuffle=False)
-    steady = schedules.Cosine(1e-2, steps=60)  # at a constant rate RMSprop jumps to the end, and one epoch decides by chance
+    steady = schedules.Cosine(
+        1e-2, steps=60
+    )  # at a constant rate RMSprop jumps to the end, and one epoch decides by chance
     rows = list(train.epochs(model, optimizer, train.LOSSES[name], four, four, 60, schedule=steady))
     assert rows[-1]["val_loss"] < bound < rows[0]["val_loss"]
     assert rows[-1]["val_mean_iou"] > 0.95

@@ -92,7 +92,7 @@ def test_predictions_sheet_has_a_row_per_picture(tmp_path):
     assert dict(matplotlib.rcParams) == before
     one, three = pixels(tmp_path / "1.png"), pixels(tmp_path / "3.png")
     assert one.shape[1] == three.shape[1] and three.shape[0] > 2 * one.shape[0]
-    outline = "#%02x%02x%02x" % plots.OUTLINE
+    outline = "#{:02x}{:02x}{:02x}".format(*plots.OUTLINE)
     assert shows(tmp_path / "1.png", outline) > 100
     assert shows(tmp_path / "3.png", outline) > 1.3 * shows(tmp_path / "1.png", outline)
     assert shows(tmp_path / "3.png", "#808080") > 10_000  # the ignored mask is grey
@@ -108,7 +108,7 @@ def test_a_sheet_shows_each_picture_with_its_outline(tmp_path, count, rows):
     path = tmp_path / "sheet.png"
     plots.save_sheet(path, images, masks, [f"a_$1$ {n}" for n in range(count)], columns=3)
     green = (abs(pixels(path) - (10, 90, 10)).max(axis=2) < 12)[:, :, None]
-    outline = shows(path, "#%02x%02x%02x" % plots.OUTLINE)
+    outline = shows(path, "#{:02x}{:02x}{:02x}".format(*plots.OUTLINE))
     side = int(green.any(axis=(1, 2))[: len(green) // rows].sum())  # of one picture on the sheet
     assert green.sum() + outline == pytest.approx(count * side**2, rel=0.02)
     assert outline == pytest.approx(count * (32**2 - 30**2) * (side / 64) ** 2, rel=0.1)

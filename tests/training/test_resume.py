@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from minunet import UNet, optim
-from minunet.training import run_folder as runs
-from minunet.training import loop as train
-from minunet.weights.io import CheckpointError
 from minunet.data.loader import Loader
 from minunet.lock import FolderInUse
+from minunet.training import loop as train
+from minunet.training import run_folder as runs
 from minunet.training.progress import Diverged, Progress
+from minunet.weights.io import CheckpointError
 
 WORKER = Path(__file__).with_name("killed_run.py")
 
@@ -61,9 +61,18 @@ def go(folder, epochs=3, stop_after=None, ask_to_stop_after=None, where=lambda a
                 raise Stopped
 
         training, validation = Loader(Noise(), 2, seed=1), Loader(Noise(), 3, shuffle=False)
-        asked = lambda: len(steps) == ask_to_stop_after  # noqa: E731
-        for row in train.epochs(model, optimizer, train.LOSSES["bce"], training, validation, epochs, asked,
-                                progress=progress, after_step=after_step):
+        asked = lambda: len(steps) == ask_to_stop_after
+        for row in train.epochs(
+            model,
+            optimizer,
+            train.LOSSES["bce"],
+            training,
+            validation,
+            epochs,
+            asked,
+            progress=progress,
+            after_step=after_step,
+        ):
             run.add(row, model)
         run.finish("interrupted" if asked() else "finished", model)
     return model, run
@@ -90,7 +99,13 @@ def assert_same(folder, other):
 def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
     go(folder)  # and draws its curves
-    assert {path.name for path in folder.iterdir()} >= {"last.npz", "previous.npz", "best.npz", "history.csv", "run.json"}
+    assert {path.name for path in folder.iterdir()} >= {
+        "last.npz",
+        "previous.npz",
+        "best.npz",
+        "history.csv",
+        "run.json",
+    }
     return folder
 
 

@@ -16,7 +16,9 @@ def test_cosine_by_hand():
     rates = [schedules.Cosine(2.0, steps=10, warmup=4)(t) for t in range(12)]
     assert rates[:5] == [0.5, 1, 1.5, 2, 2]  # a fourth more in each step; then the cosine begins at its top
     assert rates[7] == pytest.approx(1)  # half way down
-    assert rates[5] == pytest.approx(1 + math.cos(math.pi / 6)) and rates[9] == pytest.approx(1 + math.cos(5 * math.pi / 6))
+    assert rates[5] == pytest.approx(1 + math.cos(math.pi / 6)) and rates[9] == pytest.approx(
+        1 + math.cos(5 * math.pi / 6)
+    )
     assert rates[10] == rates[11] == 0 < rates[9]  # 0 only after the last step, t = 9
 
 
@@ -51,24 +53,36 @@ def test_the_other_schedules_have_no_state():
     schedule.load_state_dict({})
 
 
-@pytest.mark.parametrize("schedule, state, message", [
-    (schedules.Constant(1.0), schedules.Plateau(1.0).state_dict(), "a Constant schedule has no state, this one holds .*lr"),
-    (schedules.Plateau(1.0), {}, "no state of a Plateau schedule: it holds nothing"),
-    (schedules.Plateau(1.0), {"lr": np.array(0.5)}, "no state of a Patience"),
-    (schedules.Plateau(1.0), {**schedules.Plateau(0.5).state_dict(), "m": np.array(1)}, "no state of a Patience")])
+@pytest.mark.parametrize(
+    "schedule, state, message",
+    [
+        (
+            schedules.Constant(1.0),
+            schedules.Plateau(1.0).state_dict(),
+            "a Constant schedule has no state, this one holds .*lr",
+        ),
+        (schedules.Plateau(1.0), {}, "no state of a Plateau schedule: it holds nothing"),
+        (schedules.Plateau(1.0), {"lr": np.array(0.5)}, "no state of a Patience"),
+        (schedules.Plateau(1.0), {**schedules.Plateau(0.5).state_dict(), "m": np.array(1)}, "no state of a Patience"),
+    ],
+)
 def test_a_state_that_does_not_fit_changes_nothing(schedule, state, message):
     with pytest.raises(ValueError, match=message):
         schedule.load_state_dict(state)
     assert schedule(0) == 1
 
 
-@pytest.mark.parametrize("make, message", [
-    (lambda: schedules.Constant(0), "lr is 0: it must be a positive number"),
-    (lambda: schedules.Constant(math.nan), "lr is nan"),
-    (lambda: schedules.Cosine(1.0, 10, 10), "warmup is 10: it must be from 0 to below the 10 steps"),
-    (lambda: schedules.Cosine(1.0, 0), "warmup is 0"),
-    (lambda: schedules.Plateau(1.0, factor=1), "factor is 1: it must be above 0 and below 1"),
-    (lambda: schedules.Plateau(1.0, patience=0), "patience is 0: it must be a whole number of epochs from 1")])
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: schedules.Constant(0), "lr is 0: it must be a positive number"),
+        (lambda: schedules.Constant(math.nan), "lr is nan"),
+        (lambda: schedules.Cosine(1.0, 10, 10), "warmup is 10: it must be from 0 to below the 10 steps"),
+        (lambda: schedules.Cosine(1.0, 0), "warmup is 0"),
+        (lambda: schedules.Plateau(1.0, factor=1), "factor is 1: it must be above 0 and below 1"),
+        (lambda: schedules.Plateau(1.0, patience=0), "patience is 0: it must be a whole number of epochs from 1"),
+    ],
+)
 def test_errors_name_what_was_given(make, message):
     with pytest.raises(ValueError, match=message):
         make()

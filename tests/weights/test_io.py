@@ -98,7 +98,12 @@ def test_a_model_is_built_again_from_its_file_alone(tmp_path, suffix):
     assert (again.in_channels, again.out_channels, again.depth, again.width) == (2, 3, 2, 3) and same(again, model)
     assert again.options == model.options
     assert not again.training
-    assert checkpoint.read_about(path) == {"image_size": 64, "threshold": 0.5, "model": "UNet", "options": model.options}
+    assert checkpoint.read_about(path) == {
+        "image_size": 64,
+        "threshold": 0.5,
+        "model": "UNet",
+        "options": model.options,
+    }
     assert os.listdir(tmp_path) == [path.name]
 
 
@@ -136,7 +141,11 @@ def test_a_file_that_says_nothing_is_read_from_its_shapes(path):
 
 
 def test_a_suffix_of_no_format(tmp_path):
-    for do in (lambda path: minunet.save(path, small()), lambda path: minunet.load(path, small()), checkpoint.load_model):
+    for do in (
+        lambda path: minunet.save(path, small()),
+        lambda path: minunet.load(path, small()),
+        checkpoint.load_model,
+    ):
         with pytest.raises(CheckpointError, match=r"a\.pth: .*\*\.npz, \*\.safetensors, \*\.weights\.h5, \*\.keras"):
             do(tmp_path / "a.pth")
     assert not list(tmp_path.iterdir())
@@ -150,13 +159,16 @@ def test_a_module_without_options_is_saved_too(tmp_path):
         checkpoint.load_model(tmp_path / "a.npz")
 
 
-@pytest.mark.parametrize("about, message", [
-    ('{"options": {"depth": 30}}', "contradicts itself: .*30.* but its arrays are of"),
-    ('{"options": {"colour": "red"}}', "no UNet that can be built here: .*colour"),
-    ('{"options": 3}', "contradicts itself"),
-    ('[1, 2]', "describes itself as"),
-    ('{', "damaged"),
-])
+@pytest.mark.parametrize(
+    "about, message",
+    [
+        ('{"options": {"depth": 30}}', "contradicts itself: .*30.* but its arrays are of"),
+        ('{"options": {"colour": "red"}}', "no UNet that can be built here: .*colour"),
+        ('{"options": 3}', "contradicts itself"),
+        ("[1, 2]", "describes itself as"),
+        ("{", "damaged"),
+    ],
+)
 def test_a_file_that_lies_about_itself(path, about, message):
     np.savez(path, about=np.array(about), **small().state_dict())
     with pytest.raises(CheckpointError, match=message):
@@ -164,6 +176,7 @@ def test_a_file_that_lies_about_itself(path, about, message):
 
 
 # ---- files that cannot be used -----------------------------------------------------------------------------
+
 
 def refused(path):
     """load() raises CheckpointError, names the file, and leaves the model as it is."""
@@ -208,10 +221,14 @@ class Bomb:
         return os.abort, ()
 
 
-@pytest.mark.parametrize("write", [
-    lambda path: path.write_bytes(pickle.dumps(Bomb())),
-    lambda path: np.savez(path, **{"Conv_Out/bias": np.array([Bomb()], dtype=object)})],
-    ids=["a pickle", "objects in an npz"])
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: path.write_bytes(pickle.dumps(Bomb())),
+        lambda path: np.savez(path, **{"Conv_Out/bias": np.array([Bomb()], dtype=object)}),
+    ],
+    ids=["a pickle", "objects in an npz"],
+)
 def test_no_pickle_is_ever_loaded(path, write):
     write(path)
     refused(path)
@@ -244,6 +261,6 @@ def test_a_compressed_file_that_is_damaged(path):
     content = bytearray(path.read_bytes())
     info = zipfile.ZipFile(path).infolist()[0]
     start = info.header_offset + 30 + len(info.filename) + 20
-    content[start + 5:start + 15] = bytes(10)
+    content[start + 5 : start + 15] = bytes(10)
     path.write_bytes(content)
     refused(path)

@@ -63,9 +63,14 @@ def test_other_layers_and_shapes_are_all_named_and_nothing_is_changed(tmp_path):
     model, before = UNet(depth=2, width=2, seed=9), UNet(depth=2, width=2, seed=9).state_dict()
     with pytest.raises(ValueError) as caught:
         checkpoint.load(path, model)
-    for line in ("missing: Conv_Down_1_1/kernel", "missing: Conv_Down_1_1/bias", "unknown: my_first/kernel",
-                 "unknown: my_first/bias", "missing: Conv_Down_1_2/bias",
-                 "Conv_Out/kernel: the model has (1, 1, 4, 1), the file (1, 1, 4, 7)"):
+    for line in (
+        "missing: Conv_Down_1_1/kernel",
+        "missing: Conv_Down_1_1/bias",
+        "unknown: my_first/kernel",
+        "unknown: my_first/bias",
+        "missing: Conv_Down_1_2/bias",
+        "Conv_Out/kernel: the model has (1, 1, 4, 1), the file (1, 1, 4, 7)",
+    ):
         assert line in str(caught.value)
     assert "6 differences" in str(caught.value)
     assert all(np.array_equal(before[name], array) for name, array in model.state_dict().items())

@@ -39,7 +39,9 @@ def test_a_file_that_keras_wrote_gives_keras_probabilities(tmp_path, name):
     assert np.abs(model.predict(picture) - expected).max() < 1e-5
     assert expected.std() > 1e-3  # not the same everywhere: a swapped layer would show
     again = checkpoint.load(path, UNet(depth=3, width=2, seed=8))
-    assert all(np.array_equal(a, b) for a, b in zip(again.state_dict().values(), model.state_dict().values(), strict=True))
+    assert all(
+        np.array_equal(a, b) for a, b in zip(again.state_dict().values(), model.state_dict().values(), strict=True)
+    )
 
 
 def layers_of(path):

@@ -26,4 +26,6 @@ def test_minunet_reads_what_the_library_wrote(tmp_path):
     assert checkpoint.read_about(tmp_path / "a.safetensors") == {}
     loaded = checkpoint.load_model(tmp_path / "a.safetensors")
     assert loaded.options == model.options
-    assert all(np.array_equal(a, b) for a, b in zip(loaded.state_dict().values(), model.state_dict().values(), strict=True))
+    assert all(
+        np.array_equal(a, b) for a, b in zip(loaded.state_dict().values(), model.state_dict().values(), strict=True)
+    )

@@ -83,13 +83,31 @@ def choose_build(species, rng):
     """Proportions of a cat, or of a dog anywhere between dachshund and hound."""
     if species == "cat":
         tail = "plume" if rng.random() < 0.25 else "long"
-        return Build("cat", rng.uniform(0.78, 0.95), rng.uniform(0.22, 0.27), rng.uniform(0.40, 0.52),
-                     rng.uniform(0.31, 0.36), "pointed", tail, 0.0, rng.uniform(0.35, 1.0))
+        return Build(
+            "cat",
+            rng.uniform(0.78, 0.95),
+            rng.uniform(0.22, 0.27),
+            rng.uniform(0.40, 0.52),
+            rng.uniform(0.31, 0.36),
+            "pointed",
+            tail,
+            0.0,
+            rng.uniform(0.35, 1.0),
+        )
     leg = rng.choice([0.22, 0.42, 0.55, 0.68], p=[0.2, 0.3, 0.3, 0.2]) + rng.uniform(-0.03, 0.03)
     ears = rng.choice(["floppy", "folded", "pointed"], p=[0.6, 0.2, 0.2])
     tail = rng.choice(["long", "plume", "curl", "short"])
-    return Build("dog", rng.uniform(0.85, 1.05), rng.uniform(0.24, 0.31), float(leg), rng.uniform(0.30, 0.36),
-                 str(ears), str(tail), rng.uniform(0.85, 1.15), rng.uniform(0.3, 1.0))
+    return Build(
+        "dog",
+        rng.uniform(0.85, 1.05),
+        rng.uniform(0.24, 0.31),
+        float(leg),
+        rng.uniform(0.30, 0.36),
+        str(ears),
+        str(tail),
+        rng.uniform(0.85, 1.15),
+        rng.uniform(0.3, 1.0),
+    )
 
 
 def shaded(colour, factor):

@@ -67,6 +67,7 @@ def _cat_eye(fig, side, x, y, iris, pupil, asleep):
         fig.detail(ALMOND * (side * grow, grow) + (x, y), colour)
     fig.detail(oval(x, y, pupil, 0.17), (14, 12, 14))
     fig.detail(oval(x - 0.06, y - 0.08, 0.055, 0.055, points=10), WHITE)
+    return None
 
 
 def _whiskers(fig, turn):
@@ -116,8 +117,14 @@ def _hanging_ears(fig):
             ear = blob((0.3, -0.88), (0.62, -1.08), (0.95, -0.85), (1.02, -0.4), (0.84, -0.28), (0.5, -0.62))
             fig.add(ear * (side, 1), fig.fur(fig.ear, 255, 0.9 if side > 0 else 2.2))
         else:
-            fig.limb((side * 0.58, -0.72, 0.2), (side * 0.9, -0.38, 0.27), (side, 0.05, 0.29),
-                     (side * 0.97, long, 0.2), height=250, colour=fig.ear)
+            fig.limb(
+                (side * 0.58, -0.72, 0.2),
+                (side * 0.9, -0.38, 0.27),
+                (side, 0.05, 0.29),
+                (side * 0.97, long, 0.2),
+                height=250,
+                colour=fig.ear,
+            )
 
 
 def _dog_eye(fig, x, y, asleep):
@@ -128,6 +135,7 @@ def _dog_eye(fig, x, y, asleep):
     fig.detail(oval(x, y, 0.125, 0.125), (104, 66, 36))
     fig.detail(oval(x, y, 0.08, 0.085), (12, 10, 12))
     fig.detail(oval(x - 0.05, y - 0.05, 0.05, 0.05, points=10), WHITE)
+    return None
 
 
 # ---- both ----

@@ -9,7 +9,7 @@ its height.
 """
 
 import math
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -118,7 +118,7 @@ def tube(*knots):
     return np.concatenate([spine + side, front, (spine - side)[::-1], back]), spine, normals, radii
 
 
-@lru_cache(maxsize=None)
+@cache
 def _circle(points):
     angle = np.arange(points) * (2 * math.pi / points)
     return np.stack([np.cos(angle), np.sin(angle)], axis=1)
@@ -131,7 +131,7 @@ def _catmull_rom(steps):
     return np.stack(weights, axis=1) / 2
 
 
-@lru_cache(maxsize=None)
+@cache
 def _open_curve(knots, steps=7):
     """Matrix ((knots - 1) * steps + 1, knots) from knots to points on the smooth curve through them."""
     matrix = np.zeros(((knots - 1) * steps + 1, knots))
@@ -142,7 +142,7 @@ def _open_curve(knots, steps=7):
     return matrix
 
 
-@lru_cache(maxsize=None)
+@cache
 def _closed_curve(knots, steps=6):
     """Matrix (knots * steps, knots) from knots to points on the smooth closed curve through them."""
     matrix = np.zeros((knots * steps, knots))

@@ -37,9 +37,12 @@ def _tail(fig, x, y):
         knots = (x, y, 0.08), (x - 0.12, y - 0.16, 0.06), (x - 0.15, y - 0.24, 0.04)
     else:
         fat = 1.9 if kind == "plume" else 1.0
-        knots = ((x, y, 0.07), (x - 0.25, y - 0.1 - 0.4 * lift, 0.065 * fat),
-                 (x - 0.42, y - 0.1 - lift, 0.07 * fat),
-                 (x - 0.5 + 0.2 * lift, y - 0.2 - 1.5 * lift, 0.045 * fat))
+        knots = (
+            (x, y, 0.07),
+            (x - 0.25, y - 0.1 - 0.4 * lift, 0.065 * fat),
+            (x - 0.42, y - 0.1 - lift, 0.07 * fat),
+            (x - 0.5 + 0.2 * lift, y - 0.2 - 1.5 * lift, 0.045 * fat),
+        )
     _tail_limb(fig, *knots)
 
 
@@ -66,17 +69,26 @@ def standing(fig):
         knee = x + 0.4 * step, 0.55 * y, 1.1 * r
         _leg(fig, (x, y, 0.5 * g), knee, (x + step, -r, r), height=80, shade=0.72)
     _tail(fig, -hip - 0.6 * g, y - 0.45 * g)
-    fig.limb((-hip, y, 0.95 * g), (-0.3 * hip, y + 0.02, 0.9 * g), (0.4 * hip, y, g),
-             (hip, y - 0.02, 1.02 * g))
+    fig.limb((-hip, y, 0.95 * g), (-0.3 * hip, y + 0.02, 0.9 * g), (0.4 * hip, y, g), (hip, y - 0.02, 1.02 * g))
     _bib(fig, oval(hip + 0.1 * g, y + 0.25 * g, 0.75 * g, 0.72 * g), 150)
     x, step = -hip - 0.02, gait[2]
-    _leg(fig, (x, y - 0.05, 0.72 * g), (x + 0.05, 0.72 * y, 0.5 * g), (x - 0.09 + 0.5 * step, 0.35 * y, r),
-         (x + step, -r, r), height=180)
+    _leg(
+        fig,
+        (x, y - 0.05, 0.72 * g),
+        (x + 0.05, 0.72 * y, 0.5 * g),
+        (x - 0.09 + 0.5 * step, 0.35 * y, r),
+        (x + step, -r, r),
+        height=180,
+    )
     step = gait[3]
     _leg(fig, (hip, y, 0.55 * g), (hip + 0.4 * step, 0.55 * y, 1.15 * r), (hip + step, -r, r), height=180)
     x, top = hip + rng.uniform(0.14, 0.28), y - g * rng.uniform(1.0, 1.4) - 0.45 * b.head
-    fig.limb((hip - 0.02, y - 0.3 * g, 0.85 * g), ((hip + x) / 2, (y + top) / 2 - 0.1 * g, 0.75 * g),
-             (x, top, 0.7 * b.head), height=170)
+    fig.limb(
+        (hip - 0.02, y - 0.3 * g, 0.85 * g),
+        ((hip + x) / 2, (y + top) / 2 - 0.1 * g, 0.75 * g),
+        (x, top, 0.7 * b.head),
+        height=170,
+    )
     add_head(fig, x + 0.06, top - 0.04, 1.12 * b.head, rng.uniform(-0.2, 0.25), rng.uniform(-0.2, 1.0))
 
 
@@ -100,8 +112,14 @@ def facing(fig):
     """Sits and faces us."""
     b, rng, g = fig.build, fig.rng, 1.15 * fig.build.girth
     chest, side = -0.95 - 0.3 * (b.leg - 0.4), rng.choice((-1, 1))
-    _tail_limb(fig, (side * 0.25, -0.12, 0.07), (side * 0.55, -0.1, 0.08), (side * 0.72, -0.2, 0.08),
-               (side * 0.75, -0.38, 0.05), height=90)
+    _tail_limb(
+        fig,
+        (side * 0.25, -0.12, 0.07),
+        (side * 0.55, -0.1, 0.08),
+        (side * 0.72, -0.2, 0.08),
+        (side * 0.75, -0.38, 0.05),
+        height=90,
+    )
     for s in (-1, 1):
         fig.limb((s * 0.95 * g, -0.42, 0.6 * g), (s * 1.1 * g, -0.22, 0.72 * g), height=120, shade=0.92)
     fig.limb((0, -g, 1.05 * g), (0, -0.6, 0.98 * g), (0, chest, 0.75 * g), height=160)
@@ -109,8 +127,14 @@ def facing(fig):
     for s in (-g, g):
         _leg(fig, (0.95 * s, -0.08, 0.07), (1.05 * s, -0.07, 0.075), height=170, shade=0.95, foot=0.1 * s)
     for s in (-g, g):
-        _leg(fig, (0.5 * s, chest + 0.27, 0.4 * g), (0.46 * s, -0.35, 0.095), (0.44 * s, -0.08, 0.08),
-             height=200, foot=0.03 * s)
+        _leg(
+            fig,
+            (0.5 * s, chest + 0.27, 0.4 * g),
+            (0.46 * s, -0.35, 0.095),
+            (0.44 * s, -0.08, 0.08),
+            height=200,
+            foot=0.03 * s,
+        )
     y = chest - 0.07 - 0.6 * b.head
     fig.limb((0, chest + 0.05, 0.7 * g), (0, y, 0.7 * b.head), height=180)
     add_head(fig, 0, y, 1.12 * b.head, rng.uniform(-0.25, 0.25), rng.uniform(-0.6, 0.6))
@@ -120,10 +144,10 @@ def lying(fig):
     """Lies with its paws stretched forward; the head is up, or asleep on the paws."""
     b, rng, g = fig.build, fig.rng, 1.2 * fig.build.girth
     hip, awake, back = b.length / 2, rng.random() < 0.7, -b.length / 2 - 0.6 * fig.build.girth
-    _tail_limb(fig, (back, -0.12, 0.07), (back - 0.25, -0.09, 0.07), (back - 0.45, -0.12, 0.075),
-               (back - 0.6, -0.22, 0.05))
-    _leg(fig, (hip, -0.2, 0.13), (hip + 0.25, -0.09, 0.085), (hip + 0.5, -0.08, 0.075),
-         height=110, shade=0.78)
+    _tail_limb(
+        fig, (back, -0.12, 0.07), (back - 0.25, -0.09, 0.07), (back - 0.45, -0.12, 0.075), (back - 0.6, -0.22, 0.05)
+    )
+    _leg(fig, (hip, -0.2, 0.13), (hip + 0.25, -0.09, 0.085), (hip + 0.5, -0.08, 0.075), height=110, shade=0.78)
     fig.limb((-hip, -g, g), (-0.2 * hip, -1.06 * g, 0.98 * g), (0.9 * hip, -1.08 * g, 1.02 * g))
     _bib(fig, oval(hip + 0.12, -0.95 * g, 0.75 * g, 0.8 * g), 160)
     _leg(fig, (0.05 - hip, -0.1, 0.09), (0.34 - hip, -0.07, 0.07), height=185)
@@ -140,8 +164,7 @@ def curled(fig):
     b, rng, g = fig.build, fig.rng, 1.15 * fig.build.girth
     fig.limb((-0.38, -g, g), (-0.05, -1.25 * g, 1.05 * g), (0.32, -g, 0.95 * g))
     fig.limb((-0.42, -0.95 * g, 0.72 * g), (-0.25, -0.6 * g, 0.6 * g), height=185)
-    _tail_limb(fig, (-0.62, -0.2, 0.07), (-0.45, -0.07, 0.08), (-0.1, -0.05, 0.09), (0.2, -0.07, 0.05),
-               height=200)
+    _tail_limb(fig, (-0.62, -0.2, 0.07), (-0.45, -0.07, 0.08), (-0.1, -0.05, 0.09), (0.2, -0.07, 0.05), height=200)
     _leg(fig, (0.5, -0.16, 0.1), (0.3, -0.07, 0.07), height=190, shade=0.95, foot=-0.03)
     tilt, yaw = rng.uniform(-0.1, 0.5), rng.uniform(-0.4, 0.4)
     add_head(fig, 0.42, -0.85 * b.head, 1.1 * b.head, tilt, yaw, asleep=True)

@@ -13,8 +13,20 @@ from minunet.data.drawn_pets.animals import CAT_COATS, DOG_COATS, WHITE, shaded
 from minunet.data.drawn_pets.paint import Ink, Part, blob, oval, tube
 
 FURS = tuple(colour for coat in CAT_COATS + DOG_COATS for colour in coat[:3])
-PAINTS = ((150, 60, 54), (70, 96, 120), (96, 120, 92), (196, 172, 128), (120, 88, 110), (90, 70, 56),
-          (188, 186, 180), (64, 84, 78), (214, 190, 150), (142, 150, 158), (172, 118, 84), (60, 58, 66))
+PAINTS = (
+    (150, 60, 54),
+    (70, 96, 120),
+    (96, 120, 92),
+    (196, 172, 128),
+    (120, 88, 110),
+    (90, 70, 56),
+    (188, 186, 180),
+    (64, 84, 78),
+    (214, 190, 150),
+    (142, 150, 158),
+    (172, 118, 84),
+    (60, 58, 66),
+)
 GREENS = ((84, 112, 56), (104, 130, 70), (70, 92, 50), (120, 124, 66), (58, 78, 52))
 SKIES = ((166, 192, 214), (198, 208, 214), (222, 206, 186), (140, 164, 190), (206, 198, 200))
 WINDOW_FRAMES = ((226, 220, 210), (120, 90, 66))
@@ -94,8 +106,13 @@ def boards(scene):
     vanishing = rng.uniform(0.3, 0.7)
     near = np.linspace(-2.5, 3.5, 19) + rng.uniform(0, 0.3)
     far = vanishing + 0.35 * (near - vanishing)
-    planks = [([(far[k], ground), (far[k + 1], ground), (near[k + 1], 1.1), (near[k], 1.1)],
-               shaded(wood, rng.uniform(0.84, 1.12))) for k in range(18)]
+    planks = [
+        (
+            [(far[k], ground), (far[k + 1], ground), (near[k + 1], 1.1), (near[k], 1.1)],
+            shaded(wood, rng.uniform(0.84, 1.12)),
+        )
+        for k in range(18)
+    ]
     scene.add(box(-0.1, ground, 1.1, 1.1), wood, 0, planks, pile=0.25)
 
 
@@ -111,8 +128,11 @@ def tiles(scene):
     y = ground + (1.1 - ground) * np.linspace(0, 1, 7) ** 1.6
     x = middle + (np.linspace(-2.4, 3.4, 15) - middle) * (0.35 + 0.65 * np.linspace(0, 1, 7) ** 1.6)[:, None]
     other = scene.colour()
-    squares = [([(x[r, c], y[r]), (x[r, c + 1], y[r]), (x[r + 1, c + 1], y[r + 1]), (x[r + 1, c], y[r + 1])],
-                other) for r in range(6) for c in range(r % 2, 14, 2)]
+    squares = [
+        ([(x[r, c], y[r]), (x[r, c + 1], y[r]), (x[r + 1, c + 1], y[r + 1]), (x[r + 1, c], y[r + 1])], other)
+        for r in range(6)
+        for c in range(r % 2, 14, 2)
+    ]
     scene.add(box(-0.1, ground, 1.1, 1.1), scene.colour(), 0, squares)
 
 
@@ -141,8 +161,9 @@ def sofa(scene):
     cloth, pile, split = scene.colour(), rng.uniform(0, 0.6), rng.uniform(0.3, 0.7)
     for left, right in ((-0.3, split), (split, 1.3)):
         top, low = ground - rng.uniform(0.45, 0.6), ground + 0.05
-        back = blob((left, top + 0.05), (left + 0.1, top), (right - 0.1, top), (right, top + 0.05),
-                    (right, low), (left, low))
+        back = blob(
+            (left, top + 0.05), (left + 0.1, top), (right - 0.1, top), (right, top + 0.05), (right, low), (left, low)
+        )
         scene.add(back, shaded(cloth, 0.93), 90, pile=pile)
     seat = blob((-0.3, ground), (0.5, ground - 0.03), (1.3, ground), (1.3, 1.2), (-0.3, 1.2))
     scene.add(seat, cloth, 120, pile=pile)
@@ -182,8 +203,14 @@ def cushion(scene, x, y, s):
     turn = np.array([[math.cos(lean), math.sin(lean)], [-math.sin(lean), math.cos(lean)]])
     square = blob((-1, -0.9), (0, -0.75), (1, -0.9), (0.85, 0), (1, 0.9), (0, 0.75), (-1, 0.9), (-0.85, 0))
     stripes = _stripes(scene, colour, s, turn, (x, y - 0.5 * s)) if scene.chance(0.4) else []
-    scene.add(0.6 * s * square @ turn + (x, y - 0.5 * s), colour, 150, stripes,
-              pile=scene.rng.choice([0.0, 0.5, 1.0]), direction=scene.angle())
+    scene.add(
+        0.6 * s * square @ turn + (x, y - 0.5 * s),
+        colour,
+        150,
+        stripes,
+        pile=scene.rng.choice([0.0, 0.5, 1.0]),
+        direction=scene.angle(),
+    )
 
 
 def _stripes(scene, colour, s, turn, centre):
@@ -201,6 +228,7 @@ def ball(scene, x, y, s):
     band = oval(x, y - r, 0.35 * r, 1.1 * r, scene.rng.uniform(-0.6, 0.6)), scene.colour()
     scene.add(oval(x, y - r, r, r), colour, 170, [band])
     scene.add(oval(x - 0.3 * r, y - 1.4 * r, 0.15 * r, 0.12 * r), WHITE, 170)
+    return None
 
 
 def crate(scene, x, y, s):
