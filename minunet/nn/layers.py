@@ -62,10 +62,11 @@ class Conv2D(_Convolution):
     def _kernel_shape(self):
         return (*self.kernel_size, self.in_channels, self.out_channels)
 
-    def forward(self, x):
-        fused = self.activation if self.activation == "relu" else None
+    def forward(self, x, activate=True):
+        activation = self.activation if activate else None
+        fused = activation if activation == "relu" else None
         y = ops.conv2d(x, self.kernel, self.bias, self.stride, self.padding, activation=fused)
-        return y if fused else ACTIVATIONS[self.activation](y)
+        return y if fused else ACTIVATIONS[activation](y)
 
 
 class ConvTranspose2D(_Convolution):
