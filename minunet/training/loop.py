@@ -215,7 +215,7 @@ def prepare_batch(images, masks, device):
     pet, weights 0 for ignored pixels and 1 for the others.
     """
     images, masks = to_device(images, device), to_device(masks, device)
-    x, t, weights = kernels_for(images).decode(images, masks, IGNORE)
+    x, t, weights = kernels_for(images).to_float(images, masks, IGNORE)
     return Tensor(x), t, weights, masks
 
 
