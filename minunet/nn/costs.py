@@ -111,7 +111,7 @@ def out_of_memory(model, optimizer, loader):
         f"{free / 1e9:.2f} GB are free between two steps"
     )
     try:
-        to_come = 0 if optimizer.steps else len(optimizer.memory_names)  # made in the first step
+        to_come = 0 if optimizer.steps else len(optimizer.state_names)  # made in the first step
         fits = batch_that_fits(model, size, free, to_come)
     except Exception as error:
         if not ran_out_of_memory(error):

@@ -27,7 +27,7 @@ class Concatenate(Function):
         self._check_shapes(arrays)
         self.ndim, self.sizes = arrays[0].ndim, [x.shape[self.axis] for x in arrays]
         if self._is_a_skip():
-            return kernels_for(arrays[0]).join(*arrays)
+            return kernels_for(arrays[0]).concatenate(*arrays)
         return array_module(arrays[0]).concatenate(arrays, axis=self.axis)
 
     def _is_a_skip(self):

@@ -43,13 +43,13 @@ class MaxPool2D(Function):
         self.input_size = x.shape[1:3]
         self.pads = window_pads(self.input_size, self.size, self.stride, self.padding, "max_pool2d")
         self._check_border()
-        y, self.winner = kernels_for(x).max_pool(
+        y, self.argmax = kernels_for(x).max_pool(
             x, self.size, self.stride, self.pads
         )  # a byte per window; x is not kept
         return y
 
     def backward(self, gy):
-        return kernels_for(gy).max_pool_gradient(gy, self.winner, self.size, self.stride, self.pads, self.input_size)
+        return kernels_for(gy).max_pool_gradient(gy, self.argmax, self.size, self.stride, self.pads, self.input_size)
 
     def _check_border(self):
         """A window that holds nothing but border has no maximum."""
