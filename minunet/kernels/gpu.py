@@ -18,7 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from minunet.device import array_module, compile_kernel, device_of, kept_zeros, memory_free
+from minunet.cuda import compile_kernel, kept_zeros, memory_free
+from minunet.device import array_module, device_of
 from minunet.kernels import reference
 from minunet.kernels.windows import output_size, winner_dtype
 

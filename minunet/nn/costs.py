@@ -18,7 +18,8 @@ from typing import NamedTuple
 import numpy as np
 
 from minunet.autograd import Function, Tensor
-from minunet.device import OutOfMemory, device_of, memory_free, ran_out_of_memory, release_memory, to_device
+from minunet.cuda import memory_free, release_memory
+from minunet.device import OutOfMemory, device_of, ran_out_of_memory, to_device
 from minunet.nn import ConvTranspose2D
 from minunet.nn.module import forward_hook
 

@@ -17,7 +17,8 @@ it. All memory is taken with the first batches and used again for the whole trai
 
 import numpy as np
 
-from minunet.device import copy_async, event, main_stream, pinned, side_stream, to_device
+from minunet.cuda import copy_async, event, main_stream, pinned, side_stream
+from minunet.device import to_device
 
 
 class Feed:

@@ -82,7 +82,8 @@ def test_the_batch_that_fits():
 def test_the_peak_is_what_a_step_takes(array_on):
     """Within a tenth, for a network whose pictures, not its weights, need the memory."""
     from minunet import optim
-    from minunet.device import array_module, release_memory
+    from minunet.cuda import release_memory
+    from minunet.device import array_module
     from minunet.training import loop as train
 
     cupy = array_module(array_on("gpu")(np.ones(1)))

@@ -5,9 +5,10 @@ import pytest
 
 from minunet import UNet, optim
 from minunet.checks.speed import lecture_step
+from minunet.cuda import release_memory, synchronize
 from minunet.data.drawn_pets import DrawnPets
 from minunet.data.loader import Loader
-from minunet.device import OutOfMemory, array_module, release_memory, synchronize
+from minunet.device import OutOfMemory, array_module
 from minunet.kernels import gpu
 from minunet.training import loop as train
 
