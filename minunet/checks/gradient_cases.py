@@ -12,7 +12,7 @@ import numpy as np
 
 from minunet import nn, ops
 from minunet.autograd import Tensor, gradcheck
-from minunet.autograd.arithmetic import To
+from minunet.autograd.rearrange import To
 from minunet.device import to_device
 from minunet.models.unet import UNet
 

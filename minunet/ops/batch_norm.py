@@ -41,7 +41,7 @@ from minunet.kernels import kernels_for
 from minunet.ops.checks import check_arrays
 
 
-class BatchNorm(Function):
+class BatchNormFunction(Function):
     """y = γ (x - μ) r + β;  gx = γ r (gy - gβ/M - x̂ gγ/M),  gγ = r Σ gy (x - μ),  gβ = Σ gy."""
 
     def __init__(self, statistics=None, epsilon=1e-3, activation=None):
@@ -105,6 +105,6 @@ def batch_norm(x, gamma, beta, statistics=None, epsilon=1e-3, activation=None):
         raise ValueError(
             f"batch_norm: epsilon is {epsilon!r}: it must be positive, or a channel of equal numbers gives 0/0"
         )
-    function = BatchNorm(statistics, float(epsilon), activation)
+    function = BatchNormFunction(statistics, float(epsilon), activation)
     y = function(x, gamma, beta)
     return y, function.statistics

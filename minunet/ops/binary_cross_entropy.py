@@ -30,7 +30,7 @@ from minunet.ops.targets import target_arrays
 CLIP = 1e-7  # keras.config.epsilon()
 
 
-class BinaryCrossEntropy(Function):
+class BinaryCrossEntropyFunction(Function):
     """L = mean of -t ln p - (1 - t) ln(1 - p);  gp = gy / n · (p - t) / (p (1 - p)), 0 where p was clipped."""
 
     def __init__(self, t, weights=None):
@@ -50,7 +50,7 @@ class BinaryCrossEntropy(Function):
         return gy * (share_of_mean(p, self.weights) * (p - self.t) / (p * (1 - p))) * inside
 
 
-class BinaryCrossEntropyWithLogits(Function):
+class BinaryCrossEntropyWithLogitsFunction(Function):
     """The same of p = σ(z);  gz = gy / n · (p - t)."""
 
     def __init__(self, t, weights=None):
@@ -96,7 +96,7 @@ def binary_cross_entropy(p, t, weights=None):
     >>> round(binary_cross_entropy(np.array([0.5, 0.9]), np.array([1.0, 1.0])).item(), 4)
     0.3993
     """
-    return BinaryCrossEntropy(t, weights)(p)
+    return BinaryCrossEntropyFunction(t, weights)(p)
 
 
 def binary_cross_entropy_with_logits(z, t, weights=None):
@@ -106,4 +106,4 @@ def binary_cross_entropy_with_logits(z, t, weights=None):
     >>> binary_cross_entropy_with_logits(np.array([1e4, -1e4]), np.array([0.0, 0.0])).item()
     5000.0
     """
-    return BinaryCrossEntropyWithLogits(t, weights)(z)
+    return BinaryCrossEntropyWithLogitsFunction(t, weights)(z)

@@ -17,7 +17,7 @@ from minunet.device import array_module
 from minunet.kernels import kernels_for
 
 
-class Concatenate(Function):
+class ConcatenateFunction(Function):
     """y = the inputs side by side;  each gx = its slice of gy."""
 
     def __init__(self, axis=-1):
@@ -73,4 +73,4 @@ def concatenate(tensors, axis=-1):
     tensors = list(tensors)
     if not tensors:
         raise ValueError("concatenate: give at least one tensor")
-    return Concatenate(axis)(*tensors)
+    return ConcatenateFunction(axis)(*tensors)

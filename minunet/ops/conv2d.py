@@ -39,7 +39,7 @@ from minunet.ops.checks import check_arrays
 from minunet.ops.windows import pair, window_pads
 
 
-class Conv2D(Function):
+class Conv2DFunction(Function):
     """y = P(x) W + b;  gW = P(x)ᵀ gy,  gb = Σ gy,  gx = Pᵀ(gy Wᵀ)."""
 
     def __init__(self, stride=(1, 1), padding="same", activation=None):
@@ -101,4 +101,4 @@ def conv2d(x, w, b=None, stride=1, padding="same", activation=None):
     if activation not in (None, "relu"):
         raise ValueError(f'conv2d: activation is {activation!r}: it must be None or "relu"')
     inputs = (x, w) if b is None else (x, w, b)
-    return Conv2D(stride, padding, activation)(*inputs)
+    return Conv2DFunction(stride, padding, activation)(*inputs)

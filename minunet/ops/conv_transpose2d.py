@@ -33,7 +33,7 @@ from minunet.ops.checks import check_arrays
 from minunet.ops.windows import pair, transposed_size, window_pads
 
 
-class ConvTranspose2D(Function):
+class ConvTranspose2DFunction(Function):
     """y = Pᵀ(x Wᵀ) + b;  gW = P(gy)ᵀ x,  gb = Σ gy,  gx = P(gy) W."""
 
     def __init__(self, stride=(2, 2), padding="same"):
@@ -89,4 +89,4 @@ def conv_transpose2d(x, w, b=None, stride=2, padding="same"):
            [ 3.,  4., 30., 40.]])
     """
     inputs = (x, w) if b is None else (x, w, b)
-    return ConvTranspose2D(stride, padding)(*inputs)
+    return ConvTranspose2DFunction(stride, padding)(*inputs)

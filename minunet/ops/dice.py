@@ -23,7 +23,7 @@ from minunet.kernels import kernels_for
 from minunet.ops.targets import target_arrays
 
 
-class DiceLoss(Function):
+class DiceLossFunction(Function):
     """L = mean of 1 - (2 I + s) / D;  gp = -gy (2 t D - (2 I + s)) / D², shared among the images."""
 
     def __init__(self, t, weights=None, smooth=1.0, per_image=True):
@@ -65,4 +65,4 @@ def dice_loss(p, t, weights=None, smooth=1.0, per_image=True):
     """
     if not smooth > 0:
         raise ValueError(f"dice_loss: smooth is {smooth}: it must be positive, or two empty masks give 0/0")
-    return DiceLoss(t, weights, smooth, per_image)(p)
+    return DiceLossFunction(t, weights, smooth, per_image)(p)

@@ -19,7 +19,7 @@ Source: Srivastava et al., 2014; whole maps: Tompson et al., 2015 (Keras' Spatia
 from minunet.autograd import Function
 
 
-class Dropout(Function):
+class DropoutFunction(Function):
     """y = x keep / (1 - p);  gx = gy keep / (1 - p)."""
 
     def __init__(self, keep, rate):
@@ -50,4 +50,4 @@ def dropout(x, keep, rate):
         raise ValueError(f"dropout: rate is {rate!r}: it must be from 0 to below 1")
     if keep.ndim != len(x.shape) or any(k not in (1, n) for k, n in zip(keep.shape, x.shape)):
         raise ValueError(f"dropout: keep has shape {keep.shape}, x {x.shape}: each axis must be as in x, or of size 1")
-    return Dropout(keep, rate)(x)
+    return DropoutFunction(keep, rate)(x)

@@ -30,7 +30,7 @@ from minunet.ops.checks import check_arrays
 from minunet.ops.windows import pair, window_pads
 
 
-class MaxPool2D(Function):
+class MaxPool2DFunction(Function):
     """y = x[winner];  gx[winner] += gy."""
 
     def __init__(self, size=(2, 2), stride=None, padding="valid"):
@@ -75,4 +75,4 @@ def max_pool2d(x, size=2, stride=None, padding="valid"):
     array([[ 5.,  7.],
            [13., 15.]])
     """
-    return MaxPool2D(size, stride, padding)(x)
+    return MaxPool2DFunction(size, stride, padding)(x)

@@ -13,7 +13,7 @@ from minunet.device import array_module
 from minunet.kernels import kernels_for
 
 
-class ReLU(Function):
+class ReLUFunction(Function):
     """y = max(x, 0);  gx = gy where y > 0, else 0."""
 
     def forward(self, x):
@@ -32,4 +32,4 @@ def relu(x):
     >>> relu(np.array([-1.0, 0.0, 2.0])).data
     array([0., 0., 2.])
     """
-    return ReLU()(x)
+    return ReLUFunction()(x)

@@ -22,7 +22,7 @@ def sigmoid_of(x):
     return xp.where(x >= 0, xp.ones_like(e), e) / (1 + e)
 
 
-class Sigmoid(Function):
+class SigmoidFunction(Function):
     """y = σ(x);  gx = gy y (1 - y)."""
 
     def forward(self, x):
@@ -40,4 +40,4 @@ def sigmoid(x):
     >>> sigmoid(np.array([-1e4, 0.0, 1e4])).data
     array([0. , 0.5, 1. ])
     """
-    return Sigmoid()(x)
+    return SigmoidFunction()(x)

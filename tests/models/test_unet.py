@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from minunet import Tensor, UNet, get_num_threads, no_grad, ops, optim, set_num_threads
-from minunet.autograd.tensor import Function
+from minunet.autograd import Function
 from minunet.device import to_device, to_numpy
 from minunet.nn.module import forward_hook
 
