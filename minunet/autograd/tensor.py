@@ -18,11 +18,6 @@ from minunet.device import Array, array_module, device_of, to_numpy
 if TYPE_CHECKING:
     from minunet.autograd.function import Function
 
-TensorLike: TypeAlias = (
-    "Tensor | Array | NDArray[np.bool_]"  # what operations take; type checkers see - in Array, not bool
-)
-Operand: TypeAlias = "TensorLike | float | np.generic"  # what may stand beside a Tensor in a + b
-
 
 class _GradientMode(threading.local):
     enabled = True
@@ -194,3 +189,9 @@ class Tensor:
         def reshape(self, *shape: Any) -> Tensor: ...
         def transpose(self, *axes: Any) -> Tensor: ...
         def to(self, device: str) -> Tensor: ...
+
+
+TensorLike: TypeAlias = (
+    Tensor | Array | NDArray[np.bool_]
+)  # what operations take (Array has a minus, bool arrays have not)
+Operand: TypeAlias = TensorLike | float | np.generic  # what may stand beside a Tensor, as in a + b

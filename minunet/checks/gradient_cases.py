@@ -286,5 +286,5 @@ def replace_parameters(module, tensors):
     tensors = iter(tensors)
     for part in module.modules():
         for name, value in list(vars(part).items()):
-            if isinstance(value, Tensor) and name not in part.buffer_names:
+            if isinstance(value, Tensor) and name not in part.buffer_names + part.random_state_names:
                 setattr(part, name, next(tensors))

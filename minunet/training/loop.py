@@ -24,33 +24,19 @@ import warnings
 import numpy as np
 from tqdm import tqdm
 
-from minunet import ops
 from minunet.autograd import Tensor, no_grad
 from minunet.data.pets import IGNORE
 from minunet.device import ran_out_of_memory, to_device
 from minunet.kernels import kernels_for
 from minunet.kernels.memory import keep_freed_memory
 from minunet.metrics import MaskScores
-from minunet.nn import costs
+from minunet.ops.losses import LOSSES  # noqa: F401 (callers choose theirs as train.LOSSES[name])
 from minunet.optim import clip_gradients
 from minunet.training.batches import Feed
+from minunet.training.memory import out_of_memory
 from minunet.training.progress import Losses, Progress
 
 SCORES = ("loss", "iou", "mean_iou", "dice", "accuracy")
-
-
-def dice_loss_on_logits(z, t, weights=None):
-    """`ops.dice_loss` of the probabilities sigmoid(z); arguments as the other losses here."""
-    return ops.dice_loss(ops.sigmoid(z), t, weights)
-
-
-# loss(z, t, weights) -> Tensor of one element; all three are (N, H, W, 1):
-# z logits, t 0 or 1, weights 0 where a pixel is ignored and 1 elsewhere
-LOSSES = {
-    "bce": ops.binary_cross_entropy_with_logits,
-    "dice": dice_loss_on_logits,
-    "bce+dice": ops.bce_dice_loss,
-}
 
 
 def epochs(
@@ -113,7 +99,7 @@ def epochs(
             raise
         short = error.with_traceback(None)  # whose frames hold the batch and the whole graph
     if short is not None:
-        raise costs.out_of_memory(model, optimizer, training) from short
+        raise out_of_memory(model, optimizer, training) from short
 
 
 def _epoch(model, step, loss, feed, training, validation, progress, stop, accumulate):

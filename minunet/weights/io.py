@@ -55,10 +55,9 @@ def load(path, model):
 
 
 def _fill(model, arrays):
-    """Loads the weights. Where the file has no state of dropout's random stream, that stays as it is: it is
-    no weight."""
-    streams = {name: array for name, array in model.state_dict().items() if name.endswith("/random_state")}
-    model.load_state_dict({**streams, **arrays})
+    """Loads the weights. A random state that the file lacks stays as it is: it is not a weight."""
+    states = {name: state.data for name, state in model.named_random_states()}
+    model.load_state_dict({**states, **arrays})
 
 
 def read_about(path):

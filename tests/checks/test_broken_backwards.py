@@ -320,7 +320,7 @@ BREAKS = [
         binary_cross_entropy,
         "weights not divided by their sum",
         "binary_cross_entropy",
-        {"share_of_mean": lambda x, w: 1 / x.size if w is None else w / w.size},
+        {"mean_weights": lambda x, w: 1 / x.size if w is None else w / w.size},
     ),
     Break(cpu, "p in place of p - t", "binary_cross_entropy_with_logits", {"cross_entropy": error_without_truth}),
     Break(
