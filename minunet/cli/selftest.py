@@ -4,7 +4,7 @@ import sys
 
 from tqdm import tqdm
 
-from minunet import device
+from minunet import cuda, device
 from minunet.checks import selftest, speed
 from minunet.cli.arguments import Parser, device_name, resolve_device
 from minunet.cli.console import fail, say
@@ -29,7 +29,7 @@ def selftest_report(name, quick):
         where = resolve_device(name)
     except device.GpuUnavailable as error:
         return fail(f"no GPU to test: {error}")
-    say(f"device  {where}" + (f": {device.describe_gpu(where)}" if where != "cpu" else "") + "\n")
+    say(f"device  {where}" + (f": {cuda.describe_gpu(where)}" if where != "cpu" else "") + "\n")
     rows = selftest.run(
         selftest.all_checks(quick or where == "cpu"),
         where,

@@ -101,9 +101,9 @@ def read_arrays(path: str | Path) -> dict[str, NDArray]:
 
 
 def _fill(model, arrays):
-    """Loads the weights. Where the file has no random state of dropout, that stays as it is: it is not a weight."""
-    streams = {name: array for name, array in model.state_dict().items() if name.endswith("/random_state")}
-    model.load_state_dict({**streams, **arrays})
+    """Loads the weights. A random state that the file lacks stays as it is: it is not a weight."""
+    states = {name: state.data for name, state in model.named_random_states()}
+    model.load_state_dict({**states, **arrays})
 
 
 def _options_seen(path, arrays):

@@ -37,9 +37,8 @@ def encode(model: Module, metadata: Mapping[str, Any]) -> bytes:
     import h5py
 
     counts = Counter()
-    arrays = {
-        name: array for name, array in model.state_dict().items() if array.dtype.kind == "f"
-    }  # no state of dropout
+    random_states = dict(model.named_random_states())
+    arrays = {name: array for name, array in model.state_dict().items() if name not in random_states}
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
         file.attrs[ABOUT] = json.dumps(metadata)
