@@ -7,7 +7,7 @@ import sys
 import warnings
 
 from minunet import device
-from minunet.data.pets import MEANINGS
+from minunet.data.labels import MEANINGS
 from minunet.kernels.threads import get_num_threads
 
 MOST_THREADS = 1024  # more bring nothing; a million of them bring the machine down

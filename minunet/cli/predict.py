@@ -29,9 +29,9 @@ from minunet.cli.arguments import (
     whole,
 )
 from minunet.data import DataError
-from minunet.data.images import find_pictures, quiet_pillow, read_picture
-from minunet.data.labels import find_mask, read_mask
-from minunet.data.pets import IGNORE, MEANINGS
+from minunet.data.images import find_images, quiet_pillow, read_image
+from minunet.data.labels import IGNORE, MEANINGS
+from minunet.data.masks import find_mask, read_mask
 from minunet.inference.outputs import choose_names, is_ours, write_masks
 from minunet.inference.predict import check_tile, exact_margin, predict_squeezed, predict_tiled
 from minunet.kernels.memory import keep_freed_memory
@@ -62,7 +62,7 @@ def predict_pets(args):
     """From the model's file to the masks. Returns the exit code."""
     if args.threads is not None:
         set_num_threads(args.threads)
-    found, problems = find_pictures(args.pictures)
+    found, problems = find_images(args.pictures)
     pictures = [picture for picture in found if not is_ours(picture.path)]
     if not pictures:
         raise DataError("; ".join(problems) or "these are all results of an earlier call: give the pictures")
@@ -121,7 +121,7 @@ def read_ahead(pictures, at_once):
 def attempt(path):
     """The picture, or the DataError that says why there is none."""
     try:
-        return read_picture(path)
+        return read_image(path)
     except DataError as problem:
         return problem
 

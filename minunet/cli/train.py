@@ -34,9 +34,11 @@ from minunet.data import DataError
 from minunet.data.augment import PRESETS as AUGMENTATIONS
 from minunet.data.download import DownloadError, download
 from minunet.data.drawn_pets import DrawnPets
-from minunet.data.folder import PictureFolder, split
+from minunet.data.folder import ImageFolder
+from minunet.data.labels import MEANINGS
 from minunet.data.loader import Loader
-from minunet.data.pets import MEANINGS, Pets
+from minunet.data.pets import Pets
+from minunet.data.sample import split
 from minunet.device import OutOfMemory
 from minunet.kernels.threads import get_num_threads, set_num_threads
 from minunet.training import loop as train
@@ -258,19 +260,19 @@ def load_data(args):
     root = download(args.data_dir) if args.download else args.data_dir
     options = {"size": args.image_size, "border": args.border, "limit": args.limit, "strict": args.strict}
     training, validation = Pets(root, "trainval", **options), Pets(root, "test", **options)
-    bad = len(training.problems) + len(validation.problems)
-    source = f"Oxford-IIIT pets in {training.root}, border is {args.border}; {bad} left out"
+    bad = len(training.skipped) + len(validation.skipped)
+    source = f"Oxford-IIIT pets in {training.root}, border is {args.border}; {bad} skipped"
     return training, validation, source
 
 
 def load_own(args):
     """The same for pictures of one's own."""
     values, strict = args.mask_values, args.strict
-    everything = PictureFolder(args.pictures, args.masks, args.image_size, values, strict)
+    everything = ImageFolder(args.pictures, args.masks, args.image_size, values, strict)
     training, validation = split(everything, args.validation_share, args.seed, args.limit)
     source = (
         f"{args.pictures} with masks in {args.masks}, seed {args.seed} holds out "
-        f"{args.validation_share:.0%}; {len(everything.problems)} left out"
+        f"{args.validation_share:.0%}; {len(everything.skipped)} skipped"
     )
     return training, validation, source
 

@@ -36,13 +36,13 @@ def is_ours(path):
 def choose_names(pictures, out=None):
     """Where the results of each picture go: a list of paths without the endings, all different, or None.
 
-    pictures: `pictures.Found`s. out: a folder, in which the pictures of a folder keep their subfolders; None:
+    pictures: `images.ImageFile`s. out: a folder, in which the pictures of a folder keep their subfolders; None:
     beside each picture. Of cat.jpg and cat.png in one folder the results are called cat.jpg.mask.png and
     cat.png.mask.png; of two pictures that are called the same in all, the second gets None.
     """
 
     def folder(picture):
-        return picture.path.parent if out is None else out / picture.below.parent
+        return picture.path.parent if out is None else out / picture.relative_path.parent
 
     def alike(path):
         return str(path).casefold()  # on some disks Cat and cat are one file

@@ -34,7 +34,8 @@ difference, or one of rounding, becomes a slope and never a seam.
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
+
+from minunet.data.sample import height_width, resize_image
 
 
 def predict_squeezed(model, images, size):
@@ -43,15 +44,9 @@ def predict_squeezed(model, images, size):
     images: list of uint8 (H, W, 3); size: (H, W), or an int for squares.
     Returns a list of float32 (H, W), of each picture's own size.
     """
-    height, width = (size, size) if isinstance(size, int) else size
-    squeezed = np.stack([_resized(image, (height, width)) for image in images])
+    squeezed = np.stack([resize_image(image, height_width(size)) for image in images])
     answers = model.predict(squeezed)[..., 0].astype(np.float32)
-    return [_resized(p, image.shape[:2]) for p, image in zip(answers, images, strict=True)]
-
-
-def _resized(array, size):
-    """uint8 (H, W, 3) or float32 (H, W) stretched to size = (height, width), as data/pets.py does it."""
-    return np.asarray(Image.fromarray(array).resize(size[::-1], Image.Resampling.BILINEAR))
+    return [resize_image(p, image.shape[:2]) for p, image in zip(answers, images, strict=True)]
 
 
 def exact_margin(depth):

@@ -23,7 +23,7 @@ All functions take NumPy or CuPy arrays, or Tensors.
 import numpy as np
 
 from minunet.autograd.tensor import Tensor
-from minunet.data.pets import IGNORE
+from minunet.data.labels import IGNORE
 from minunet.device import array_module, to_numpy
 from minunet.kernels import kernels_for
 

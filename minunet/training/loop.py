@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from minunet import ops
 from minunet.autograd import Tensor, no_grad
-from minunet.data.pets import IGNORE
+from minunet.data.labels import IGNORE
 from minunet.device import ran_out_of_memory, to_device
 from minunet.kernels import kernels_for
 from minunet.kernels.memory import keep_freed_memory

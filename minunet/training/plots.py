@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from minunet.data.pets import IGNORE
+from minunet.data.labels import IGNORE
 from minunet.files import atomic_write
 from minunet.metrics import iou
 

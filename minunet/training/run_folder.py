@@ -25,8 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from minunet import __version__
-from minunet.files import atomic_write, remove_leftovers
-from minunet.lock import FolderLock
+from minunet.files import FolderLock, atomic_write, remove_leftovers
 from minunet.training import checkpoint as training_state
 from minunet.training import plots
 from minunet.training.loop import SCORES
