@@ -5,9 +5,9 @@ from pathlib import Path
 from numpy.typing import NDArray
 
 from minunet.data import DataError
-from minunet.data.images import Found, UprightImage
+from minunet.data.images import ImageFile, UprightImage
 from minunet.data.labels import IGNORE
-from minunet.data.sample import find_mask, read_mask
+from minunet.data.masks import find_mask, read_mask
 from minunet.metrics import bounding_box, box_iou
 from minunet.tasks import Binary
 
@@ -21,7 +21,7 @@ class KnownMasks:
         self.task = task
         self.scores = task.evaluation_scores()
 
-    def compare(self, found: Found, image: UprightImage, outputs: NDArray) -> str:
+    def compare(self, found: ImageFile, image: UprightImage, outputs: NDArray) -> str:
         """Returns the scores of one image in words, and counts it in the summary.
 
         Beside the IoU of the masks stands that of the boxes around them: it is what a detector of objects is judged by,

@@ -23,7 +23,7 @@ from minunet.cli.arguments import (
 from minunet.cli.console import fail, readable, report_error, say, warn
 from minunet.cli.evaluation import KnownMasks
 from minunet.data import DataError
-from minunet.data.images import Found, UprightImage, find_images, quiet_pillow, read_image
+from minunet.data.images import ImageFile, UprightImage, find_images, quiet_pillow, read_image
 from minunet.data.labels import MEANINGS
 from minunet.inference.outputs import choose_names, is_output, write_outputs
 from minunet.inference.predict import check_tile, exact_margin, predict_resized, predict_tiled
@@ -98,7 +98,7 @@ def _predict(args: Namespace) -> int:
 
 def _predict_all(
     task: Binary,
-    images: list[Found],
+    images: list[ImageFile],
     names: list[Path | None],
     predict: Predict,
     at_once: int,
@@ -122,7 +122,7 @@ def _predict_all(
     return done, failed
 
 
-def _read_ahead(images: list[Found], at_once: int) -> Iterator[list[tuple[Found, UprightImage | DataError]]]:
+def _read_ahead(images: list[ImageFile], at_once: int) -> Iterator[list[tuple[ImageFile, UprightImage | DataError]]]:
     """Yields lists of at most `at_once` images (or why there is none), while the next list is being read."""
     groups = [images[i : i + at_once] for i in range(0, len(images), at_once)]
     with ThreadPoolExecutor(min(4, at_once)) as pool:

@@ -16,7 +16,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from minunet.data import DataError
-from minunet.data.images import Found
+from minunet.data.images import ImageFile
 from minunet.files import atomic_write
 
 MARK = "minunet predict_pets"
@@ -33,7 +33,7 @@ def is_output(path: Path, suffixes: Iterable[str]) -> bool:
         return False
 
 
-def choose_names(images: Sequence[Found], out: Path | None = None) -> list[Path | None]:
+def choose_names(images: Sequence[ImageFile], out: Path | None = None) -> list[Path | None]:
     """Returns where the outputs of each image go: paths without the suffixes, all different, or None.
 
     out: a folder, in which the images of a folder keep their subfolders; None: beside each image. The outputs of

@@ -36,7 +36,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from minunet.data.sample import resize
+from minunet.data.sample import resize_image
 from minunet.models import UNet
 from minunet.models.unet import reflected_indices
 
@@ -48,9 +48,9 @@ def predict_resized(model: UNet, images: Sequence[NDArray], size: int | tuple[in
     Returns float32 arrays (H, W, out_channels), each of its own image's size.
     """
     height, width = (size, size) if isinstance(size, int) else size
-    outputs = model.predict(np.stack([resize(image, (height, width)) for image in images])).astype(np.float32)
+    outputs = model.predict(np.stack([resize_image(image, (height, width)) for image in images])).astype(np.float32)
     return [
-        np.stack([resize(output[..., k], image.shape[:2]) for k in range(model.out_channels)], axis=-1)
+        np.stack([resize_image(output[..., k], image.shape[:2]) for k in range(model.out_channels)], axis=-1)
         for output, image in zip(outputs, images, strict=True)
     ]
 

@@ -331,7 +331,7 @@ def test_a_network_that_answers_with_nan(place, capsys):
         (["pets", "--device", "tpu"], "auto, cpu, gpu"),
         (["pets", "--border", "maybe"], "invalid choice"),
         (["nothing*"], "nothing*: there is no such file"),
-        (["empty"], "empty: holds no picture"),
+        (["empty"], "empty: contains no images"),
     ],
 )
 def test_wrong_use_ends_with_one_line_and_code_2(place, capsys, arguments, message):
