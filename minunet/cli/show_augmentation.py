@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from minunet.cli.arguments import Parser, fail, mask_values, say, whole
+from minunet.cli.arguments import Parser, mask_values, whole
+from minunet.cli.console import fail, say
 from minunet.data import DataError
 from minunet.data.augment import (
     PRESETS,

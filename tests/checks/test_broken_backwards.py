@@ -218,11 +218,20 @@ BREAKS = [
     Break(rearrange.Sum, "a mean", "sum", gradient(rearrange.Sum, 0, lambda g: g / g.size)),
     Break(rearrange.Sum, "a mean", "mean", gradient(rearrange.Sum, 0, lambda g: g / g.size)),
     Break(rearrange.Sum, "rolled along an axis", "sum", gradient(rearrange.Sum, 0, lambda g: np.roll(g, 1, -1))),
-    Break(rearrange.Reshape, "columns first", "reshape", {"backward": lambda self, gy: gy.reshape(self.shape, order="F")}),
-    Break(rearrange.Transpose, "the same order once more", "transpose", {"backward": lambda self, gy: gy.transpose(self.axes)}),
+    Break(
+        rearrange.Reshape, "columns first", "reshape", {"backward": lambda self, gy: gy.reshape(self.shape, order="F")}
+    ),
+    Break(
+        rearrange.Transpose,
+        "the same order once more",
+        "transpose",
+        {"backward": lambda self, gy: gy.transpose(self.axes)},
+    ),
     Break(rearrange.Transpose, "not put back", "transpose", {"backward": lambda self, gy: gy}),
     Break(rearrange.GetItem, "the last of several gradients", "getitem", {"backward": assigned}),
-    Break(rearrange.GetItem, "the next element", "getitem", gradient(rearrange.GetItem, 0, lambda g: np.roll(g, 1, -1))),
+    Break(
+        rearrange.GetItem, "the next element", "getitem", gradient(rearrange.GetItem, 0, lambda g: np.roll(g, 1, -1))
+    ),
     Break(rearrange.To, "a factor", "to", gradient(rearrange.To, 0, lambda g: 2 * g)),
     Break(Tensor, "a leaf: the last of several gradients", "graph", {"accumulate": replaced}),
     Break(

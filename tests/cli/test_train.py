@@ -21,7 +21,7 @@ from minunet.data.drawn_pets import DrawnPets
 from minunet.data.loader import Loader
 from minunet.files import FolderLock
 from minunet.training import loop as train
-from minunet.weights import io as weights
+from minunet.weights import io
 
 EXAMPLE = Path(minunet.__file__).parents[1] / "examples" / "train_pets.py"
 TINY = ["--image-size", "64", "--limit", "5", "--epochs", "2", "--batch-size", "4", "--device", "cpu"]
@@ -226,7 +226,7 @@ def test_a_run_goes_on_with_its_own_arguments_to_the_same_numbers(finished, one_
 
 
 def test_the_best_weights_say_what_they_learnt_from(one_epoch):
-    about = weights.read_about(one_epoch / "best.npz")
+    about = io.read(one_epoch / "best.npz").metadata
     assert (
         about["image_size"] == 64
         and about["threshold"] == 0.5
