@@ -1,6 +1,6 @@
 """Optimizers: from a gradient to a step, with the definitions and defaults of Keras 3.
 
-    g   ∂L/∂w of one parameter w, lr the learning rate; all operations element by element
+    g   ∂L/∂w of one parameter w, lr the learning rate; all operations are elementwise
 
     SGD       m ← μ m - lr g                        w ← w + m          (μ = 0: w ← w - lr g)
     RMSprop   v ← ρ v + (1 - ρ) g²                  w ← w - lr g / √(v + ε)
@@ -9,37 +9,89 @@
 
     weight decay λ, with any of them, before the step:     w ← w - lr λ w
 
-SGD walks down the slope. RMSprop divides by the recent size of each parameter's gradient, so that all parameters move at
-a similar pace, however steep the loss is along each. Adam does that to a running mean of the gradient, and corrects
-both means for having started at 0. Note where ε stands: under the root in RMSprop, beside it in Adam.
+SGD walks down the slope. RMSprop divides by the recent size of each parameter's gradient, so that all parameters move
+at a similar pace, however steep the loss is along each of them. Adam does the same with a running mean of the gradient,
+and corrects both averages for having started at 0. Note where ε stands: under the root in RMSprop, beside it in Adam.
 
-Weight decay pulls the weights towards 0, so that only those stay large which the data ask for again and again. It stands
-beside the step ("decoupled"; with Adam this is AdamW): added to the gradient instead, as λ w, it would be divided by √v
-like the rest, and just the weights with large gradients would hardly decay. Kernels decay, biases and γ, β do not:
-these are few, cannot learn pictures by heart, and say where 0 is; they are told apart by their single axis. Source:
-Loshchilov and Hutter, 2019.
+Weight decay pulls the weights towards 0, so that only those stay large that the data ask for again and again. It is
+applied beside the step ("decoupled"; with Adam this is AdamW): added to the gradient instead, as λ w, it would be
+divided by √v like the rest, and precisely the weights with large gradients would hardly decay. Kernels decay; biases
+and γ, β do not: there are few of them, they cannot memorize images, and they say where 0 is. They are recognized by
+their single axis. Source: Loshchilov and Hutter, 2019.
 """
 
-import numpy as np
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import ModuleType
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from minunet.autograd import Tensor
 from minunet.device import array_module, to_device, to_numpy
 from minunet.kernels import kernels_for, reference
 
+# ---- the rules: each changes w and its state in place, elementwise -----------------------------------------
+
+
+def sgd(w, g, lr):
+    w -= lr * g
+
+
+def sgd_with_momentum(w, g, m, lr, mu):
+    m *= mu
+    m -= lr * g
+    w += m
+
+
+def rmsprop(w, g, v, lr, rho, epsilon):
+    v *= rho
+    v += (1 - rho) * g * g
+    w -= lr * g / array_module(w).sqrt(v + epsilon)
+
+
+def adam(w, g, m, v, rate, beta_1, beta_2, epsilon):
+    """rate = lr √(1 - β₂ᵗ) / (1 - β₁ᵗ)."""
+    m += (1 - beta_1) * (g - m)
+    v += (1 - beta_2) * (g * g - v)
+    w -= rate * m / (array_module(w).sqrt(v) + epsilon)
+
+
+def _no_rule(*arrays_and_numbers):
+    raise NotImplementedError("an optimizer needs a rule: minunet.optim.Optimizer's docstring shows how to give it one")
+
+
+# ---- the optimizers ----------------------------------------------------------------------------------------
+
 
 class Optimizer:
-    """What all optimizers share. `memory_names` are the arrays, like the parameter, that one keeps per parameter.
+    """What all optimizers share: the parameters, their state, and the step.
 
-    params: list of Tensors. lr: learning rate, may be changed between steps (`optimizer.lr = 1e-4`). weight_decay: λ,
-    0 for none.
+    params        the Tensors to change
+    lr            the learning rate; may be changed between steps (`optimizer.lr = 1e-4`)
+    weight_decay  λ, 0 for none
 
-    An optimizer of your own needs only `update`. Those here also name the CUDA `kernel` (kernels/cuda/optimizers.cu) that
-    does the same to all parameters at once, and the `hyperparameters` that it takes.
+    To write an optimizer of your own, write its rule and a class that names it:
+
+    >>> def sign_sgd(w, g, lr):
+    ...     w -= lr * array_module(w).sign(g)
+    >>> class SignSGD(Optimizer):
+    ...     rule = staticmethod(sign_sgd)
+    >>> w = Tensor([1.0, 2.0], requires_grad=True); (w * w).sum().backward()
+    >>> SignSGD([w], lr=0.5).step(); w.data
+    array([0.5, 1.5])
+
+    The rule changes w in place and is elementwise: it may be called on pieces of w, flattened. `state_names` asks for
+    arrays of w's shape, which start at 0 and are kept from step to step; the rule gets them after g, and then the
+    `numbers()`. `cuda` names a kernel in kernels/cuda/optimizers.cu that does the same to all parameters at once;
+    without one a GPU runs the rule itself.
     """
 
-    memory_names = ()
-    kernel = None
+    rule: Callable[..., None] = staticmethod(_no_rule)
+    state_names: tuple[str, ...] = ()
+    cuda: str | None = None
 
-    def __init__(self, params, lr, weight_decay=0.0):
+    def __init__(self, params: Iterable[Tensor], lr: float, weight_decay: float = 0.0) -> None:
         self.params = list(params)
         if not self.params:
             raise ValueError("an optimizer needs parameters, this list is empty: give model.parameters()")
@@ -48,166 +100,169 @@ class Optimizer:
             raise ValueError(f"weight_decay is {weight_decay!r}: it must be 0 or a positive number")
         self.weight_decay = float(weight_decay)
         self.steps = 0
-        self.memories = [dict.fromkeys(self.memory_names) for _ in self.params]
+        self.state: list[dict[str, Any]] = [dict.fromkeys(self.state_names) for _ in self.params]
 
-    def zero_grad(self):
-        """Clears all gradients; the next backward starts from nothing."""
+    def numbers(self) -> tuple[float, ...]:
+        """Returns the hyperparameters, in the order in which the rule takes them."""
+        return (self.lr,)
+
+    def zero_grad(self) -> None:
+        """Clears all gradients, so that the next backward starts from nothing."""
         for p in self.params:
             p.grad = None
 
-    def step(self):
+    def step(self) -> None:
         """Changes every parameter that has a gradient, in place."""
         self.steps += 1
-        rows, odd = [], []
-        for p, memory in zip(self.params, self.memories):
+        rows, irregular = [], []
+        for p, state in zip(self.params, self.state):
             if p.grad is None:
                 continue
-            for name, array in memory.items():
+            for name, array in state.items():
                 if array is None:
-                    memory[name] = array_module(p.data).zeros_like(p.data)
+                    state[name] = array_module(p.data).zeros_like(p.data)
                 else:
-                    memory[name] = to_device(array, p.device)  # the model may have gone to another device since
-            row = p.data, p.grad, *memory.values()
-            (rows if _alike(row) else odd).append(row)
+                    state[name] = to_device(array, p.device)  # the model may have been moved since
+            row = p.data, p.grad, *state.values()
+            (rows if _is_regular(row) else irregular).append(row)
         if rows:
             self._change(rows, kernels_for(rows[0][0]))
-        self._change(odd, reference)
+        self._change(irregular, reference)
 
-    def _change(self, rows, kernels):
-        """One step for some parameters: rows of (w, g, *memory)."""
+    def _change(self, rows: list[tuple], kernels: ModuleType) -> None:
+        """One step for the parameters in `rows` of arrays (w, g, *state)."""
         if self.weight_decay:
             kernels.decay([w for w, *_ in rows if w.ndim > 1], 1 - self.lr * self.weight_decay)
-        kernels.update(self, rows)
+        kernels.update(self.rule, self.numbers(), rows, cuda=self.cuda)
 
-    def update(self, w, g, *memory):
-        """Changes w and the arrays in memory, in place, element by element (it may be called on pieces of them)."""
-        raise NotImplementedError(f"{type(self).__name__}.update")
+    def state_dict(self) -> dict[str, NDArray]:
+        """Returns all that a later run needs to continue exactly: {"kind": …, "steps": …, "lr": …, "0/v": array, …}.
 
-    def hyperparameters(self):
-        """The numbers that the CUDA kernel takes, in its order."""
-        return (self.lr,)
+        The arrays are NumPy copies; "0/v" is the v of the first parameter.
+        """
+        result = {"kind": np.array(self._kind()), "steps": np.array(self.steps), "lr": np.array(self.lr)}
+        for i, state in enumerate(self.state):
+            result |= {f"{i}/{name}": np.array(to_numpy(array)) for name, array in state.items() if array is not None}
+        return result
 
-    def state_dict(self):
-        """{"kind": …, "steps": …, "lr": …, "0/v": array, …}: what a later run needs to go on exactly so. NumPy copies."""
-        state = {"kind": np.array(self._kind()), "steps": np.array(self.steps), "lr": np.array(self.lr)}
-        for i, memory in enumerate(self.memories):
-            state |= {f"{i}/{name}": np.array(to_numpy(array)) for name, array in memory.items() if array is not None}
-        return state
+    def _kind(self) -> str:
+        return " ".join((type(self).__name__, *self.state_names))  # "Adam m v"
 
-    def _kind(self):
-        return " ".join((type(self).__name__, *self.memory_names))  # "Adam m v"
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restores what state_dict returned.
 
-    def load_state_dict(self, state):
-        """Takes over a state_dict. Raises ValueError for one of another optimizer or model, before anything is changed."""
-        names = {f"{i}/{name}": p.shape for i, p in enumerate(self.params) for name in self.memory_names}
-        unknown = sorted(set(state) - set(names) - {"kind", "steps", "lr"})
-        wrong = [key for key in state if key in names and np.shape(state[key]) != names[key]]
+        Raises ValueError for the state of another optimizer or model, before anything is changed.
+        """
+        shapes = {f"{i}/{name}": p.shape for i, p in enumerate(self.params) for name in self.state_names}
+        unknown = sorted(set(state) - set(shapes) - {"kind", "steps", "lr"})
+        wrong = [key for key in state if key in shapes and np.shape(state[key]) != shapes[key]]
         missing = sorted({"kind", "steps", "lr"} - set(state))
-        seen = {name.split("/")[0] for name in names if name in state}  # a parameter that had no gradient has no memory
-        missing += [name for name in names if name.split("/")[0] in seen and name not in state]
+        present = {
+            key.split("/")[0] for key in shapes if key in state
+        }  # a parameter that never had a gradient has no state
+        missing += [key for key in shapes if key.split("/")[0] in present and key not in state]
         if unknown or wrong or missing or str(state["kind"]) != self._kind():
             raise ValueError(
-                f"this state is not of a {type(self).__name__} for these parameters: "
-                f"it is of {state.get('kind', 'no kind')!s}, here is {self._kind()}; "
+                f"this state does not fit a {type(self).__name__} with these parameters: "
+                f"it is of {state.get('kind', 'no kind')!s}, this is {self._kind()}; "
                 f"unknown {unknown}, wrong shape {wrong}, missing {missing}"
             )
         self.steps, self.lr = int(state["steps"]), float(state["lr"])
-        for i, (p, memory) in enumerate(zip(self.params, self.memories)):
-            for name in memory:
+        for i, (p, own) in enumerate(zip(self.params, self.state)):
+            for name in own:
                 array = state.get(f"{i}/{name}")
-                memory[name] = None if array is None else to_device(np.array(array, dtype=p.dtype), p.device)
+                own[name] = None if array is None else to_device(np.array(array, dtype=p.dtype), p.device)
 
 
 class SGD(Optimizer):
     """Stochastic gradient descent with momentum μ.
 
-    >>> from minunet import Tensor
     >>> w = Tensor([1.0], requires_grad=True); (w * w).sum().backward()
     >>> SGD([w], lr=0.25).step(); w.data
     array([0.5])
     """
 
-    def __init__(self, params, lr=0.01, momentum=0.0, weight_decay=0.0):
-        super().__init__(params, lr, weight_decay)
+    def __init__(
+        self, params: Iterable[Tensor], lr: float = 0.01, momentum: float = 0.0, weight_decay: float = 0.0
+    ) -> None:
         self.momentum = _fraction("momentum", momentum)
-        if momentum:
-            self.memories = [{"m": None} for _ in self.params]
-            self.memory_names = ("m",)
-        self.kernel = "momentum" if momentum else "sgd"
+        self.state_names = ("m",) if self.momentum else ()
+        self.rule = sgd_with_momentum if self.momentum else sgd
+        self.cuda = "sgd_with_momentum" if self.momentum else "sgd"
+        super().__init__(params, lr, weight_decay)
 
-    def hyperparameters(self):
+    def numbers(self) -> tuple[float, ...]:
         return (self.lr, self.momentum) if self.momentum else (self.lr,)
-
-    def update(self, w, g, m=None):
-        if m is None:
-            w -= self.lr * g
-            return
-        m *= self.momentum
-        m -= self.lr * g
-        w += m
 
 
 class RMSprop(Optimizer):
     """Divides each gradient by the root of its recent mean square. Source: Tieleman and Hinton, 2012; Keras' defaults.
 
-    >>> from minunet import Tensor
     >>> w = Tensor([1.0], requires_grad=True); (w * w).sum().backward()
     >>> RMSprop([w], lr=0.1, rho=0.75).step(); w.data      # 1 - 0.1 · 2 / √(0.25 · 4)
     array([0.80000001])
     """
 
-    memory_names, kernel = ("v",), "rmsprop"
+    rule = staticmethod(rmsprop)
+    state_names = ("v",)
+    cuda = "rmsprop"
 
-    def __init__(self, params, lr=1e-3, rho=0.9, epsilon=1e-7, weight_decay=0.0):
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: float = 1e-3,
+        rho: float = 0.9,
+        epsilon: float = 1e-7,
+        weight_decay: float = 0.0,
+    ) -> None:
         super().__init__(params, lr, weight_decay)
-        self.rho, self.epsilon = _fraction("rho", rho), _positive("epsilon", epsilon)
+        self.rho = _fraction("rho", rho)
+        self.epsilon = _positive("epsilon", epsilon)
 
-    def hyperparameters(self):
+    def numbers(self) -> tuple[float, ...]:
         return self.lr, self.rho, self.epsilon
-
-    def update(self, w, g, v):
-        v *= self.rho
-        v += (1 - self.rho) * g * g
-        w -= self.lr * g / array_module(w).sqrt(v + self.epsilon)
 
 
 class Adam(Optimizer):
     """RMSprop with a running mean in place of the gradient. Source: Kingma and Ba, 2015; Keras' defaults.
 
-    >>> from minunet import Tensor
     >>> w = Tensor([1.0], requires_grad=True); (w * w).sum().backward()
     >>> Adam([w], lr=0.1).step(); round(float(w.data[0]), 6)      # the first step is lr, whatever the gradient
     0.9
     """
 
-    memory_names, kernel = ("m", "v"), "adam"
+    rule = staticmethod(adam)
+    state_names = ("m", "v")
+    cuda = "adam"
 
-    def __init__(self, params, lr=1e-3, beta_1=0.9, beta_2=0.999, epsilon=1e-7, weight_decay=0.0):
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: float = 1e-3,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        weight_decay: float = 0.0,
+    ) -> None:
         super().__init__(params, lr, weight_decay)
-        self.beta_1, self.beta_2 = _fraction("beta_1", beta_1), _fraction("beta_2", beta_2)
+        self.beta_1 = _fraction("beta_1", beta_1)
+        self.beta_2 = _fraction("beta_2", beta_2)
         self.epsilon = _positive("epsilon", epsilon)
 
-    def hyperparameters(self):
-        return self._rate(), self.beta_1, self.beta_2, self.epsilon
-
-    def update(self, w, g, m, v):
-        m += (1 - self.beta_1) * (g - m)
-        v += (1 - self.beta_2) * (g * g - v)
-        w -= self._rate() * m / (array_module(w).sqrt(v) + self.epsilon)
-
-    def _rate(self):
-        return self.lr * (1 - self.beta_2**self.steps) ** 0.5 / (1 - self.beta_1**self.steps)
+    def numbers(self) -> tuple[float, ...]:
+        rate = self.lr * (1 - self.beta_2**self.steps) ** 0.5 / (1 - self.beta_1**self.steps)
+        return rate, self.beta_1, self.beta_2, self.epsilon
 
 
-def clip_gradients(params, max_norm):
-    """Scales all gradients by one factor, so that together, as one long vector, they are not longer than `max_norm`.
+def clip_gradients(params: Iterable[Tensor], max_norm: float) -> NDArray | float:
+    """Scales all gradients by one factor, so that together, as one long vector, they are no longer than `max_norm`.
 
-    g ← g · min(1, max_norm / ‖g‖),  ‖g‖² = Σ g² over all parameters. The direction stays; only a step that is too long gets
-    shorter. Parameters without a gradient are passed over; the others get a new gradient array. Returns ‖g‖ from before, left
-    on the parameters' device so that a GPU is not waited for; 0.0 if there are no gradients. Raises ValueError unless
-    max_norm > 0.
+        g ← g · min(1, max_norm / ‖g‖),    ‖g‖² = Σ g² over all parameters
 
-    >>> from minunet import Tensor
+    The direction stays; only a step that is too long is shortened. Parameters without a gradient are left out; the
+    others get a new gradient array. Returns ‖g‖ before clipping, an array on the parameters' device, so that nothing
+    waits for a GPU; 0.0 if there are no gradients. Raises ValueError unless max_norm > 0.
+
     >>> w = Tensor([0.0, 0.0], requires_grad=True); w.grad = np.array([3.0, 4.0])
     >>> float(clip_gradients([w], max_norm=1.0)), w.grad
     (5.0, array([0.6, 0.8]))
@@ -217,7 +272,7 @@ def clip_gradients(params, max_norm):
     if not params:
         return 0.0
     xp = array_module(params[0].grad)
-    g = xp.concatenate([p.grad.reshape(-1) for p in params])  # few launches on a GPU, whatever the number of parameters
+    g = xp.concatenate([p.grad.reshape(-1) for p in params])  # few launches on a GPU, however many parameters
     norm = xp.sqrt((g * g).sum())
     g *= (max_norm / xp.maximum(norm, max_norm)).astype(g.dtype)  # the same as min(1, max_norm / norm), without 1/0
     start = 0
@@ -227,19 +282,19 @@ def clip_gradients(params, max_norm):
     return norm
 
 
-def _alike(arrays):
-    """Can the fast kernels take these arrays? They go through memory from end to end, and know one type."""
+def _is_regular(arrays: Sequence) -> bool:
+    """Can the fast kernels take these arrays? They run through memory from end to end, and expect one type."""
     return all(a.flags.c_contiguous and a.dtype == arrays[0].dtype for a in arrays)
 
 
-def _positive(name, value):
-    """`value` as a Python float (a np.float64 would turn float32 parameters' arithmetic into float64)."""
+def _positive(name: str, value: float) -> float:
+    """`value` as a Python float (a np.float64 would turn the arithmetic of float32 parameters into float64)."""
     if not 0 < value < float("inf"):
         raise ValueError(f"{name} is {value!r}: it must be a positive number")
     return float(value)
 
 
-def _fraction(name, value):
+def _fraction(name: str, value: float) -> float:
     if not 0 <= value < 1:
-        raise ValueError(f"{name} is {value!r}: it must be from 0 to below 1")
+        raise ValueError(f"{name} is {value!r}: it must be at least 0 and less than 1")
     return float(value)

@@ -157,6 +157,50 @@ def test_a_parabola_is_walked_down(make, xp_array):
     assert abs(to_numpy(w.data)).max() < 0.05
 
 
+# ---- an optimizer of one's own -----------------------------------------------------------------------------
+
+
+def nesterov(w, g, m, lr, mu):
+    """m ← μ m - lr g, w ← w + μ m - lr g"""
+    m *= mu
+    m -= lr * g
+    w += mu * m - lr * g
+
+
+class Nesterov(optim.Optimizer):
+    rule = staticmethod(nesterov)
+    state_names = ("m",)
+
+    def numbers(self):
+        return self.lr, 0.5
+
+
+def test_an_optimizer_of_ones_own(xp_array):
+    # m = -1, then 0.5·(-1) + 2 = 1.5
+    assert two_steps(xp_array, lambda p: Nesterov(p, lr=0.5)) == [10 - 0.5 - 1, 8.5 + 0.75 + 2]
+
+
+def test_the_state_of_an_optimizer_of_ones_own():
+    w = Tensor(np.ones((2, 3)), requires_grad=True)
+    first, second = Nesterov([w], lr=0.5, weight_decay=0.25), Nesterov([w], lr=0.1)
+    w.grad = np.ones((2, 3))
+    first.step()
+    state = first.state_dict()
+    assert sorted(state) == ["0/m", "kind", "lr", "steps"] and str(state["kind"]) == "Nesterov m"
+    second.load_state_dict(state)
+    assert second.lr == 0.5 and (second.state[0]["m"] == -0.5).all()
+
+
+def test_an_optimizer_without_a_rule():
+    class Nothing(optim.Optimizer):
+        pass
+
+    w = Tensor([1.0], requires_grad=True)
+    w.grad = np.ones(1)
+    with pytest.raises(NotImplementedError, match="an optimizer needs a rule"):
+        Nothing([w], lr=0.1).step()
+
+
 # ---- state -------------------------------------------------------------------------------------------------
 
 
@@ -215,7 +259,7 @@ def state_after_a_step(make):
 @pytest.mark.parametrize("source, target", [(a, b) for a in MAKERS for b in MAKERS if a != b])
 def test_the_state_of_another_optimizer_is_refused(source, target):
     optimizer = MAKERS[target]([Tensor(np.ones((2, 3)), requires_grad=True)], lr=0.25)
-    with pytest.raises(ValueError, match="state is not of a"):
+    with pytest.raises(ValueError, match="state does not fit a"):
         optimizer.load_state_dict(state_after_a_step(MAKERS[source]))
     assert (optimizer.steps, optimizer.lr) == (0, 0.25)
 
@@ -237,7 +281,7 @@ def test_a_state_that_does_not_fit_changes_nothing(change, message):
     assert optimizer.steps == 0 and not any("/" in name for name in optimizer.state_dict())
 
 
-def test_memories_follow_the_parameters_to_their_device(xp_array):
+def test_the_state_follows_the_parameters_to_their_device(xp_array):
     w = Tensor(np.ones(2), requires_grad=True)
     optimizer = optim.Adam([w])
     w.grad = np.ones(2)
@@ -265,7 +309,7 @@ def test_a_learning_rate_that_cannot_be(make, lr):
 @pytest.mark.parametrize(
     "optimizer, options, message",
     [
-        (optim.SGD, {"momentum": 1}, "momentum is 1: it must be from 0 to below 1"),
+        (optim.SGD, {"momentum": 1}, "momentum is 1: it must be at least 0 and less than 1"),
         (optim.SGD, {"momentum": -0.1}, "momentum is -0.1"),
         (optim.RMSprop, {"rho": 1.5}, "rho is 1.5"),
         (optim.RMSprop, {"epsilon": 0}, "epsilon is 0: it must be a positive number"),
@@ -338,7 +382,7 @@ def test_a_decay_that_cannot_be(weight_decay):
 
 
 def clipped(put, max_norm):
-    """[norm, the gradients after] of (3, 0, 0, 4) in a kernel and (12, 0, 0) in a bias: norm 13. One has no gradient."""
+    """[norm, the gradients after] of (3, 0, 0, 4) in a kernel, (12, 0, 0) in a bias: norm 13. One has no gradient."""
     params = [Tensor(put(np.zeros(shape)), requires_grad=True) for shape in ((2, 2), (1,), (3,))]
     params[0].grad, params[2].grad = put(np.array([[3.0, 0], [0, 4]])), put(np.array([12.0, 0, 0]))
     norm = optim.clip_gradients(params, max_norm)

@@ -1,10 +1,10 @@
-"""Work spread over threads: who works, on what, and with which scratch memory.
+"""Work divided among threads: how many there are, who does what, and their scratch memory.
 
-NumPy lets go of Python's lock during a copy, a sum or a matrix product, so plain threads use all cores. While they
-work, the BLAS inside NumPy is held to one thread, else every one of them would start threads of its own; afterwards
-it has again as many as it had.
+NumPy releases Python's lock during a copy, a sum or a matrix product, so plain threads use all cores. While they work,
+the BLAS inside NumPy is limited to one thread, or each of them would start threads of its own; afterwards it may use as
+many as before.
 
-Each worker gets one part of the work, always the same one, so the numbers depend on the count of threads alone.
+Each thread gets one chunk of the work, always the same one, so the results depend only on how many threads there are.
 """
 
 import itertools
@@ -17,18 +17,21 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 
-def default_threads():
-    """MINUNET_NUM_THREADS, or the number of cores that this process may use."""
-    wish = os.environ.get("MINUNET_NUM_THREADS", "")
-    if wish:
-        if not wish.isdigit() or int(wish) < 1:
-            raise ValueError(f"MINUNET_NUM_THREADS is {wish!r}: it must be a whole number from 1")
-        return int(wish)
+def default_threads() -> int:
+    """Returns MINUNET_NUM_THREADS or, if that is not set, the number of cores that this process may use.
+
+    Raises ValueError if MINUNET_NUM_THREADS is not an integer of at least 1.
+    """
+    text = os.environ.get("MINUNET_NUM_THREADS", "")
+    if text:
+        if not text.isdigit() or int(text) < 1:
+            raise ValueError(f"MINUNET_NUM_THREADS is {text!r}: it must be an integer of at least 1")
+        return int(text)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Pool:
-    """The worker threads, the count of them, and the hold on the BLAS."""
+    """The worker threads, how many there are, and the limit on the BLAS while they work."""
 
     def __init__(self):
         self.lock = threading.Lock()
@@ -46,7 +49,8 @@ class _Pool:
 
     def resize(self, threads):
         with self.lock:
-            self.threads, self.executor = threads, None
+            self.threads = threads
+            self.executor = None
 
     def workers(self):
         with self.lock:
@@ -55,7 +59,7 @@ class _Pool:
             return self.executor
 
     def __enter__(self):
-        with self.lock:  # the first of several Python threads in holds the BLAS, the last one out lets go
+        with self.lock:  # of several Python threads, the first one in limits the BLAS and the last one out ends that
             if self.holders == 0:
                 if self.controller is None:
                     self.controller = ThreadpoolController()
@@ -72,8 +76,11 @@ class _Pool:
                 self._take_control()
 
     def _take_control(self):
-        """From 3.8 on, threadpoolctl lets only the Python thread that has limited OpenBLAS change the limit. Here the first
-        one in limits it and the last one out, perhaps another, ends that; so no thread is left in control."""
+        """Makes this Python thread free to change the limit.
+
+        Since version 3.8 of threadpoolctl only the thread that limited OpenBLAS may do so. Here the last one out,
+        perhaps another than the first one in, ends the limit; so no thread is left in control.
+        """
         for library in self.controller.lib_controllers:
             if hasattr(library, "clear_controlling_thread"):
                 library.clear_controlling_thread(force=True)
@@ -82,34 +89,34 @@ class _Pool:
 _pool = _Pool()
 _scratch = threading.local()
 
-if hasattr(os, "register_at_fork"):  # threads do not survive a fork; a child starts its own
+if hasattr(os, "register_at_fork"):  # threads do not survive a fork: a child starts its own
     os.register_at_fork(after_in_child=_pool.__init__)
 
 
-def get_num_threads():
-    """How many threads the CPU kernels use."""
+def get_num_threads() -> int:
+    """Returns how many threads the CPU kernels use."""
     return _pool.count()
 
 
-def set_num_threads(threads):
-    """From now on the CPU kernels use `threads` threads."""
+def set_num_threads(threads: int) -> None:
+    """From now on the CPU kernels use `threads` threads. Raises ValueError unless that is an integer of at least 1."""
     if not isinstance(threads, (int, np.integer)) or isinstance(threads, bool) or threads < 1:
-        raise ValueError(f"the number of threads is {threads!r}: it must be a whole number from 1")
+        raise ValueError(f"the number of threads is {threads!r}: it must be an integer of at least 1")
     _pool.resize(int(threads))
 
 
 def in_parallel(task, items):
-    """[task(part) for each part], the list `items` cut into as many consecutive parts as there are threads.
+    """Returns [task(chunk) for each chunk]; the list `items` is cut into as many chunks as there are threads.
 
-    The calling thread works on the first part itself. An error in any part is raised here, after all have ended.
+    The calling thread works on the first chunk itself. An error in any chunk is raised here, after all have ended.
     """
-    parts = split(items, get_num_threads())
+    chunks = split(items, get_num_threads())
     with _pool:
-        if len(parts) <= 1:
-            return [task(part) for part in parts]
-        others = [_pool.workers().submit(task, part) for part in parts[1:]]
+        if len(chunks) <= 1:
+            return [task(chunk) for chunk in chunks]
+        others = [_pool.workers().submit(task, chunk) for chunk in chunks[1:]]
         try:
-            first = task(parts[0])
+            first = task(chunks[0])
         finally:
             rest = [other.exception() or other.result() for other in others]
         for result in rest:
@@ -118,25 +125,25 @@ def in_parallel(task, items):
         return [first, *rest]
 
 
-def split(items, parts):
-    """`items` as at most `parts` consecutive lists of nearly equal length, none of them empty.
+def split(items, count):
+    """Returns `items` as at most `count` consecutive lists of nearly equal length, none of them empty.
 
     >>> split([1, 2, 3, 4, 5], 2)
     [[1, 2], [3, 4, 5]]
     """
-    edges = [len(items) * k // parts for k in range(parts + 1)]
+    edges = [len(items) * k // count for k in range(count + 1)]
     return [items[a:b] for a, b in itertools.pairwise(edges) if b > a]
 
 
 def scratch(name, shape, dtype):
-    """An array for passing use, its contents undefined: the memory stays with this thread and is used again.
+    """Returns an array for temporary use, its contents undefined; this thread keeps the memory and uses it again.
 
-    Fresh memory is what costs time: the system hands it out page by page, each one cleared first.
+    New memory costs time: the system hands it out page by page, and clears each one first.
     """
     size = math.prod(shape) * np.dtype(dtype).itemsize
     buffer = getattr(_scratch, name, None)
     if buffer is None or buffer.size < max(size, 1):
-        setattr(_scratch, name, None)  # the old one goes before the new one comes
+        setattr(_scratch, name, None)  # free the old one before allocating the new one
         buffer = np.empty(max(size, 1), np.uint8)
         setattr(_scratch, name, buffer)
     return np.ndarray(shape, dtype, buffer)

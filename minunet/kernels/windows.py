@@ -1,7 +1,7 @@
-"""Windows that slide over a picture: how many fit, and the views and borders that all three kernels use.
+"""Windows that slide over an image: how many fit, and the views and the padding that all three kernels use.
 
-A window is KH x KW pixels; window (i, j) starts at row i·SH and column j·SW of the padded picture. `pads` is
-((top, bottom), (left, right)), the border's width on each side.
+A window is KH x KW pixels; window (i, j) starts at row i·SH and column j·SW of the padded image. `pads` is
+((top, bottom), (left, right)), the width of the padding on each side.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from minunet.device import array_module
 
 
 def output_size(size, kernel_size, stride, pads):
-    """(OH, OW): how many windows fit along each axis of a picture of `size` = (H, W).
+    """(OH, OW): how many windows fit along each axis of an image of `size` = (H, W).
 
     >>> output_size((7, 8), (3, 3), (2, 2), ((0, 0), (1, 1)))
     (3, 4)
@@ -19,7 +19,7 @@ def output_size(size, kernel_size, stride, pads):
 
 
 def pad(x, pads, value=0.0):
-    """x (N,H,W,C) with a border of `value` around each picture."""
+    """x (N,H,W,C) with each image padded with `value`."""
     xp = array_module(x)
     (top, bottom), (left, right) = pads
     N, H, W, C = x.shape
@@ -29,7 +29,7 @@ def pad(x, pads, value=0.0):
 
 
 def crop(padded, pads, size):
-    """The adjoint of pad: the pictures of `size` = (H, W) without their border, a view."""
+    """The adjoint of pad: the images of `size` = (H, W) without their padding, a view."""
     (top, _), (left, _) = pads
     return padded[:, top : top + size[0], left : left + size[1]]
 
@@ -40,6 +40,6 @@ def tap(padded, k, l, stride, out_size):
     return padded[:, k : k + (OH - 1) * SH + 1 : SH, l : l + (OW - 1) * SW + 1 : SW]
 
 
-def winner_dtype(size):
-    """The type that tells the places of a window apart: one byte up to 256 of them."""
+def argmax_dtype(size):
+    """The integer type for an index into a window: one byte if it has at most 256 pixels."""
     return np.dtype(np.uint8 if size[0] * size[1] <= 256 else np.int32)

@@ -194,7 +194,7 @@ class BatchNorm(Module):
         given = None if self.training else averages
         y, used = ops.batch_norm(x, self.gamma, self.beta, given, self.epsilon, self.activation)
         if self.training:
-            kernels_for(averages[0]).follow(averages, used, self.momentum)
+            kernels_for(averages[0]).update_running_average(averages, used, self.momentum)
         return y
 
 

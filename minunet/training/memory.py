@@ -49,7 +49,7 @@ def out_of_memory(model: Module, optimizer: Any, loader: Any) -> OutOfMemory:
         f"{free / 1e9:.2f} GB are free between two steps"
     )
     try:
-        to_come = 0 if optimizer.steps else len(optimizer.memory_names)  # arrays made in the first step
+        to_come = 0 if optimizer.steps else len(optimizer.state_names)  # arrays made in the first step
         fits = batch_that_fits(model, size, free, to_come)
     except Exception as error:
         if not ran_out_of_memory(error):

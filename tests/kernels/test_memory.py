@@ -1,4 +1,4 @@
-"""Memory that is kept: a process of its own, since the switch cannot be turned back."""
+"""Memory that is kept: in a process of its own, since that cannot be undone."""
 
 import ctypes
 import subprocess
@@ -27,11 +27,11 @@ print(pages_handed_out(50))
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only glibc has the switch")
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc has this option")
 def test_memory_that_was_freed_is_used_again_without_asking_the_system():
     result = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True)
     if result.returncode == 77:
-        pytest.skip("this C library has no such switch")
+        pytest.skip("this C library has no such option")
     assert result.returncode == 0, result.stderr
     assert int(result.stdout) < 100  # 50 times 732 pages otherwise
 

@@ -104,14 +104,14 @@ def test_upsampled_channels_come_first_and_the_skip_second():
 def test_the_first_rows_of_the_next_kernel_belong_to_the_upsampled_channels():
     """With the rows of the skip set to 0, the skip has no say: the finest features come from below alone."""
     model, x = small(), pictures(1, 8, 8, 3)
-    model.up[-1].convolutions.second.bias.data[:] = 0.3
-    kernel = model.classify.first.kernel.data
-    upsampled = model.up[-1].upsample.out_channels
+    model.decoder[-2].convolutions.second.bias.data[:] = 0.3
+    kernel = model.decoder[-1].convolutions.first.kernel.data
+    upsampled = model.decoder[-1].upsample.out_channels
     assert kernel.shape[2] == upsampled + 3
     kernel[:, :, upsampled:] = 0
     before = model(x).data
-    model.down[0].convolutions.second.kernel.data[...] *= 2  # doubles skip 1, and what is pooled from it
-    model.down[1].convolutions.first.kernel.data[...] /= 2
+    model.encoder[0].convolutions.second.kernel.data[...] *= 2  # doubles skip 1, and what is pooled from it
+    model.encoder[1].convolutions.first.kernel.data[...] /= 2
     np.testing.assert_allclose(model(x).data, before, rtol=1e-5)
     kernel[:, :, upsampled:] = 0.1
     assert not np.allclose(model(x).data, before, rtol=1e-3)

@@ -107,4 +107,4 @@ def test_pictures_too_large_to_be_counted_through_are_refused():
     """Rows of P(x) are counted in 32 bits: 2**20 windows of 9 x 9 pixels and 64 channels are too many."""
     wide = (1, 2, 1 << 20, 64)
     with pytest.raises(ValueError, match="too large for the CUDA kernels"):
-        gpu._geometry(wide, wide, (9, 9), (1, 1), ((4, 4), (4, 4)))
+        gpu.launch.geometry(wide, wide, (9, 9), (1, 1), ((4, 4), (4, 4)))

@@ -1,7 +1,7 @@
 // Convolution and its transpose without P(x): each thread keeps the sums of PIXELS pixels x TILE channels in registers.
 //
-// Why so many for one thread? A number that is read from memory should be used often. Here each number of x meets TILE
-// weights and each weight meets PIXELS pixels, so PIXELS + TILE reads serve PIXELS · TILE products.
+// Why so many per thread? A number read from memory should be used often. Here each number of x meets TILE weights and
+// each weight meets PIXELS pixels, so PIXELS + TILE reads serve PIXELS · TILE products.
 
 // y[n,i,j,f] = b[f] + Σ_k Σ_l Σ_c x[n, i·SH + k - top, j·SW + l - left, c] · w[k,l,c,f];  relu: negative → 0
 // grid: x over the N·OH·OW pixels of y, y over the F / TILE tiles of filters; VECTOR divides C, TILE divides F
@@ -10,27 +10,27 @@ extern "C" __global__ void convolve(const Real* __restrict__ x, const Real* __re
     const int f0 = blockIdx.y * TILE;
     // a thread's pixels lie blockDim.x apart, so that at each moment neighbouring threads read neighbouring pixels
     const long long first = (long long)blockIdx.x * blockDim.x * PIXELS + threadIdx.x;
-    long long picture[PIXELS];
+    long long image[PIXELS];
     int row[PIXELS], column[PIXELS];
     Real sum[PIXELS][TILE];
 #pragma unroll
     for (int m = 0; m < PIXELS; ++m) {
         const long long pixel = first + m * blockDim.x;
-        const unsigned place = pixel % ((long long)g.OH * g.OW);
-        picture[m] = pixel < pixels ? pixel / ((long long)g.OH * g.OW) : -1;
-        row[m] = (int)(place / g.OW) * g.SH - g.top;
-        column[m] = (int)(place % g.OW) * g.SW - g.left;
+        const unsigned index = pixel % ((long long)g.OH * g.OW);
+        image[m] = pixel < pixels ? pixel / ((long long)g.OH * g.OW) : -1;
+        row[m] = (int)(index / g.OW) * g.SH - g.top;
+        column[m] = (int)(index % g.OW) * g.SW - g.left;
 #pragma unroll
         for (int f = 0; f < TILE; ++f) sum[m][f] = b ? b[f0 + f] : 0;
     }
     for (int k = 0; k < g.KH; ++k) {
         for (int l = 0; l < g.KW; ++l) {
-            const Real* under[PIXELS];  // the pixel of x under this tap; none outside of the picture
+            const Real* under[PIXELS];  // the pixel of x under this tap; null outside the image
 #pragma unroll
             for (int m = 0; m < PIXELS; ++m) {
                 const int p = row[m] + k, q = column[m] + l;
-                const bool inside = picture[m] >= 0 && p >= 0 && p < g.H && q >= 0 && q < g.W;
-                under[m] = inside ? x + ((picture[m] * g.H + p) * g.W + q) * g.C : nullptr;
+                const bool inside = image[m] >= 0 && p >= 0 && p < g.H && q >= 0 && q < g.W;
+                under[m] = inside ? x + ((image[m] * g.H + p) * g.W + q) * g.C : nullptr;
             }
             const Real* weights = w + (long long)(k * g.KW + l) * g.C * g.F + f0;
             for (int c = 0; c < g.C; c += VECTOR) {
@@ -50,7 +50,7 @@ extern "C" __global__ void convolve(const Real* __restrict__ x, const Real* __re
     }
 #pragma unroll
     for (int m = 0; m < PIXELS; ++m) {
-        if (picture[m] < 0) continue;
+        if (image[m] < 0) continue;
         Tile result;
 #pragma unroll
         for (int f = 0; f < TILE; ++f) result.at[f] = relu && sum[m][f] < 0 ? 0 : sum[m][f];
@@ -59,37 +59,37 @@ extern "C" __global__ void convolve(const Real* __restrict__ x, const Real* __re
 }
 
 // x[n,p,q,c] = b[c] + Σ over the taps (k,l) through which a window (i,j) sees pixel (p,q) of Σ_f y[n,i,j,f] · w[k,l,c,f]
-// Pᵀ by gathering: each pixel asks which windows it lay under, i = (p + top - k) / SH where that is a whole number.
+// Pᵀ by gathering: each pixel asks which windows lie over it: i = (p + top - k) / SH where SH divides that.
 // grid: x over the N·H·W pixels of x, y over the C / TILE tiles of channels; VECTOR divides F, TILE divides C
 extern "C" __global__ void convolve_transposed(const Real* __restrict__ y, const Real* __restrict__ w,
                                                const Real* __restrict__ b, Real* __restrict__ x, long long pixels,
                                                Geometry g) {
     const int c0 = blockIdx.y * TILE;
     const long long first = (long long)blockIdx.x * blockDim.x * PIXELS + threadIdx.x;
-    long long picture[PIXELS];
+    long long image[PIXELS];
     int row[PIXELS], column[PIXELS];
     Real sum[PIXELS][TILE];
 #pragma unroll
     for (int m = 0; m < PIXELS; ++m) {
         const long long pixel = first + m * blockDim.x;
-        const unsigned place = pixel % ((long long)g.H * g.W);
-        picture[m] = pixel < pixels ? pixel / ((long long)g.H * g.W) : -1;
-        row[m] = (int)(place / g.W) + g.top;
-        column[m] = (int)(place % g.W) + g.left;
+        const unsigned index = pixel % ((long long)g.H * g.W);
+        image[m] = pixel < pixels ? pixel / ((long long)g.H * g.W) : -1;
+        row[m] = (int)(index / g.W) + g.top;
+        column[m] = (int)(index % g.W) + g.left;
 #pragma unroll
         for (int c = 0; c < TILE; ++c) sum[m][c] = b ? b[c0 + c] : 0;
     }
     for (int k = 0; k < g.KH; ++k) {
         for (int l = 0; l < g.KW; ++l) {
-            const Real* above[PIXELS];  // the window that sees this pixel through tap (k, l); often there is none
+            const Real* above[PIXELS];  // the window that sees this pixel through tap (k, l), if there is one
             bool any = false;
 #pragma unroll
             for (int m = 0; m < PIXELS; ++m) {
                 const int from_top = row[m] - k, from_left = column[m] - l;
                 const int i = from_top / g.SH, j = from_left / g.SW;
-                const bool seen = picture[m] >= 0 && from_top >= 0 && i * g.SH == from_top && i < g.OH
+                const bool seen = image[m] >= 0 && from_top >= 0 && i * g.SH == from_top && i < g.OH
                                   && from_left >= 0 && j * g.SW == from_left && j < g.OW;
-                above[m] = seen ? y + ((picture[m] * g.OH + i) * g.OW + j) * g.F : nullptr;
+                above[m] = seen ? y + ((image[m] * g.OH + i) * g.OW + j) * g.F : nullptr;
                 any |= seen;
             }
             if (!any) continue;
@@ -111,7 +111,7 @@ extern "C" __global__ void convolve_transposed(const Real* __restrict__ y, const
     }
 #pragma unroll
     for (int m = 0; m < PIXELS; ++m) {
-        if (picture[m] < 0) continue;
+        if (image[m] < 0) continue;
         Tile result;
 #pragma unroll
         for (int c = 0; c < TILE; ++c) result.at[c] = sum[m][c];

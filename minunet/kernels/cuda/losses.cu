@@ -21,7 +21,7 @@ extern "C" __global__ void cross_entropy(const Real* __restrict__ z, const Real*
     }
 }
 
-// out = (Σ w l / Σ w, 1 / Σ w) from the blocks' parts; (0, 0) where all weights are 0. One block.
+// out = (Σ w l / Σ w, 1 / Σ w) from the blocks' sums; (0, 0) if all weights are 0. One block.
 extern "C" __global__ void weighted_mean(const double* __restrict__ partial, Real* __restrict__ out, int blocks) {
     double loss = 0, total = 0;
     for (int block = threadIdx.x; block < blocks; block += blockDim.x) {
@@ -36,7 +36,7 @@ extern "C" __global__ void weighted_mean(const double* __restrict__ partial, Rea
     }
 }
 
-// out[n] = (Σ w p t, Σ w p, Σ w t) over picture n, one block each
+// out[n] = (Σ w p t, Σ w p, Σ w t) over image n, one block per image
 extern "C" __global__ void overlap(const Real* __restrict__ p, const Real* __restrict__ t, const Real* __restrict__ w,
                                    Real* __restrict__ out, long long pixels) {
     double both = 0, predicted = 0, truth = 0;
@@ -56,15 +56,15 @@ extern "C" __global__ void overlap(const Real* __restrict__ p, const Real* __res
     }
 }
 
-// counts[n] = (guessed and true, guessed, true, counted, known) pixels of picture n, one block each. Pixels whose mask is
-// `ignored` are not counted; known are those with a mask of 0 or 1
+// counts[n] = the numbers of pixels (predicted and true, predicted, true, valid, known) in image n, one block per image.
+// Valid are those whose mask is not `ignored`, known those whose mask is 0 or 1
 extern "C" __global__ void mask_counts(const Real* __restrict__ values, const Mask* __restrict__ masks,
                                        long long* __restrict__ counts, long long pixels, Real threshold, int ignored) {
     long long count[5] = {};
     for (long long i = blockIdx.x * pixels + threadIdx.x; i < (blockIdx.x + 1) * pixels; i += blockDim.x) {
-        const bool valid = masks[i] != ignored, truth = masks[i] == 1, guess = valid && values[i] > threshold;
-        count[0] += guess && truth;
-        count[1] += guess;
+        const bool valid = masks[i] != ignored, truth = masks[i] == 1, predicted = valid && values[i] > threshold;
+        count[0] += predicted && truth;
+        count[1] += predicted;
         count[2] += truth;
         count[3] += valid;
         count[4] += truth || masks[i] == 0;

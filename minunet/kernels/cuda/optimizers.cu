@@ -1,7 +1,7 @@
-// The optimizers' updates (optim.py has the equations): one launch changes all parameters. blockIdx.y is the parameter,
-// and `tensors` holds where each one, its gradient and its memories lie, and how long they are.
+// The optimizers' rules (minunet/optim.py has the equations), for up to TENSORS parameters in one launch. blockIdx.y is the
+// parameter; `tensors` says where it, its gradient and its optimizer state lie in memory, and how many numbers they have.
 
-struct Tensors { Real* w[96]; const Real* g[96]; Real* m[96]; Real* v[96]; long long size[96]; };  // arguments end at 4 KB
+struct Tensors { Real* w[TENSORS]; const Real* g[TENSORS]; Real* m[TENSORS]; Real* v[TENSORS]; long long size[TENSORS]; };
 
 #define FOR_EACH_ELEMENT                                                                                      \
     for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < tensors.size[blockIdx.y];        \
@@ -13,7 +13,7 @@ extern "C" __global__ void sgd(Tensors tensors, Real lr) {
     FOR_EACH_ELEMENT w[i] -= lr * g[i];
 }
 
-extern "C" __global__ void momentum(Tensors tensors, Real lr, Real mu) {
+extern "C" __global__ void sgd_with_momentum(Tensors tensors, Real lr, Real mu) {
     Real *w = tensors.w[blockIdx.y], *m = tensors.m[blockIdx.y];
     const Real* g = tensors.g[blockIdx.y];
     FOR_EACH_ELEMENT {

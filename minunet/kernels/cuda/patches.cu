@@ -1,7 +1,7 @@
-// P(x) as a matrix in memory, for layers so wide that the library's matrix product is worth it, and its transpose.
-// A block takes rows of windows, or of pixels, one after another; its threads go along the row.
+// P(x) as a matrix in memory, for layers wide enough to make the library's matrix product worthwhile, and its transpose.
+// A block takes one row of windows, or of pixels, after another; its threads go along the row.
 
-// P[r,j, (k,l,c)] = x[n, i·SH + k - top, j·SW + l - left, c] for the windows' rows r = (n,i) from first_row on
+// P[r,j, (k,l,c)] = x[n, i·SH + k - top, j·SW + l - left, c] for the rows of windows r = (n,i), starting at first_row
 extern "C" __global__ void patches(const Real* __restrict__ x, Real* __restrict__ P, long long first_row, long long rows,
                                    Geometry g) {
     const int K = g.KH * g.KW * g.C, vectors = g.OW * (K / VECTOR);
@@ -10,8 +10,8 @@ extern "C" __global__ void patches(const Real* __restrict__ x, Real* __restrict_
         const int i = (first_row + row) % g.OH;
         Real* out = P + row * g.OW * K;
         for (int e = blockIdx.y * blockDim.x + threadIdx.x; e < vectors; e += gridDim.y * blockDim.x) {
-            const int j = e / (K / VECTOR), place = e % (K / VECTOR) * VECTOR;
-            const int c = place % g.C, l = place / g.C % g.KW, k = place / g.C / g.KW;
+            const int j = e / (K / VECTOR), tap = e % (K / VECTOR) * VECTOR;
+            const int c = tap % g.C, l = tap / g.C % g.KW, k = tap / g.C / g.KW;
             const int p = i * g.SH + k - g.top, q = j * g.SW + l - g.left;
             const bool inside = p >= 0 && p < g.H && q >= 0 && q < g.W;
             *reinterpret_cast<Vector*>(out + (long long)e * VECTOR)
@@ -20,9 +20,9 @@ extern "C" __global__ void patches(const Real* __restrict__ x, Real* __restrict_
     }
 }
 
-// x[n,p,q,c] = b[c] + Σ of parts[n,i,j,k,l,c] over all taps of all windows that lie on (p,q); rows = N·H
-extern "C" __global__ void gather(const Real* __restrict__ parts, const Real* __restrict__ b, Real* __restrict__ x,
-                                  long long rows, Geometry g) {
+// x[n,p,q,c] = b[c] + Σ of products[n,i,j,k,l,c] over all taps of all windows that lie on (p,q); rows = N·H
+extern "C" __global__ void gather(const Real* __restrict__ products, const Real* __restrict__ b,
+                                  Real* __restrict__ x, long long rows, Geometry g) {
     const int vectors = g.W * (g.C / VECTOR);
     for (long long row = blockIdx.x; row < rows; row += gridDim.x) {
         const long long n = row / g.H;
@@ -37,8 +37,8 @@ extern "C" __global__ void gather(const Real* __restrict__ parts, const Real* __
                     const int from_left = q + g.left - l, j = from_left / g.SW;
                     if (from_left < 0 || j * g.SW != from_left || j >= g.OW) continue;
                     const long long window = (n * g.OH + i) * g.OW + j;
-                    const Vector part = vector_at(parts + ((window * g.KH + k) * g.KW + l) * g.C + c);
-                    for (int u = 0; u < VECTOR; ++u) sum.at[u] += part.at[u];
+                    const Vector product = vector_at(products + ((window * g.KH + k) * g.KW + l) * g.C + c);
+                    for (int u = 0; u < VECTOR; ++u) sum.at[u] += product.at[u];
                 }
             }
             *reinterpret_cast<Vector*>(x + ((row * g.W) + q) * g.C + c) = sum;

@@ -1,6 +1,6 @@
-// Work that is done number by number: one thread, one number at a time, then the next one gridDim.x blocks further.
+// Work on each number by itself: a thread takes one number, then the one that lies a whole grid further, and so on.
 
-// y = y + b, negative → 0 if relu, in place; y is (rows, F)
+// y ← y + b, negative → 0 if relu, in place; y is (rows, F)
 extern "C" __global__ void add_bias(Real* __restrict__ y, const Real* __restrict__ b, long long size, int F, int relu) {
     const long long step = (long long)gridDim.x * blockDim.x;
     for (long long e = (long long)blockIdx.x * blockDim.x + threadIdx.x; e < size; e += step) {
@@ -18,8 +18,8 @@ extern "C" __global__ void relu_gradient(const Real* __restrict__ gy, const Real
 }
 
 // y[r] = a[r] and b[r] side by side: a is (rows, A), b is (rows, B), y is (rows, A + B)
-extern "C" __global__ void join(const Real* __restrict__ a, const Real* __restrict__ b, Real* __restrict__ y,
-                                long long size, int A, int B) {
+extern "C" __global__ void concatenate(const Real* __restrict__ a, const Real* __restrict__ b, Real* __restrict__ y,
+                                       long long size, int A, int B) {
     const long long step = (long long)gridDim.x * blockDim.x;
     for (long long e = (long long)blockIdx.x * blockDim.x + threadIdx.x; e < size; e += step) {
         const long long row = e / (A + B);
@@ -28,7 +28,7 @@ extern "C" __global__ void join(const Real* __restrict__ a, const Real* __restri
     }
 }
 
-// The way back: y is cut into a and b
+// The reverse: y is split into a and b
 extern "C" __global__ void split(const Real* __restrict__ y, Real* __restrict__ a, Real* __restrict__ b, long long size,
                                  int A, int B) {
     const long long step = (long long)gridDim.x * blockDim.x;
@@ -39,10 +39,10 @@ extern "C" __global__ void split(const Real* __restrict__ y, Real* __restrict__ 
     }
 }
 
-// A batch of bytes becomes numbers: x = images / 255;  t = 1 where the mask is 1, weights = 0 where it is `ignored`
-extern "C" __global__ void decode(const unsigned char* __restrict__ images, const unsigned char* __restrict__ masks,
-                                  Real* __restrict__ x, Real* __restrict__ t, Real* __restrict__ weights,
-                                  long long image_size, long long mask_size, int ignored) {
+// From bytes to floats: x = images / 255;  t = 1 where the mask is 1, weights = 0 where it is `ignored`
+extern "C" __global__ void to_float(const unsigned char* __restrict__ images, const unsigned char* __restrict__ masks,
+                                    Real* __restrict__ x, Real* __restrict__ t, Real* __restrict__ weights,
+                                    long long image_size, long long mask_size, int ignored) {
     const long long step = (long long)gridDim.x * blockDim.x, start = (long long)blockIdx.x * blockDim.x + threadIdx.x;
     for (long long e = start; e < image_size; e += step) x[e] = images[e] / (Real)255;
     for (long long e = start; e < mask_size; e += step) {

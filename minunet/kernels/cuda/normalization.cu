@@ -1,8 +1,8 @@
-// Batch normalisation (ops/batch_norm.py has the equations). Pixels are rows of F numbers; what belongs to a channel is (F).
+// Batch normalization (minunet/ops/batch_norm.py has the equations). Pixels are rows of F numbers; μ, r, γ, β are (F).
 
-enum { MEAN, VARIANCE, GRADIENTS };  // which SUM is taken over the rows
+enum { MEAN, VARIANCE, GRADIENTS };  // the choices for SUM
 
-// gz: what the ReLU, where there is one, lets through of gy; d is x - μ
+// gz: what the ReLU, if there is one, lets through of gy; d is x - μ
 __device__ Real through_relu(Real gy, Real d, Real scale, Real beta, int relu) {
     return relu && !(d * scale + beta > 0) ? 0 : gy;
 }
@@ -11,7 +11,7 @@ __device__ Real through_relu(Real gy, Real d, Real scale, Real beta, int relu) {
 //     MEAN       out[f] = Σ x / rows
 //     VARIANCE   out[f] = Σ (x - μ)² / rows,  out[F + f] = 1 / √(out[f] + ε)
 //     GRADIENTS  out[f] = Σ gz,  out[F + f] = r Σ gz (x - μ)
-// The blocks share the rows out as in sum_over_rows (sums.cu); partial is (2, blocks, F).
+// The rows are divided among the blocks as in sum_over_rows (sums.cu); partial is (2, blocks, F).
 extern "C" __global__ void channel_sums(const Real* __restrict__ x, const Real* __restrict__ gy, const Real* __restrict__ mean,
                                         const Real* __restrict__ r, const Real* __restrict__ gamma,
                                         const Real* __restrict__ beta, Real* __restrict__ out, Real* partial,
@@ -36,9 +36,13 @@ extern "C" __global__ void channel_sums(const Real* __restrict__ x, const Real* 
             }
         }
     }
-    one = sum_of_lanes(one, columns), other = sum_of_lanes(other, columns);
+    one = sum_of_lanes(one, columns);
+    other = sum_of_lanes(other, columns);
     Real *ones = partial, *others = partial + (long long)gridDim.x * F;
-    if (works && lane == 0) ones[(long long)blockIdx.x * F + f] = one, others[(long long)blockIdx.x * F + f] = other;
+    if (works && lane == 0) {
+        ones[(long long)blockIdx.x * F + f] = one;
+        others[(long long)blockIdx.x * F + f] = other;
+    }
     if (!is_last_block(arrived)) return;
     one = other = 0;
     if (works)
@@ -46,19 +50,20 @@ extern "C" __global__ void channel_sums(const Real* __restrict__ x, const Real* 
             one += ((const volatile Real*)ones)[block * F + f];
             other += ((const volatile Real*)others)[block * F + f];
         }
-    one = sum_of_lanes(one, columns), other = sum_of_lanes(other, columns);
+    one = sum_of_lanes(one, columns);
+    other = sum_of_lanes(other, columns);
     if (!works || lane > 0) return;
     out[f] = SUM == GRADIENTS ? one : one / rows;
     if (SUM == VARIANCE) out[F + f] = 1 / sqrt(one / rows + epsilon);
     if (SUM == GRADIENTS) out[F + f] = other * r[f];
 }
 
-// A thread's numbers lie `step` apart, so its channel moves on by step modulo F: no division for each number.
+// A thread's numbers lie `step` apart, so its channel f moves on by step modulo F: no division per number.
 #define FOR_EACH_NUMBER                                                                                              \
     const long long step = (long long)gridDim.x * blockDim.x;                                                        \
     long long e = (long long)blockIdx.x * blockDim.x + threadIdx.x;                                                  \
-    const int turn = step % F;                                                                                       \
-    for (int f = e % F; e < size; e += step, f = f + turn < F ? f + turn : f + turn - F)
+    const int shift = step % F;                                                                                      \
+    for (int f = e % F; e < size; e += step, f = f + shift < F ? f + shift : f + shift - F)
 
 // y = γ (x - μ) r + β, negative → 0 if relu
 extern "C" __global__ void normalize(const Real* __restrict__ x, const Real* __restrict__ mean, const Real* __restrict__ r,
@@ -70,21 +75,22 @@ extern "C" __global__ void normalize(const Real* __restrict__ x, const Real* __r
     }
 }
 
-// gx = γ r (gz - share (gβ + x̂ gγ))
+// gx = γ r (gz - (gβ + x̂ gγ) / M); one_over_M is 0 where μ and v are constants
 extern "C" __global__ void normalize_gradient(const Real* __restrict__ gy, const Real* __restrict__ x,
                                               const Real* __restrict__ mean, const Real* __restrict__ r,
                                               const Real* __restrict__ gamma, const Real* __restrict__ beta,
                                               const Real* __restrict__ gbeta, const Real* __restrict__ ggamma,
-                                              Real* __restrict__ gx, Real share, long long size, int F, int relu) {
+                                              Real* __restrict__ gx, Real one_over_M, long long size, int F, int relu) {
     FOR_EACH_NUMBER {
         const Real d = x[e] - mean[f], scale = gamma[f] * r[f];
         const Real gz = through_relu(gy[e], d, scale, beta[f], relu);
-        gx[e] = scale * (gz - share * (gbeta[f] + d * r[f] * ggamma[f]));
+        gx[e] = scale * (gz - one_over_M * (gbeta[f] + d * r[f] * ggamma[f]));
     }
 }
 
 // average ← momentum · average + (1 - momentum) · value, for two averages, which are float whatever Real is
-extern "C" __global__ void follow(float* a, float* b, const Real* u, const Real* v, Real momentum, int F) {
+extern "C" __global__ void update_running_average(float* a, float* b, const Real* u, const Real* v, Real momentum,
+                                                  int F) {
     for (int f = blockIdx.x * blockDim.x + threadIdx.x; f < F; f += gridDim.x * blockDim.x) {
         a[f] = momentum * a[f] + (1 - momentum) * u[f];
         b[f] = momentum * b[f] + (1 - momentum) * v[f];

@@ -1,11 +1,11 @@
-// Max-pooling: one thread, VECTOR neighbouring channels of a pixel of y (forward) or of x (backward). A block takes row
-// after row.
+// Max pooling: each thread takes VECTOR neighbouring channels of a pixel of y (forward) or of x (backward), each block one
+// row of pixels after another. An Index, one byte where that is enough, says which tap of a window was the largest.
 
-struct alignas(sizeof(Place) * VECTOR) Places { Place at[VECTOR]; };
+struct alignas(sizeof(Index) * VECTOR) Indices { Index at[VECTOR]; };
 
-// y[n,i,j,c] = the largest x in the window, winner = its place l + KW·k, the first of equals; a border counts as -∞.
-// As in NumPy a NaN wins over any number, so that it is not hidden.
-extern "C" __global__ void max_pool(const Real* __restrict__ x, Real* __restrict__ y, Place* __restrict__ winner,
+// y[n,i,j,c] = the largest x in the window, argmax = its index l + KW·k there, the first of equals; padding counts as -∞.
+// As in NumPy, NaN beats any number, so that it is not hidden.
+extern "C" __global__ void max_pool(const Real* __restrict__ x, Real* __restrict__ y, Index* __restrict__ argmax,
                                     long long rows, Geometry g) {
     const int vectors = g.C / VECTOR;
     for (long long row = blockIdx.x; row < rows; row += gridDim.x) {
@@ -14,7 +14,7 @@ extern "C" __global__ void max_pool(const Real* __restrict__ x, Real* __restrict
         for (int e = blockIdx.y * blockDim.x + threadIdx.x; e < g.OW * vectors; e += gridDim.y * blockDim.x) {
             const int j = e / vectors, c = e % vectors * VECTOR;
             Vector largest;
-            Places place;
+            Indices index;
             bool first = true;
             for (int k = 0; k < g.KH; ++k) {
                 for (int l = 0; l < g.KW; ++l) {
@@ -26,19 +26,19 @@ extern "C" __global__ void max_pool(const Real* __restrict__ x, Real* __restrict
                         const Real now = largest.at[u];
                         if (!first && !(value.at[u] > now || (value.at[u] != value.at[u] && now == now))) continue;
                         largest.at[u] = value.at[u];
-                        place.at[u] = k * g.KW + l;
+                        index.at[u] = k * g.KW + l;
                     }
                     first = false;
                 }
             }
             *reinterpret_cast<Vector*>(y + (row * g.OW + j) * g.C + c) = largest;
-            *reinterpret_cast<Places*>(winner + (row * g.OW + j) * g.C + c) = place;
+            *reinterpret_cast<Indices*>(argmax + (row * g.OW + j) * g.C + c) = index;
         }
     }
 }
 
-// gx[n,p,q,c] = Σ of gy[n,i,j,c] over the windows (i,j) that pixel (p,q) has won: each pixel looks at all windows over it
-extern "C" __global__ void max_pool_gradient(const Real* __restrict__ gy, const Place* __restrict__ winner,
+// gx[n,p,q,c] = Σ of gy[n,i,j,c] over the windows (i,j) whose maximum was pixel (p,q): each pixel asks all windows over it
+extern "C" __global__ void max_pool_gradient(const Real* __restrict__ gy, const Index* __restrict__ argmax,
                                              Real* __restrict__ gx, long long rows, Geometry g) {
     const int vectors = g.C / VECTOR;
     for (long long row = blockIdx.x; row < rows; row += gridDim.x) {
@@ -52,11 +52,11 @@ extern "C" __global__ void max_pool_gradient(const Real* __restrict__ gy, const 
             for (int i = last_i; i >= 0 && p + g.top - i * g.SH < g.KH; --i) {
                 for (int j = last_j; j >= 0 && q + g.left - j * g.SW < g.KW; --j) {
                     const long long window = ((n * g.OH + i) * g.OW + j) * g.C + c;
-                    const int place = (p + g.top - i * g.SH) * g.KW + q + g.left - j * g.SW;
-                    const Places won = *reinterpret_cast<const Places*>(winner + window);
+                    const int index = (p + g.top - i * g.SH) * g.KW + q + g.left - j * g.SW;
+                    const Indices largest = *reinterpret_cast<const Indices*>(argmax + window);
                     const Vector error = vector_at(gy + window);
 #pragma unroll
-                    for (int u = 0; u < VECTOR; ++u) sum.at[u] += won.at[u] == place ? error.at[u] : 0;
+                    for (int u = 0; u < VECTOR; ++u) sum.at[u] += largest.at[u] == index ? error.at[u] : 0;
                 }
             }
             *reinterpret_cast<Vector*>(gx + (row * g.W + q) * g.C + c) = sum;

@@ -1,0 +1,48 @@
+"""The kernels for NumPy arrays, on all cores. `minunet/kernels/reference.py` defines each of them.
+
+    convolution.py    convolve, convolve_transposed, weight_gradient: start here
+    patches.py        blocks of output rows, and the part of P(x) under each
+    pooling.py        max_pool and its gradient
+    normalization.py  batch normalization, forward and backward
+    pointwise.py      ReLU's gradient, concatenating and splitting channels
+    sums.py           sums over all pixels
+    losses.py         the cross entropy
+    optimizers.py     one step of any optimizer
+    pieces.py         elementwise work, cut into pieces that stay in the processor's cache
+    items.py          copies of many short rows of numbers, each as one item
+
+What has nothing to gain here is reference.py's own function.
+"""
+
+from minunet.kernels.cpu.convolution import convolve, convolve_transposed, weight_gradient
+from minunet.kernels.cpu.losses import cross_entropy
+from minunet.kernels.cpu.normalization import moments, normalize, normalize_gradient, normalize_sums
+from minunet.kernels.cpu.optimizers import decay, update
+from minunet.kernels.cpu.pointwise import concatenate, relu_gradient, split
+from minunet.kernels.cpu.pooling import max_pool, max_pool_gradient
+from minunet.kernels.cpu.sums import relu_gradient_and_sum, sum_over_pixels
+from minunet.kernels.reference import mask_counts, overlap, to_float, update_running_average
+
+__all__ = [
+    "concatenate",
+    "convolve",
+    "convolve_transposed",
+    "cross_entropy",
+    "decay",
+    "mask_counts",
+    "max_pool",
+    "max_pool_gradient",
+    "moments",
+    "normalize",
+    "normalize_gradient",
+    "normalize_sums",
+    "overlap",
+    "relu_gradient",
+    "relu_gradient_and_sum",
+    "split",
+    "sum_over_pixels",
+    "to_float",
+    "update",
+    "update_running_average",
+    "weight_gradient",
+]

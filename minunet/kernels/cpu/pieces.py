@@ -1,0 +1,46 @@
+"""Elementwise work on all cores, cut into pieces.
+
+A piece is so small that the intermediate results of a formula stay in the processor's cache.
+"""
+
+import functools
+
+import numpy as np
+
+from minunet.kernels.threads import in_parallel
+
+PIECE = 1 << 16  # numbers in a piece
+
+
+def elementwise(function, *arrays):
+    """Returns [function(*pieces) for all pieces] of contiguous arrays of one size; it may write into the pieces."""
+    flat = [array.reshape(-1) for array in arrays]
+
+    def task(starts):
+        return [function(*(array[start : start + PIECE] for array in flat)) for start in starts]
+
+    return [result for results in in_parallel(task, range(0, flat[0].size, PIECE)) for result in results]
+
+
+def by_rows(function, arrays, vectors):
+    """Calls function(*pieces, *rows) for all pieces of `arrays` (N,H,W,C): some rows of W·C numbers each.
+
+    rows are the `vectors` (C,), each repeated along such a row. If the function returns sums (K, W·C), this returns
+    their sum (K, C), else None.
+    """
+    N, H, W, C = arrays[0].shape
+    flat = [np.ascontiguousarray(array).reshape(N * H, W * C) for array in arrays]
+    rows = [np.tile(vector, W) for vector in vectors]
+    step = rows_per_piece(W * C)
+
+    def task(starts):
+        sums = (function(*(array[start : start + step] for array in flat), *rows) for start in starts)
+        return functools.reduce(lambda a, b: a if a is None else a + b, sums)
+
+    totals = in_parallel(task, range(0, N * H, step))
+    return None if totals[0] is None else sum(totals).reshape(-1, W, C).sum(axis=1)
+
+
+def rows_per_piece(row_size):
+    """How many rows of `row_size` numbers make a piece, at least one."""
+    return max(1, PIECE // max(1, row_size))

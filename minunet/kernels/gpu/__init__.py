@@ -1,0 +1,53 @@
+"""The kernels for CuPy arrays. The CUDA C is in `minunet/kernels/cuda/`; here is what is launched, and when.
+
+    convolution.py    convolve, convolve_transposed, weight_gradient: start here
+    patches.py        P(x), as many rows at a time as the workspace holds
+    pooling.py        max_pool and its gradient
+    normalization.py  batch normalization, forward and backward
+    pointwise.py      bias, ReLU's gradient, concatenating and splitting channels, bytes to floats
+    sums.py           sums over all pixels
+    losses.py         the cross entropy, and the sums that Dice and the scores need
+    optimizers.py     one step of any optimizer, for many parameters in one launch
+    launch.py         compiling and launching: how arrays, sizes and constants reach CUDA
+
+`minunet/kernels/reference.py` defines each of them. Nothing is summed with atomics, so the same run gives the same
+bits.
+"""
+
+from minunet.kernels.gpu.convolution import convolve, convolve_transposed, weight_gradient
+from minunet.kernels.gpu.losses import cross_entropy, mask_counts, overlap
+from minunet.kernels.gpu.normalization import (
+    moments,
+    normalize,
+    normalize_gradient,
+    normalize_sums,
+    update_running_average,
+)
+from minunet.kernels.gpu.optimizers import decay, update
+from minunet.kernels.gpu.pointwise import concatenate, relu_gradient, split, to_float
+from minunet.kernels.gpu.pooling import max_pool, max_pool_gradient
+from minunet.kernels.gpu.sums import relu_gradient_and_sum, sum_over_pixels
+
+__all__ = [
+    "concatenate",
+    "convolve",
+    "convolve_transposed",
+    "cross_entropy",
+    "decay",
+    "mask_counts",
+    "max_pool",
+    "max_pool_gradient",
+    "moments",
+    "normalize",
+    "normalize_gradient",
+    "normalize_sums",
+    "overlap",
+    "relu_gradient",
+    "relu_gradient_and_sum",
+    "split",
+    "sum_over_pixels",
+    "to_float",
+    "update",
+    "update_running_average",
+    "weight_gradient",
+]

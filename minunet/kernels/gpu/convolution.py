@@ -1,0 +1,115 @@
+"""Convolution, its transpose and its weights' gradient, in one of two ways:
+
+narrow   few channels, many pixels (the upper levels). P(x) would be KH·KW times the image, and writing it to memory
+         would cost more than all the arithmetic: cuda/convolve.cu keeps the sums in registers and reads x itself.
+wide     many channels, few pixels (the lower levels). Arithmetic is what counts, and nothing multiplies as fast as the
+         GPU's own library: some rows of P(x) go into a workspace (patches.py), then one product with W follows.
+"""
+
+import numpy as np
+
+from minunet.device import array_module
+from minunet.kernels.gpu.launch import (
+    BLOCKS,
+    THREADS,
+    WARP,
+    geometry,
+    grid_of_numbers,
+    grid_of_rows,
+    launch,
+    ready,
+    tile,
+    vector,
+)
+from minunet.kernels.gpu.patches import images_at_once, patch_matrices
+from minunet.kernels.windows import output_size
+
+PIXELS = 8  # per thread in convolve.cu
+TILE = 16  # channels per thread there, at most
+SUMS = 32  # that a thread keeps in weight_gradient.cu, at most
+# channels in times channels out, from which on a product by the library is faster (measured on an H100)
+WIDE = {"convolve": 64 * 64, "convolve_transposed": 32 * 64, "weight_gradient": 16 * 32}
+
+
+def convolve(x, w, b, stride, pads, relu=False):
+    """y = P(x) W + b; negative results become 0 if `relu`. Shapes as in `reference.convolve`."""
+    x, w, b = ready(x), ready(w), ready(b)
+    KH, KW, C, F = w.shape
+    OH, OW = output_size(x.shape[1:3], (KH, KW), stride, pads)
+    y = array_module(x).empty((len(x), OH, OW, F), x.dtype)
+    if C * F < WIDE["convolve"]:
+        windows = geometry(x.shape, y.shape, (KH, KW), stride, pads)
+        _launch_narrow("convolve", x, w, b, y, windows, np.int32(relu))
+        return y
+    pixels, W = y.reshape(-1, F), w.reshape(-1, F)
+    for rows, P in patch_matrices(x, y.shape, (KH, KW), stride, pads):
+        array_module(x).matmul(P, W, out=pixels[rows.start * OW : rows.stop * OW])
+    if b is not None or relu:
+        sizes = np.int64(y.size), np.int32(F), np.int32(relu)
+        launch("pointwise.cu", "add_bias", grid_of_numbers(y.size), y.dtype, y, b, *sizes)
+    return y
+
+
+def convolve_transposed(y, w, b, stride, pads, size):
+    """x = Pᵀ(y Wᵀ) + b. Shapes as in `reference.convolve_transposed`."""
+    y, w, b = ready(y), ready(w), ready(b)
+    KH, KW, C, F = w.shape
+    x = array_module(y).empty((len(y), *size, C), y.dtype)
+    windows = geometry(x.shape, y.shape, (KH, KW), stride, pads)
+    at_once = images_at_once(y, KH * KW * C)  # whole images: a pixel lies under many windows
+    if C * F < WIDE["convolve_transposed"] or at_once == 0:
+        _launch_narrow("convolve_transposed", y, w, b, x, windows)
+        return x
+    for n in range(0, len(y), at_once):
+        products = y[n : n + at_once].reshape(-1, F) @ w.reshape(-1, F).T
+        images = x[n : n + at_once]
+        rows = len(images) * size[0]
+        grid = grid_of_rows(rows, size[1] * C)
+        launch("patches.cu", "gather", grid, y.dtype, products, b, images, np.int64(rows), windows, VECTOR=vector(C))
+    return x
+
+
+def _launch_narrow(kernel, source, w, b, target, windows, *flags):
+    """A kernel of convolve.cu: each thread computes PIXELS pixels of `target` in a tile of its channels."""
+    channels = target.shape[3]
+    width, pixels = tile(channels, TILE), target.size // channels
+    grid = -(-pixels // (THREADS * PIXELS)), channels // width
+    definitions = {"VECTOR": vector(source.shape[3]), "TILE": width, "PIXELS": PIXELS}
+    arguments = source, w, b, target, np.int64(pixels), windows, *flags
+    launch("convolve.cu", kernel, grid, source.dtype, *arguments, **definitions)
+
+
+def weight_gradient(x, gy, kernel_size, stride, pads):
+    """gW = P(x)ᵀ gy. Shapes as in `reference.weight_gradient`."""
+    x, gy = ready(x), ready(gy)
+    xp, C, (_, _, OW, F) = array_module(x), x.shape[3], gy.shape
+    gw = xp.empty((*kernel_size, C, F), x.dtype)
+    if C * F < WIDE["weight_gradient"] or gy.size == 0:
+        _narrow_weight_gradient(x, gy, geometry(x.shape, gy.shape, kernel_size, stride, pads), gw)
+        return gw
+    pixels, gW = gy.reshape(-1, F), gw.reshape(-1, F)
+    for rows, P in patch_matrices(x, gy.shape, kernel_size, stride, pads):
+        gy_rows = pixels[rows.start * OW : rows.stop * OW]
+        if rows.start == 0:
+            xp.matmul(P.T, gy_rows, out=gW)
+        else:
+            gW += P.T @ gy_rows
+    return gw
+
+
+def _narrow_weight_gradient(x, gy, windows, gw):
+    """Each block sums over some rows of windows into a gw of its own, then the blocks' sums are added."""
+    KH, KW, C, F = gw.shape
+    rows = gy.shape[0] * gy.shape[1]
+    across = vector(C)
+    width = tile(F, min(TILE, SUMS // across))
+    pieces = KH * KW * (C // across) * (F // width)
+    groups = -(-pieces // THREADS)
+    per_group = -(-pieces // groups)
+    blocks = max(1, min(rows, BLOCKS // 2 // groups))
+    partial = array_module(x).empty((blocks, gw.size), x.dtype)
+    sizes = np.int64(rows), np.int32(pieces), np.int32(per_group), windows
+    definitions = {"VECTOR": across, "TILE": width}
+    launch("weight_gradient.cu", "weight_gradient", (blocks, groups), x.dtype, x, gy, partial, *sizes, **definitions)
+    grid = (-(-gw.size // WARP),)
+    launch("sums.cu", "sum_rows", grid, x.dtype, partial, gw, np.int64(blocks), np.int64(gw.size))

@@ -1,0 +1,114 @@
+"""Compiling and launching: how a kernel in `minunet/kernels/cuda/` gets its constants, its arguments and its grid.
+
+Each kernel is compiled with the constants of its call as macros (Real, VECTOR, TILE, …), so that the compiler can
+unroll loops and keep sums in registers. Pixels are counted in 64 bits, what lies within a row in 32: `geometry` refuses
+images that are too large for that.
+"""
+
+import functools
+from pathlib import Path
+
+import numpy as np
+
+from minunet.cuda import compile_kernel
+
+SOURCES = Path(__file__).parents[1] / "cuda"
+THREADS = 256  # in a block
+BLOCKS = 2048  # enough to fill any GPU, where the threads of a kernel move on to the next piece of work
+WARP = 32  # threads that run in step
+C_NAMES = {"f": "float", "d": "double", "B": "unsigned char", "i": "int", "?": "bool"}  # by NumPy's dtype.char
+DEFINITIONS = {  # what a kernel sees unless its launch says otherwise
+    "THREADS": THREADS,
+    "WARP": WARP,
+    "VECTOR": 1,
+    "TILE": 1,
+    "PIXELS": 1,
+    "TENSORS": 1,
+    "Index": "unsigned char",
+    "Mask": "unsigned char",
+    "SUM": "MEAN",
+}
+
+
+def launch(file, kernel, blocks, dtype, *arguments, **definitions):
+    """Runs `kernel` of the CUDA file on `blocks`, compiled for `dtype`. None stands for an array that is left out."""
+    if 0 in blocks:
+        return
+    if dtype.char not in C_NAMES:
+        raise TypeError(f'there are no CUDA kernels for {dtype}: give array.astype("float32")')
+    function = _compiled(file, kernel, C_NAMES[dtype.char], tuple(sorted(definitions.items())))
+    function(blocks, (THREADS,), tuple(np.uint64(0) if a is None else a for a in arguments))
+
+
+@functools.cache
+def _compiled(file, kernel, real, definitions):
+    """The kernel, compiled once for each set of definitions; CuPy keeps it on disk for the next process."""
+    defined = {"Real": real} | DEFINITIONS | dict(definitions)
+    head = "".join(f"#define {name} {value}\n" for name, value in defined.items())
+    source = "".join((SOURCES / name).read_text("utf-8") for name in ("common.cu", file))
+    return compile_kernel(head + source, kernel)
+
+
+# ---- grids -------------------------------------------------------------------------------------------------
+
+
+def grid_of_numbers(size):
+    """The grid for `size` numbers in a row, each thread taking every (blocks · THREADS)-th."""
+    return (min(BLOCKS, -(-size // THREADS)),)
+
+
+def grid_of_rows(rows, row_size):
+    """The grid for rows of `row_size` numbers: blocks along x take rows, blocks along y share a long row."""
+    return min(rows, 1 << 20), max(1, min(row_size // (4 * THREADS), 64))
+
+
+def grid_of_columns(rows, F):
+    """(blocks, groups, columns) for sums over the rows of a (rows, F) matrix; a block has THREADS // columns lanes."""
+    columns = min(F, THREADS)
+    blocks = max(1, min(BLOCKS // 4, rows // (8 * (THREADS // columns))))
+    return blocks, -(-F // columns), columns
+
+
+# ---- arguments ---------------------------------------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=1000)
+def geometry(x_shape, y_shape, kernel_size, stride, pads):
+    """struct Geometry of common.cu. Raises ValueError for images that the kernels' integers cannot count."""
+    (_, H, W, C), (_, OH, OW, F) = x_shape, y_shape
+    longest_row = max(W * C, OW * F, OW * kernel_size[0] * kernel_size[1] * C)  # the last is one of P(x)
+    if longest_row >= 1 << 31 or max(H * W, OH * OW) >= 1 << 32:
+        raise ValueError(
+            f"images {x_shape} and {y_shape} with windows {kernel_size} are too large for the CUDA kernels: a row of "
+            "windows must have fewer than 2**31 numbers, an image fewer than 2**32 pixels; cut them into tiles"
+        )
+    numbers = np.array((H, W, C, OH, OW, F, *kernel_size, *stride, pads[0][0], pads[1][0]), np.int32)
+    return as_struct(numbers)
+
+
+def as_struct(numbers):
+    """The bytes of an array as one argument, which the kernel receives as a struct."""
+    return numbers.reshape(-1).view(f"V{numbers.nbytes}").reshape(())
+
+
+def ready(array):
+    """`array` so that a kernel can read it: contiguous, and aligned to four numbers, the longest VECTOR."""
+    if array is None:
+        return None
+    if array.flags.c_contiguous and array.data.ptr % (4 * array.itemsize) == 0:
+        return array
+    return array.copy(order="C")
+
+
+# ---- constants to compile with -----------------------------------------------------------------------------
+
+
+def vector(channels):
+    """VECTOR: how many neighbouring numbers can be read at a time where a pixel has so many channels."""
+    return 4 if channels % 4 == 0 else 2 if channels % 2 == 0 else 1
+
+
+def tile(channels, most):
+    """TILE: a divisor of `channels` up to `most`. Large is good; a multiple of four, read four at a time, is better."""
+    divisors = [d for d in range(1, most + 1) if channels % d == 0]
+    return max(divisors, key=lambda d: d if d % 4 == 0 else 0.6 * d)

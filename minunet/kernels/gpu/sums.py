@@ -1,0 +1,31 @@
+"""Sums over all pixels, in an order that the sizes alone decide."""
+
+import numpy as np
+
+from minunet.cuda import kept_zeros
+from minunet.device import array_module
+from minunet.kernels.gpu.launch import grid_of_columns, launch, ready
+
+
+def sum_over_pixels(gy):
+    """As `reference.sum_over_pixels`."""
+    return _sum_over_pixels(ready(gy), None, None)
+
+
+def relu_gradient_and_sum(gy, y):
+    """(gz, gb) as in `reference.relu_gradient_and_sum`, in one pass."""
+    gy = ready(gy)
+    gz = array_module(gy).empty(gy.shape, gy.dtype)
+    return gz, _sum_over_pixels(gy, ready(y), gz)
+
+
+def _sum_over_pixels(gy, y, gz):
+    """Σ gy or, where y and gz are given, Σ gz, with gz written on the way."""
+    xp, F = array_module(gy), gy.shape[-1]
+    rows = gy.size // F
+    blocks, groups, columns = grid_of_columns(rows, F)
+    gb, partial = xp.empty(F, gy.dtype), xp.empty((blocks, F), gy.dtype)
+    sizes = np.int64(rows), np.int32(F), np.int32(columns)
+    arrays = gy, y, gz, gb, partial, kept_zeros(groups)
+    launch("sums.cu", "sum_over_rows", (blocks, groups), gy.dtype, *arrays, *sizes)
+    return gb
