@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -44,8 +45,9 @@ def pyright(scripts, folder):
     started = run(["pyright", "--version"], folder)
     if started.returncode:
         pytest.skip(f"pyright cannot start here, it needs the network once: {started.stderr.strip()[-200:]}")
-    settings = {"include": [str(HERE / script) for script in scripts], "extraPaths": [str(ROOT)]}
-    (folder / "pyrightconfig.json").write_text(json.dumps(settings))
+    for script in scripts:
+        shutil.copy(HERE / script, folder)
+    (folder / "pyrightconfig.json").write_text(json.dumps({"include": list(scripts), "extraPaths": [str(ROOT)]}))
     done = run(["pyright", "--outputjson", "--pythonpath", sys.executable, "-p", str(folder)], folder)
     assert done.returncode in (0, 1), done.stdout + done.stderr
     found = json.loads(done.stdout)
