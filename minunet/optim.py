@@ -133,7 +133,7 @@ class Optimizer:
         """One step for the parameters in `rows` of arrays (w, g, *state)."""
         if self.weight_decay:
             kernels.decay([w for w, *_ in rows if w.ndim > 1], 1 - self.lr * self.weight_decay)
-        kernels.update(self.rule, self.numbers(), rows, cuda=self.cuda)
+        kernels.update(self.rule, self.numbers(), rows, self.cuda)
 
     def state_dict(self) -> dict[str, NDArray]:
         """Returns all that a later run needs to continue exactly: {"kind": …, "steps": …, "lr": …, "0/v": array, …}.

@@ -2,7 +2,7 @@
 
 Every operation, loss and optimizer runs forward and backward twice, here and there, on the same random numbers:
 
-    on a GPU     against the NumPy kernels of `kernels/cpu.py`
+    on a GPU     against the NumPy kernels of `kernels/cpu/`
     on the CPU   against the plain loops of `kernels/reference.py`
 
 The error is taken over a whole array, ‖a - b‖ / ‖b‖. Sums in another order differ in the last digits; a single wrong
