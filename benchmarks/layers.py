@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import minunet
-from minunet import Tensor, device, nn
+from minunet import Tensor, cuda, device, nn
 from minunet.device import array_module
 from minunet.kernels.memory import keep_freed_memory
 
@@ -60,16 +60,16 @@ class Stopwatch:
             if repeat == 1:
                 self.products.fill(0.1)  # on a GPU, after one pass that compiles its kernels
             tensors = [Tensor(a, requires_grad=passes_back == 2) for a in arrays]
-            start = device.mark(self.where)
+            start = cuda.mark(self.where)
             y = layer(*tensors)
-            middle, gy = device.mark(self.where), array_module(y.data).ones_like(y.data)
-            again = device.mark(self.where)
+            middle, gy = cuda.mark(self.where), array_module(y.data).ones_like(y.data)
+            again = cuda.mark(self.where)
             y.backward(gy)
-            marks.append((start, middle, again, device.mark(self.where)))
+            marks.append((start, middle, again, cuda.mark(self.where)))
             for p in layer.parameters():
                 p.grad = None
         seconds = (
-            median(device.seconds_between(*pair) for pair in pairs)
+            median(cuda.seconds_between(*pair) for pair in pairs)
             for pairs in zip(*((m[:2], m[2:]) for m in marks[-self.repeats :]))
         )
         self.rows.append((name, y.shape, flop / 1e9, passes_back * flop / 1e9, *seconds))
@@ -120,7 +120,7 @@ def main():
     pictures, _ = lecture.unet_batch(options.batch, options.size, "float32")
     lecture.forward(device.to_device(pictures, where), watch.conv, watch.transpose, watch.pool, watch.concatenate)
     watch.bar.close()
-    on = f"{machine.blas()}\n{minunet.get_num_threads()} threads" if where == "cpu" else device.describe_gpu(where)
+    on = f"{machine.blas()}\n{minunet.get_num_threads()} threads" if where == "cpu" else cuda.describe_gpu(where)
     print(
         f"{machine.describe()}\n{on}, batch {options.batch}; "
         f"a large float32 matrix product reaches {products.gflops:.0f} GFLOP/s\n"

@@ -16,7 +16,7 @@ import machine
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from minunet import UNet, device, optim
+from minunet import UNet, cuda, device, optim
 from minunet.data.augment import PRESETS
 from minunet.data.loader import Loader
 from minunet.kernels.memory import keep_freed_memory
@@ -52,7 +52,7 @@ def bare_steps(model, optimizer, batch, count, where):
         train.LOSSES["bce"](model.logits(x), t, weights).backward()
         optimizer.step()
         optimizer.zero_grad()
-    device.synchronize(where)
+    cuda.synchronize(where)
     return time.perf_counter() - start
 
 

@@ -23,7 +23,7 @@ from products import Products
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import itertools
 
-from minunet import device
+from minunet import cuda, device
 from minunet.checks.speed import lecture_step
 from minunet.kernels import kernels_for
 from minunet.kernels.memory import keep_freed_memory
@@ -33,25 +33,25 @@ def phases(step, where, products, repeats):
     """{phase: (seconds on the device, seconds of Python)}, medians; a phase "all" at the end."""
     found = collections.defaultdict(lambda: ([], []))
     for _ in range(repeats):
-        device.synchronize(where)
+        cuda.synchronize(where)
         products.fill(0.5)
-        marks = [("", device.mark(where), time.perf_counter())]
-        step(lambda name: marks.append((name, device.mark(where), time.perf_counter())))
+        marks = [("", cuda.mark(where), time.perf_counter())]
+        step(lambda name: marks.append((name, cuda.mark(where), time.perf_counter())))
         for before, (name, mark, clock) in itertools.pairwise(marks):
-            found[name][0].append(device.seconds_between(before[1], mark))
+            found[name][0].append(cuda.seconds_between(before[1], mark))
             found[name][1].append(clock - before[2])
-        found["all"][0].append(device.seconds_between(marks[0][1], marks[-1][1]))
+        found["all"][0].append(cuda.seconds_between(marks[0][1], marks[-1][1]))
         found["all"][1].append(marks[-1][2] - marks[0][2])
     return {name: tuple(map(median, times)) for name, times in found.items()}
 
 
 def in_turn(step, where, count=10):
     """Seconds per step when steps follow each other as in training, with nothing in the queue before."""
-    device.synchronize(where)
+    cuda.synchronize(where)
     start = time.perf_counter()
     for _ in range(count):
         step()
-    device.synchronize(where)
+    cuda.synchronize(where)
     return (time.perf_counter() - start) / count
 
 
@@ -59,11 +59,11 @@ def kernel_calls(step, where, products, repeats):
     """[(kernel, shapes of its arrays, seconds)] in the order of the step's calls, medians over `repeats` steps."""
     runs = []
     for _ in range(repeats):
-        device.synchronize(where)
+        cuda.synchronize(where)
         products.fill(0.5)
         with _watched_kernels(kernels_for(products.matrix), where) as calls:
             step()
-        runs.append([(name, shapes, device.seconds_between(*marks)) for name, shapes, *marks in calls])
+        runs.append([(name, shapes, cuda.seconds_between(*marks)) for name, shapes, *marks in calls])
     return [(*same[0][:2], median(seconds for _, _, seconds in same)) for same in zip(*runs)]
 
 
@@ -78,11 +78,11 @@ def _watched_kernels(kernels, where):
             if inside:  # a kernel that calls another one
                 return function(*arguments, **options)
             inside.append(name)
-            before = device.mark(where)
+            before = cuda.mark(where)
             try:
                 return function(*arguments, **options)
             finally:
-                calls.append((name, _shapes(arguments), before, device.mark(where)))
+                calls.append((name, _shapes(arguments), before, cuda.mark(where)))
                 inside.pop()
 
         return watched
@@ -133,7 +133,7 @@ def main():
         step()
     products = Products(where, options.product)
     print(
-        f"{machine.describe()}\n{machine.blas() if where == 'cpu' else device.card(where)}\n"
+        f"{machine.describe()}\n{machine.blas() if where == 'cpu' else cuda.describe_gpu(where)}\n"
         f"batch {options.batch}, {options.size}x{options.size}; "
         f"a large float32 matrix product reaches {products.gflops:.0f} GFLOP/s"
     )

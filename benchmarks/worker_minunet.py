@@ -9,7 +9,7 @@ import worker
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import minunet
-from minunet import Tensor, UNet, device, no_grad, ops, optim
+from minunet import Tensor, UNet, cuda, device, no_grad, ops, optim
 from minunet.kernels.memory import keep_freed_memory
 
 options = worker.arguments()
@@ -42,7 +42,7 @@ else:
         f"minunet {minunet.__version__}",
         train_step,
         infer,
-        notes=device.describe_gpu(where),
-        wait=lambda: device.synchronize(where),
-        peak_memory=lambda: device.memory_kept(where),
+        notes=cuda.describe_gpu(where),
+        wait=lambda: cuda.synchronize(where),
+        peak_memory=lambda: cuda.memory_kept(where),
     )

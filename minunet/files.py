@@ -1,68 +1,197 @@
-"""Writing a file whole, or not at all."""
+"""Files and folders that appear whole or not at all, and folders that one process at a time writes into.
+
+    atomic_write(path, content)         a file: the old content or the new, never half of it
+    with atomic_folder(path) as draft:  a folder: filled as `draft`, and called `path` once everything is in it
+    with FolderLock(folder):            nobody else writes into the folder
+
+What is unfinished is called .NAME.RANDOM.part and lies beside NAME, so that the last step is a rename on one disk. A
+process that is killed leaves it behind; `remove_leftovers` clears it away.
+"""
+
+from __future__ import annotations
 
 import os
+import shutil
 import tempfile
+import time
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
-def atomic_write(path, content, keep=None):
-    """Puts `content` (bytes, or str as UTF-8) into the file `path`, which always holds the old or the new.
+UNFINISHED = ".part"
+LOCK = ".lock"
 
-    It is written beside, flushed to the disk, then moved over the old file. Whatever stops the program or the
+
+def atomic_write(path: str | Path, content: bytes | str, keep: str | Path | None = None) -> None:
+    """Writes `content` (bytes, or str as UTF-8) to the file `path`, which at all times holds the old or the new.
+
+    It is written to a file beside, flushed to the disk, then moved over the old one. Whatever stops the program or the
     disk on the way, the old file stays as it was.
-    keep: a path in the same folder that the old file, where there is one, gets once the new one is whole.
-    Raises OSError with the name of the file: no space, no such folder, read-only folder.
+    keep: a path in the same folder under which the old file, if there is one, is kept once the new one is complete.
+    Raises OSError with the name of the file: no space left, no such folder, read-only folder.
     """
     path = Path(path)
     try:
-        _write_whole(path, content, keep)
+        _write(path, content.encode() if isinstance(content, str) else content, keep)
     except OSError as error:  # "no space left" comes without a name, or with that of the file beside
         if error.errno is None:
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def _write_whole(path, content, keep):
-    content = content.encode() if isinstance(content, str) else content
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+def _write(path: Path, content: bytes, keep: str | Path | None) -> None:
+    handle, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(beside, 0o666 & ~_umask())  # mkstemp makes files that only their owner can read
+        os.chmod(unfinished, 0o666 & ~_umask())  # mkstemp makes files that only their owner can read
         if keep is not None and path.exists():
-            _rename_copy(path, keep)
-        os.replace(beside, path)
+            _keep_as(path, Path(keep))
+        os.replace(unfinished, path)
     except BaseException:
-        Path(beside).unlink(missing_ok=True)
+        Path(unfinished).unlink(missing_ok=True)
         raise
 
 
-def remove_leftovers(folder):
-    """Removes what `atomic_write` left in the folder where its process was killed. Nobody may be writing
-    there."""
-    for part in Path(folder).glob(".*.part"):
-        part.unlink(missing_ok=True)
-
-
-def _rename_copy(path, other):
-    """Gives the file `path` the name `other` too, in place of the file that had it; without copying its
-    bytes."""
-    beside = Path(other).with_name(f".{Path(other).name}.part")
-    beside.unlink(missing_ok=True)
+def _keep_as(path: Path, other: Path) -> None:
+    """Gives the file `path` the second name `other`, replacing the file of that name, without copying any bytes."""
+    unfinished = other.with_name(f".{other.name}{UNFINISHED}")
+    unfinished.unlink(missing_ok=True)
     try:
-        os.link(path, beside)
-    except OSError:  # a disk without links: for a moment the file has the other name alone
+        os.link(path, unfinished)
+    except OSError:  # a disk without hard links: for a moment the file has only its other name
         os.replace(path, other)
         return
     try:
-        os.replace(beside, other)
+        os.replace(unfinished, other)
     finally:
-        beside.unlink(missing_ok=True)  # where both names stood for one file already, replace does nothing
+        unfinished.unlink(missing_ok=True)  # if both names were one file already, replace has done nothing
 
 
-def _umask():
-    mask = os.umask(0)  # there is no way to ask without setting it
+@contextmanager
+def atomic_folder(path: str | Path, replace: bool = False) -> Iterator[Path]:
+    """Yields an empty hidden folder beside `path`, which is renamed to `path` when the block ends.
+
+    If the block raises, the hidden folder is removed, and `path` is as it was. The folder above must exist. The caller
+    sees to it that the files reach the disk before the block ends.
+    replace: whether a folder called `path` may be replaced. If another process puts its own there at the same moment,
+    that one stays: of two builders of the same content, either may win. Without `replace`, only an empty folder gives
+    way. Raises OSError if `path` cannot be taken.
+    """
+    path = Path(path)
+    draft = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED))
+    try:
+        os.chmod(draft, 0o777 & ~_umask())  # mkdtemp makes folders that only their owner can open
+        yield draft
+        if replace:
+            _replace_folder(draft, path)
+        else:
+            if path.is_dir():
+                path.rmdir()  # not every system replaces an empty folder by renaming
+            os.rename(draft, path)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _replace_folder(draft: Path, path: Path) -> None:
+    outdated = draft.with_suffix(f".old{UNFINISHED}")
+    with suppress(FileNotFoundError):
+        os.rename(path, outdated)
+    try:
+        os.rename(draft, path)
+    except OSError:
+        if not path.is_dir():  # else another process was faster, and its folder is just as good
+            with suppress(OSError):
+                os.rename(outdated, path)
+            raise
+    shutil.rmtree(outdated, ignore_errors=True)
+
+
+def remove_leftovers(folder: str | Path, name: str = "*", older_than: float | None = None) -> None:
+    """Removes what killed processes left unfinished in the folder: files of `atomic_write`, folders of `atomic_folder`.
+
+    name: only for final names that match this pattern. older_than: only what nobody has touched for so many seconds.
+    Without it, nobody else may be writing there.
+    """
+    for left in Path(folder).glob(f".{name}{UNFINISHED}" if name == "*" else f".{name}.*{UNFINISHED}"):
+        if older_than is not None and not _untouched_for(left, older_than):
+            continue
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
+
+
+def _untouched_for(path: Path, seconds: float) -> bool:
+    try:
+        inside = path.iterdir() if path.is_dir() else ()
+        return max(each.stat().st_mtime for each in [path, *inside]) < time.time() - seconds
+    except OSError:  # it is being written, or removed, right now
+        return False
+
+
+def _umask() -> int:
+    mask = os.umask(0)  # there is no way to read it without setting it
     os.umask(mask)
     return mask
+
+
+class FolderInUse(OSError):
+    """Another process is writing into the folder; the message says which."""
+
+
+class FolderLock:
+    """Holds `folder` until release(), the end of a `with` block, or the end of the process, however it ends.
+
+    The lock is the kernel's. The file .lock in the folder is only its place, and holds the number of the process.
+    Raises FolderInUse, and OSError if the folder cannot be written. Where the system or the disk does not support such
+    locks (Windows, some network disks), nothing is held.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self._path = Path(folder) / LOCK
+        self._close: weakref.finalize | None = None
+        while fcntl is not None:
+            file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
+            self._close = weakref.finalize(self, os.close, file)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                holder = os.read(file, 20).decode(errors="replace").strip() or "that has just started"
+                self._close()
+                raise FolderInUse(f"the process {holder} is writing into {folder}: wait for it, or stop it") from error
+            except OSError:  # a disk without locks
+                return
+            if self._is_still_there(file):
+                os.truncate(file, 0)
+                os.write(file, b"%d\n" % os.getpid())
+                return
+            self._close()
+
+    def _is_still_there(self, file: int) -> bool:
+        """Whether the path still leads to the open file: the holder before may have removed it in the meantime."""
+        try:
+            return os.path.samestat(os.fstat(file), os.stat(self._path))
+        except FileNotFoundError:
+            return False
+
+    def release(self) -> None:
+        """Lets the folder go. The file is removed while it is still locked: so nobody loses a lock of his own."""
+        if self._close is not None and self._close.alive:
+            with suppress(OSError):
+                self._path.unlink(missing_ok=True)
+            self._close()
+
+    def __enter__(self) -> FolderLock:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.release()

@@ -24,7 +24,7 @@ class OutOfMemoryError(MemoryError):
 
 
 class FakeCuPy:
-    """As much of CuPy as `find` touches. `count` GPUs; `failure` is raised by the first allocation."""
+    """As much of CuPy as `resolve_device` touches. `count` GPUs; `failure` is raised by the first allocation."""
 
     def __init__(self, count=1, count_failure=None, failure=None):
         self.used = []
@@ -61,10 +61,10 @@ class FakeDevice:
 
 @pytest.fixture
 def install(monkeypatch):
-    """install(FakeCuPy(…)) makes it the CuPy of this machine for the length of the test."""
+    """install(FakeCuPy(…)) makes it the CuPy of this machine for the duration of the test."""
 
     def install(cupy):
-        monkeypatch.setattr(device, "_cupy", lambda: cupy)
+        monkeypatch.setattr(device, "cupy_module", lambda: cupy)
         device._try_out.cache_clear()
         return cupy
 
@@ -75,7 +75,7 @@ def install(monkeypatch):
 @pytest.fixture
 def without_cupy(monkeypatch):
     """without_cupy(error): `import cupy` raises that error."""
-    device._cupy.cache_clear()
+    device.cupy_module.cache_clear()
     device._try_out.cache_clear()
     real_import = builtins.__import__
 
@@ -90,7 +90,7 @@ def without_cupy(monkeypatch):
 
     yield without
     monkeypatch.undo()
-    device._cupy.cache_clear()
+    device.cupy_module.cache_clear()
     device._try_out.cache_clear()
 
 
@@ -101,11 +101,11 @@ def test_names_of_devices(install):
     cupy = install(FakeCuPy(count=2))
     found = [resolve_device(name) for name in ("cpu", "gpu", "gpu:0", "gpu:1", "auto")]
     assert found == ["cpu", "gpu:0", "gpu:0", "gpu:1", "gpu:0"]
-    assert cupy.used == [0, 0, 1, 0]  # the card that was asked for last is the one that this process works on
+    assert cupy.used == [0, 0, 1, 0]  # this process works on the GPU that was asked for last
 
 
 @pytest.mark.parametrize("name", ["cuda", "GPU", "gpu:", "gpu:-1", "gpu:a", "gpu 1", "cpu:0", "", None, 0])
-def test_names_that_are_no_device(name):
+def test_names_that_are_not_devices(name):
     with pytest.raises(ValueError, match='is not a device: use "cpu", "gpu", "gpu:1" or "auto"'):
         resolve_device(name)
 
@@ -125,7 +125,7 @@ def test_there_and_back(xp_array):
     assert type(array_module(array).zeros(2)) is type(array)
 
 
-# ---- no GPU: five reasons ----------------------------------------------------------------------------------
+# ---- five reasons why there is no GPU ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_what_is_missing_is_told_apart(install, cupy, reason, message):
     assert isinstance(caught.value, RuntimeError)
 
 
-def test_a_card_that_is_not_there_names_those_that_are(install):
+def test_a_gpu_that_is_not_there_names_those_that_are(install):
     install(FakeCuPy(count=2))
     with pytest.raises(GpuUnavailable, match="there is no gpu:5 in this machine; it has: gpu:0, gpu:1") as caught:
         resolve_device("gpu:5")
@@ -255,10 +255,10 @@ def test_a_gpu_that_failed_is_tried_again(install):
     with pytest.raises(GpuUnavailable):
         resolve_device("gpu")
     cupy.ones = lambda shape, dtype: np.ones(shape, dtype)
-    assert resolve_device("gpu") == "gpu:0"  # meanwhile another program ended
+    assert resolve_device("gpu") == "gpu:0"  # another program has ended in the meantime
 
 
-def test_memory_of_the_card_and_main_memory_are_told_apart():
+def test_memory_of_a_gpu_and_main_memory_are_told_apart():
     assert device.ran_out_of_memory(OutOfMemoryError("Out of memory allocating 512 bytes"))
     assert device.ran_out_of_memory(CUDARuntimeError("cudaErrorMemoryAllocation: out of memory"))
     assert not device.ran_out_of_memory(MemoryError("Unable to allocate 8 GiB for an array"))

@@ -1,12 +1,13 @@
-"""A file is written whole or not at all."""
+"""A file, or a folder, appears whole or not at all."""
 
 import os
 import stat
 import sys
+import time
 
 import pytest
 
-from minunet.files import atomic_write, remove_leftovers
+from minunet.files import atomic_folder, atomic_write, remove_leftovers
 
 
 def test_bytes_and_text(tmp_path):
@@ -160,3 +161,112 @@ def test_others_may_read_it_as_far_as_the_umask_allows(tmp_path):
         assert os.umask(0o027) == 0o027  # and the umask itself is as it was
     finally:
         os.umask(before)
+
+
+# ---- folders ----
+
+
+def names(folder):
+    return sorted(os.listdir(folder))
+
+
+def fill(folder, content="new"):
+    (folder / "deep").mkdir()
+    (folder / "deep" / "file").write_text(content)
+
+
+@pytest.mark.parametrize("replace", [True, False])
+def test_a_folder_appears_when_it_is_filled(tmp_path, replace):
+    with atomic_folder(tmp_path / "data", replace) as draft:
+        assert draft.parent == tmp_path and draft.name.startswith(".data.") and draft.name.endswith(".part")
+        fill(draft)
+        assert not (tmp_path / "data").exists()
+    assert names(tmp_path) == ["data"] and (tmp_path / "data" / "deep" / "file").read_text() == "new"
+
+
+@pytest.mark.parametrize("replace", [True, False])
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_whatever_stops_it_the_old_folder_stays_and_no_litter(tmp_path, replace, error):
+    if replace:
+        (tmp_path / "data").mkdir()
+        fill(tmp_path / "data", "old")
+    with pytest.raises(type(error)):
+        with atomic_folder(str(tmp_path / "data"), replace) as draft:
+            fill(draft)
+            raise error
+    assert names(tmp_path) == ["data"] * replace
+    assert not replace or (tmp_path / "data" / "deep" / "file").read_text() == "old"
+
+
+def test_an_empty_folder_gives_way_and_a_full_one_only_on_request(tmp_path):
+    (tmp_path / "data").mkdir()
+    for content, replace in (("first", False), ("second", True)):
+        with atomic_folder(tmp_path / "data", replace) as draft:
+            fill(draft, content)
+        assert (tmp_path / "data" / "deep" / "file").read_text() == content
+    with pytest.raises(OSError):
+        with atomic_folder(tmp_path / "data") as draft:
+            fill(draft, "third")
+    assert names(tmp_path) == ["data"] and (tmp_path / "data" / "deep" / "file").read_text() == "second"
+
+
+def test_a_file_in_the_place_of_a_folder(tmp_path):
+    (tmp_path / "data").write_text("mine")
+    with pytest.raises(OSError):
+        with atomic_folder(tmp_path / "data"):
+            pass
+    assert names(tmp_path) == ["data"] and (tmp_path / "data").read_text() == "mine"
+
+
+@pytest.mark.parametrize("faster", [True, False])
+def test_a_folder_that_cannot_be_put_in_place(tmp_path, monkeypatch, faster):
+    """Another process has put its own there in that very moment, and that stays; or the disk refuses: the old stays."""
+    path, rename = tmp_path / "data", os.rename
+    path.mkdir()
+    fill(path, "old")
+
+    def refuse(source, target):
+        if target == path and str(source).endswith(".part") and ".old." not in str(source):
+            if faster:
+                path.mkdir()
+                fill(path, "theirs")
+            raise OSError(39, "Directory not empty")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", refuse)
+    try:
+        with atomic_folder(path, replace=True) as draft:
+            fill(draft)
+    except OSError:
+        assert not faster
+    assert names(tmp_path) == ["data"] and (path / "deep" / "file").read_text() == ("theirs" if faster else "old")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such rights")
+def test_others_may_open_the_folder_as_far_as_the_umask_allows(tmp_path):
+    before = os.umask(0o027)
+    try:
+        with atomic_folder(tmp_path / "data"):
+            pass
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o750
+
+
+def test_leftovers_are_told_by_name_and_age(tmp_path):
+    def left(name, age):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "file").touch()
+        for path in (folder / "file", folder):
+            os.utime(path, (time.time() - age,) * 2)
+
+    for name, age in ((".data.1.part", 3700), (".data.2.part", 3500), (".more.3.part", 9999), ("data.part", 9999)):
+        left(name, age)
+    os.utime(tmp_path / ".data.2.part", (0, 0))  # but the file in it is newer
+    remove_leftovers(tmp_path, "data", older_than=3600)
+    assert names(tmp_path) == [".data.2.part", ".more.3.part", "data.part"]
+    remove_leftovers(tmp_path, "data")
+    assert names(tmp_path) == [".more.3.part", "data.part"]
+    remove_leftovers(tmp_path)
+    assert names(tmp_path) == ["data.part"]

@@ -6,12 +6,18 @@ import sys
 
 import pytest
 
-from minunet import lock
-from minunet.lock import FolderInUse, FolderLock
+from minunet import files
+from minunet.files import FolderInUse, FolderLock
 
-pytestmark = pytest.mark.skipif(lock.fcntl is None, reason="no such locks on this system")
+pytestmark = pytest.mark.skipif(files.fcntl is None, reason="no such locks on this system")
 
-HOLD = "import sys; from minunet.lock import FolderLock; l = FolderLock(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
+HOLD = """
+import sys
+from minunet.files import FolderLock
+lock = FolderLock(sys.argv[1])
+print("held", flush=True)
+sys.stdin.read()
+"""
 
 
 def test_the_second_is_refused_until_the_first_lets_go(tmp_path):
@@ -48,9 +54,38 @@ def test_where_there_are_no_locks_nothing_is_held(tmp_path, monkeypatch, without
         raise OSError(95, "Operation not supported")
 
     if without == "the module":
-        monkeypatch.setattr(lock, "fcntl", None)
+        monkeypatch.setattr(files, "fcntl", None)
     else:
-        monkeypatch.setattr(lock.fcntl, "flock", not_supported)
+        monkeypatch.setattr(files.fcntl, "flock", not_supported)
     locks = FolderLock(tmp_path), FolderLock(tmp_path)
     for one in locks:
         one.release()
+
+
+def test_a_folder_that_was_let_go_is_as_it_was_before(tmp_path):
+    with FolderLock(tmp_path) as lock:
+        assert (tmp_path / ".lock").read_text() == f"{os.getpid()}\n"
+    assert os.listdir(tmp_path) == []
+    lock.release()  # once more does no harm, and takes nothing from the next holder
+    with FolderLock(tmp_path):
+        lock.release()
+        with pytest.raises(FolderInUse):
+            FolderLock(tmp_path)
+
+
+def test_a_lock_file_that_is_removed_at_the_last_moment_is_not_held_in_vain(tmp_path, monkeypatch):
+    """Between opening the file and locking it, the holder before lets go, and another process takes the folder."""
+    flock, holders = files.fcntl.flock, [FolderLock(tmp_path)]
+
+    def slower(file, how):
+        monkeypatch.setattr(files.fcntl, "flock", flock)
+        holders.pop().release()
+        holders.append(FolderLock(tmp_path))
+        flock(file, how)
+
+    monkeypatch.setattr(files.fcntl, "flock", slower)
+    with pytest.raises(FolderInUse):
+        FolderLock(tmp_path)
+    holders.pop().release()
+    FolderLock(tmp_path).release()
+    assert os.listdir(tmp_path) == []

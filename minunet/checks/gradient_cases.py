@@ -12,7 +12,7 @@ import numpy as np
 
 from minunet import nn, ops
 from minunet.autograd import Tensor, gradcheck
-from minunet.autograd.arithmetic import To
+from minunet.autograd.rearrange import To
 from minunet.device import to_device
 from minunet.models.unet import UNet
 
@@ -286,5 +286,5 @@ def replace_parameters(module, tensors):
     tensors = iter(tensors)
     for part in module.modules():
         for name, value in list(vars(part).items()):
-            if isinstance(value, Tensor) and name not in part.buffer_names:
+            if isinstance(value, Tensor) and name not in part.buffer_names + part.random_state_names:
                 setattr(part, name, next(tensors))

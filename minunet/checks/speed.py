@@ -10,15 +10,8 @@ from statistics import median
 import numpy as np
 
 from minunet import optim
-from minunet.device import (
-    array_module,
-    mark,
-    ran_out_of_memory,
-    release_memory,
-    seconds_between,
-    synchronize,
-    to_device,
-)
+from minunet.cuda import mark, release_memory, seconds_between, synchronize
+from minunet.device import array_module, ran_out_of_memory, to_device
 from minunet.metrics import MaskScores
 from minunet.models.unet import UNet
 from minunet.nn import costs

@@ -17,7 +17,8 @@ COMMANDS = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command that `argv` names, by default that of the command line, with the rest of `argv`; returns its exit code."""
+    """Runs the command that `argv` names, by default that of the command line, with the rest of `argv`; returns its
+    exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     width = max(map(len, COMMANDS))
     listed = "\n".join(f"  {name:<{width}}  {what}" for name, what in COMMANDS.items())

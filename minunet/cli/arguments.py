@@ -1,62 +1,69 @@
-"""What the command lines have in common: checked arguments, and errors of one line instead of a traceback."""
+"""Argument types that check what the user typed, and the parser that all commands share."""
 
 import argparse
 import math
 import re
 import sys
 import warnings
+from collections.abc import Callable
+from typing import NoReturn
 
 from minunet import device
-from minunet.data.pets import MEANINGS
+from minunet.cli.console import fail, warn
+from minunet.data.labels import MEANINGS
 from minunet.kernels.threads import get_num_threads
 
-MOST_THREADS = 1024  # more bring nothing; a million of them bring the machine down
-WRONG_USE = 2  # the exit code when what the user gave cannot be used
+MOST_THREADS = 1024  # more gain nothing; a million of them bring the machine down
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser that keeps the layout of its description and takes one line to refuse."""
+    """The parser of `minunet COMMAND`: keeps the layout of its description, and refuses in one line with exit code
+    2."""
 
-    def __init__(self, description, command=""):
+    def __init__(self, description: str, command: str = "") -> None:
         layout = argparse.RawDescriptionHelpFormatter
-        super().__init__(
-            prog=f"minunet {command}".strip(), description=description, formatter_class=layout, allow_abbrev=False
-        )
+        name = f"minunet {command}".strip()
+        super().__init__(prog=name, description=description, formatter_class=layout, allow_abbrev=False)
 
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
         """Prints the message, and exits with code 2."""
-        sys.exit(fail(f"{message} (see --help)"))
+        sys.exit(fail(f"{message} (see {self.prog} --help)"))
 
 
-def whole(least, most=None):
-    """An argument type: a whole number from `least` on, up to `most` where that is given."""
+def whole(least: int, most: int | None = None) -> Callable[[str], int]:
+    """Returns an argument type: an integer of at least `least`, and at most `most` where that is given."""
 
-    def parse(text):
+    def parse(text: str) -> int:
         if not re.fullmatch(r"\s*[+-]?[0-9]{1,18}\s*", text) or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from {least} on")
+            raise argparse.ArgumentTypeError(f"{text!r} must be an integer of at least {least}")
         if most is not None and int(text) > most:
-            raise argparse.ArgumentTypeError(f"{text!r} must be {most} at most")
+            raise argparse.ArgumentTypeError(f"{text!r} must be at most {most}")
         return int(text)
 
     return parse
 
 
-def positive(text):
+def positive(text: str) -> float:
     """An argument type: a finite number above 0."""
     return _number(text, lambda value: 0 < value < math.inf, "above 0")
 
 
-def not_negative(text):
-    """An argument type: a finite number from 0 on."""
-    return _number(text, lambda value: 0 <= value < math.inf, "from 0 on")
+def not_negative(text: str) -> float:
+    """An argument type: a finite number of at least 0."""
+    return _number(text, lambda value: 0 <= value < math.inf, "of at least 0")
 
 
-def fraction(text):
-    """An argument type: a number from 0 to below 1."""
-    return _number(text, lambda value: 0 <= value < 1, "from 0 to below 1")
+def fraction(text: str) -> float:
+    """An argument type: a number of at least 0 and below 1."""
+    return _number(text, lambda value: 0 <= value < 1, "of at least 0 and below 1")
 
 
-def _number(text, fits, range_in_words):
+def between_0_and_1(text: str) -> float:
+    """An argument type: a number above 0 and below 1."""
+    return _number(text, lambda value: 0 < value < 1, "above 0 and below 1")
+
+
+def _number(text: str, fits: Callable[[float], bool], range_in_words: str) -> float:
     try:
         value = float(text)
     except ValueError:
@@ -66,97 +73,56 @@ def _number(text, fits, range_in_words):
     return value
 
 
-def between_0_and_1(text):
-    """An argument type: a number above 0 and below 1."""
-    return _number(text, lambda value: 0 < value < 1, "above 0 and below 1")
+def multiple(of: int) -> Callable[[str], int]:
+    """Returns an argument type: a positive multiple of `of`; the error names the nearest ones."""
 
-
-def multiple(of):
-    """An argument type: a whole number that `of` divides; the error names the nearest ones that fit."""
-
-    def parse(text):
+    def parse(text: str) -> int:
         size = whole(1)(text)
         if size % of:
             below, above = size // of * of, (size // of + 1) * of
             fitting = f"{below} and {above} are" if below else f"{above} is"
-            raise argparse.ArgumentTypeError(f"{size} is no multiple of {of}; {fitting}")
+            raise argparse.ArgumentTypeError(f"{size} is not a multiple of {of}; {fitting}")
         return size
 
     return parse
 
 
-def mask_values(text):
-    """An argument type: "0=background,7=pet,255=ignore" -> [[0, 0], [7, 1], [255, 255]].
+def mask_values(text: str) -> list[list[int]]:
+    """An argument type: "0=background,7=pet,255=ignore" becomes [[0, 0], [7, 1], [255, 255]].
 
-    Pairs, because run.json, from which a run may be started again, knows no dict with numbers as keys.
+    Pairs, because run.json, from which a run may be started again, has no dict with integer keys.
     """
-    parts = [re.fullmatch(r"\s*([0-9]{1,5})\s*=\s*(\w+)\s*", part) for part in text.split(",")]
-    if not all(part and part[2] in MEANINGS for part in parts):
+    entries = [re.fullmatch(r"\s*([0-9]{1,5})\s*=\s*(\w+)\s*", entry) for entry in text.split(",")]
+    if not all(entry and entry[2] in MEANINGS for entry in entries):
         raise argparse.ArgumentTypeError(
-            f"{text!r} must name a meaning for each value, such as 0=background,7=pet,255=ignore"
+            f"{text!r} must give each value a meaning ({', '.join(MEANINGS)}), such as 0=background,7=pet,255=ignore"
         )
-    return [[int(part[1]), MEANINGS[part[2]]] for part in parts]
+    return [[int(entry[1]), MEANINGS[entry[2]]] for entry in entries if entry]
 
 
-def device_name(text):
+def device_name(text: str) -> str:
     """An argument type: auto, cpu, gpu, or gpu:K."""
     if not re.fullmatch(r"auto|cpu|gpu(:\d+)?", text):
         raise argparse.ArgumentTypeError(f"{text!r} must be auto, cpu, gpu, or gpu:1 for the second GPU")
     return text
 
 
-def choose_device(name):
-    """The device called `name`; "cpu" if it is a GPU that cannot be used, after one warning that says why."""
+def choose_device(name: str) -> str:
+    """Returns the device called `name`; "cpu" where a GPU cannot be used, after one warning that says why."""
     try:
-        return find_device(name)
+        return resolve_device(name)
     except device.GpuUnavailable as error:
         warn(f"no GPU for --device {name}: {error}. NumPy does the work on the CPU instead")
         return "cpu"
 
 
-def find_device(name):
-    """The device called `name`. Raises GpuUnavailable, whose message is all that is said about it."""
+def resolve_device(name: str) -> str:
+    """Returns the device called `name`. Raises GpuUnavailable, whose message is all that is said about it."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # CuPy warns on its own while it looks for the CUDA libraries
+        warnings.simplefilter("ignore")  # CuPy issues warnings of its own while it searches for the CUDA libraries
         return device.resolve_device(name)
 
 
-def describe_device(name):
-    """The device in words."""
+def describe_device(name: str) -> str:
+    """Returns the device in words."""
     return f"cpu (NumPy, threads: {get_num_threads()})" if name == "cpu" else f"{name} (CuPy)"
-
-
-def say(text):
-    """Prints a line at once, also into a pipe."""
-    _print(text, sys.stdout)
-
-
-def warn(text):
-    """Prints one line on stderr."""
-    _print(f"warning: {_one_line(text)}", sys.stderr)
-
-
-def fail(error, code=WRONG_USE):
-    """Prints one line on stderr. Returns the exit code."""
-    _print(f"error: {_one_line(error)}", sys.stderr)
-    return code
-
-
-def readable(text):
-    """The text (the name of a file, say) with control characters, line breaks and stray bytes escaped.
-
-    >>> print(readable("my\\ncat\\x1b.png"))
-    my\\ncat\\x1b.png
-    """
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
-
-
-def _print(text, stream):
-    """Prints lines at once; what the stream's encoding does not have is escaped."""
-    text = "\n".join(map(readable, str(text).split("\n")))
-    encoding = stream.encoding or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
-
-
-def _one_line(text):
-    return " ".join(str(text).split())

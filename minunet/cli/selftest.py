@@ -4,16 +4,17 @@ import sys
 
 from tqdm import tqdm
 
-from minunet import device
+from minunet import cuda, device
 from minunet.checks import selftest, speed
-from minunet.cli.arguments import Parser, device_name, fail, find_device, say
+from minunet.cli.arguments import Parser, device_name, resolve_device
+from minunet.cli.console import fail, say
 
 QUICK = {"batch": 2, "size": 64}
 
 
 def main(argv=None):
-    """Runs the command with the arguments `argv`. Returns the exit code: 0, 1 if something is computed wrongly, 2 without
-    the GPU that was asked for."""
+    """Runs the command with the arguments `argv`. Returns the exit code: 0, 1 if something is computed wrongly, 2
+    without the GPU that was asked for."""
     parser = Parser("Check what a device computes, and measure how fast it trains.", "selftest")
     add = parser.add_argument
     add("--device", type=device_name, default="auto", metavar="auto|cpu|gpu", help="what to test (default: auto)")
@@ -25,10 +26,10 @@ def main(argv=None):
 def selftest_report(name, quick):
     """Prints what each operation's worst error is on the device, then how fast that trains. Returns the exit code."""
     try:
-        where = find_device(name)
+        where = resolve_device(name)
     except device.GpuUnavailable as error:
         return fail(f"no GPU to test: {error}")
-    say(f"device  {where}" + (f": {device.describe_gpu(where)}" if where != "cpu" else "") + "\n")
+    say(f"device  {where}" + (f": {cuda.describe_gpu(where)}" if where != "cpu" else "") + "\n")
     rows = selftest.run(
         selftest.all_checks(quick or where == "cpu"),
         where,

@@ -1,14 +1,17 @@
-"""Show what --augment does to a picture: a sheet with each transform alone, and with the ready-made mixtures.
+"""Show what --augment does to an image: a sheet of each transform by itself, and of the ready-made presets.
 
-  python examples/show_augmentation.py                                    a drawn dog, into augmentations.png
-  python examples/show_augmentation.py --picture dog.jpg --mask dog.png   a picture of your own
+  python examples/show_augmentation.py                                  a drawn dog, into augmentations.png
+  python examples/show_augmentation.py --image dog.jpg --mask dog.png   an image of your own
 
-The red line is the outline of the mask, which has to move with the picture.
+The red line is the outline of the mask, which has to move with the image.
 """
 
+import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from minunet.cli.arguments import Parser, fail, mask_values, say, whole
 from minunet.data import DataError
@@ -31,7 +34,7 @@ from minunet.data.folder import read_one
 from minunet.training import plots
 
 DRAWN = 20  # a dog that sits in the middle
-ALONE = {  # as strong as in the preset "full"
+SINGLE = {  # as strong as in the preset "full"
     "flip": Flip(),
     "flip vertically": FlipVertical(),
     "rotate": Rotate(20),
@@ -43,17 +46,17 @@ ALONE = {  # as strong as in the preset "full"
     "saturation": Saturation(0.5),
     "tint": Tint(0.07),
 }
-MIXED = ("light", "light", "full", "full", "full")
+PRESET_NAMES = ("light", "light", "full", "full", "full")
 
 
-def main(argv=None):
-    """Runs with the arguments `argv`, by default those of the command line. Returns the exit code."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command with the arguments `argv`, by default those of the command line. Returns the exit code."""
     args = parse_arguments(argv)
     try:
-        if args.picture is None:
+        if args.image is None:
             image, mask = DrawnPets(1, args.size, first=DRAWN)[0]
         else:
-            image, mask = read_one(args.picture, args.mask, args.size, args.mask_values)
+            image, mask = read_one(args.image, args.mask, args.size, args.mask_values)
         plots.save_sheet(args.out, *sheet(image, mask, args.seed))
     except (DataError, OSError) as error:
         return fail(error)
@@ -61,22 +64,25 @@ def main(argv=None):
     return 0
 
 
-def sheet(image, mask, seed):
-    """The pictures, the masks and the titles of the sheet: three lists."""
-    augmentations = [(title, Augmentation(transform)) for title, transform in ALONE.items()]
-    augmentations += [(f"preset {name}", PRESETS[name]) for name in MIXED]
+def sheet(
+    image: NDArray[np.uint8], mask: NDArray[np.uint8], seed: int
+) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.uint8]], list[str]]:
+    """Returns the images, the masks and the titles of the sheet: three lists."""
+    augmentations = [(title, Augmentation(transform)) for title, transform in SINGLE.items()]
+    augmentations += [(f"preset {name}", PRESETS[name]) for name in PRESET_NAMES]
     rows = [(image, mask, "as it is")]
     for number, (title, augment) in enumerate(augmentations):
         rows.append((*augment(image, mask, np.random.default_rng([seed, number])), title))
-    return map(list, zip(*rows))
+    images, masks, titles = map(list, zip(*rows))
+    return images, masks, titles
 
 
-def parse_arguments(argv):
-    """The arguments, checked."""
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Returns the arguments, checked."""
     parser = Parser(f"{__doc__}\nExit code: 0 done, 2 wrong use.")
     add = parser.add_argument
-    add("--picture", type=Path, metavar="FILE", help="the picture; goes with --mask (default: a drawn dog)")
-    add("--mask", type=Path, metavar="FILE", help="its mask: 0 is background, 1 or 255 pet")
+    add("--image", "--picture", type=Path, metavar="FILE", help="the image; needs --mask, too (default: a drawn dog)")
+    add("--mask", type=Path, metavar="FILE", help="its mask: 0 is background, 1 or 255 is pet")
     add(
         "--mask-values",
         type=mask_values,
@@ -89,7 +95,7 @@ def parse_arguments(argv):
         type=whole(0),
         default=177,
         metavar="N",
-        help="another seed, other changes (default: 177, by which each one can be seen)",
+        help="another seed gives other changes (default: 177, with which each one can be seen)",
     )
     add(
         "--out",
@@ -99,6 +105,6 @@ def parse_arguments(argv):
         help="the sheet, a .png or a .jpg; an older one is replaced (default: augmentations.png)",
     )
     args = parser.parse_args(argv)
-    if (args.picture is None) != (args.mask is None):
-        parser.error("--picture and --mask go together")
+    if (args.image is None) != (args.mask is None):
+        parser.error("--image and --mask go together: give both or neither")
     return args

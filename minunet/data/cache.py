@@ -1,36 +1,41 @@
-"""Pictures decoded once: the rows of two .npy files, mapped into memory, so that no epoch decodes again.
+"""Images decoded once: the rows of two .npy files, mapped into memory, so that no epoch decodes a file again.
 
-The files lie in $MINUNET_CACHE, or $XDG_CACHE_HOME/minunet, or ~/.cache/minunet; that folder can be deleted
-at any time. Each set of sources and sizes has a folder of its own there:
+The files lie in $MINUNET_CACHE, or $XDG_CACHE_HOME/minunet, or ~/.cache/minunet; that folder can be deleted at any
+time. Each combination of sources and size has a folder of its own there:
 
-    images.npy   uint8 (N, H, W, 3)      row i is source i; zeros if that source cannot be used
-    trimaps.npy  uint8 (N, H, W, 1)
-    about.json   what it was made from (size and time of each file), checksums, and the problems found
+    images.npy     uint8 (N, H, W, 3)    row i is source i; zeros if that source cannot be used
+    masks.npy      uint8 (N, H, W, 1)
+    metadata.json  what it was made from (size and time of each file), checksums, and what was skipped
 
-It is built in a temporary folder beside and then renamed, so that it is there whole or not at all; of two
-programs that build at once, each ends up with a whole one. What does not fit when opened is built anew.
+It is built in a temporary folder and then renamed (files.py), so that it is complete or absent; of two programs that
+build it at once, each ends up with a complete one. A cache that does not fit when it is opened is built anew.
 """
 
 import hashlib
 import json
 import logging
 import os
-import shutil
-import tempfile
-import time
 import zlib
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from minunet.data import DataError
+from minunet.files import atomic_folder, remove_leftovers
 
-FORMAT = 1  # raise it whenever the files, or what pets.py puts into them, change their meaning
-BLOCK = 64  # pictures under way at a time: enough for all threads, and a slow disk cannot fill the memory
+FORMAT = 2  # raise it whenever the files, or what datasets put into them, change their meaning
+BLOCK = 64  # images under way at a time: enough for all threads, and a slow disk cannot fill the memory
+ABANDONED = 3600  # seconds after which an unfinished folder that nobody touches belongs to a program that was killed
+
+Source = tuple[Path, ...]
+Read = Callable[[Source], tuple[NDArray[np.uint8], NDArray[np.uint8]]]
+Keep = Callable[[int, NDArray[np.uint8], NDArray[np.uint8]], None]
 
 log = logging.getLogger("minunet")
 
@@ -38,21 +43,23 @@ log = logging.getLogger("minunet")
 class Decoded(NamedTuple):
     """N decoded sources, and which of them could not be decoded."""
 
-    images: np.ndarray  # uint8 (N, H, W, 3)
-    trimaps: np.ndarray  # uint8 (N, H, W, 1)
-    problems: dict  # {row: what is wrong with that source}
+    images: NDArray[np.uint8]  # (N, H, W, 3)
+    masks: NDArray[np.uint8]  # (N, H, W, 1)
+    skipped: dict[int, str]  # {row: what is wrong with that source}
 
 
-def decode_all(read, sources, size, key="", on_disk=True):
-    """Decodes all sources, or opens what an earlier call decoded: -> Decoded, not to be written to.
+def decode_all(
+    read: Read, sources: Sequence[Source], size: tuple[int, int], key: str = "", on_disk: bool = True
+) -> Decoded:
+    """Returns all sources decoded, or as an earlier call decoded them; not to be written to.
 
-    read     read(source) -> (image uint8 (H, W, 3), trimap uint8 (H, W, 1)), or DataError if it cannot be
-             used; called from several threads
-    sources  list of tuples of file paths; a file that changes, comes or goes makes the cache invalid
+    read     read(source) -> (image uint8 (H, W, 3), mask uint8 (H, W, 1)), or DataError if the source cannot be used;
+             called from several threads
+    sources  tuples of file paths; a file that changes, appears or disappears makes the cache invalid
     size     (H, W)
-    key      text; another key has another cache
-    on_disk  False keeps the arrays in memory alone. So does a cache folder that cannot be written, after a
-             line in the log: the next run has to decode again, and nothing else changes.
+    key      a text; another key has another cache
+    on_disk  False keeps the arrays in memory only. The same happens, after a line in the log, if the cache folder
+             cannot be written: the next run has to decode again, and nothing else changes
     """
     shape = (len(sources), *size)
     if on_disk:
@@ -65,155 +72,140 @@ def decode_all(read, sources, size, key="", on_disk=True):
                 found = _open(folder, shape, made_from)
             if found is not None:
                 return found
-            why = "it was changed by another program"
+            why: object = "another program has changed it"
         except (OSError, RuntimeError) as error:  # RuntimeError: there is no home folder
             why = error
-        log.warning("The decoded pictures are kept in memory, not in the cache folder: %s", why)
-    images, trimaps = np.zeros((*shape, 3), np.uint8), np.zeros((*shape, 1), np.uint8)
+        log.warning("The decoded images are kept in memory, not in the cache folder: %s", why)
+    images, masks = np.zeros((*shape, 3), np.uint8), np.zeros((*shape, 1), np.uint8)
 
-    def keep(row, image, trimap):
-        images[row], trimaps[row] = image, trimap
+    def keep(row: int, image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> None:
+        images[row], masks[row] = image, mask
 
-    return Decoded(images, trimaps, _decode(read, sources, keep))
+    return Decoded(images, masks, _decode(read, sources, keep))
 
 
-def cache_folder():
-    """The folder of all caches (absolute Path, perhaps not there yet). RuntimeError if there is no home."""
+def cache_folder() -> Path:
+    """Returns the folder of all caches (absolute, perhaps not there yet). RuntimeError if there is no home folder."""
     if os.environ.get("MINUNET_CACHE"):
         return Path(os.environ["MINUNET_CACHE"]).expanduser().absolute()
     xdg = Path(os.environ.get("XDG_CACHE_HOME", ""))
     return (xdg if xdg.is_absolute() else Path.home() / ".cache") / "minunet"
 
 
-def _decode(read, sources, keep):
-    """Calls keep(row, image, trimap) for each source in order; -> {row: problem} of those left out."""
+def _decode(read: Read, sources: Sequence[Source], keep: Keep) -> dict[int, str]:
+    """Calls keep(row, image, mask) for each source in order. Returns {row: reason} of those that were skipped."""
 
-    def attempt(source):
+    def attempt(source: Source) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | DataError:
         try:
             return read(source)
         except DataError as problem:
             return problem
 
-    problems = {}
+    skipped = {}
     pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))  # threads: Pillow lets others run while it decodes
     try:
-        with tqdm(total=len(sources), desc="decoding", unit=" pictures", delay=1, disable=None) as bar:
+        with tqdm(total=len(sources), desc="decoding", unit=" images", delay=1, disable=None) as bar:
             for start in range(0, len(sources), BLOCK):
                 for row, result in enumerate(pool.map(attempt, sources[start : start + BLOCK]), start):
                     bar.update()
                     if isinstance(result, DataError):
-                        problems[row] = str(result)
+                        skipped[row] = str(result)
                     else:
                         keep(row, *result)
     finally:
         pool.shutdown(cancel_futures=True)
-    return problems
+    return skipped
 
 
-def _build(folder, read, sources, shape, made_from):
+# ---- the folder of a cache ----
+
+
+class _AlreadyThere(Exception):
+    """Another program has built the same cache meanwhile."""
+
+
+def _build(folder: Path, read: Read, sources: Sequence[Source], shape: tuple[int, ...], made_from: str) -> None:
     """Makes the folder of a cache; OSError if it cannot be written."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(folder.parent)
-    temporary = Path(tempfile.mkdtemp(prefix=f"{folder.name}.building-", dir=folder.parent))
-    try:
+    remove_leftovers(folder.parent, "[0-9a-f]" * len(folder.name), ABANDONED)
+    with suppress(_AlreadyThere), atomic_folder(folder, replace=True) as draft:
+        draft.chmod(0o700)  # others need not see what may be private photographs
         with ExitStack() as stack:
-            # Written as plain files: a full disk is then an error that can be caught, where writing into
+            # Written as plain files: a full disk is then an error that can be caught, whereas writing into
             # mapped memory would end the program.
-            images = _RowWriter(stack, temporary / "images.npy", (*shape, 3))
-            trimaps = _RowWriter(stack, temporary / "trimaps.npy", (*shape, 1))
+            images = _RowWriter(stack, draft / "images.npy", (*shape, 3))
+            masks = _RowWriter(stack, draft / "masks.npy", (*shape, 1))
 
-            def keep(row, image, trimap):
+            def keep(row: int, image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> None:
                 images.write(row, image)
-                trimaps.write(row, trimap)
+                masks.write(row, mask)
 
-            problems = _decode(read, sources, keep)
-            checksums = {"images": images.finish(), "trimaps": trimaps.finish()}
-        with open(temporary / "about.json", "w") as file:
-            about = {"made_from": made_from, "checksums": checksums, "problems": list(problems.items())}
-            json.dump(about, file)
+            skipped = _decode(read, sources, keep)
+            checksums = {"images": images.finish(), "masks": masks.finish()}
+        with open(draft / "metadata.json", "w") as file:
+            json.dump({"made_from": made_from, "checksums": checksums, "skipped": list(skipped.items())}, file)
             file.flush()
             os.fsync(file.fileno())
-        if _open(folder, shape, made_from) is None:  # else another program has built it meanwhile
-            _put_in_place(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if _open(folder, shape, made_from) is not None:
+            raise _AlreadyThere
 
 
 class _RowWriter:
-    """Writes the rows of a .npy file one after the other, and sums them up; rows left out are zeros."""
+    """Writes the rows of a .npy file one after the other, and their checksum; skipped rows are zeros."""
 
-    def __init__(self, stack, path, shape):
+    def __init__(self, stack: ExitStack, path: Path, shape: tuple[int, ...]) -> None:
         self.file = stack.enter_context(open(path, "wb"))
-        self.shape, self.row, self.checksum = shape, 0, 0
+        self.shape = shape
+        self.row = 0
+        self.checksum = 0
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(self.file, header)
 
-    def write(self, row, values):
+    def write(self, row: int, values: NDArray[np.uint8]) -> None:
         while self.row < row:
             self._append(np.zeros(self.shape[1:], np.uint8))
         self._append(values)
 
-    def finish(self):
+    def finish(self) -> int:
         while self.row < self.shape[0]:
             self._append(np.zeros(self.shape[1:], np.uint8))
         self.file.flush()
         os.fsync(self.file.fileno())
         return self.checksum
 
-    def _append(self, values):
+    def _append(self, values: NDArray[np.uint8]) -> None:
         data = values.tobytes()
         self.file.write(data)
         self.checksum = zlib.crc32(data, self.checksum)
         self.row += 1
 
 
-def _put_in_place(temporary, folder):
-    """Renames the temporary folder, over an outdated or damaged one if need be."""
-    outdated = temporary.with_name(temporary.name + "-outdated")
-    with suppress(FileNotFoundError):
-        os.rename(folder, outdated)
+def _open(folder: Path, shape: tuple[int, ...], made_from: str) -> Decoded | None:
+    """Returns the cache in a folder, or None if there is none, or an outdated, damaged or foreign one."""
     try:
-        os.rename(temporary, folder)
-    except OSError:
-        if not folder.is_dir():  # else another program was faster, and its cache is as good
-            raise
-    shutil.rmtree(outdated, ignore_errors=True)
-
-
-def _remove_abandoned(parent):
-    """Removes what programs that were killed while building have left: not touched for an hour."""
-    for left in parent.glob("*.building-*"):
-        with suppress(OSError):
-            if max(path.stat().st_mtime for path in [left, *left.iterdir()]) < time.time() - 3600:
-                shutil.rmtree(left, ignore_errors=True)
-
-
-def _open(folder, shape, made_from):
-    """The cache in a folder -> Decoded; None if there is none, or an outdated, damaged or foreign one."""
-    try:
-        about = json.loads((folder / "about.json").read_text())
-        if about["made_from"] != made_from:
+        metadata = json.loads((folder / "metadata.json").read_text())
+        if metadata["made_from"] != made_from:
             return None
         arrays = {}
-        for name, channels in [("images", 3), ("trimaps", 1)]:
+        for name, channels in [("images", 3), ("masks", 1)]:
             array = arrays[name] = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
             fits = array.shape == (*shape, channels) and array.dtype == np.uint8
-            if not fits or _checksum(array) != about["checksums"][name]:
+            if not fits or _checksum(array) != metadata["checksums"][name]:
                 return None
-        problems = {int(row): str(problem) for row, problem in about["problems"]}
-        return Decoded(arrays["images"], arrays["trimaps"], problems)
+        skipped = {int(row): str(reason) for row, reason in metadata["skipped"]}
+        return Decoded(arrays["images"], arrays["masks"], skipped)
     except Exception:  # whatever a damaged file leads to, the answer is the same: build it anew
         return None
 
 
-def _checksum(array):
+def _checksum(array: NDArray[np.uint8]) -> int:
     checksum = 0
     for row in array:
         checksum = zlib.crc32(row, checksum)
     return checksum
 
 
-def _fingerprint(path):
+def _fingerprint(path: Path) -> list[int] | None:
     try:
         status = os.stat(path)
         return [status.st_size, status.st_mtime_ns]
@@ -221,5 +213,5 @@ def _fingerprint(path):
         return None
 
 
-def _digest(content):
+def _digest(content: Any) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]

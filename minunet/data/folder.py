@@ -1,192 +1,178 @@
-"""Any pictures with masks as a dataset: a folder of the ones, and a folder of the others.
+"""Your own images with masks as a dataset: a folder of images, and a folder of masks.
 
-    PICTURES/NAME.jpg    the photograph, of any kind that pictures.py reads
-    MASKS/NAME.png       its mask, of the same height and width, one whole number per pixel
+    IMAGES/NAME.jpg    the photograph, of any kind that images.py reads
+    MASKS/NAME.png     its mask, of the same height and width, one integer per pixel
 
-A picture and a mask belong together if their names are the same up to the last dot. In a mask, 0 is
-background, and 1 is what is to be found; or 255, if there is no 1, as drawing programs save it. Other
-numbers, or 255 for "ignore this pixel", want a table of what they mean. Nothing is guessed: a mask with 0, 1
-and 255 could mean two things, and one that was saved as JPEG holds all the numbers in between.
+An image and a mask belong together if their names are the same up to the last dot. In a mask, 0 is background, and 1 is
+what is to be found; or 255, if there is no 1, as drawing programs save it. Other values, or 255 for "ignore this
+pixel", need a table that says what they mean. Nothing is guessed: a mask with 0, 1 and 255 could mean two things, and
+one that was saved as JPEG holds all the values in between.
 """
 
 import operator
 import os
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from minunet.data import DataError, cache
-from minunet.data.images import ENDINGS, quiet_pillow
-from minunet.data.labels import USUAL, read_labels, translate
-from minunet.data.pets import IGNORE, MEANINGS, height_width, read_pair
-from minunet.data.skipped import listed, report
+from minunet.data.images import EXTENSIONS, quiet_pillow, to_labels
+from minunet.data.labels import USUAL, check_table, translate
+from minunet.data.sample import Pair, height_width, read_pair, split
+from minunet.data.skipped import listed, report_skipped
 
-EXPECTED = "a picture PICTURES/NAME.jpg and a mask MASKS/NAME.png for each NAME"
+__all__ = ["ImageFolder", "PictureFolder", "read_one", "split"]
+
+EXPECTED = "an image IMAGES/NAME.jpg and a mask MASKS/NAME.png for each NAME"
+
+Table = Mapping[int, int] | Iterable[tuple[int, int]]
+ToMask = Callable[[Image.Image], NDArray[np.uint8]]
 
 
-class PictureFolder:
-    """Pictures and masks as a dataset: folder[i] -> (image uint8 (H, W, 3), mask uint8 (H, W, 1)).
+class ImageFolder:
+    """Images and masks as a dataset: folder[i] -> (image uint8 (H, W, 3), mask uint8 (H, W, 1)).
 
-    pictures, masks  two folders; files that begin with a dot, or end like no picture, are passed over
-    size             an int for squares, or (H, W); both are stretched to it, as pets.py does
-    values           what the masks' values mean, a dict (or its pairs) to 0 (background), 1 (found) or 255
-                     (ignored), such as {0: 0, 7: 1, 8: 1}; by default 0 is background, and 1 or 255 is found
-    strict, cache    as for Pets: raise instead of leaving out, and keep what was decoded
+    images, masks  two folders; hidden files, and those without an image's extension, are passed over
+    size           an int for squares, or (H, W); both are resized to it (sample.py)
+    values         what the values of the masks mean, a dict (or its pairs) to 0 (background), 1 (found) or 255
+                   (ignored), such as {0: 0, 7: 1, 8: 1}; by default 0 is background, and 1 or 255 is found
+    strict, cache  as for Pets: raise instead of skipping, and keep what was decoded
 
-    Attributes, lists of str: `names` of the usable pictures in alphabetical order, without their endings;
-    `problems`, each "file: what is wrong": files without a partner are there, too.
+    Attributes, lists of str: `names` of the usable images in alphabetical order, without their extensions; `skipped`,
+    each "file: what is wrong", files without a partner among them.
 
-    What cannot be used is left out and reported in one message (see problems.py). Raises DataError if there
-    is no such folder or no usable pair, and ValueError or TypeError for an argument out of range.
+    What cannot be used is skipped and reported in one message (skipped.py). Raises DataError if there is no such folder
+    or no usable pair, and ValueError or TypeError for an argument out of range.
     """
 
-    def __init__(self, pictures, masks, size=256, values=None, strict=False, cache=True):
-        self.size, values = height_width(size), _checked_table(values)
-        self.pictures, self.masks = (Path(os.path.expanduser(path)).absolute() for path in (pictures, masks))
-        pairs, self.problems = _pairs(self.pictures, self.masks)
-        decoded = _decode(list(pairs.values()), self.size, values, cache)
-        self.problems += decoded.problems.values()
-        self._images, self._masks = decoded.images, decoded.trimaps
-        self._rows = [row for row in range(len(pairs)) if row not in decoded.problems]
+    def __init__(
+        self,
+        images: str | Path,
+        masks: str | Path,
+        size: int | tuple[int, int] = 256,
+        values: Table | None = None,
+        strict: bool = False,
+        cache: bool = True,
+    ) -> None:
+        self.size = height_width(size)
+        table = None if values is None else check_table(values)
+        self.images, self.masks = _absolute(images), _absolute(masks)
+        pairs, self.skipped = _pairs(self.images, self.masks)
+        decoded = _decode(list(pairs.values()), self.size, table, cache)
+        self.skipped += decoded.skipped.values()
+        self._images, self._masks = decoded.images, decoded.masks
+        self._rows = [row for row in range(len(pairs)) if row not in decoded.skipped]
         names = list(pairs)
         self.names = [names[row] for row in self._rows]
-        report(f"{pictures} with masks in {masks}", len(self), self.problems, EXPECTED, strict)
+        report_skipped(f"{images} with masks in {masks}", len(self), self.skipped, EXPECTED, strict)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._rows)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> Pair:
         """(image uint8 (H, W, 3), mask uint8 (H, W, 1)), new arrays. IndexError beyond the end."""
         row = self._rows[operator.index(index)]
         return np.array(self._images[row]), np.array(self._masks[row])
 
 
-class Part:
-    """Some pictures of a dataset, as a dataset: those with these indices, in that order."""
-
-    def __init__(self, dataset, indices):
-        self.dataset, self.indices = dataset, list(indices)
-        self.names = [dataset.names[index] for index in self.indices]
-
-    def __len__(self):
-        return len(self.indices)
-
-    def __getitem__(self, index):
-        """As the dataset's. IndexError beyond the end."""
-        return self.dataset[self.indices[operator.index(index)]]
+PictureFolder = ImageFolder  # its former name
 
 
-def split(dataset, share, seed=0, limit=None):
-    """Two Parts at random, to train and to validate: the second has this share of the pictures.
-
-    share: between 0 and 1; of two pictures or more, each Part gets at least one. The same seed and number of
-    pictures give the same two. limit: at most so many pictures in each. Raises ValueError for an argument out
-    of range, DataError for fewer than two pictures.
-    """
-    if not 0 < share < 1:
-        raise ValueError(f"share is {share}; it must lie between 0 and 1")
-    if limit is not None and operator.index(limit) < 1:
-        raise ValueError(f"limit is {limit}; it must be 1 or more, or None for all pictures")
-    if len(dataset) < 2:
-        raise DataError("there is one picture only: nothing would be left to validate on")
-    held_out = min(max(1, round(share * len(dataset))), len(dataset) - 1)
-    order = np.random.default_rng(seed).permutation(len(dataset)).tolist()
-    return tuple(Part(dataset, sorted(part[:limit])) for part in (order[held_out:], order[:held_out]))
+def read_one(image: str | Path, mask: str | Path, size: int | tuple[int, int], values: Table | None = None) -> Pair:
+    """Returns one image and its mask, as ImageFolder reads them: uint8 (H, W, 3), uint8 (H, W, 1)."""
+    image_path, mask_path = _absolute(image), _absolute(mask)
+    to_mask = _mask_reader(None if values is None else check_table(values))
+    return read_pair(_common_root(image_path, mask_path), image_path, mask_path, height_width(size), to_mask)
 
 
-def read_one(picture, mask, size, values=None):
-    """One picture with its mask, as PictureFolder reads them: image uint8 (H, W, 3), mask uint8 (H, W, 1)."""
-    paths = [Path(os.path.expanduser(path)).absolute() for path in (picture, mask)]
-    return read_pair(_common_root(*paths), *paths, height_width(size), _mask_reader(_checked_table(values)))
+def _absolute(path: str | Path) -> Path:
+    return Path(os.path.expanduser(path)).absolute()
 
 
 # ---- what is there ----
 
 
-def _pairs(pictures, masks):
-    """-> {name: (picture path, mask path)} in alphabetical order, and the problems of what has no partner."""
-    if pictures == masks:
-        raise DataError(f"{pictures} cannot be both: pictures and masks need a folder each")
-    problems, found = [], []
-    for folder in (pictures, masks):
-        files = {}
-        for path in _picture_files(folder):
+def _pairs(images: Path, masks: Path) -> tuple[dict[str, tuple[Path, Path]], list[str]]:
+    """Returns {name: (image path, mask path)} in alphabetical order, and what has no partner."""
+    if images == masks:
+        raise DataError(f"{images} cannot be both: images and masks need a folder each")
+    skipped: list[str] = []
+    found: list[dict[str, list[Path]]] = []
+    for folder in (images, masks):
+        files: dict[str, list[Path]] = {}
+        for path in _image_files(folder):
             files.setdefault(path.stem, []).append(path)
         for same in files.values():
             if len(same) > 1:
                 others = ", ".join(path.name for path in same[1:])
-                problems.append(f"{folder.name}/{same[0].name}: {others} has the same name; keep one of them")
+                skipped.append(f"{folder.name}/{same[0].name}: {others} has the same name; keep one of them")
         found.append(files)
-    for here, there, folder, kind in [(*found, pictures, "mask"), (*found[::-1], masks, "picture")]:
+    for here, there, folder, kind in [(*found, images, "mask"), (*found[::-1], masks, "image")]:
         alone = [name for name in here if name not in there]
-        problems += [f"{folder.name}/{here[name][0].name}: there is no {kind} {name}.*" for name in alone]
+        skipped += [f"{folder.name}/{here[name][0].name}: there is no {kind} {name}.*" for name in alone]
     names = [name for name in found[0] if all(len(files.get(name, ())) == 1 for files in found)]
-    return {name: (found[0][name][0], found[1][name][0]) for name in names}, problems
+    return {name: (found[0][name][0], found[1][name][0]) for name in names}, skipped
 
 
-def _picture_files(folder):
-    """The files that are called like pictures, sorted. DataError if the folder cannot be opened."""
+def _image_files(folder: Path) -> list[Path]:
+    """The files with an image's extension, sorted. DataError if the folder cannot be opened."""
     try:
         paths = sorted(folder.iterdir())
     except OSError as error:
         raise DataError(f"cannot open the folder {folder}: {error.strerror}") from error
-    return [path for path in paths if path.suffix.lower() in ENDINGS and not path.name.startswith(".")]
+    return [path for path in paths if path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")]
 
 
 # ---- reading ----
 
 
-def _decode(sources, size, values, on_disk):
-    """All pictures and masks -> cache.Decoded, the masks where pets.py has its trimaps."""
+def _decode(
+    sources: list[tuple[Path, Path]], size: tuple[int, int], table: dict[int, int] | None, on_disk: bool
+) -> cache.Decoded:
     if not sources:
-        return cache.Decoded((), (), {})
-    root, to_mask = _common_root(*sources[0]), _mask_reader(values)
+        return cache.Decoded(np.zeros((0, *size, 3), np.uint8), np.zeros((0, *size, 1), np.uint8), {})
+    root, to_mask = _common_root(*sources[0]), _mask_reader(table)
 
-    def read(source):
-        return read_pair(root, *source, size, to_mask)
+    def read(source: tuple[Path, ...]) -> Pair:
+        image_path, mask_path = source
+        return read_pair(root, image_path, mask_path, size, to_mask)
 
-    key = f"folder {sorted(values.items()) if values else ''} Pillow {Image.__version__}"
+    key = f"folder {sorted(table.items()) if table else ''} Pillow {Image.__version__}"
     with quiet_pillow():
         return cache.decode_all(read, sources, size, key, on_disk)
 
 
-def _common_root(picture, mask):
+def _common_root(image: Path, mask: Path) -> Path:
     """The innermost folder that holds both, for short names in messages."""
     try:
-        return Path(os.path.commonpath([picture.parent, mask.parent]))
+        return Path(os.path.commonpath([image.parent, mask.parent]))
     except ValueError as error:  # Windows
-        raise DataError("pictures and masks must lie on the same drive") from error
+        raise DataError("images and masks must lie on the same drive") from error
 
 
-def _mask_reader(values):
-    """The function from a mask as Pillow has it to one of 0, 1 and 255; see `values` of PictureFolder."""
+def _mask_reader(table: dict[int, int] | None) -> ToMask:
+    """The function from a mask's file, as stored, to a mask of 0, 1 and 255; see `values` of ImageFolder."""
 
-    def to_mask(picture):
-        labels = read_labels(picture)
-        mask = translate(labels, USUAL if values is None else [values])
+    def to_mask(stored: Image.Image) -> NDArray[np.uint8]:
+        labels = to_labels(stored)
+        mask = translate(labels, USUAL if table is None else [table])
         if mask is None:
-            raise DataError(_misfit(np.unique(labels).tolist(), values, picture.format))
-        return Image.fromarray(mask)
+            raise DataError(_misfit(np.unique(labels).tolist(), table, stored.format))
+        return mask
 
     return to_mask
 
 
-def _misfit(present, values, format):
-    if format == "JPEG":
+def _misfit(present: list[int], table: dict[int, int] | None, file_format: str | None) -> str:
+    """What is wrong with a mask that holds these values."""
+    if file_format == "JPEG":
         return f"holds {listed(present)}: JPEG blurs the values of a mask; save it as PNG"
-    if values:
-        return f"holds {listed(present)}; the table of values has {', '.join(map(str, sorted(values)))}"
+    if table:
+        return f"holds {listed(present)}: the table of values has only {', '.join(map(str, sorted(table)))}"
     return (
-        f"holds {listed(present)}; a mask holds 0 and 1, or 0 and 255: say what its values mean "
+        f"holds {listed(present)}: a mask holds 0 and 1, or 0 and 255; say what its values mean "
         "(values={7: 1, ...}, or --mask-values 7=pet,...)"
     )
-
-
-def _checked_table(values):
-    if values is None:
-        return None
-    table = {operator.index(value): operator.index(meaning) for value, meaning in dict(values).items()}
-    if not table or min(table) < 0 or not set(table.values()) <= set(MEANINGS.values()):
-        raise ValueError(f"values is {values}; it must lead from numbers, 0 or more, to 0, 1 or {IGNORE}")
-    return table

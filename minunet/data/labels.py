@@ -1,84 +1,75 @@
-"""Masks from files: what their pixels say; and known masks to compare predictions with.
+"""What a pixel of a mask can say: class numbers, 255 for "ignore", and tables from the values in files to classes.
 
-A known mask may be a trimap, or a picture of 0 and 255; its values say which. Of palettes the values count, not
-the colours:
+A *label map* has one integer per pixel, whatever it means to the program that saved it. A *mask* is a label map in the
+classes of minunet:
 
-    1, 2, 3     a trimap of the pets (pets.py): pet, background, border
-    0, 255      black is background, white is pet
-    0, 1        the same
+    0    background
+    1    pet, or whatever is to be found
+    255  ignore: the pixel counts in no loss and in no score
+
+A table, {value: class}, leads from the one to the other. The usual ones need not be given:
+
+    0, 1        0 is background, 1 is pet
+    0, 255      black is background, white is pet, as drawing programs save it
+    1, 2, 3     a *trimap* of the Oxford-IIIT pets: pet, background, and the boundary between them, "not classified"
 """
 
+import operator
+from collections.abc import Iterable, Mapping
+
 import numpy as np
-from PIL import Image
+from numpy.typing import NDArray
 
-from minunet.data import DataError
-from minunet.data.images import load, turn
-from minunet.data.pets import BACKGROUND, BORDER, PET, TRIMAP, trimap_table
-from minunet.data.skipped import listed
-
-USUAL = ({0: 0, 1: 1}, {0: 0, 255: 1})  # what a mask's values mean where nobody says so: tables for `translate`
-
-
-def read_labels(picture):
-    """One whole number per pixel: int (H, W). Grey that was saved as colour is grey again."""
-    labels = np.asarray(picture)
-    if labels.dtype.kind == "f":
-        raise DataError("has floating-point pixels; a mask has whole numbers")
-    if picture.mode in ("LA", "RGB", "RGBA"):  # whether with transparency or without
-        colours = labels[:, :, : 1 if picture.mode == "LA" else 3]
-        if (colours != colours[:, :, :1]).any():
-            raise DataError("is coloured; a mask has one whole number per pixel")
-        labels = colours[:, :, 0]
-    if labels.ndim != 2:
-        raise DataError(f"has mode {picture.mode}; a mask has one whole number per pixel")
-    return labels.astype(np.int64)
+IGNORE = 255  # the mask value of pixels that count neither as pet nor as background
+MEANINGS = {"pet": 1, "background": 0, "ignore": IGNORE}  # all that a mask can say about a pixel
+PET, BACKGROUND, BOUNDARY = 1, 2, 3  # the values of a trimap
+TRIMAP = "1 (pet), 2 (background), 3 (boundary)"
+USUAL = ({0: 0, 1: 1}, {0: 0, 255: 1})  # tables for masks whose values nobody has explained
 
 
-def translate(labels, tables):
-    """Labels, int (H, W), as a mask, uint8 (H, W), by the first table that has them all; None if there is none.
+def trimap_table(border: str) -> dict[int, int]:
+    """Returns the table of a trimap. border: what its boundary counts as, one of MEANINGS, or ValueError.
 
-    tables: dicts from a label to 0 (background), 1 (pet) or 255 (ignore).
+    >>> trimap_table("ignore")
+    {1: 1, 2: 0, 3: 255}
+    """
+    if border not in MEANINGS:
+        raise ValueError(f"border is {border!r}: it must be one of {', '.join(MEANINGS)}")
+    return {PET: 1, BACKGROUND: 0, BOUNDARY: MEANINGS[border]}
+
+
+def check_table(values: Mapping[int, int] | Iterable[tuple[int, int]]) -> dict[int, int]:
+    """Returns a table (or its pairs) as a dict of ints. Raises ValueError or TypeError unless it leads to classes.
+
+    >>> check_table([[0, 0], [7, 1]])
+    {0: 0, 7: 1}
+    """
+    table = {operator.index(value): operator.index(meaning) for value, meaning in dict(values).items()}
+    if not table or min(table) < 0 or not set(table.values()) <= set(MEANINGS.values()):
+        raise ValueError(f"values is {values}: it must lead from integers of at least 0 to 0, 1 or {IGNORE}")
+    return table
+
+
+def translate(labels: NDArray, tables: Iterable[Mapping[int, int]]) -> NDArray[np.uint8] | None:
+    """Returns a label map, int (H, W), as a mask, uint8 (H, W), or None if no table fits.
+
+    The first table that has all values of the label map is taken.
+
+    >>> translate(np.array([[0, 255]]), USUAL)
+    array([[0, 1]], dtype=uint8)
     """
     present = set(np.unique(labels).tolist())
     fitting = [table for table in tables if present <= set(table)]
     if not fitting:
         return None
     mask = np.zeros(labels.shape, np.uint8)
-    for label, meaning in fitting[0].items():
-        mask[labels == label] = meaning
+    for value, meaning in fitting[0].items():
+        mask[labels == value] = meaning
     return mask
 
 
-def find_mask(folder, name):
-    """The file with the mask of the picture NAME.*: folder/NAME.png, or where the pets dataset has it.
-
-    Where there is none, the path where it was expected.
-    """
-    places = [folder, folder / "trimaps", folder / "annotations" / "trimaps"]
-    paths = [place / f"{name}.png" for place in places]
-    return next((path for path in paths if path.is_file()), paths[0])
-
-
-def read_mask(path, picture, border="pet"):
-    """The mask of a `pictures.Picture`: uint8 (H, W), 0 background, 1 pet, 255 ignore.
-
-    A mask belongs to the pixels as they are stored, as in training, so it is turned with its picture; unless
-    it has the height and width of the turned picture only. border: as in pets.py.
-    Raises DataError for a file that cannot be read, holds other values, or is of another size.
-    """
-    mask = load(path, lambda stored: Image.fromarray(_to_mask(read_labels(stored), border)))
-    turned, (height, width) = turn(mask, picture.orientation), picture.image.shape[:2]
-    for fitting in (turned, mask):
-        if fitting.size == (width, height):
-            return np.asarray(fitting)
-    raise DataError(f"is {mask.width} x {mask.height}, its picture is {width} x {height} (width x height)")
-
-
-def _to_mask(labels, border):
-    """uint8 (H, W) of 0, 1 and 255, whatever the labels mean."""
-    table = trimap_table(border)
-    mask = translate(labels, [{value: table[value] for value in (PET, BACKGROUND, BORDER)}, *USUAL])
-    if mask is None:
-        held = listed(np.unique(labels).tolist())
-        raise DataError(f"holds {held}; a mask holds 0 and 255, or 0 and 1, or a trimap's {TRIMAP}")
-    return mask
+def lookup(table: Mapping[int, int]) -> NDArray[np.uint8]:
+    """Returns a table as an array: lookup(table)[labels] is the mask of a label map that holds only its values."""
+    array = np.zeros(max(table) + 1, np.uint8)
+    array[list(table)] = list(table.values())
+    return array

@@ -1,16 +1,17 @@
-"""What is wrong with the files of a dataset, told in one message."""
+"""Files of a dataset that cannot be used: skipped, and reported in one message."""
 
 import logging
+from collections.abc import Sequence
 
 from minunet.data import DataError
 
-SHOWN = 10  # problems that a message names; the others are counted
+SHOWN = 10  # how many skipped files a message names; the others are counted
 
 log = logging.getLogger("minunet")
 
 
-def listed(values):
-    """The first few of some values, for a message.
+def listed(values: Sequence[object]) -> str:
+    """Returns the first few of some values, for a message.
 
     >>> listed([0, 1, 255]), listed(range(9))
     ('0, 1, 255', '0, 1, 2, 3, 4, ...')
@@ -18,23 +19,23 @@ def listed(values):
     return ", ".join(map(str, values[:5])) + (", ..." if len(values) > 5 else "")
 
 
-def report(where, usable, problems, expected, strict):
-    """Says which files are left out; nothing if there are none.
+def report_skipped(where: str, usable: int, skipped: Sequence[str], expected: str, strict: bool) -> None:
+    """Says which files were skipped and why; says nothing if there are none.
 
-    where     what was read, to begin the message with
-    usable    number of pictures that can be used
-    problems  list of str, each "file: what is wrong"
-    expected  how the files should lie, to end the message with if there is no picture at all
+    where     what was read: the beginning of the message
+    usable    the number of images that can be used
+    skipped   a str for each file, "file: what is wrong"
+    expected  how the files should be laid out: the end of the message if there is no image at all
     strict    True raises where False warns
 
-    The warning goes to the logger "minunet". Raises DataError if no picture can be used, or if strict.
+    The warning goes to the logger "minunet". Raises DataError if no image can be used, or if strict.
     """
-    if not problems and usable:
+    if not skipped and usable:
         return
-    shown = [f"\n  {problem}" for problem in problems[:SHOWN]]
-    if len(problems) > SHOWN:
-        shown.append(f"\n  ... and {len(problems) - SHOWN} more")
-    message = f"{where}: {usable} pictures can be used, {len(problems)} cannot:{''.join(shown)}"
+    shown = [f"\n  {reason}" for reason in skipped[:SHOWN]]
+    if len(skipped) > SHOWN:
+        shown.append(f"\n  ... and {len(skipped) - SHOWN} more")
+    message = f"{where}: {usable} usable images, {len(skipped)} skipped:{''.join(shown)}"
     if not usable:
         raise DataError(f"{message}\nExpected: {expected}.")
     if strict:

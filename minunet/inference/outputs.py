@@ -1,76 +1,74 @@
-"""What a prediction leaves behind: two PNG files per picture.
+"""What a prediction leaves behind: PNG files beside each image. For the binary task:
 
-    NAME.mask.png       white where there is pet, black elsewhere; of the picture's size
-    NAME.overlay.png    the picture with the outline of the mask
+    NAME.mask.png       white where the object is, black elsewhere; of the image's size
+    NAME.overlay.png    the image with the outline of the mask
 
-Both bear a mark inside (PNG text "Software"). Only what bears it is ever replaced: a mask that somebody drew
-and called the same stays as it is. They are written whole or not at all (files.py).
-"""
+All carry a mark inside (the PNG text "Software"). Only files with this mark are ever replaced: a mask that somebody
+drew and gave the same name stays as it is. Each is written completely or not at all (files.py)."""
 
 import io
 from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
-import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from minunet.data import DataError
+from minunet.data.images import ImageFile
 from minunet.files import atomic_write
-from minunet.training.plots import overlay
 
-MASK, OVERLAY = ".mask.png", ".overlay.png"
 MARK = "minunet predict_pets"
 
 
-def is_ours(path):
-    """Whether the file at `path` is a mask or overlay that was written here."""
-    if not path.name.endswith((MASK, OVERLAY)):
+def is_output(path: Path, suffixes: Iterable[str]) -> bool:
+    """Returns whether the file at `path` was written by an earlier prediction and still has one of these suffixes."""
+    if not path.name.endswith(tuple(suffixes)):
         return False
     try:
-        with Image.open(path, formats=("PNG",)) as picture:
-            return picture.info.get("Software") == MARK
-    except Exception:  # damaged files make Pillow raise many kinds; whatever it is, it is not ours
+        with Image.open(path, formats=("PNG",)) as image:
+            return image.info.get("Software") == MARK
+    except Exception:  # damaged files make Pillow raise many kinds of errors; whatever it is, it is not ours
         return False
 
 
-def choose_names(pictures, out=None):
-    """Where the results of each picture go: a list of paths without the endings, all different, or None.
+def choose_names(images: Sequence[ImageFile], out: Path | None = None) -> list[Path | None]:
+    """Returns where the outputs of each image go: paths without the suffixes, all different, or None.
 
-    pictures: `pictures.Found`s. out: a folder, in which the pictures of a folder keep their subfolders; None:
-    beside each picture. Of cat.jpg and cat.png in one folder the results are called cat.jpg.mask.png and
-    cat.png.mask.png; of two pictures that are called the same in all, the second gets None.
-    """
+    out: a folder, in which the images of a folder keep their subfolders; None: beside each image. The outputs of
+    cat.jpg and cat.png in one folder are called cat.jpg.mask.png and cat.png.mask.png; of two images with the very same
+    name, the second gets None."""
 
-    def folder(picture):
-        return picture.path.parent if out is None else out / picture.below.parent
+    def folder(image):
+        return image.path.parent if out is None else out / image.below.parent
 
-    def alike(path):
+    def folded(path):
         return str(path).casefold()  # on some disks Cat and cat are one file
 
-    stems = Counter(alike(folder(picture) / picture.path.stem) for picture in pictures)
-    names, taken = [], set()
-    for picture in pictures:
-        short, full = folder(picture) / picture.path.stem, folder(picture) / picture.path.name
-        name = short if stems[alike(short)] == 1 and alike(short) not in taken else full
-        names.append(None if alike(name) in taken else name)
-        taken.add(alike(name))
+    stems = Counter(folded(folder(image) / image.path.stem) for image in images)
+    names: list[Path | None] = []
+    taken = set()
+    for image in images:
+        short, full = folder(image) / image.path.stem, folder(image) / image.path.name
+        name = short if stems[folded(short)] == 1 and folded(short) not in taken else full
+        names.append(None if folded(name) in taken else name)
+        taken.add(folded(name))
     return names
 
 
-def write_masks(name, image, mask):
-    """Writes NAME.mask.png and NAME.overlay.png; makes their folder.
+def write_outputs(name: Path, pictures: Mapping[str, NDArray]) -> None:
+    """Writes NAME + suffix for each of `pictures`, {suffix: uint8 array}; creates their folder.
 
-    image: uint8 (H, W, 3); mask: bool (H, W). Raises DataError if there is a file of that name which was not
-    made here, and OSError where it cannot be written.
+    Raises DataError if there is a file of that name which no prediction wrote, and OSError where it cannot be written.
     """
-    contents = {MASK: mask.astype(np.uint8) * 255, OVERLAY: overlay(image, mask)}
-    paths = {ending: name.with_name(name.name + ending) for ending in contents}
+    paths = {suffix: name.with_name(name.name + suffix) for suffix in pictures}
     for path in paths.values():
-        if (path.exists() or path.is_symlink()) and not is_ours(path):
-            raise DataError(f"{path} is there already and is no result of this program: give another --out")
+        if (path.exists() or path.is_symlink()) and not is_output(path, pictures):
+            raise DataError(f"{path} exists already and was not written by a prediction: give another --out")
     name.parent.mkdir(parents=True, exist_ok=True)
-    for ending, path in paths.items():
-        atomic_write(path, _png(contents[ending]))
+    for suffix, path in paths.items():
+        atomic_write(path, _png(pictures[suffix]))
 
 
 def _png(pixels):

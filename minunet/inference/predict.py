@@ -1,88 +1,89 @@
-"""What a trained network says about whole pictures, of any size.
+"""What a trained network says about whole images, of any size: resized, at full resolution, or in tiles.
 
-Squeezed. The network has learnt from pictures of one size, into which each was stretched, 256 x 256 for
-example. In a photograph of 4000 x 3000 a pet is fifteen times as large as any that it has seen: it sees fur
-and no animal. So a picture is stretched as in training, and the probabilities back. This is the default.
+Resized. The network was trained on images of one size, to which each was resized, 256 x 256 for example. In a
+photograph of 4000 x 3000 a pet is fifteen times as large as any that it has seen: it sees fur and no animal. So an
+image is resized as in training, and the outputs are resized back. This is the default.
 
-At full resolution. For a network that was trained so, or to see what it makes of details: `model.predict`.
-It keeps a few activations of the whole picture in memory, 250 bytes per pixel for the lecture's network.
+At full resolution. For a network that was trained so, or to see what it makes of details: `model.predict`. It keeps a
+few activations of the whole image in memory, 250 bytes per pixel for the lecture's network.
 
-In tiles. The same as at full resolution, for pictures that are too large for that: windows one after
-another. A mask pixel depends on the picture around it, so a window must reach beyond the pixels that it
-answers for. How far? Follow a mask pixel at the left edge of a window's answer, x = 0, back to the picture.
-Let a be the leftmost pixel that it depends on, counted at the level that was reached. Two 3x3 convolutions
-look 2 further, and a pixel that was upsampled comes from ⌊a/2⌋ one level below:
+In tiles. The same as at full resolution, for images that are too large for that: one window after another. An output
+pixel depends on the image around it, so a window must reach beyond the pixels that it answers for. How far? Follow an
+output pixel at the left edge of a window's answer, x = 0, back to the image. Let a be the leftmost pixel that it
+depends on, at the level reached so far. Two 3x3 convolutions look 2 further, and a pixel that was upsampled comes from
+⌊a/2⌋ one level below:
 
-    up      a_0 = -2,   a_(l+1) = ⌊a_l / 2⌋ - 2              -2, -3, -4, -4, … and never below -4
+    decoder    a_0 = -2,   a_(l+1) = ⌊a_l / 2⌋ - 2           -2, -3, -4, -4, … and never below -4
 
-A pixel at the bottom was pooled from 2a and 2a + 1 one level above, where two convolutions look 2 further:
+A pixel at the bottleneck was pooled from 2a and 2a + 1 one level above, where two convolutions look 2 further. Call the
+leftmost pixel b on this side, with b_D = -4 at the bottleneck of D levels:
 
-    down    a_l = 2 a_(l+1) - 2                              -4, -10, -22, …, -(6·2^D - 2) after D levels
+    encoder    b_l = 2 b_(l+1) - 2                           -4, -10, -22, …, -(6·2^D - 2) after D levels
 
-On the right it is the same, mirrored. So 6·2^D pixels beyond are enough, 384 for the lecture's D = 6, if
-the edges of windows and answers lie at multiples of 2^D: then a window groups the same pixels into one
-pooled pixel as the whole picture does. (Elsewhere the grouping differs, and so does the answer,
-everywhere.) At the edges of the picture a window ends too, and both continue with the same zeros. What
-comes out is the answer of the whole picture at every pixel, at the edges of the picture and of the tiles
-too, up to the rounding of float32: the tests allow 1e-5 in a probability.
+On the right it is the same, mirrored. So 6·2^D pixels beyond are enough, 384 for the lecture's D = 6, if the edges of
+windows and answers lie at multiples of 2^D: then a window pools the same pixels into one as the whole image does.
+(Elsewhere the grouping differs, and so does the answer, everywhere.) At the edges of the image a window ends too, and
+both continue with the same zeros. The result is the answer of the whole image at every pixel, at the edges of the image
+and of the tiles too, up to the rounding of float32: the tests allow 1e-5 in a probability.
 
-With a smaller margin tiles cost less and are no longer exact: the farthest pixels weigh little, but they
-weigh. Answers overlap by 2^D pixels and are blended there from one into the other, so that such a
-difference, or one of rounding, becomes a slope and never a seam.
-"""
+With a smaller margin tiles cost less and are no longer exact: the farthest pixels weigh little, but they weigh
+something. Answers overlap by 2^D pixels and are blended there from one into the other, so that such a difference, or
+one of rounding, becomes a slope and never a seam."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
+from numpy.typing import NDArray
+
+from minunet.data.sample import resize_image
+from minunet.models import UNet
+from minunet.models.unet import reflected_indices
 
 
-def predict_squeezed(model, images, size):
-    """Probabilities for pictures of any size, each stretched to the size of training, and the answer back.
+def predict_resized(model: UNet, images: Sequence[NDArray], size: int | tuple[int, int]) -> list[NDArray]:
+    """Returns the outputs for images of any size, each resized to the size of training, and the outputs resized back.
 
-    images: list of uint8 (H, W, 3); size: (H, W), or an int for squares.
-    Returns a list of float32 (H, W), of each picture's own size.
+    images: uint8 (H, W, 3) each; size: (H, W), or an int for squares.
+    Returns float32 arrays (H, W, out_channels), each of its own image's size.
     """
     height, width = (size, size) if isinstance(size, int) else size
-    squeezed = np.stack([_resized(image, (height, width)) for image in images])
-    answers = model.predict(squeezed)[..., 0].astype(np.float32)
-    return [_resized(p, image.shape[:2]) for p, image in zip(answers, images, strict=True)]
+    outputs = model.predict(np.stack([resize_image(image, (height, width)) for image in images])).astype(np.float32)
+    return [
+        np.stack([resize_image(output[..., k], image.shape[:2]) for k in range(model.out_channels)], axis=-1)
+        for output, image in zip(outputs, images, strict=True)
+    ]
 
 
-def _resized(array, size):
-    """uint8 (H, W, 3) or float32 (H, W) stretched to size = (height, width), as data/pets.py does it."""
-    return np.asarray(Image.fromarray(array).resize(size[::-1], Image.Resampling.BILINEAR))
-
-
-def exact_margin(depth):
-    """How many pixels beyond its answer a window must see for the answer to be that of the whole picture."""
+def exact_margin(depth: int) -> int:
+    """Returns how many pixels beyond its answer a window must see for the answer to be that of the whole image."""
     return 6 * 2**depth
 
 
-def check_tile(depth, tile, margin):
-    """Raises ValueError, naming the sizes that fit, unless windows of this size and margin can do."""
+def check_tile(depth: int, tile: int, margin: int) -> None:
+    """Raises ValueError, naming the sizes that fit, unless windows of this size and margin do."""
     step = 2**depth
     least = 2 * margin + 2 * step
     if margin < 0 or margin % step:
-        fitting = f"{depth} poolings need a multiple of {step}"
-        raise ValueError(f"a margin of {margin} pixels does not fit: {fitting}")
+        raise ValueError(f"the margin is {margin} pixels: with {depth} poolings it must be a multiple of {step}")
     if tile < least or tile % step:
-        fitting = f"{depth} poolings need a multiple of {step} from {least} on"
-        raise ValueError(f"tiles of {tile} pixels do not fit: {fitting}; larger ones compute less twice")
+        raise ValueError(
+            f"the tile size is {tile} pixels: with {depth} poolings it must be a multiple of {step}, at least {least}; "
+            "the larger the tiles, the less is computed twice"
+        )
 
 
-def predict_tiled(model, image, tile=2048, margin=None):
-    """Probabilities at full resolution, computed in overlapping square windows and blended.
+def predict_tiled(model: UNet, image: NDArray, tile: int = 2048, margin: int | None = None) -> NDArray:
+    """Returns the outputs at full resolution, computed in overlapping square windows and blended.
 
-    image: uint8 (H, W, in_channels). tile: side of a window in pixels, a multiple of 2**model.depth. margin:
-    how far a window sees beyond its answer, a multiple of 2**model.depth; by default as far as the answer
-    depends on anything, so that it is that of model.predict(image) up to rounding.
-    Returns float32 (H, W, out_channels). Raises ValueError for a tile or margin that does not fit.
-    """
+    image: uint8 (H, W, in_channels). tile: side of a window in pixels, a multiple of 2**model.depth. margin: how far a
+    window sees beyond its answer, a multiple of 2**model.depth; by default as far as the answer depends on anything, so
+    that it is that of model.predict(image) up to rounding. Returns float32 (H, W, out_channels). Raises ValueError for
+    a tile size or margin that does not fit."""
     margin = exact_margin(model.depth) if margin is None else margin
     check_tile(model.depth, tile, margin)
     step = 2**model.depth
-    rows, columns = (_reflected(n, step) for n in image.shape[:2])
+    rows, columns = (reflected_indices(n, step) for n in image.shape[:2])  # as model.predict pads the whole image
     answer = np.zeros((len(rows), len(columns), model.out_channels), np.float32)
     for down in _windows(len(rows), tile, margin, step):
         for across in _windows(len(columns), tile, margin, step):
@@ -93,12 +94,12 @@ def predict_tiled(model, image, tile=2048, margin=None):
 
 
 class _Window(NamedTuple):
-    """A window along one axis: slices of the picture, and how its answer is weighed, pixel by pixel."""
+    """A window along one axis: slices of the image, and how its answer is weighted, pixel by pixel."""
 
     seen: slice
     answered: slice
     inner: slice  # `answered` within `seen`
-    weight: np.ndarray
+    weight: NDArray
 
 
 def _windows(n, tile, margin, overlap):
@@ -124,8 +125,3 @@ def _windows(n, tile, margin, overlap):
         windows.append(_Window(slice(start, stop), slice(first, last), inner, weight))
         start += tile - 2 * margin - overlap
     return windows
-
-
-def _reflected(n, step):
-    """The indices of n pixels and of those mirrored behind, up to a multiple of `step` (model.predict)."""
-    return np.pad(np.arange(n), (0, -n % step), mode="reflect")

@@ -1,15 +1,20 @@
 """Boxes: what object detection predicts, where segmentation predicts an outline."""
 
 import math
+from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
+
+Box: TypeAlias = tuple[int, int, int, int]
 
 
-def bounding_box(mask):
-    """The smallest box that holds all of a mask: (x0, y0, x1, y1) in pixels, or None for an empty mask.
+def bounding_box(mask: NDArray) -> Box | None:
+    """Returns the smallest box that holds all of a mask, (x0, y0, x1, y1) in pixels, or None for an empty mask.
 
-    mask: bool or 0/1 array (H, W). x0 and y0 are the first column and row of the object, x1 and y1 the ones after its last,
-    so that x1 - x0 is its width.
+    mask: bool or 0/1 array (H, W). x0 and y0 are the first column and row of the object, x1 and y1 the ones after its
+    last, so that x1 - x0 is its width.
 
     >>> bounding_box(np.array([[0, 0, 0, 0], [0, 1, 1, 0], [0, 0, 1, 0]]))
     (1, 1, 3, 3)
@@ -20,8 +25,8 @@ def bounding_box(mask):
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
-def box_iou(a, b):
-    """IoU of two boxes: the area that they share over the area that they cover together.
+def box_iou(a: Sequence[float], b: Sequence[float]) -> float:
+    """Returns the IoU of two boxes: the area of their intersection over the area of their union.
 
     a, b: (x0, y0, x1, y1) with x0 <= x1 and y0 <= y1, corners in any unit. Returns a float in [0, 1].
 
@@ -38,7 +43,7 @@ def box_iou(a, b):
     >>> box_iou((0, 0, 4, 4), (0, 0, 4, 4)), box_iou((0, 0, 1, 1), (1, 0, 2, 1))    # the same; only touching
     (1.0, 0.0)
 
-    Two boxes without area share nothing: 0. Raises ValueError for a box that is not four finite numbers, or
+    Two boxes without area have the IoU 0. Raises ValueError for a box that is not four finite numbers, or
     whose corners are the wrong way round.
     """
     (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = _box(a), _box(b)
@@ -52,8 +57,8 @@ def _box(box):
     """The four corners as floats, checked."""
     corners = [float(v) for v in box]
     if len(corners) != 4 or not all(math.isfinite(v) for v in corners):
-        raise ValueError(f"a box is four finite numbers (x0, y0, x1, y1), not {tuple(corners)}")
+        raise ValueError(f"a box is {tuple(corners)}: it must be four finite numbers (x0, y0, x1, y1)")
     x0, y0, x1, y1 = corners
     if x1 < x0 or y1 < y0:
-        raise ValueError(f"box {tuple(corners)} has its corners the wrong way round: x0 <= x1 and y0 <= y1")
+        raise ValueError(f"a box is {tuple(corners)}: its corners must satisfy x0 <= x1 and y0 <= y1")
     return corners

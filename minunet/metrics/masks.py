@@ -1,31 +1,36 @@
 r"""How good is a predicted mask?
 
-Let P be the set of pixels that are predicted to be pet, T the set of those that truly are, and |A| the number
-of pixels in A. A pixel is predicted to be pet where its probability is above a threshold, 0.5 unless told
+Let P be the set of pixels that are predicted to be the object, T the set of those that truly are, and |A| the number of
+pixels in A. A pixel is predicted to be the object where its probability is above a threshold, 0.5 unless told
 otherwise.
 
     IoU       |P ∩ T| / |P ∪ T|            "intersection over union": 1 is perfect, 0 is no overlap
     Dice      2 |P ∩ T| / (|P| + |T|)      = 2 IoU / (1 + IoU): the same order, milder numbers
-    accuracy  pixels answered rightly / pixels
+    accuracy  pixels answered correctly / pixels
 
-Over a set of pictures there are two ways to take the IoU, and they differ:
+Over a set of images there are two ways to take the IoU, and they differ:
 
-    pixel IoU   one P and one T over the pixels of all pictures: big pets weigh more
-    mean IoU    the IoU of each picture, then their mean: each picture weighs the same
+    pixel IoU   one P and one T over the pixels of all images: large objects weigh more
+    mean IoU    the IoU of each image, then their mean: each image weighs the same
 
-Pixels whose mask is 255 (`IGNORE`) are counted nowhere. A picture with an empty union (no pet, and none
-predicted) was answered perfectly and counts 1. A picture whose pixels are all ignored says nothing and is
-left out of the mean.
+Pixels whose mask is 255 (`IGNORE`) are not counted. An image with an empty union (no object, and none predicted) was
+answered perfectly and counts 1. An image whose pixels are all ignored says nothing and is left out of the mean.
 
 All functions take NumPy or CuPy arrays, or Tensors.
 """
 
+from collections.abc import Mapping
+from typing import TypeAlias
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from minunet.autograd.tensor import Tensor
-from minunet.data.pets import IGNORE
-from minunet.device import array_module, to_numpy
+from minunet.data.labels import IGNORE
+from minunet.device import Array, array_module, to_numpy
 from minunet.kernels import kernels_for
+
+Scored: TypeAlias = Tensor | Array | ArrayLike
 
 
 class MaskScores:
@@ -34,7 +39,7 @@ class MaskScores:
     `update` copies nothing from the device to the host, so a GPU is not made to wait in the middle of an
     epoch; `result` makes one small copy.
 
-    threshold: a pixel is predicted to be pet where its value is above this. For logits, give 0.0
+    threshold: a pixel is predicted to be the object where its value is above this. For logits, give 0.0
         (sigmoid(z) > 0.5 exactly where z > 0).
 
     >>> import numpy as np
@@ -47,13 +52,13 @@ class MaskScores:
     0.75
     """
 
-    def __init__(self, threshold=0.5):
+    def __init__(self, threshold: float = 0.5) -> None:
         self.threshold = threshold
-        self._counts = []  # per batch an array (pictures, 5) on its device, see kernels' mask_counts
+        self._counts = []  # per batch an array (images, 5) on its device, see kernels' mask_counts
         self._read = np.zeros((0, 5), np.int64)  # those of earlier batches, in main memory
 
-    def update(self, probabilities, masks):
-        """Count one batch.
+    def update(self, probabilities: Scored, masks: Scored) -> None:
+        """Counts one batch.
 
         probabilities: (N, ...), any real dtype; masks: the same shape and device, values 0, 1, and 255 to
         ignore.
@@ -70,30 +75,29 @@ class MaskScores:
         self._counts.append(kernels_for(p).mask_counts(p, t, self.threshold, IGNORE))
 
     def _per_image(self):
-        """The counts of all pictures so far, int (pictures, 5); one copy from the device."""
+        """The counts of all images so far, int (images, 5); one copy from the device."""
         if self._counts:
             counts = array_module(self._counts[0]).concatenate(self._counts)
             self._read, self._counts = np.concatenate([self._read, to_numpy(counts)]), []
         return self._read
 
-    def state_dict(self):
-        """{"counts": int (pictures, 5)}: enough to go on counting later."""
+    def state_dict(self) -> dict[str, NDArray]:
+        """Returns {"counts": int (images, 5)}, which is enough to continue counting later."""
         return {"counts": self._per_image()}
 
-    def load_state_dict(self, state):
-        """Takes over a state_dict. Raises ValueError for anything else."""
+    def load_state_dict(self, state: Mapping[str, NDArray]) -> None:
+        """Restores a state_dict. Raises ValueError for anything else."""
         counts = np.array(state["counts"], np.int64)
         if counts.ndim != 2 or counts.shape[1] != 5:
-            raise ValueError(f"counts {counts.shape}: these are not the scores of masks")
+            raise ValueError(f"counts has shape {counts.shape}: it must be (images, 5)")
         self._read, self._counts = counts, []
 
-    def result(self):
-        """The scores so far, a dict of Python numbers.
+    def result(self) -> dict[str, float]:
+        """Returns the scores so far, a dict of Python numbers.
 
-        "iou", "mean_iou", "dice", "accuracy": as above; "share": the part of the counted pixels that is pet
-        in the masks; "images": how many pictures were counted.
-        Raises ValueError if no pixel was counted, or if a mask held a value other than 0, 1 and 255.
-        """
+        "iou", "mean_iou", "dice", "accuracy": as above; "foreground": the fraction of the counted pixels that is the
+        object in the masks; "images": how many images were counted. Raises ValueError if no pixel was counted, or if a
+        mask held a value other than 0, 1 and 255."""
         per_image = self._per_image()
         if not len(per_image):
             raise ValueError("no scores yet: call update(probabilities, masks) first")
@@ -101,12 +105,12 @@ class MaskScores:
         either = guess + true - both
         if known != pixels:
             raise ValueError(
-                f"{int(pixels - known)} mask pixels hold a value other than 0 (background), 1 (pet) and "
-                "255 (ignored): masks of 0 and 255 or of 1, 2 and 3 must be translated first"
+                f"{int(pixels - known)} mask pixels hold a value other than 0 (background), 1 (object) and "
+                "255 (ignored): translate masks of 0 and 255 or of 1, 2 and 3 first"
             )
         if pixels == 0:
             raise ValueError("every pixel is ignored (mask value 255): there is nothing to score")
-        seen = per_image[per_image[:, 3] > 0]  # not the pictures whose pixels are all ignored
+        seen = per_image[per_image[:, 3] > 0]  # not the images whose pixels are all ignored
         unions = seen[:, 1] + seen[:, 2] - seen[:, 0]
         ious = np.where(unions > 0, seen[:, 0] / np.maximum(unions, 1), 1.0)
         return {
@@ -114,13 +118,13 @@ class MaskScores:
             "mean_iou": float(ious.mean()),
             "dice": 2 * both / (guess + true) if either else 1.0,
             "accuracy": 1 - (either - both) / pixels,  # wrong are the pixels in one of P and T, not in both
-            "share": true / pixels,
+            "foreground": true / pixels,
             "images": len(seen),
         }
 
 
-def iou(p, t, threshold=0.5):
-    """Pixel IoU, |P ∩ T| / |P ∪ T| over all pixels together. Returns a float in [0, 1].
+def iou(p: Scored, t: Scored, threshold: float = 0.5) -> float:
+    """Returns the pixel IoU, |P ∩ T| / |P ∪ T| over all pixels together, a float in [0, 1].
 
     p: probabilities, any shape; t: masks of the same shape, values 0, 1, and 255 to ignore.
     Raises ValueError if the shapes differ, no pixel counts, or a mask holds another value.
@@ -132,26 +136,26 @@ def iou(p, t, threshold=0.5):
     return _scores(p, t, threshold)["iou"]
 
 
-def mean_iou(p, t, threshold=0.5):
-    """The IoU of each picture, averaged. Returns a float in [0, 1].
+def mean_iou(p: Scored, t: Scored, threshold: float = 0.5) -> float:
+    """Returns the IoU of each image, averaged, a float in [0, 1].
 
     p: (N, H, W) or (N, H, W, 1) probabilities, t: masks of the same shape, values 0, 1, and 255 to ignore.
-    Raises ValueError as `iou`, and if there is no axis of pictures.
+    Raises ValueError as `iou` does, and if there is no axis of images.
 
     >>> import numpy as np
     >>> p = np.array([[[0.9, 0.8], [0.1, 0.1]], [[0.1, 0.1], [0.1, 0.1]]])
     >>> t = np.array([[[1, 0], [0, 0]], [[0, 0], [0, 0]]])
-    >>> mean_iou(p, t)                   # (1/2 + 1) / 2: the second picture has no pet, and none is predicted
+    >>> mean_iou(p, t)                   # (1/2 + 1) / 2: the second image has no object, and none is predicted
     0.75
     """
     shape = tuple(_array(p).shape)
     if len(shape) < 3:
-        raise ValueError(f"mean_iou takes (N, H, W) or (N, H, W, 1), not {shape}: one picture is p[None]")
+        raise ValueError(f"p has shape {shape}: it must be (N, H, W) or (N, H, W, 1); of one image, give p[None]")
     return _scores(p, t, threshold)["mean_iou"]
 
 
-def dice(p, t, threshold=0.5):
-    """Dice score, 2 |P ∩ T| / (|P| + |T|) over all pixels together. Arguments, range and errors as `iou`.
+def dice(p: Scored, t: Scored, threshold: float = 0.5) -> float:
+    """Returns the Dice score, 2 |P ∩ T| / (|P| + |T|) over all pixels together. Arguments, range and errors as `iou`.
 
     >>> import numpy as np
     >>> dice(np.array([0.9, 0.8, 0.2, 0.1]), np.array([1, 0, 1, 0]))
@@ -160,8 +164,8 @@ def dice(p, t, threshold=0.5):
     return _scores(p, t, threshold)["dice"]
 
 
-def accuracy(p, t, threshold=0.5):
-    """The part of the pixels that is answered rightly. Arguments, range and errors as `iou`.
+def accuracy(p: Scored, t: Scored, threshold: float = 0.5) -> float:
+    """Returns the fraction of the pixels that is answered correctly. Arguments, range and errors as `iou`.
 
     >>> import numpy as np
     >>> accuracy(np.array([0.9, 0.8, 0.2, 0.1]), np.array([1, 0, 0, 0]))

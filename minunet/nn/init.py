@@ -1,12 +1,17 @@
-"""First weights."""
+"""Initial weights."""
+
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 
-def glorot_uniform(shape, fan_in, fan_out, rng):
-    """float32 array of `shape`, uniform in ±√(6 / (fan_in + fan_out)).
+def glorot_uniform(
+    shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator
+) -> NDArray[np.floating[Any]]:
+    """Returns a float32 array of `shape`, uniform in ±√(6 / (fan_in + fan_out)).
 
-    With it a layer neither amplifies nor damps, on average, what passes through it forwards and backwards.
+    On average, a layer with such weights neither amplifies nor damps what passes through it, forwards or backwards.
     fan_in: how many numbers enter one output; fan_out: how many outputs one number enters (KH·KW·channels each).
     rng: numpy Generator. Source: Glorot and Bengio, 2010; Keras' default.
 

@@ -1,30 +1,47 @@
 """Layers: operations that keep their own weights, named and called as Keras names and calls them."""
 
+from collections.abc import Callable
+from typing import Any, Literal, TypeAlias
+
 import numpy as np
 
 from minunet import ops
-from minunet.autograd import Tensor
+from minunet.autograd import Tensor, TensorLike
 from minunet.device import to_device
 from minunet.kernels import kernels_for
 from minunet.nn.init import glorot_uniform
 from minunet.nn.module import Module
-from minunet.ops.windows import pair
+from minunet.ops.windows import IntPair, Padding, pair
 
-ACTIVATIONS = {None: lambda x: x, "relu": ops.relu, "sigmoid": ops.sigmoid}
+Activation: TypeAlias = Literal["relu", "sigmoid"] | None
+Seed: TypeAlias = int | np.random.Generator | None
+
+ACTIVATIONS: dict[str | None, Callable[..., Any]] = {None: lambda x: x, "relu": ops.relu, "sigmoid": ops.sigmoid}
 
 
 class _Convolution(Module):
     """What Conv2D and ConvTranspose2D share: a kernel, a bias, an activation by name."""
 
-    def __init__(self, in_channels, out_channels, kernel_size, stride, padding, activation, bias, name, rng):
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: IntPair,
+        stride: IntPair,
+        padding: Padding,
+        activation: Activation,
+        bias: bool,
+        name: str | None,
+        rng: Seed,
+    ) -> None:
         if activation not in ACTIVATIONS:
             raise ValueError(f"activation is {activation!r}: choose one of {', '.join(map(repr, ACTIVATIONS))}")
-        for what, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
-            if not isinstance(channels, (int, np.integer)) or channels < 1:
-                raise ValueError(f"{what} is {channels!r}: it must be a whole number from 1")
-        self.in_channels, self.out_channels = in_channels, out_channels
+        _check_channels(in_channels=in_channels, out_channels=out_channels)
+        self.in_channels = in_channels
+        self.out_channels = out_channels
         self.kernel_size = pair(kernel_size, "kernel_size")
-        self.stride, self.padding = pair(stride, "stride"), padding
+        self.stride = pair(stride, "stride")
+        self.padding = padding
         self.activation = activation
         self.name = name
         taps = self.kernel_size[0] * self.kernel_size[1]
@@ -34,12 +51,16 @@ class _Convolution(Module):
         self.kernel = Tensor(kernel, requires_grad=True, name="kernel")
         self.bias = Tensor(np.zeros(out_channels, np.float32), requires_grad=True, name="bias") if bias else None
 
+    def _kernel_shape(self) -> tuple[int, ...]:
+        raise NotImplementedError
+
 
 class Conv2D(_Convolution):
     """x (N,H,W,in_channels) → activation(conv2d(x, kernel, bias)) (N,OH,OW,out_channels).
 
     kernel_size, stride, padding as in ops.conv2d; activation None, "relu" or "sigmoid"; bias True or False.
     rng: seed or numpy Generator for the Glorot-uniform kernel; the bias starts at 0.
+    layer(x, activate=False) returns what comes before the activation: the logits, where it is a sigmoid.
 
     >>> Conv2D(3, 8, 3, activation="relu")(np.zeros((1, 5, 5, 3), np.float32)).shape
     (1, 5, 5, 8)
@@ -47,29 +68,32 @@ class Conv2D(_Convolution):
 
     def __init__(
         self,
-        in_channels,
-        out_channels,
-        kernel_size,
-        stride=1,
-        padding="same",
-        activation=None,
-        bias=True,
-        name=None,
-        rng=None,
-    ):
+        in_channels: int,
+        out_channels: int,
+        kernel_size: IntPair,
+        stride: IntPair = 1,
+        padding: Padding = "same",
+        activation: Activation = None,
+        bias: bool = True,
+        name: str | None = None,
+        rng: Seed = None,
+    ) -> None:
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, activation, bias, name, rng)
 
-    def _kernel_shape(self):
+    def _kernel_shape(self) -> tuple[int, ...]:
         return (*self.kernel_size, self.in_channels, self.out_channels)
 
-    def forward(self, x):
-        fused = self.activation if self.activation == "relu" else None
+    def forward(self, x: TensorLike, activate: bool = True) -> Tensor:
+        activation = self.activation if activate else None
+        fused = activation if activation == "relu" else None
         y = ops.conv2d(x, self.kernel, self.bias, self.stride, self.padding, activation=fused)
-        return y if fused else ACTIVATIONS[self.activation](y)
+        return y if fused else ACTIVATIONS[activation](y)
 
 
 class ConvTranspose2D(_Convolution):
     """x (N,H,W,in_channels) → activation(conv_transpose2d(x, kernel, bias)); kernel (KH,KW,out_channels,in_channels).
+
+    layer(x, activate=False) returns what comes before the activation.
 
     >>> ConvTranspose2D(8, 4, 2)(np.zeros((1, 5, 5, 8), np.float32)).shape
     (1, 10, 10, 4)
@@ -77,58 +101,64 @@ class ConvTranspose2D(_Convolution):
 
     def __init__(
         self,
-        in_channels,
-        out_channels,
-        kernel_size=2,
-        stride=2,
-        padding="same",
-        activation=None,
-        bias=True,
-        name=None,
-        rng=None,
-    ):
+        in_channels: int,
+        out_channels: int,
+        kernel_size: IntPair = 2,
+        stride: IntPair = 2,
+        padding: Padding = "same",
+        activation: Activation = None,
+        bias: bool = True,
+        name: str | None = None,
+        rng: Seed = None,
+    ) -> None:
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, activation, bias, name, rng)
 
-    def _kernel_shape(self):
+    def _kernel_shape(self) -> tuple[int, ...]:
         return (*self.kernel_size, self.out_channels, self.in_channels)
 
-    def forward(self, x):
-        return ACTIVATIONS[self.activation](ops.conv_transpose2d(x, self.kernel, self.bias, self.stride, self.padding))
+    def forward(self, x: TensorLike, activate: bool = True) -> Tensor:
+        y = ops.conv_transpose2d(x, self.kernel, self.bias, self.stride, self.padding)
+        return ACTIVATIONS[self.activation if activate else None](y)
 
 
 class MaxPool2D(Module):
-    """x (N,H,W,C) → the largest number of each window, see ops.max_pool2d.
+    """x (N,H,W,C) → the largest number in each window, see ops.max_pool2d.
 
     >>> MaxPool2D(2)(np.zeros((1, 6, 6, 8), np.float32)).shape
     (1, 3, 3, 8)
     """
 
-    def __init__(self, size=2, stride=None, padding="valid", name=None):
-        self.size, self.stride, self.padding, self.name = size, stride, padding, name
+    def __init__(
+        self, size: IntPair = 2, stride: IntPair | None = None, padding: Padding = "valid", name: str | None = None
+    ) -> None:
+        self.size = size
+        self.stride = stride
+        self.padding = padding
+        self.name = name
 
-    def forward(self, x):
+    def forward(self, x: TensorLike) -> Tensor:
         return ops.max_pool2d(x, self.size, self.stride, self.padding)
 
 
 class Concatenate(Module):
     """Several tensors side by side along `axis`; called as layer(upsampled, skip) or layer([upsampled, skip])."""
 
-    def __init__(self, axis=-1, name=None):
-        self.axis, self.name = axis, name
+    def __init__(self, axis: int = -1, name: str | None = None) -> None:
+        self.axis = axis
+        self.name = name
 
-    def forward(self, *tensors):
-        return ops.concatenate(
-            tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors, self.axis
-        )
+    def forward(self, *tensors: Any) -> Tensor:
+        in_a_list = len(tensors) == 1 and isinstance(tensors[0], (list, tuple))
+        return ops.concatenate(tensors[0] if in_a_list else tensors, self.axis)
 
 
 class BatchNorm(Module):
     """x (N,H,W,channels) → activation(γ (x - μ) / √(v + ε) + β), see ops.batch_norm. Keras' BatchNormalization.
 
-    While training, μ and v are those of the batch, and the running averages follow them:
-    moving ← momentum · moving + (1 - momentum) · of the batch. Else μ and v are these averages, so that what the network
-    says of a picture does not depend on the others beside it. They are float32, whatever type the network computes in.
-    activation None or "relu".
+    While training, μ and v are those of the batch, and they update the running averages:
+    moving ← momentum · moving + (1 - momentum) · value of the batch. Otherwise μ and v are these averages, so that the
+    output for one image does not depend on the others in its batch. The averages are always float32.
+    activation: None or "relu".
 
     >>> layer = BatchNorm(1, momentum=0.5)
     >>> layer(np.array([1.0, 3.0], np.float32).reshape(1, 1, 2, 1)).data.ravel().round(2)
@@ -139,18 +169,27 @@ class BatchNorm(Module):
 
     buffer_names = ("moving_mean", "moving_variance")
 
-    def __init__(self, channels, momentum=0.99, epsilon=1e-3, activation=None, name=None):
-        if not isinstance(channels, (int, np.integer)) or channels < 1:
-            raise ValueError(f"channels is {channels!r}: it must be a whole number from 1")
+    def __init__(
+        self,
+        channels: int,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+        activation: Literal["relu"] | None = None,
+        name: str | None = None,
+    ) -> None:
+        _check_channels(channels=channels)
         if not 0 <= momentum < 1:
-            raise ValueError(f"momentum is {momentum!r}: it must be from 0 to below 1")
-        self.momentum, self.epsilon, self.activation, self.name = float(momentum), epsilon, activation, name
+            raise ValueError(f"momentum is {momentum!r}: it must be at least 0 and below 1")
+        self.momentum = float(momentum)
+        self.epsilon = epsilon
+        self.activation = activation
+        self.name = name
         self.gamma = Tensor(np.ones(channels, np.float32), requires_grad=True, name="gamma")
         self.beta = Tensor(np.zeros(channels, np.float32), requires_grad=True, name="beta")
         self.moving_mean = Tensor(np.zeros(channels, np.float32), name="moving_mean")
         self.moving_variance = Tensor(np.ones(channels, np.float32), name="moving_variance")
 
-    def forward(self, x):
+    def forward(self, x: TensorLike) -> Tensor:
         averages = self.moving_mean.data, self.moving_variance.data
         given = None if self.training else averages
         y, used = ops.batch_norm(x, self.gamma, self.beta, given, self.epsilon, self.activation)
@@ -160,11 +199,11 @@ class BatchNorm(Module):
 
 
 class Dropout(Module):
-    """While training, each feature map of each picture is left out with probability `rate`, see ops.dropout; else y = x.
+    """While training, drops each feature map of each image with probability `rate`, see ops.dropout; otherwise y = x.
 
-    whole_maps  False: single numbers are left out in place of maps (N,·,·,C).
-    rng         seed or numpy Generator. What is drawn depends on it and on how many batches came before, on nothing else:
-                random_state, a buffer, holds [seed, batches], so a run that is resumed draws what it would have drawn.
+    whole_maps  False: drops single numbers instead of whole maps (N,·,·,C).
+    rng         seed or numpy Generator. What is drawn depends only on it and on the number of batches before this one:
+                random_state holds [seed, batches], so a resumed run draws what an uninterrupted one would.
 
     >>> layer = Dropout(0.5, rng=1)
     >>> layer(np.ones((1, 2, 2, 4), np.float32)).data[0, 0]
@@ -174,41 +213,49 @@ class Dropout(Module):
     array([1., 1., 1., 1.], dtype=float32)
     """
 
-    buffer_names = ("random_state",)
+    random_state_names = ("random_state",)
 
-    def __init__(self, rate, whole_maps=True, name=None, rng=None):
+    def __init__(self, rate: float, whole_maps: bool = True, name: str | None = None, rng: Seed = None) -> None:
         if not 0 <= rate < 1:
-            raise ValueError(f"Dropout: rate is {rate!r}: it must be from 0 to below 1")
-        self.rate, self.whole_maps, self.name = rate, whole_maps, name
-        stream = np.random.default_rng(rng).spawn(1)[0]  # its own: nothing is taken from the one of the weights
+            raise ValueError(f"Dropout: rate is {rate!r}: it must be at least 0 and below 1")
+        self.rate = rate
+        self.whole_maps = whole_maps
+        self.name = name
+        stream = np.random.default_rng(rng).spawn(1)[0]  # of its own: the weights draw what they would without it
         seed = stream.integers(2**63)
         self.random_state = Tensor(np.array([seed, 0]), name="random_state")
 
-    def forward(self, x):
+    def forward(self, x: TensorLike) -> Tensor:
         x = x if isinstance(x, Tensor) else Tensor(x)
         if not self.training or self.rate == 0:
             return x
         shape = (len(x), 1, 1, x.shape[3]) if self.whole_maps else x.shape
         keep = np.random.default_rng(self.random_state.data).random(shape) >= self.rate
         self.random_state.data[1] += 1
-        return ops.dropout(x, to_device(keep, x.device), self.rate)  # drawn on the host: a byte for each choice travels
+        return ops.dropout(x, to_device(keep, x.device), self.rate)  # drawn on the host: one byte per choice travels
 
 
 class ReLU(Module):
     """max(x, 0)."""
 
-    def __init__(self, name=None):
+    def __init__(self, name: str | None = None) -> None:
         self.name = name
 
-    def forward(self, x):
+    def forward(self, x: TensorLike) -> Tensor:
         return ops.relu(x)
 
 
 class Sigmoid(Module):
     """1 / (1 + e⁻ˣ)."""
 
-    def __init__(self, name=None):
+    def __init__(self, name: str | None = None) -> None:
         self.name = name
 
-    def forward(self, x):
+    def forward(self, x: TensorLike) -> Tensor:
         return ops.sigmoid(x)
+
+
+def _check_channels(**channels: int) -> None:
+    for name, value in channels.items():
+        if not isinstance(value, (int, np.integer)) or value < 1:
+            raise ValueError(f"{name} is {value!r}: it must be an integer of at least 1")

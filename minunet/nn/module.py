@@ -1,140 +1,162 @@
 """Module: something with parameters that is called on tensors, alone or made of other Modules."""
 
 import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from minunet.autograd import Tensor
 from minunet.device import resolve_device, to_device, to_numpy
 
-_watcher = ContextVar("what watches the calls of layers", default=None)
+ForwardHook = Callable[["Module", tuple[Any, ...], Tensor], Any]
+AnyModule = TypeVar("AnyModule", bound="Module")
+
+_hook: ContextVar[ForwardHook | None] = ContextVar("forward hook", default=None)
 
 
 @contextlib.contextmanager
-def forward_hook(watcher):
-    """Inside the block, watcher(layer, inputs, output) is called for every Module with no Modules inside it."""
-    token = _watcher.set(watcher)
+def forward_hook(hook: ForwardHook) -> Iterator[None]:
+    """Inside the block, hook(layer, inputs, output) is called after each call of a layer, in the order of the calls.
+
+    A layer is a Module that holds no other Modules; inputs is the tuple of what it was called with. An inner block's
+    hook takes the place of the outer one's until it ends.
+
+    >>> from minunet import nn
+    >>> with forward_hook(lambda layer, inputs, output: print(layer.name, output.shape)):
+    ...     _ = nn.MaxPool2D(2, name="pool")(np.zeros((1, 6, 6, 8), np.float32))
+    pool (1, 3, 3, 8)
+    """
+    token = _hook.set(hook)
     try:
         yield
     finally:
-        _watcher.reset(token)
+        _hook.reset(token)
 
 
 class Module:
     """Subclasses keep Tensors and Modules as attributes (or in lists) and define `forward(*tensors)`.
 
-    name      a parameter is called by the name of the Module that holds it: "Conv_Down_1_1/kernel"; a Module without a
-              name passes on the path of attributes that leads to it: "encoder/0/kernel".
+    name      parameters are called by the name of the Module that holds them: "Conv_Down_1_1/kernel"; a Module without
+              a name passes on the path of attributes that leads to it: "encoder/0/kernel".
     training  True or False, for layers that behave differently while training; set by train() and eval().
 
-    buffer_names  the attributes that are Tensors too, but not trained: running averages, the state of a random stream.
-                  They are saved with the parameters, and keep their type. Whole numbers stay in main memory, where they
-                  are used.
+    Two kinds of Tensors are state, but not trained. A subclass names them; both are saved with the parameters:
+
+    buffer_names        running averages: they move to the device with the model, and keep their dtype.
+    random_state_names  the states of random streams: they stay in main memory, where numbers are drawn, and belong to a
+                        run, not to what was learnt. A weights file may lack them.
     """
 
-    name = None
-    training = True
-    buffer_names = ()
+    name: str | None = None
+    training: bool = True
+    buffer_names: tuple[str, ...] = ()
+    random_state_names: tuple[str, ...] = ()
 
-    def forward(self, *inputs):
+    def forward(self, *inputs: Any, **options: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__}.forward")
 
-    def __call__(self, *inputs, **options):
+    def __call__(self, *inputs: Any, **options: Any) -> Tensor:
         y = self.forward(*inputs, **options)
-        watcher = _watcher.get()
-        if watcher is not None and not any(True for _ in self._children()):
-            watcher(self, inputs, y)
+        hook = _hook.get()
+        if hook is not None and not any(True for _ in self._children()):
+            hook(self, inputs, y)
         return y
 
-    def _members(self):
-        """(name, value) of all attributes, the lists among them taken apart."""
+    def _members(self) -> Iterator[tuple[str, Any]]:
+        """(name, value) of all attributes, and of the items of lists among them."""
         for name, value in vars(self).items():
             if isinstance(value, (list, tuple)):
                 yield from ((f"{name}/{i}", item) for i, item in enumerate(value))
             else:
                 yield name, value
 
-    def _children(self):
+    def _children(self) -> Iterator[tuple[str, "Module"]]:
         return ((name, value) for name, value in self._members() if isinstance(value, Module))
 
-    def modules(self):
-        """This Module and all within it, from the outside in."""
+    def modules(self) -> Iterator["Module"]:
+        """Yields this Module and all within it, from the outside in."""
         yield self
         for _, child in self._children():
             yield from child.modules()
 
-    def named_parameters(self, path=""):
-        """(name, Tensor) of every parameter, in the order in which they were made part of the Module."""
+    def named_parameters(self, path: str = "") -> Iterator[tuple[str, Tensor]]:
+        """Yields (name, Tensor) for every parameter, in the order in which they became part of the Module."""
+        return self._named(lambda module, name, value: isinstance(value, Tensor) and value.requires_grad, path)
+
+    def named_buffers(self, path: str = "") -> Iterator[tuple[str, Tensor]]:
+        """Yields (name, Tensor) for every buffer, named as the parameters are."""
+        return self._named(lambda module, name, value: name in module.buffer_names, path)
+
+    def named_random_states(self, path: str = "") -> Iterator[tuple[str, Tensor]]:
+        """Yields (name, Tensor) for the state of every random stream, named as the parameters are."""
+        return self._named(lambda module, name, value: name in module.random_state_names, path)
+
+    def _named(self, chosen: Callable[["Module", str, Any], bool], path: str) -> Iterator[tuple[str, Tensor]]:
         path = self.name or path
         for name, value in self._members():
             where = f"{path}/{name}" if path else name
-            if isinstance(value, Tensor) and value.requires_grad:
+            if isinstance(value, Module):
+                yield from value._named(chosen, where)
+            elif chosen(self, name, value):
                 yield where, value
-            elif isinstance(value, Module):
-                yield from value.named_parameters(where)
 
-    def parameters(self):
-        """All Tensors to be trained, as a list; one that several Modules share is in it once."""
+    def parameters(self) -> list[Tensor]:
+        """Returns all Tensors to be trained; one that several Modules share is listed once."""
         return list({id(tensor): tensor for _, tensor in self.named_parameters()}.values())
 
-    def named_buffers(self, path=""):
-        """(name, Tensor) of every buffer, named as the parameters are."""
-        path = self.name or path
-        for name, value in self._members():
-            where = f"{path}/{name}" if path else name
-            if name in self.buffer_names:
-                yield where, value
-            elif isinstance(value, Module):
-                yield from value.named_buffers(where)
-
-    def _saved(self):
-        """{name: Tensor} of parameters and buffers, or ValueError where two have one name: a file would keep only one."""
-        found = {}
-        for name, tensor in (*self.named_parameters(), *self.named_buffers()):
+    def _saved(self) -> dict[str, Tensor]:
+        """{name: Tensor} of all state, parameters first. Raises ValueError where two have the same name."""
+        state = self._named(lambda module, name, _: name in module.buffer_names + module.random_state_names, "")
+        found: dict[str, Tensor] = {}
+        for name, tensor in (*self.named_parameters(), *state):
             if found.setdefault(name, tensor) is not tensor:
                 raise ValueError(f"two parameters are called {name}: give the Modules that hold them different names")
         return found
 
     @property
-    def device(self):
+    def device(self) -> str:
         """The device of the parameters; "cpu" if there are none."""
         return next((p.device for p in self.parameters()), "cpu")
 
-    def to(self, device):
-        """Moves parameters and buffers to `device` ("cpu", "gpu", "gpu:1"), and returns the Module. Raises GpuUnavailable."""
+    def to(self: AnyModule, device: str) -> AnyModule:
+        """Moves parameters and buffers to `device` ("cpu", "gpu", "gpu:1") and returns the Module.
+
+        Raises GpuUnavailable, ValueError for a name that is not a device.
+        """
         device = resolve_device(device)
         for parameter in self.parameters():
             parameter.data = to_device(parameter.data, device)
             parameter.grad = None if parameter.grad is None else to_device(parameter.grad, device)
         for _, buffer in self.named_buffers():
-            if buffer.dtype.kind == "f":
-                buffer.data = to_device(buffer.data, device)
+            buffer.data = to_device(buffer.data, device)
         return self
 
-    def astype(self, dtype):
-        """Changes the type of all parameters, "float64" to check gradients, and returns the Module."""
+    def astype(self: AnyModule, dtype: Any) -> AnyModule:
+        """Changes the dtype of all parameters ("float64" to check gradients) and returns the Module."""
         for parameter in self.parameters():
             parameter.data = parameter.data.astype(dtype)
             parameter.grad = None
         return self
 
-    def train(self, training=True):
-        """Switches to training, and returns the Module."""
+    def train(self: AnyModule, training: bool = True) -> AnyModule:
+        """Switches to training and returns the Module."""
         for module in self.modules():
             module.training = training
         return self
 
-    def eval(self):
-        """Switches to using what was learnt, and returns the Module."""
+    def eval(self: AnyModule) -> AnyModule:
+        """Switches to using what was learnt and returns the Module."""
         return self.train(False)
 
-    def state_dict(self):
-        """{name: NumPy array}, copies of all parameters, then of all buffers."""
+    def state_dict(self) -> dict[str, NDArray[Any]]:
+        """Returns {name: NumPy array}: copies of all parameters, then of all buffers and random states."""
         return {name: np.array(to_numpy(p.data)) for name, p in self._saved().items()}
 
-    def load_state_dict(self, state):
-        """Takes over all parameters and buffers from {name: array}; types and device stay as they are.
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes over all parameters, buffers and random states from {name: array}; dtypes and devices stay as they are.
 
         Raises ValueError, listing all names that are missing, unknown, or of another shape, before anything is changed.
         """
@@ -147,7 +169,7 @@ class Module:
             if name in state and np.shape(state[name]) != p.shape
         ]
         problems += [
-            f"{name}: the file has {a.dtype}, no real numbers"
+            f"{name}: the file has {a.dtype}, which are not real numbers"
             for name, a in state.items()
             if getattr(a, "dtype", np.dtype(float)).kind not in "fiu"
         ]

@@ -1,20 +1,21 @@
 """The table of a network's layers, as Keras prints it.
 
-The network is run once on an empty picture while every layer's call is watched; so the table shows what really
-happens, for any Module.
+The network is run once on an empty image under a forward hook, so the table shows what really happens, for any Module.
 """
+
+from typing import Any
 
 import numpy as np
 
 from minunet.autograd import Tensor, no_grad
 from minunet.device import to_device
-from minunet.nn.module import forward_hook
+from minunet.nn.module import Module, forward_hook
 
 COLUMNS = ("Layer (type)", "Output Shape", "Param #", "Connected to")
 
 
-def layer_rows(model, input_shape):
-    """[(layer name, type, output shape, parameters, [names it is connected to])], the input first.
+def layer_rows(model: Module, input_shape: tuple[int, int, int]) -> list[tuple[Any, ...]]:
+    """Returns [(layer name, type, output shape, parameters, [names it is connected to])], the input first.
 
     input_shape: (H, W, C). The first entry of an output shape, the batch, is None.
     """
@@ -24,10 +25,10 @@ def layer_rows(model, input_shape):
     makers = {id(x): "input"}
     alive = [x]  # an id names a tensor only as long as the tensor lives
 
-    def watcher(layer, inputs, y):
+    def add_row(layer, inputs, y):
         tensors = [t for group in inputs for t in (group if isinstance(group, (list, tuple)) else [group])]
         name = layer.name or f"{type(layer).__name__.lower()}_{len(rows)}"
-        parameters = sum(p.size for p in (*layer.parameters(), *_averages(layer)))
+        parameters = sum(p.size for p in (*layer.parameters(), *_buffers(layer)))
         rows.append(
             (name, type(layer).__name__, (None, *y.shape[1:]), parameters, [makers.get(id(t), "?") for t in tensors])
         )
@@ -35,17 +36,17 @@ def layer_rows(model, input_shape):
         alive.append(y)
 
     was_training = model.training
-    model.eval()  # the empty picture must not move a running average
+    model.eval()  # the empty image must not change a running average
     try:
-        with no_grad(), forward_hook(watcher):
+        with no_grad(), forward_hook(add_row):
             model(x)
     finally:
         model.train(was_training)
     return rows
 
 
-def summary_text(model, input_shape, name=None):
-    """The table as text."""
+def summary_text(model: Module, input_shape: tuple[int, int, int], name: str | None = None) -> str:
+    """Returns the table as text."""
     cells = [COLUMNS] + [
         (f"{row[0]} ({row[1]})", str(row[2]), str(row[3]), ", ".join(row[4]) or "-")
         for row in layer_rows(model, input_shape)
@@ -56,23 +57,23 @@ def summary_text(model, input_shape, name=None):
     lines.insert(1, rule)
     totals = []
     for part, tensors in (
-        ("Total", [*model.parameters(), *_averages(model)]),
+        ("Total", [*model.parameters(), *_buffers(model)]),
         ("Trainable", model.parameters()),
-        ("Non-trainable", _averages(model)),
+        ("Non-trainable", _buffers(model)),
     ):
         count, size = sum(p.size for p in tensors), sum(p.size * p.dtype.itemsize for p in tensors)
         totals.append(f"{part} params: {count:,} ({_megabytes(size)})")
     return "\n".join([f'Model: "{name or type(model).__name__}"', rule, *lines, rule, *totals])
 
 
-def print_summary(model, input_shape):
+def print_summary(model: Module, input_shape: tuple[int, int, int]) -> None:
     """Prints the table."""
     print(summary_text(model, input_shape))
 
 
-def _averages(module):
-    """The buffers that Keras counts as parameters, too: not the state of a random stream."""
-    return [buffer for _, buffer in module.named_buffers() if buffer.dtype.kind == "f"]
+def _buffers(module):
+    """What Keras counts as non-trainable parameters."""
+    return [buffer for _, buffer in module.named_buffers()]
 
 
 def _megabytes(size):

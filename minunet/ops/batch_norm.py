@@ -1,7 +1,7 @@
-"""Batch normalisation: every channel is brought to mean 0 and variance 1, then to a mean and a width that are learnt.
+"""Batch normalisation: gives every channel mean 0 and variance 1, then a mean and a scale that are learnt.
 
     x, y         (N, H, W, C)
-    gamma, beta  (C,)           the learnt width and mean
+    gamma, beta  (C,)           the learnt scale and mean
 
 Forward. Per channel, over its M = N·H·W pixels of the batch:
 
@@ -10,11 +10,11 @@ Forward. Per channel, over its M = N·H·W pixels of the batch:
     x̂ = (x - μ) r      y = γ x̂ + β
 
 v is the biased variance (divided by M, not M - 1), as in Keras. The mean comes first, then the squared deviations
-from it: the shorter Σ x² / M - μ² is the difference of two large numbers where μ is large beside the deviations; in
-float32 no digit of it may be right, and it can even be negative, which makes the root NaN. For the same reason x - μ is
-taken before anything is multiplied.
+from it: the shorter Σ x² / M - μ² is the difference of two large numbers where μ is large compared with the deviations;
+in float32 it may not have a single correct digit, and it can even be negative, which makes the root NaN. For the same
+reason μ is subtracted from x before anything is multiplied.
 
-Backward. Let gx̂ = γ gy. x acts on L directly, through μ and through v. Since Σ (x - μ) = 0, v does not move with μ:
+Backward. Let gx̂ = γ gy. x affects L directly, through μ and through v. Since Σ (x - μ) = 0, v does not depend on μ:
 
     ∂L/∂v = Σ gx̂ (x - μ) · (-½ r³)        ∂v/∂x = 2 (x - μ) / M
     ∂L/∂μ = -r Σ gx̂                       ∂μ/∂x = 1 / M
@@ -23,30 +23,34 @@ Backward. Let gx̂ = γ gy. x acts on L directly, through μ and through v. Sinc
 
 The two sums are the other gradients:    gβ = Σ gy        gγ = Σ gy x̂ = r Σ gy (x - μ)
 
-In words: adding a constant to a channel, or multiplying it, changes no y (but for ε); so what the gradient asks for in
-these two directions is taken out of it.
+In words: adding a constant to a channel, or multiplying it by one, changes no y (except through ε), so the gradient's
+components in these two directions are removed.
 
 With μ and v held constant (the running averages, when the network is used) y is linear in x, and gx = γ r gy.
 
-ReLU may be fused: with activation="relu" it is taken in the same pass over memory. Backward then begins with gz = gy
-where z > 0, else 0, with z = γ x̂ + β; z is computed again from x, so that y need not be kept. x is kept, and nothing
-else of its size.
+ReLU may be fused: with activation="relu" it is computed in the same pass over memory. Backward then begins with gz = gy
+where z > 0, else 0, with z = γ x̂ + β; z is recomputed from x, so that y need not be kept. x is the only array of its
+size that is kept.
 
 Source: Ioffe and Szegedy, 2015; ε as in Keras.
 """
 
-from minunet.autograd import Function
-from minunet.device import array_module
+from typing import Literal
+
+from minunet.autograd import Function, Tensor, TensorLike
+from minunet.device import Array, array_module
 from minunet.kernels import kernels_for
 from minunet.ops.checks import check_arrays
 
 
-class BatchNorm(Function):
+class BatchNormFunction(Function):
     """y = γ (x - μ) r + β;  gx = γ r (gy - gβ/M - x̂ gγ/M),  gγ = r Σ gy (x - μ),  gβ = Σ gy."""
 
     def __init__(self, statistics=None, epsilon=1e-3, activation=None):
-        self.constant, self.statistics = statistics is not None, statistics
-        self.epsilon, self.relu = epsilon, activation == "relu"
+        self.constant = statistics is not None
+        self.statistics = statistics
+        self.epsilon = epsilon
+        self.relu = activation == "relu"
 
     def forward(self, x, gamma, beta):
         check_arrays("batch_norm", x=(x, 4), gamma=(gamma, 1), beta=(beta, 1))
@@ -64,8 +68,8 @@ class BatchNorm(Function):
     def backward(self, gy):
         kernels, x = kernels_for(gy), self.x
         gbeta, ggamma = kernels.normalize_sums(gy, x, *self.constants)
-        share = 0.0 if self.constant else x.shape[3] / x.size  # 1/M
-        gx = kernels.normalize_gradient(gy, x, *self.constants, gbeta, ggamma, share) if self.needs[0] else None
+        scale = 0.0 if self.constant else x.shape[3] / x.size  # 1/M
+        gx = kernels.normalize_gradient(gy, x, *self.constants, gbeta, ggamma, scale) if self.needs[0] else None
         return gx, ggamma, gbeta
 
     def _check_channels(self, x, gamma, beta):
@@ -78,20 +82,27 @@ class BatchNorm(Function):
                     "number per channel"
                 )
         if x.size == 0:
-            raise ValueError(f"batch_norm: x has shape {x.shape}: there is no pixel to take a mean of")
+            raise ValueError(f"batch_norm: x has shape {x.shape}: there are no pixels to average")
 
 
-def batch_norm(x, gamma, beta, statistics=None, epsilon=1e-3, activation=None):
-    """γ (x - μ) / √(v + ε) + β for each channel (as Keras' BatchNormalization).
+def batch_norm(
+    x: TensorLike,
+    gamma: TensorLike,
+    beta: TensorLike,
+    statistics: tuple[Array, Array] | None = None,
+    epsilon: float = 1e-3,
+    activation: Literal["relu"] | None = None,
+) -> tuple[Tensor, tuple[Array, Array]]:
+    """Returns γ (x - μ) / √(v + ε) + β for each channel (as Keras' BatchNormalization), and the arrays (μ, v) used.
 
-    x            Tensor (N, H, W, C), float32 or float64; y has the same type.
+    x            Tensor (N, H, W, C), float32 or float64; y has the same shape and dtype.
     gamma, beta  Tensors (C,).
     statistics   None: μ and v of this batch, through which the gradient flows too. Or two arrays (C,), held constant.
     epsilon      ε > 0.
     activation   None or "relu".
 
-    Returns a Tensor (N, H, W, C), and the arrays (μ, v) that were used. A batch of a single pixel per channel becomes β.
-    Raises ValueError for shapes that do not fit, TypeError for mixed types.
+    A batch with a single pixel per channel becomes β.
+    Raises ValueError for shapes that do not fit together, TypeError for mixed dtypes.
 
     >>> import numpy as np
     >>> x = np.array([1.0, 3.0]).reshape(1, 1, 2, 1)
@@ -103,8 +114,8 @@ def batch_norm(x, gamma, beta, statistics=None, epsilon=1e-3, activation=None):
         raise ValueError(f'batch_norm: activation is {activation!r}: it must be None or "relu"')
     if not epsilon > 0:
         raise ValueError(
-            f"batch_norm: epsilon is {epsilon!r}: it must be positive, or a channel of equal numbers gives 0/0"
+            f"batch_norm: epsilon is {epsilon!r}: it must be positive, since a channel of equal numbers would give 0/0"
         )
-    function = BatchNorm(statistics, float(epsilon), activation)
+    function = BatchNormFunction(statistics, float(epsilon), activation)
     y = function(x, gamma, beta)
     return y, function.statistics

@@ -1,45 +1,47 @@
 """Binary cross entropy: how surprised the network is by the true mask, averaged over the pixels.
 
-    p  the predicted probability of "pet", t the truth (0 or 1), both of any one shape
+    p  the predicted probability of "pet", t the truth (0 or 1), both of the same shape
 
     l(p, t) = -t ln p - (1 - t) ln(1 - p)           L = mean of l   (or Σ w l / Σ w, with weights w)
 
 On probabilities. ln 0 is -∞, so p is first clipped to [ε, 1 - ε] with ε = 1e-7, which is what Keras does. Then
 
-    ∂l/∂p = -t/p + (1 - t)/(1 - p) = (p - t) / (p (1 - p))          0 where p was clipped: there L does not move
+    ∂l/∂p = -t/p + (1 - t)/(1 - p) = (p - t) / (p (1 - p))          0 where p was clipped: there L is constant
 
 On logits z, with p = σ(z). The sigmoid's derivative p(1 - p) cancels the denominator:
 
     ∂l/∂z = ∂l/∂p · p (1 - p) = p - t
 
-prediction minus truth, never large, never 0/0. And the value without a logarithm of 0: since ln σ(z) = -ln(1 + e⁻ᶻ),
+prediction minus truth, never large, never 0/0. The value needs no logarithm of 0 either: since ln σ(z) = -ln(1 + e⁻ᶻ),
 
     l = (1 - t) z + ln(1 + e⁻ᶻ) = max(z, 0) - t z + ln(1 + e^(-|z|))
 
 in which nothing can overflow. Train on logits; the form on probabilities is here for comparison, and for models that
-end in a sigmoid. A clipped p has no gradient: a network that is wrong with certainty could not learn from it.
+end in a sigmoid. A clipped p has no gradient: a network that is confidently wrong could not learn from it.
 
-With N·H·W pixels, the mean divides by all of them. All weights 0 give L = 0.
+The mean is over all N·H·W pixels. If all weights are 0, so is L.
 """
 
-from minunet.autograd import Function
-from minunet.device import array_module
+from minunet.autograd import Function, Tensor, TensorLike
+from minunet.device import Array, array_module
 from minunet.kernels import kernels_for
 from minunet.ops.targets import target_arrays
 
 CLIP = 1e-7  # keras.config.epsilon()
 
 
-class BinaryCrossEntropy(Function):
+class BinaryCrossEntropyFunction(Function):
     """L = mean of -t ln p - (1 - t) ln(1 - p);  gp = gy / n · (p - t) / (p (1 - p)), 0 where p was clipped."""
 
     def __init__(self, t, weights=None):
-        self.t, self.weights = t, weights
+        self.t = t
+        self.weights = weights
 
     def forward(self, p):
         xp = array_module(p)
         t, self.weights = target_arrays("binary_cross_entropy", p, self.t, self.weights)
-        self.t, self.p = t, p
+        self.t = t
+        self.p = p
         clipped = xp.clip(p, CLIP, 1 - CLIP)
         return weighted_mean(-t * xp.log(clipped) - (1 - t) * xp.log(1 - clipped), self.weights)
 
@@ -47,63 +49,66 @@ class BinaryCrossEntropy(Function):
         xp = array_module(gy)
         inside = (self.p >= CLIP) & (self.p <= 1 - CLIP)
         p = xp.clip(self.p, CLIP, 1 - CLIP)
-        return gy * (share_of_mean(p, self.weights) * (p - self.t) / (p * (1 - p))) * inside
+        return gy * (mean_weights(p, self.weights) * (p - self.t) / (p * (1 - p))) * inside
 
 
-class BinaryCrossEntropyWithLogits(Function):
+class BinaryCrossEntropyWithLogitsFunction(Function):
     """The same of p = σ(z);  gz = gy / n · (p - t)."""
 
     def __init__(self, t, weights=None):
-        self.t, self.weights = t, weights
+        self.t = t
+        self.weights = weights
 
     def forward(self, z):
         t, weights = target_arrays("binary_cross_entropy_with_logits", z, self.t, self.weights)
         self.t = self.weights = None
-        # One pass over z gives the loss and, for backward, w (p - t), which takes no more memory than z would
-        loss, self.share, self.error = kernels_for(z).cross_entropy(z, t, weights)
+        # One pass over z gives the loss and, for backward, 1 / Σ w and w (p - t), which needs no more memory than z
+        loss, self.scale, self.error = kernels_for(z).cross_entropy(z, t, weights)
         return loss
 
     def backward(self, gy):
-        return gy * self.share * self.error
+        return gy * self.scale * self.error
 
 
-def weighted_mean(values, weights):
-    """Σ w v / Σ w, the plain mean without weights, 0 where all weights are 0."""
+def weighted_mean(values: Array, weights: Array | None) -> Array:
+    """Returns Σ w v / Σ w: the plain mean without weights, 0 if all weights are 0."""
     if weights is None:
         return values.mean()
     total = weights.sum()
     return (values * weights).sum() / (total + (total == 0))
 
 
-def share_of_mean(values, weights):
-    """∂(weighted mean)/∂v for each v: 1/n, or w / Σ w."""
+def mean_weights(values: Array, weights: Array | None) -> Array | float:
+    """Returns ∂(weighted mean)/∂v for each v: 1/n, or w / Σ w."""
     if weights is None:
         return 1 / values.size
     total = weights.sum()
     return weights / (total + (total == 0))
 
 
-def binary_cross_entropy(p, t, weights=None):
-    """Mean of -t ln p - (1 - t) ln(1 - p), p clipped to [1e-7, 1 - 1e-7] (as keras.losses.BinaryCrossentropy).
+def binary_cross_entropy(p: TensorLike, t: TensorLike, weights: TensorLike | None = None) -> Tensor:
+    """Returns the mean of -t ln p - (1 - t) ln(1 - p), p clipped to [1e-7, 1 - 1e-7], a Tensor with one element.
+
+    The same as keras.losses.BinaryCrossentropy.
 
     p        Tensor of probabilities, any shape.
     t        array or Tensor of the same shape, 0 to 1.
     weights  None, or how much each element counts, same shape.
 
-    Returns a Tensor with one element. Raises ValueError for different shapes.
+    Raises ValueError for different shapes.
 
     >>> import numpy as np
     >>> round(binary_cross_entropy(np.array([0.5, 0.9]), np.array([1.0, 1.0])).item(), 4)
     0.3993
     """
-    return BinaryCrossEntropy(t, weights)(p)
+    return BinaryCrossEntropyFunction(t, weights)(p)
 
 
-def binary_cross_entropy_with_logits(z, t, weights=None):
-    """The same loss on z with p = σ(z), in the form that cannot overflow (keras: from_logits=True).
+def binary_cross_entropy_with_logits(z: TensorLike, t: TensorLike, weights: TensorLike | None = None) -> Tensor:
+    """Returns the same loss for p = σ(z), in the form that cannot overflow (keras: from_logits=True).
 
     >>> import numpy as np
     >>> binary_cross_entropy_with_logits(np.array([1e4, -1e4]), np.array([0.0, 0.0])).item()
     5000.0
     """
-    return BinaryCrossEntropyWithLogits(t, weights)(z)
+    return BinaryCrossEntropyWithLogitsFunction(t, weights)(z)

@@ -1,15 +1,17 @@
-"""What every operation asks of its arrays before it starts."""
+"""What every operation checks about its arrays before it starts."""
+
+from minunet.device import Array
 
 
-def check_arrays(operation, **arrays):
-    """Raises unless each array has its number of axes and all have one floating-point type.
+def check_arrays(operation: str, **arrays: tuple[Array | None, int]) -> None:
+    """Checks name=(array, axes): each array has that many axes, and all have the same floating-point dtype.
 
-    arrays: name=(array, axes); an array that is None is passed over. ValueError for the axes, TypeError for the type.
+    An array that is None is skipped. Raises ValueError for the axes, TypeError for the dtype.
     """
     given = {name: pair for name, pair in arrays.items() if pair[0] is not None}
     for name, (array, axes) in given.items():
         if array.ndim != axes:
-            layout = " (pictures are (N,H,W,C), kernels have 4 axes too)" if axes == 4 else ""
+            layout = " (images are (N,H,W,C), kernels have 4 axes too)" if axes == 4 else ""
             raise ValueError(f"{operation}: {name} has shape {array.shape}, it must have {axes} axes{layout}")
         if array.dtype.kind != "f":
             raise TypeError(
@@ -17,4 +19,4 @@ def check_arrays(operation, **arrays):
             )
     if len({array.dtype for array, _ in given.values()}) > 1:
         types = ", ".join(f"{name} {array.dtype}" for name, (array, _) in given.items())
-        raise TypeError(f"{operation}: different types meet: {types}; convert one with .astype")
+        raise TypeError(f"{operation}: all dtypes must be the same, these are {types}; convert with .astype")

@@ -1,4 +1,4 @@
-"""Concatenation: arrays side by side along one axis. How a skip connection enters.
+"""Concatenation: arrays side by side along one axis. This is where a skip connection comes in.
 
     x_1 (…, C_1, …), x_2 (…, C_2, …), …   →   y (…, C_1 + C_2 + …, …)
 
@@ -6,18 +6,20 @@ Forward copies, backward cuts: y holds each number of each input exactly once, s
 
     gx_m = the slice of gy that lies where x_m lies in y
 
-In the lecture's U-Net the order is [upsampled, skip]: the first channels come from below and know what is in the
-picture, the last channels come across the skip and know where its edges are. The convolution that follows has
-separate weights for each half, so the order decides which rows of its w belong to which; weights trained for one order
-are useless in the other.
+In the lecture's U-Net the order is [upsampled, skip]: the first channels come from below and know what is in the image,
+the last channels come across the skip and know where its edges are. The convolution that follows has separate weights
+for each half, so the order decides which rows of its w belong to which; weights trained for one order are useless for
+the other.
 """
 
-from minunet.autograd import Function
+from collections.abc import Iterable
+
+from minunet.autograd import Function, Tensor, TensorLike
 from minunet.device import array_module
 from minunet.kernels import kernels_for
 
 
-class Concatenate(Function):
+class ConcatenateFunction(Function):
     """y = the inputs side by side;  each gx = its slice of gy."""
 
     def __init__(self, axis=-1):
@@ -25,13 +27,14 @@ class Concatenate(Function):
 
     def forward(self, *arrays):
         self._check_shapes(arrays)
-        self.ndim, self.sizes = arrays[0].ndim, [x.shape[self.axis] for x in arrays]
+        self.ndim = arrays[0].ndim
+        self.sizes = [x.shape[self.axis] for x in arrays]
         if self._is_a_skip():
             return kernels_for(arrays[0]).concatenate(*arrays)
         return array_module(arrays[0]).concatenate(arrays, axis=self.axis)
 
     def _is_a_skip(self):
-        """Two inputs side by side along the last of several axes: there is a kernel for that."""
+        """Returns whether there is a kernel for this: two inputs side by side along the last of several axes."""
         return len(self.sizes) == 2 and 0 not in self.sizes and self.ndim > 1 and self.axis % self.ndim == self.ndim - 1
 
     def backward(self, gy):
@@ -59,12 +62,15 @@ class Concatenate(Function):
             )
         if len({x.dtype for x in arrays}) > 1:
             raise TypeError(
-                f"concatenate: different types meet: {', '.join(str(x.dtype) for x in arrays)}; convert with .astype"
+                f"concatenate: all dtypes must be the same, these are {', '.join(str(x.dtype) for x in arrays)}; "
+                "convert with .astype"
             )
 
 
-def concatenate(tensors, axis=-1):
-    """The tensors side by side along `axis`; all other axes must be equal. One or more Tensors of one type.
+def concatenate(tensors: Iterable[TensorLike], axis: int = -1) -> Tensor:
+    """Returns the tensors side by side along `axis`: one or more of one dtype, all other axes equal.
+
+    Raises ValueError for shapes that do not fit together, TypeError for mixed dtypes.
 
     >>> import numpy as np
     >>> concatenate([np.array([[1.0, 2.0]]), np.array([[3.0]])]).data
@@ -73,4 +79,4 @@ def concatenate(tensors, axis=-1):
     tensors = list(tensors)
     if not tensors:
         raise ValueError("concatenate: give at least one tensor")
-    return Concatenate(axis)(*tensors)
+    return ConcatenateFunction(axis)(*tensors)

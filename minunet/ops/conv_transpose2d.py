@@ -5,21 +5,21 @@
     b  (F,)                   (optional)
     y  (N, OH, OW, F)         stride times as large
 
-A convolution (conv2d.py) that takes y to x, with the same window, stride and border, is the product x = P(y) W, where W
-is w as a (KH·KW·F, C) matrix. This operation is its transpose, as a matrix is transposed:
+A convolution (conv2d.py) that takes y to x, with the same window, stride and padding, is the product x = P(y) W, where
+W is w as a (KH·KW·F, C) matrix. This operation is its transpose, in the sense of matrices:
 
     y = Pᵀ(x Wᵀ) + b
 
 Row r of x Wᵀ is what input pixel r paints, KH·KW·F numbers; Pᵀ adds each of them to the place in y that P would have
-copied it from. Written out, with (OH, OW) already including the border that is cut off at the end:
+copied it from. Written out, with (OH, OW) still including the padding that is cropped at the end:
 
     y[n,p,q,f] = b[f] + Σ over all (i,k) with i·SH + k = p and (j,l) with j·SW + l = q of  Σ_c x[n,i,j,c] · w[k,l,f,c]
 
-Compare gx in conv2d.py: it is the same formula. So nothing new has to be derived. The transpose of the transpose is
-the convolution itself, and the roles of picture and gradient are exchanged:
+Compare gx in conv2d.py: it is the same formula, so there is nothing new to derive. The transpose of the transpose is
+the convolution itself, and image and gradient swap roles:
 
     gx = P(gy) W                  the forward of conv2d, applied to gy
-    gW = P(gy)ᵀ x                 the gW of conv2d, where gy is the picture and x the gradient
+    gW = P(gy)ᵀ x                 the gW of conv2d, where gy is the image and x the gradient
     gb = Σ gy
 
 The lecture uses windows of 2x2 with stride 2. They lie side by side, so every input pixel becomes a 2x2 tile of its own
@@ -27,17 +27,18 @@ and nothing overlaps. With a 3x3 window and stride 2 the tiles overlap in every 
 the checkerboard patterns of such networks come from.
 """
 
-from minunet.autograd import Function
+from minunet.autograd import Function, Tensor, TensorLike
 from minunet.kernels import kernels_for
 from minunet.ops.checks import check_arrays
-from minunet.ops.windows import pair, transposed_size, window_pads
+from minunet.ops.windows import IntPair, Padding, pair, transposed_size, window_pads
 
 
-class ConvTranspose2D(Function):
+class ConvTranspose2DFunction(Function):
     """y = Pᵀ(x Wᵀ) + b;  gW = P(gy)ᵀ x,  gb = Σ gy,  gx = P(gy) W."""
 
     def __init__(self, stride=(2, 2), padding="same"):
-        self.stride, self.padding = pair(stride, "conv_transpose2d: stride"), padding
+        self.stride = pair(stride, "conv_transpose2d: stride")
+        self.padding = padding
 
     def forward(self, x, w, b=None):
         check_arrays("conv_transpose2d", x=(x, 4), w=(w, 4), b=(b, 1))
@@ -53,7 +54,7 @@ class ConvTranspose2D(Function):
         kernels = kernels_for(gy)
         gb = kernels.sum_over_pixels(gy) if any(needs_gb) else None
         gw = kernels.weight_gradient(gy, self.x, self.w.shape[:2], self.stride, self.pads) if needs_gw else None
-        self.x = None  # the activation is let go before gx asks for memory
+        self.x = None  # frees the activation before gx asks for memory
         gx = kernels.convolve(gy, self.w, None, self.stride, self.pads) if needs_gx else None
         return (gx, gw, gb)[: len(self.needs)]
 
@@ -71,16 +72,18 @@ class ConvTranspose2D(Function):
             )
 
 
-def conv_transpose2d(x, w, b=None, stride=2, padding="same"):
-    """y = Pᵀ(x Wᵀ) + b, the transpose of conv2d (as Keras' Conv2DTranspose).
+def conv_transpose2d(
+    x: TensorLike, w: TensorLike, b: TensorLike | None = None, stride: IntPair = 2, padding: Padding = "same"
+) -> Tensor:
+    """Returns y = Pᵀ(x Wᵀ) + b, the transpose of conv2d (as Keras' Conv2DTranspose), a Tensor (N, OH, OW, F).
 
-    x        Tensor (N, H, W, C), float32 or float64; y has the same type.
+    x        Tensor (N, H, W, C), float32 or float64; y has the same dtype.
     w        Tensor (KH, KW, F, C): output channels before input channels.
     b        Tensor (F,) or None.
     stride   int or (SH, SW).
     padding  "same": OH = H·SH; "valid": OH = H·SH + max(KH - SH, 0); an int p or (p, q): OH = (H-1)·SH + KH - 2p.
 
-    Returns a Tensor (N, OH, OW, F). Raises ValueError for shapes that do not fit, TypeError for mixed types.
+    Raises ValueError for shapes that do not fit together, TypeError for mixed dtypes.
 
     >>> import numpy as np
     >>> x, w = np.array([[1.0, 10.0]]).reshape(1, 1, 2, 1), np.array([[1.0, 2.0], [3.0, 4.0]]).reshape(2, 2, 1, 1)
@@ -89,4 +92,4 @@ def conv_transpose2d(x, w, b=None, stride=2, padding="same"):
            [ 3.,  4., 30., 40.]])
     """
     inputs = (x, w) if b is None else (x, w, b)
-    return ConvTranspose2D(stride, padding)(*inputs)
+    return ConvTranspose2DFunction(stride, padding)(*inputs)

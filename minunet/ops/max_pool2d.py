@@ -1,4 +1,4 @@
-"""Max pooling: of every window only the largest number goes on. The way down in a U-Net.
+"""Max pooling: only the largest number in each window is passed on. The way down in a U-Net.
 
     x  (N, H, W, C)
     y  (N, OH, OW, C)
@@ -7,31 +7,31 @@ Forward, for windows of KH x KW pixels that start SH rows and SW columns apart:
 
     y[n,i,j,c] = max over k, l of  x[n, i·SH + k, j·SW + l, c]
 
-Backward. The maximum is one of its inputs, y = x[winner], so ∂y/∂x is 1 for the winner and 0 for all others. The whole
-gradient goes to the winner:
+Backward. The maximum is one of its inputs, y = x[argmax], so ∂y/∂x is 1 for that pixel and 0 for all others. The whole
+gradient goes to the argmax:
 
-    gx[n,p,q,c] = Σ of gy[n,i,j,c] over all windows (i,j) that pixel (p,q) has won
+    gx[n,p,q,c] = Σ of gy[n,i,j,c] over all windows (i,j) whose argmax is pixel (p,q)
 
 which is a sum because windows may overlap (stride smaller than the window).
 
 Ties. Where several pixels of a window are equally large, the derivative is not defined. The first of them in row-major
-order (upper row first, then left to right) is the winner and gets all of the gradient. After a ReLU whole windows are 0,
+order (top row first, then left to right) is the argmax and gets all of the gradient. After a ReLU whole windows are 0,
 so this is not rare; splitting the gradient, or giving it to each, would make gx depend on how many zeros there are.
 
-A border (padding="same") counts as -∞: it never wins.
+Padding ("same") counts as -∞: it is never the maximum.
 
-Pooling forgets where in its window the winner was: four pixels become one. A U-Net needs the place again on its way up,
-and gets it through the skip connections (unet.py).
+Pooling forgets where in its window the maximum was: four pixels become one. A U-Net needs the position again on its way
+up, and gets it through the skip connections (models/unet.py).
 """
 
-from minunet.autograd import Function
+from minunet.autograd import Function, Tensor, TensorLike
 from minunet.kernels import kernels_for
 from minunet.ops.checks import check_arrays
-from minunet.ops.windows import pair, window_pads
+from minunet.ops.windows import IntPair, Padding, pair, window_pads
 
 
-class MaxPool2D(Function):
-    """y = x[winner];  gx[winner] += gy."""
+class MaxPool2DFunction(Function):
+    """y = x[argmax];  gx[argmax] += gy."""
 
     def __init__(self, size=(2, 2), stride=None, padding="valid"):
         self.size = pair(size, "max_pool2d: size")
@@ -42,7 +42,7 @@ class MaxPool2D(Function):
         check_arrays("max_pool2d", x=(x, 4))
         self.input_size = x.shape[1:3]
         self.pads = window_pads(self.input_size, self.size, self.stride, self.padding, "max_pool2d")
-        self._check_border()
+        self._check_padding()
         y, self.argmax = kernels_for(x).max_pool(
             x, self.size, self.stride, self.pads
         )  # a byte per window; x is not kept
@@ -51,22 +51,24 @@ class MaxPool2D(Function):
     def backward(self, gy):
         return kernels_for(gy).max_pool_gradient(gy, self.argmax, self.size, self.stride, self.pads, self.input_size)
 
-    def _check_border(self):
-        """A window that holds nothing but border has no maximum."""
+    def _check_padding(self):
+        """A window that holds nothing but padding has no maximum."""
         if any(max(p) >= k for p, k in zip(self.pads, self.size)):
             raise ValueError(
                 f"max_pool2d: padding {self.padding!r} is not smaller than the window {self.size}: "
-                "some windows would hold nothing but border"
+                "some windows would hold nothing but padding"
             )
 
 
-def max_pool2d(x, size=2, stride=None, padding="valid"):
-    """The largest number of each window (as Keras' MaxPooling2D); of equals, the first in row-major order gets the gradient.
+def max_pool2d(x: TensorLike, size: IntPair = 2, stride: IntPair | None = None, padding: Padding = "valid") -> Tensor:
+    """Returns the largest number in each window (as Keras' MaxPooling2D).
 
-    x        Tensor (N, H, W, C), float32 or float64; y has the same type.
+    Among equals, the first in row-major order gets the gradient.
+
+    x        Tensor (N, H, W, C), float32 or float64; y has the same dtype.
     size     int or (KH, KW).
     stride   int, (SH, SW), or None: the windows lie side by side.
-    padding  "valid" (rows and columns left over are not seen), "same", an int or (rows, columns).
+    padding  "valid" (rows and columns left over are ignored), "same", an int or (rows, columns).
 
     Returns a Tensor (N, OH, OW, C). Raises ValueError where no window fits.
 
@@ -75,4 +77,4 @@ def max_pool2d(x, size=2, stride=None, padding="valid"):
     array([[ 5.,  7.],
            [13., 15.]])
     """
-    return MaxPool2D(size, stride, padding)(x)
+    return MaxPool2DFunction(size, stride, padding)(x)

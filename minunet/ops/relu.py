@@ -1,19 +1,19 @@
-"""ReLU: what is negative becomes 0. The bend that lets a stack of linear layers be more than one linear layer.
+"""ReLU: negative numbers become 0. The bend that lets a stack of linear layers be more than one linear layer.
 
     y = max(x, 0)                    x, y of any shape
 
     gx = gy where x > 0, else 0
 
-At x = 0 there is a corner; as everywhere in the field, its derivative is taken to be 0. y > 0 exactly where x > 0, so
-backward needs only y, which the next layer keeps anyway.
+At x = 0 there is a corner; by convention its derivative is taken to be 0. y > 0 exactly where x > 0, so backward needs
+only y, which the next layer keeps anyway.
 """
 
-from minunet.autograd import Function
+from minunet.autograd import Function, Tensor, TensorLike
 from minunet.device import array_module
 from minunet.kernels import kernels_for
 
 
-class ReLU(Function):
+class ReLUFunction(Function):
     """y = max(x, 0);  gx = gy where y > 0, else 0."""
 
     def forward(self, x):
@@ -25,11 +25,11 @@ class ReLU(Function):
         return kernels_for(gy).relu_gradient(gy, self.y)
 
 
-def relu(x):
-    """max(x, 0), element by element; same shape and type.
+def relu(x: TensorLike) -> Tensor:
+    """Returns max(x, 0), element by element; same shape and dtype.
 
     >>> import numpy as np
     >>> relu(np.array([-1.0, 0.0, 2.0])).data
     array([0., 0., 2.])
     """
-    return ReLU()(x)
+    return ReLUFunction()(x)

@@ -1,4 +1,4 @@
-"""Sigmoid: any number becomes a probability.
+"""Sigmoid: turns any number into a probability.
 
     y = σ(x) = 1 / (1 + e⁻ˣ)         x, y of any shape
 
@@ -11,18 +11,18 @@ e⁻ˣ overflows for x = -1e4. With e = e^(-|x|), which is never above 1, the sa
 and no x overflows.
 """
 
-from minunet.autograd import Function
-from minunet.device import array_module
+from minunet.autograd import Function, Tensor, TensorLike
+from minunet.device import Array, array_module
 
 
-def sigmoid_of(x):
-    """σ of an array, without overflow for any x."""
+def sigmoid_of(x: Array) -> Array:
+    """Returns σ of an array, without overflow for any x."""
     xp = array_module(x)
     e = xp.exp(-xp.abs(x))
     return xp.where(x >= 0, xp.ones_like(e), e) / (1 + e)
 
 
-class Sigmoid(Function):
+class SigmoidFunction(Function):
     """y = σ(x);  gx = gy y (1 - y)."""
 
     def forward(self, x):
@@ -33,11 +33,11 @@ class Sigmoid(Function):
         return gy * self.y * (1 - self.y)
 
 
-def sigmoid(x):
-    """1 / (1 + e⁻ˣ), element by element; same shape and type. No overflow for any x.
+def sigmoid(x: TensorLike) -> Tensor:
+    """Returns 1 / (1 + e⁻ˣ), element by element; same shape and dtype. No overflow for any x.
 
     >>> import numpy as np
     >>> sigmoid(np.array([-1e4, 0.0, 1e4])).data
     array([0. , 0.5, 1. ])
     """
-    return Sigmoid()(x)
+    return SigmoidFunction()(x)

@@ -1,99 +1,133 @@
-"""Batches on their way to a graphics card: the next one travels while the card still works on this one.
+"""Batches for the training step: on the device, as numbers, and on a GPU copied one step ahead.
 
-    Loader ──▶ pinned memory ──▶ card ──▶ the training step        two slots, used in turn
-               host copy         second stream    main stream
+A batch leaves the loader as bytes, and travels as bytes, a quarter of what floats would take. On the device the task
+makes floats of it (`Task.targets`).
 
-A card can fetch data by itself only from pinned memory (pages that the system promises not to move), and
-only on a stream beside the one that computes does it do both at once. A stream is a queue of work; nothing
-but events orders two of them. Three things must be waited for, each by the one who would spoil it:
+    Loader ──▶ pinned memory ──▶ GPU memory ──▶ the training step        two slots, used in turn
+               copied by Python   second stream   main stream
 
-    the step        until its batch has arrived                           main stream waits for `arrived`
-    the copy        until the step two batches ago has read the slot      second stream waits for `free`
-    the Loader      until the pinned slot has left, two batches ago       Python waits for `arrived`
+Prefetching. While the GPU computes one step, it can already fetch the next batch, under two conditions: the batch lies
+in pinned memory (pages that the system promises not to move), and the copy is queued on a stream of its own. A stream
+is a queue of work; nothing but events orders two of them. Three things must be waited for, each by the one who would do
+the damage:
 
-Only the last one holds Python up, and only if it runs two steps ahead of the card; the card never waits for
-it. All memory is taken with the first batches and used again for the whole training.
+    the step        until its batch has arrived                            the main stream waits for `arrived`
+    the copy        until the step two batches ago has read the slot       the second stream waits for `free`
+    the Loader      until the pinned slot was copied, two batches ago      Python waits for `arrived`
+
+Only the last one makes Python wait, and only when it is two steps ahead of the GPU; the GPU never waits for Python. All
+memory is allocated with the first batches and reused for the whole training.
 """
 
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
 import numpy as np
+from numpy.typing import NDArray
 
-from minunet.device import copy_async, event, main_stream, pinned, side_stream, to_device
+from minunet.autograd import Tensor
+from minunet.cuda import copy_async, event, main_stream, pinned, side_stream
+from minunet.device import Array, to_device
+from minunet.tasks import Task
 
 
-class Feed:
-    """Brings batches to a device; one Feed serves all epochs of a training.
+class Batch(NamedTuple):
+    """A batch on the device: images x (N, H, W, C), 0 to 1; targets and weights for the loss; labels (uint8) for the
+    scores."""
 
-    >>> batches = [(np.zeros((2, 4, 4, 3), np.uint8), np.ones((2, 4, 4, 1), np.uint8))]
-    >>> [(images.shape, masks.shape) for images, masks in Feed("cpu").batches(batches)]
-    [((2, 4, 4, 3), (2, 4, 4, 1))]
+    x: Tensor
+    targets: Any
+    weights: Any
+    labels: Array
+
+    def __len__(self) -> int:
+        """Returns the number of images."""
+        return len(self.labels)
+
+
+class Prefetcher:
+    """Brings batches to a device; one Prefetcher serves all epochs of a training.
+
+    >>> from minunet.tasks import Binary
+    >>> bytes_ = [(np.zeros((2, 4, 4, 3), np.uint8), np.ones((2, 4, 4, 1), np.uint8))]
+    >>> [(batch.x.shape, batch.targets.shape, len(batch)) for batch in Prefetcher("cpu", Binary()).batches(bytes_)]
+    [((2, 4, 4, 3), (2, 4, 4, 1), 2)]
     """
 
-    def __init__(self, device):
+    def __init__(self, device: str, task: Task) -> None:
         self.device = device
+        self.task = task
         self.stream = None if device == "cpu" else side_stream(device)
         self.slots = [None, None]
 
-    def batches(self, source):
-        """Yields each batch of `source`, a tuple of NumPy arrays of equal length, as arrays on the device.
+    def batches(self, source: Iterable[tuple[NDArray, NDArray]]) -> Iterator[Batch]:
+        """Yields a Batch for each pair of NumPy arrays (images, labels) of `source`.
 
-        On a GPU they are lent: the next batch but one overwrites them, after the work on them that the caller
-        has asked for by then. On the CPU they are passed on as they are.
+        On a GPU its arrays are lent: the labels are overwritten by the batch after the next, once the work that the
+        caller has queued on them by then is done.
         """
+        for images, labels in self._on_device(source):
+            x, targets, weights = self.task.targets(images, labels)
+            yield Batch(Tensor(x), targets, weights, labels)
+
+    def _on_device(self, source):
+        """Yields the same tuples of arrays, on the device."""
         if self.device == "cpu":
             yield from source
             return
         try:
             sent = None
-            for number, batch in enumerate(source):
-                slot = self._slot(number % 2, batch)
-                slot.send(batch)
+            for number, arrays in enumerate(source):
+                slot = self._slot(number % 2, arrays)
+                slot.send(arrays)
                 if sent is not None:
                     yield from sent.lend()
                 sent = slot
             if sent is not None:
                 yield from sent.lend()
         finally:
-            self.stream.synchronize()  # whoever lets go of the slots early must not free memory under a copy
+            self.stream.synchronize()  # whoever drops the slots early must not free memory that is being copied to
 
-    def _slot(self, i, batch):
-        """Slot i, made anew where the batch does not fit into it."""
-        if self.slots[i] is None or not self.slots[i].fits(batch):
+    def _slot(self, i, arrays):
+        """Slot i, made anew where the arrays do not fit into it."""
+        if self.slots[i] is None or not self.slots[i].fits(arrays):
             self.stream.synchronize()
-            self.slots[i] = _Slot(batch, self.device, self.stream)
+            self.slots[i] = _Slot(arrays, self.device, self.stream)
         return self.slots[i]
 
 
 class _Slot:
-    """Room for one batch in pinned memory and on the card."""
+    """Room for one batch in pinned memory and on the GPU."""
 
-    def __init__(self, batch, device, stream):
+    def __init__(self, arrays, device, stream):
         self.stream = stream
-        self.pinned = [pinned(a.shape, a.dtype) for a in batch]
-        self.arrays = [to_device(np.empty(a.shape, a.dtype), device) for a in batch]
-        self.arrived, self.free = event(), event()
-        self.free.record(main_stream())  # memory that the main stream may have had in use a moment ago
+        self.pinned = [pinned(a.shape, a.dtype) for a in arrays]
+        self.on_device = [to_device(np.empty(a.shape, a.dtype), device) for a in arrays]
+        self.arrived = event()
+        self.free = event()
+        self.free.record(main_stream())  # the main stream may have been using this memory a moment ago
         self.length = 0
 
-    def fits(self, batch):
+    def fits(self, arrays):
         return all(
             len(a) <= len(room) and a.shape[1:] == room.shape[1:] and a.dtype == room.dtype
-            for a, room in zip(batch, self.pinned, strict=True)
+            for a, room in zip(arrays, self.pinned, strict=True)
         )
 
-    def send(self, batch):
-        """Copies the batch to pinned memory, and asks for its copy to the card."""
-        self.length = len(batch[0])
+    def send(self, arrays):
+        """Copies the batch to pinned memory, and queues its copy to the GPU."""
+        self.length = len(arrays[0])
         self.arrived.synchronize()
         self.stream.wait_event(self.free)
-        for a, room, array in zip(batch, self.pinned, self.arrays):
+        for a, room, target in zip(arrays, self.pinned, self.on_device):
             np.copyto(room[: self.length], a)
-            copy_async(array[: self.length], room[: self.length], self.stream)
+            copy_async(target[: self.length], room[: self.length], self.stream)
         self.arrived.record(self.stream)
 
     def lend(self):
-        """Yields the arrays on the card, once, and notes when the work on them is done."""
+        """Yields the arrays on the GPU, once, and marks when the work on them is done."""
         main_stream().wait_event(self.arrived)
         try:
-            yield tuple(array[: self.length] for array in self.arrays)
+            yield tuple(a[: self.length] for a in self.on_device)
         finally:
             self.free.record(main_stream())

@@ -1,33 +1,32 @@
-"""The pictures of a run: its curves, and a sheet of predictions; and sheets of any pictures with their masks.
+"""The pictures of a run: its curves, and a sheet of predictions; and sheets of any images with their masks.
 
-Figures are drawn through matplotlib's object interface, without pyplot, so that no window opens, no setting
-of the caller changes and nothing is kept after the file is written.
-"""
+Figures are drawn through matplotlib's object interface, without pyplot, so that no window opens, no setting of the
+caller changes, and nothing is kept once the file is written."""
 
 import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
-from minunet.data.pets import IGNORE
 from minunet.files import atomic_write
-from minunet.metrics import iou
+from minunet.tasks import Panel
+from minunet.tasks.outline import overlay
 
-TRAIN, VALIDATION = "#2f6db3", "#e0792a"  # blue, orange: told apart also by colour-blind readers
+TRAIN, VALIDATION = "#2f6db3", "#e0792a"  # blue and orange, which colour-blind readers can tell apart
 INK, FAINT = "#2b2b2b", "#8a8a8a"
-OUTLINE = (255, 64, 96)
 
 
-def save_curves(path, history, baseline=None):
+def save_curves(path: str | Path, history: Sequence[Mapping[str, float]], baseline: float | None = None) -> None:
     """Writes curves.png: the loss and the pixel IoU of each epoch, of training and validation.
 
-    history: a list of dicts, one per epoch, with the keys epoch, train_loss, val_loss, train_iou, val_iou; it
-    may be empty. baseline: the pixel IoU that answering "pet" everywhere gets on the validation set, drawn as
-    a line to beat.
-    """
+    history: one dict per epoch, with the keys epoch, train_loss, val_loss, train_iou, val_iou; it may be empty.
+    baseline: the pixel IoU of the answer "pet" everywhere on the validation set, drawn as a line to beat."""
     figure = Figure(figsize=(10, 4.2), dpi=120)
     left, right = figure.subplots(1, 2)
     figure.subplots_adjust(left=0.06, right=0.975, top=0.9, bottom=0.13, wspace=0.16)
@@ -52,7 +51,7 @@ def save_curves(path, history, baseline=None):
 
 
 def _curve(axes, history, key, title):
-    """One panel: train and validation over the epochs."""
+    """One panel: training and validation over the epochs."""
     epochs = [row["epoch"] for row in history]
     marker = "o" if len(epochs) <= 40 else None  # a single epoch would be invisible as a line
     for name, prefix, color in (("training", "train_", TRAIN), ("validation", "val_", VALIDATION)):
@@ -72,53 +71,54 @@ def _curve(axes, history, key, title):
         side.set_visible(False)
 
 
-def save_predictions(path, images, masks, probabilities, names=None, title=None):
-    """Writes predictions.png: a row per picture, picture | true mask | probability | predicted outline.
+def save_panels(
+    path: str | Path, rows: Sequence[Sequence[Panel]], names: Sequence[str] | None = None, title: str | None = None
+) -> None:
+    """Writes a row of panels per image (see `Task.panels`), such as image | true mask | probability | predicted
+    outline.
 
-    images: uint8 (N, H, W, 3); masks: uint8 (N, H, W, 1), values 0, 1, and 255 to ignore (grey);
-    probabilities: float (N, H, W, 1) in [0, 1]; all NumPy. names: N strings to tell the pictures by; title:
-    one line.
+    rows: at least one, all with the same titles; names: one for each row; title: one line.
     """
-    rows, inch, top = len(images), 2.0, 0.75 if title else 0.45
-    height = rows * (inch + 0.08) + top + 0.45
-    figure = Figure(figsize=(4 * (inch + 0.08) + 0.6, height), dpi=110)
-    grid = figure.subplots(rows, 4, squeeze=False)
+    columns = len(rows[0])
+    inch, top = 2.0, 0.75 if title else 0.45
+    height = len(rows) * (inch + 0.08) + top + 0.45
+    figure = Figure(figsize=(columns * (inch + 0.08) + 0.6, height), dpi=110)
+    grid = figure.subplots(len(rows), columns, squeeze=False)
     figure.subplots_adjust(left=0.045, right=0.995, top=1 - top / height, bottom=0.45 / height)
     figure.subplots_adjust(wspace=0.03, hspace=0.04)
 
-    for axes, heading in zip(grid[0], ("picture", "true mask", "probability of pet", "predicted outline")):
-        axes.set_title(heading, color=INK, fontsize=11, pad=6)
-    for i, row in enumerate(grid):
-        p, t = probabilities[i, ..., 0], masks[i, ..., 0]
-        row[0].imshow(images[i])
-        row[1].imshow(_mask_colours(t))
-        heat = row[2].imshow(p, cmap="magma", vmin=0, vmax=1)
-        row[3].imshow(overlay(images[i], p > 0.5))
-        row[3].text(
-            0.03,
-            0.03,
-            _score(p, t),
-            transform=row[3].transAxes,
-            color="white",
-            fontsize=9,
-            bbox={"facecolor": INK, "edgecolor": "none", "boxstyle": "round,pad=0.25", "alpha": 0.85},
+    for axes, panel in zip(grid[0], rows[0]):
+        axes.set_title(panel.title, color=INK, fontsize=11, pad=6)
+    for i, panels in enumerate(rows):
+        for axes, panel in zip(grid[i], panels):
+            _draw_panel(axes, panel)
+        grid[i][0].set_ylabel(
+            names[i] if names is not None else "", color=INK, fontsize=8, labelpad=5, parse_math=False
         )
-        name = names[i] if names is not None else ""
-        row[0].set_ylabel(name, color=INK, fontsize=8, labelpad=5, parse_math=False)
-        for axes in row:
-            _bare(axes)
-    _colour_bar(figure, heat, grid[-1][2], height)
+    for axes in grid[-1]:
+        if any(drawn.get_array().ndim == 2 for drawn in axes.get_images()):
+            _color_bar(figure, axes, height)
     if title:
         figure.text(0.045, 1 - 0.12 / height, title, color=INK, fontsize=12, va="top")
     _write(figure, path)
 
 
-def save_sheet(path, images, masks, titles, columns=4):
-    """Writes pictures, each with its mask's outline and a title above, row by row; a .jpg or a .png.
+def _draw_panel(axes, panel):
+    """The pixels of a panel, with its caption in the lower left corner."""
+    axes.imshow(panel.pixels, cmap="magma", vmin=0, vmax=1)
+    if panel.caption:
+        box = {"facecolor": INK, "edgecolor": "none", "boxstyle": "round,pad=0.25", "alpha": 0.85}
+        axes.text(0.03, 0.03, panel.caption, transform=axes.transAxes, color="white", fontsize=9, bbox=box)
+    _bare(axes)
 
-    images: N arrays uint8 (H, W, 3), N from 1 on; masks: N arrays uint8 (H, W, 1), 1 inside;
-    titles: N strings.
-    """
+
+def save_sheet(
+    path: str | Path, images: Sequence[NDArray], masks: Sequence[NDArray], titles: Sequence[str], columns: int = 4
+) -> None:
+    """Writes images, each with the outline of its mask and a title above, row by row; as a .jpg or a .png.
+
+    images: at least one array uint8 (H, W, 3); masks: as many arrays uint8 (H, W, 1), 1 inside; titles: as many
+    strings."""
     rows, inch = -(-len(images) // columns), 1.8
     figure = Figure(figsize=(columns * (inch + 0.08) + 0.1, rows * (inch + 0.3) + 0.08), dpi=110)
     grid = figure.subplots(rows, columns, squeeze=False)
@@ -127,80 +127,32 @@ def save_sheet(path, images, masks, titles, columns=4):
     for axes in grid.flat:
         _bare(axes)
     for axes, image, mask, title in zip(grid.flat, images, masks, titles):
-        axes.imshow(overlay(image, mask == 1))
+        axes.imshow(overlay(image, np.asarray(mask) == 1))
         axes.set_title(title, color=INK, fontsize=10, pad=3, parse_math=False)
     _write(figure, path)
 
 
-def overlay(image, mask, color=OUTLINE, thickness=None):
-    """The picture with the outline of the mask drawn over it.
-
-    image: uint8 (H, W, 3); mask: bool or 0/1, (H, W) or (H, W, 1); color: three values of 0 to 255;
-    thickness: width of the line in pixels, by default about one in 80 of the picture. Returns a new uint8 (H,
-    W, 3).
-    Raises ValueError if the sizes differ.
-    """
-    mask = np.asarray(mask).reshape(np.shape(mask)[:2]).astype(bool)
-    if image.shape != (*mask.shape, 3):
-        raise ValueError(f"picture {image.shape} and mask {mask.shape} must be (H, W, 3) and (H, W)")
-    thickness = thickness or max(1, round(max(mask.shape) / 80))
-    drawn = image.copy()
-    drawn[outline(mask, thickness)] = color
-    return drawn
-
-
-def outline(mask, thickness=1):
-    """The pixels of the mask that lie within `thickness` steps (up, down, left, right) of a pixel outside it.
-
-    mask: bool or 0/1 (H, W). Returns bool (H, W). The frame of the picture is no border: a pet that leaves
-    the picture gets no line there.
-
-    >>> outline(np.array([[0, 0, 0, 0, 0], [0, 1, 1, 1, 0], [0, 1, 1, 1, 0], [0, 1, 1, 1, 0]])).astype(int)
-    array([[0, 0, 0, 0, 0],
-           [0, 1, 1, 1, 0],
-           [0, 1, 0, 1, 0],
-           [0, 1, 0, 1, 0]])
-    """
-    inside = mask = np.asarray(mask).astype(bool)
-    for _ in range(thickness):
-        p = np.pad(inside, 1, mode="edge")
-        inside = inside & p[:-2, 1:-1] & p[2:, 1:-1] & p[1:-1, :-2] & p[1:-1, 2:]
-    return mask & ~inside
-
-
-def _score(p, t):
-    return f"IoU {iou(p, t):.2f}" if (t != IGNORE).any() else "no pixel counts"
-
-
-def _mask_colours(mask):
-    """A mask (H, W) as a picture: pet light, background dark, ignored pixels grey."""
-    colours = np.full((*mask.shape, 3), 24, np.uint8)
-    colours[mask == 1] = 240
-    colours[mask == IGNORE] = 128
-    return colours
-
-
 def _bare(axes):
-    """Only the picture: no ticks, no frame."""
+    """Only the image: no ticks, no frame."""
     axes.set_xticks([])
     axes.set_yticks([])
     for side in axes.spines.values():
         side.set_visible(False)
 
 
-def _colour_bar(figure, heat, above, height):
-    """What the colours of the probabilities mean, in a thin bar under their column."""
+def _color_bar(figure, above, height):
+    """What the colours of a heat map mean, in a thin bar under its column."""
     box = above.get_position()
     axes = figure.add_axes([box.x0, box.y0 - 0.17 / height, box.width, 0.09 / height])
-    bar = figure.colorbar(heat, cax=axes, orientation="horizontal", ticks=[0, 0.5, 1])
+    bar = figure.colorbar(above.get_images()[0], cax=axes, orientation="horizontal", ticks=[0, 0.5, 1])
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=0, labelsize=8, colors=INK, pad=2)
 
 
-def _write(figure, path):
-    picture, canvas = io.BytesIO(), FigureCanvasAgg(figure)
+def _write(figure: Any, path: str | Path) -> None:
+    content, canvas = io.BytesIO(), FigureCanvasAgg(figure)
     if Path(path).suffix.lower() in (".jpg", ".jpeg"):
-        canvas.print_jpg(picture, pil_kwargs={"quality": 80})
+        canvas.print_jpg(content, pil_kwargs={"quality": 80})
     else:
-        canvas.print_png(picture)
-    atomic_write(path, picture.getvalue())
+        canvas.print_png(content)
+    atomic_write(path, content.getvalue())

@@ -1,39 +1,51 @@
-"""How far training has come, and what it has seen of the running epoch."""
+"""How far training has come, and what it has seen of the current epoch."""
 
 import math
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
-from minunet.device import array_module, to_device, to_numpy
-from minunet.metrics import MaskScores
+from minunet.device import Array, array_module, to_device, to_numpy
+from minunet.tasks import Task
 
 READ_EVERY = 20  # steps between two looks at the loss on a GPU
 
 
 class Diverged(ArithmeticError):
-    """The loss is no longer a finite number. The message names the epoch and the step, and what to try."""
+    """The loss is not a finite number any more. The message names the epoch and the step, and what to try."""
 
 
 class Progress:
-    """How far training has come, and what it has seen of the running epoch: what `epochs` goes on from.
+    """How far training has come, and what it has seen of the current epoch: where a resumed run continues.
 
-    epoch           the one that is running or comes next, from 1
-    step            how many of its batches were learnt
+    epoch           the current or the next one, from 1
+    step            how many of its batches are done
     losses, scores  of these batches
     """
 
-    def __init__(self, device="cpu"):
+    def __init__(self, device: str, task: Task) -> None:
         self.device = device
+        self.task = task
         self.start_epoch(1)
 
-    def start_epoch(self, epoch):
-        """Nothing is seen of this epoch yet."""
-        self.epoch, self.step, self.started = epoch, 0, time.perf_counter()
-        self.losses, self.scores = Losses(f"epoch {epoch}", self.device), MaskScores(threshold=0.0)
+    def start_epoch(self, epoch: int) -> None:
+        """Begins an epoch, of which nothing has been seen yet."""
+        self.epoch = epoch
+        self.step = 0
+        self.started = time.perf_counter()
+        self.losses = Losses(f"epoch {epoch}", self.device)
+        self.scores = self.task.training_scores()
 
-    def state_dict(self):
-        """Numbers and arrays for `load_state_dict`. Raises Diverged if a loss is not finite."""
+    def add(self, loss: Array, logits: Any, labels: Any) -> None:
+        """Counts a batch that was learnt: its loss and its scores."""
+        self.losses.add(loss, len(labels))
+        self.scores.update(logits, labels)
+        self.step += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns numbers and arrays for `load_state_dict`. Raises Diverged if a loss is not finite."""
         return {
             "epoch": self.epoch,
             "step": self.step,
@@ -43,24 +55,27 @@ class Progress:
             **self.scores.state_dict(),
         }
 
-    def load_state_dict(self, state):
-        """Takes over a state_dict."""
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restores a state_dict."""
         self.start_epoch(int(state["epoch"]))
-        self.step, self.started = int(state["step"]), self.started - float(state["seconds"])
+        self.step = int(state["step"])
+        self.started -= float(state["seconds"])
         for loss, images in zip(state["losses"], state["images"].tolist()):
             self.losses.add(loss, images)
         self.scores.load_state_dict(state)
 
 
 class Losses:
-    """The losses of one pass, left on the device in one array and seldom read."""
+    """The losses of one pass over the data, left on the device in one array and seldom read."""
 
-    def __init__(self, name, device):
-        self.name, self.device = name, device
-        self.array, self.images = None, []
+    def __init__(self, name: str, device: str) -> None:
+        self.name = name
+        self.device = device
+        self.array: Any = None
+        self.images: list[int] = []
 
-    def add(self, loss, images):
-        """Notes the mean loss of a batch of so many pictures: an array of one element, or a number."""
+    def add(self, loss: Any, images: int) -> None:
+        """Notes the mean loss of a batch of so many images: an array of one element, or a number."""
         if self.array is None:
             self.array = to_device(np.empty(64), self.device)
         elif len(self.images) == len(self.array):
@@ -68,8 +83,8 @@ class Losses:
         self.array[len(self.images)] = loss
         self.images.append(images)
 
-    def newest(self):
-        """The loss that was added last; None where a GPU would be waited for too often.
+    def newest(self) -> float | None:
+        """Returns the loss that was added last; None where reading it would make a GPU wait too often.
 
         Raises Diverged if it is not finite.
         """
@@ -78,17 +93,17 @@ class Losses:
         value = float(self.array[len(self.images) - 1])
         return value if math.isfinite(value) else self.values()[-1]
 
-    def values(self):
-        """A float per step. Raises Diverged at the first that is not finite."""
+    def values(self) -> list[float]:
+        """Returns a float per step. Raises Diverged at the first that is not finite."""
         values = [] if self.array is None else to_numpy(self.array[: len(self.images)]).tolist()
         for step, value in enumerate(values, 1):
             if not math.isfinite(value):
                 raise Diverged(
                     f"{self.name}, step {step}: the loss is {value}. Try a learning rate ten times lower, "
-                    "another loss or optimizer, and check the masks: 0 and 1, and 255 to ignore"
+                    "another loss or optimizer, and check the masks: 0 and 1, and 255 for ignore"
                 )
         return values
 
-    def mean(self):
-        """The mean over all pictures. Raises as `values`."""
+    def mean(self) -> float:
+        """Returns the mean over all images. Raises Diverged as `values` does."""
         return sum(v * n for v, n in zip(self.values(), self.images)) / sum(self.images)

@@ -1,10 +1,9 @@
-"""Files of weights, one module per format. Each has the same two functions:
+"""Weights on disk: io.py saves and loads them; one module per format. Each format has the same two functions:
 
-    encode(model, about)   bytes of a file with the weights of `model`, a Module, and `about`, a dict for JSON
-    decode(content)        the way back: ({name: array}, about); about is {} where the file says nothing
+    encode(model, metadata)   returns the bytes of a file: the weights of a Module, and `metadata`, a dict for JSON
+    decode(content)           the way back: returns ({name: array}, metadata); {} where the file holds no metadata
 
-What a file is about lets a model be built again without knowing how it was made: its class, its options, the
-size of the pictures that it learnt from. A damaged or foreign file makes decode raise nearly anything, and so
-does a package that is not installed; minunet/checkpoint.py turns that into one error, with the name of the
-file.
+The metadata lets a model be rebuilt without knowing how it was made: its class, its options, the size of the images
+that it was trained on. A damaged or foreign file makes decode raise nearly anything, and so does a package that is not
+installed; io.py turns that into one error with the name of the file.
 """

@@ -6,20 +6,24 @@
     layers/conv2d_1/vars          attribute name = "Conv_Down_1_2"
     layers/conv2d_transpose/vars  …
 
-Keras finds a layer's weights by the number of its kind, in the order of the network: the third Conv2D is
-conv2d_2, whatever it is called. minunet finds them by the layer's own name, which stands in the attribute.
-Arrays need no transposing, since minunet keeps Keras' axes. `about` is an attribute of the file as a whole,
-which Keras does not look at.
+Keras finds a layer's weights by counting layers of its class in the order of the network: the third Conv2D is conv2d_2,
+whatever its name. minunet finds them by the layer's own name, which is in the attribute. Arrays need no transposing,
+since minunet uses Keras' order of axes. The metadata is an attribute of the whole file, which Keras ignores.
 """
 
 import io
 import json
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+from minunet.nn import Module
 
 ABOUT = "minunet"
-# a layer's class here: Keras' name for its group, and its arrays in Keras' order
+# our class of a layer: Keras' name for its group, and its arrays in Keras' order
 GROUPS = {
     "Conv2D": ("conv2d", ("kernel", "bias")),
     "ConvTranspose2D": ("conv2d_transpose", ("kernel", "bias")),
@@ -28,24 +32,23 @@ GROUPS = {
 ARRAYS = dict(GROUPS.values())
 
 
-def encode(model, about):
+def encode(model: Module, metadata: Mapping[str, Any]) -> bytes:
     """See minunet/weights/__init__.py. Raises ValueError for a layer that has no counterpart in Keras."""
     import h5py
 
     counts = Counter()
-    arrays = {
-        name: array for name, array in model.state_dict().items() if array.dtype.kind == "f"
-    }  # no state of dropout
+    random_states = dict(model.named_random_states())
+    arrays = {name: array for name, array in model.state_dict().items() if name not in random_states}
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
-        file.attrs[ABOUT] = json.dumps(about)
+        file.attrs[ABOUT] = json.dumps(metadata)
         for layer in model.modules():
             names = [name for name in arrays if name.rpartition("/")[0] == layer.name]
             if not names:
                 continue
             if type(layer).__name__ not in GROUPS:
                 raise ValueError(
-                    f"the layer {layer.name}, a {type(layer).__name__}, has no counterpart in a file of Keras"
+                    f"the layer {layer.name}, a {type(layer).__name__}, has no counterpart in a Keras file"
                 )
             group, order = GROUPS[type(layer).__name__]
             place = f"layers/{group}_{counts[group]}" if counts[group] else f"layers/{group}"
@@ -55,11 +58,11 @@ def encode(model, about):
             for i, name in enumerate(f"{layer.name}/{kind}" for kind in order if f"{layer.name}/{kind}" in names):
                 variables[str(i)] = arrays.pop(name)
     if arrays:
-        raise ValueError(f"a file of Keras has no place for {', '.join(arrays)}: give the layers names")
+        raise ValueError(f"a Keras file has no place for {', '.join(arrays)}: give the layers names")
     return buffer.getvalue()
 
 
-def decode(content):
+def decode(content: bytes) -> tuple[dict[str, NDArray], dict[str, Any]]:
     """See minunet/weights/__init__.py."""
     import h5py
 

@@ -4,42 +4,47 @@
     config.json        the layers, their settings, and what each is connected to
     model.weights.h5   the weights, see keras_h5.py
 
-So keras.models.load_model opens it without a line of code about the network. Read, only the weights count:
-minunet builds its own U-Net, and says so where theirs has other layers or shapes.
+So keras.models.load_model opens it without a line of code about the network. When such a file is read, only the weights
+count: minunet builds its own U-Net, and reports where the file's has other layers or shapes.
 """
 
 import io
 import json
 import zipfile
+from collections.abc import Mapping
+from typing import Any
 
+from numpy.typing import NDArray
+
+from minunet.models import UNet
 from minunet.nn.summary import layer_rows
 from minunet.weights import keras_h5
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 
 
-def encode(model, about):
-    """See minunet/weights/__init__.py. `model` is a UNet; the pictures that Keras' model takes may be of any
-    size."""
+def encode(model: UNet, metadata: Mapping[str, Any]) -> bytes:
+    """See minunet/weights/__init__.py. `model` must be a UNet; the model in Keras takes images of any size that
+    fits."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as file:
         for name, content in (
             (METADATA, json.dumps({"keras_version": "3.0.0"})),
             (CONFIG, json.dumps(config(model))),
-            (WEIGHTS, keras_h5.encode(model, about)),
+            (WEIGHTS, keras_h5.encode(model, metadata)),
         ):
-            file.writestr(zipfile.ZipInfo(name), content)  # a ZipInfo of its own has no date: same weights, same file
+            file.writestr(zipfile.ZipInfo(name), content)  # a fresh ZipInfo has no date: same weights, same file
     return buffer.getvalue()
 
 
-def decode(content):
+def decode(content: bytes) -> tuple[dict[str, NDArray], dict[str, Any]]:
     """See minunet/weights/__init__.py."""
     with zipfile.ZipFile(io.BytesIO(content)) as file:
         return keras_h5.decode(file.read(WEIGHTS))
 
 
-def config(model):
-    """The network as Keras describes it, taken from what happens when it runs on an empty picture."""
+def config(model: UNet) -> dict[str, Any]:
+    """Returns the network as Keras describes it, taken from what happens when it runs on an empty image."""
     side = 2**model.depth
     (first, _, shape, _, _), *rows = layer_rows(model, (side, side, model.in_channels))
     named = {layer.name: layer for layer in model.modules()}
@@ -93,7 +98,7 @@ def _batch_norm(layer):
     return [("BatchNormalization", layer.name, settings), *(activation if layer.activation else [])]
 
 
-# a layer's class here: from the layer, the layers that it is there: (Keras' class, name, settings), one after another
+# our class of a layer: a function from such a layer to the layers that Keras has for it, as (class, name, settings)
 KERAS = {
     "Conv2D": lambda layer: _convolution("Conv2D", layer),
     "ConvTranspose2D": lambda layer: _convolution("Conv2DTranspose", layer),

@@ -1,40 +1,44 @@
-"""NumPy's own format: a zip file with one .npy file per array. `about` is an entry of that name, JSON as
-text.
+"""NumPy's own format: a zip file with one .npy file per array. The metadata is an entry called "about", JSON as text.
 
-Entries whose names begin with "training/" are no weights: a run keeps there what it needs to go on. No pickle
-is loaded.
+Entries whose names begin with "training/" are not weights: a checkpoint keeps there what else resuming needs
+(training/checkpoint.py). No pickle is ever loaded.
 """
 
 import io
 import json
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+from minunet.nn import Module
 
 ABOUT = "about"
 TRAINING = "training/"
 
 
-def encode(model, about):
+def encode(model: Module, metadata: Mapping[str, Any]) -> bytes:
     """See minunet/weights/__init__.py."""
-    return encode_arrays(model.state_dict(), about)
+    return encode_arrays(model.state_dict(), metadata)
 
 
-def encode_arrays(arrays, about):
-    """Bytes of a file with {name: array} and `about`."""
+def encode_arrays(arrays: Mapping[str, NDArray], metadata: Mapping[str, Any]) -> bytes:
+    """Returns the bytes of a file with {name: array} and the metadata."""
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays, **{ABOUT: np.array(json.dumps(about))})
+    np.savez(buffer, **arrays, **{ABOUT: np.array(json.dumps(metadata))})
     return buffer.getvalue()
 
 
-def decode(content):
+def decode(content: bytes) -> tuple[dict[str, NDArray], dict[str, Any]]:
     """See minunet/weights/__init__.py."""
-    arrays, about = decode_arrays(content)
-    return {name: array for name, array in arrays.items() if not name.startswith(TRAINING)}, about
+    arrays, metadata = decode_arrays(content)
+    return {name: array for name, array in arrays.items() if not name.startswith(TRAINING)}, metadata
 
 
-def decode_arrays(content):
-    """({name: array}, about) of all entries, those of a run too."""
-    file = np.load(io.BytesIO(content), allow_pickle=False)  # not of a path: NumPy leaves a damaged file open
+def decode_arrays(content: bytes) -> tuple[dict[str, NDArray], dict[str, Any]]:
+    """Returns ({name: array}, metadata) of all entries, those of a checkpoint too."""
+    file = np.load(io.BytesIO(content), allow_pickle=False)  # not from a path: NumPy leaves a damaged file open
     if not isinstance(file, np.lib.npyio.NpzFile):
         raise ValueError("a single array")
     arrays = {name: file[name] for name in file.files}

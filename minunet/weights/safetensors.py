@@ -1,27 +1,32 @@
-"""The safetensors format: a header in JSON, then the plain bytes of each array. Needs the package
-safetensors.
+"""The safetensors format: a header in JSON, then the plain bytes of each array. Needs the package safetensors.
 
     8 bytes, the length of the header │ header: {"__metadata__": {text: text}, name: {dtype, shape, place}} │ data
 
-`about` travels as JSON text in the metadata, which holds nothing but texts.
+Our metadata is JSON text under the name "about" in theirs, which can only hold texts.
 """
 
 import json
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from minunet.nn import Module
 
 ABOUT = "about"
 
 
-def encode(model, about):
+def encode(model: Module, metadata: Mapping[str, Any]) -> bytes:
     """See minunet/weights/__init__.py."""
     from safetensors.numpy import save
 
-    return save(model.state_dict(), metadata={ABOUT: json.dumps(about)})
+    return save(model.state_dict(), metadata={ABOUT: json.dumps(metadata)})
 
 
-def decode(content):
+def decode(content: bytes) -> tuple[dict[str, NDArray], dict[str, Any]]:
     """See minunet/weights/__init__.py."""
     from safetensors.numpy import load
 
-    arrays = load(content)  # this one first: it checks the header that is read below
+    arrays = load(content)  # first, because it checks the header that is read below
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     return arrays, json.loads(header.get("__metadata__", {}).get(ABOUT, "{}"))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from minunet import Function, GpuUnavailable, Tensor, device, no_grad
-from minunet.autograd.arithmetic import To
+from minunet.autograd.rearrange import To
 
 
 def leaf(values, dtype="float64"):

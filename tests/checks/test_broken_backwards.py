@@ -12,7 +12,7 @@ import pytest
 
 import minunet
 from minunet import Function, get_num_threads, ops, set_num_threads
-from minunet.autograd import arithmetic, tensor
+from minunet.autograd import Tensor, arithmetic, function, rearrange
 from minunet.autograd.gradcheck import GradientError
 from minunet.checks.gradient_cases import all_cases
 from minunet.kernels import cpu
@@ -182,10 +182,10 @@ def replaced(leaf, gx, owned):
     leaf.grad = gx.copy()
 
 
-A, C, K = arithmetic, conv2d.Conv2D, conv_transpose2d.ConvTranspose2D
-Pool, Join, Dice = max_pool2d.MaxPool2D, concatenate.Concatenate, dice.DiceLoss
-Norm, Drop = batch_norm.BatchNorm, dropout.Dropout
-BCE, Logits = binary_cross_entropy.BinaryCrossEntropy, binary_cross_entropy.BinaryCrossEntropyWithLogits
+A, C, K = arithmetic, conv2d.Conv2DFunction, conv_transpose2d.ConvTranspose2DFunction
+Pool, Join, Dice = max_pool2d.MaxPool2DFunction, concatenate.ConcatenateFunction, dice.DiceLossFunction
+Norm, Drop = batch_norm.BatchNormFunction, dropout.DropoutFunction
+BCE, Logits = binary_cross_entropy.BinaryCrossEntropyFunction, binary_cross_entropy.BinaryCrossEntropyWithLogitsFunction
 
 # What a break calls must be the original, also while it stands in its place.
 dice_backward, max_pool_gradient, cross_entropy = Dice.backward, cpu.max_pool_gradient, cpu.cross_entropy
@@ -215,18 +215,18 @@ BREAKS = [
     Break(A.MatMul, "rows of the left reversed", "@", gradient(A.MatMul, 0, lambda g: g[::-1])),
     Break(A.MatMul, "columns of the right reversed", "@", gradient(A.MatMul, 1, lambda g: g[..., ::-1])),
     Break(A, "no sum over the stack", "@", {"sum_to": first_slice}),
-    Break(A.Sum, "a mean", "sum", gradient(A.Sum, 0, lambda g: g / g.size)),
-    Break(A.Sum, "a mean", "mean", gradient(A.Sum, 0, lambda g: g / g.size)),
-    Break(A.Sum, "rolled along an axis", "sum", gradient(A.Sum, 0, lambda g: np.roll(g, 1, -1))),
-    Break(A.Reshape, "columns first", "reshape", {"backward": lambda self, gy: gy.reshape(self.shape, order="F")}),
-    Break(A.Transpose, "the same order once more", "transpose", {"backward": lambda self, gy: gy.transpose(self.axes)}),
-    Break(A.Transpose, "not put back", "transpose", {"backward": lambda self, gy: gy}),
-    Break(A.GetItem, "the last of several gradients", "getitem", {"backward": assigned}),
-    Break(A.GetItem, "the next element", "getitem", gradient(A.GetItem, 0, lambda g: np.roll(g, 1, -1))),
-    Break(A.To, "a factor", "to", gradient(A.To, 0, lambda g: 2 * g)),
-    Break(tensor, "a leaf: the last of several gradients", "graph", {"_accumulate_in_leaf": replaced}),
+    Break(rearrange.Sum, "a mean", "sum", gradient(rearrange.Sum, 0, lambda g: g / g.size)),
+    Break(rearrange.Sum, "a mean", "mean", gradient(rearrange.Sum, 0, lambda g: g / g.size)),
+    Break(rearrange.Sum, "rolled along an axis", "sum", gradient(rearrange.Sum, 0, lambda g: np.roll(g, 1, -1))),
+    Break(rearrange.Reshape, "columns first", "reshape", {"backward": lambda self, gy: gy.reshape(self.shape, order="F")}),
+    Break(rearrange.Transpose, "the same order once more", "transpose", {"backward": lambda self, gy: gy.transpose(self.axes)}),
+    Break(rearrange.Transpose, "not put back", "transpose", {"backward": lambda self, gy: gy}),
+    Break(rearrange.GetItem, "the last of several gradients", "getitem", {"backward": assigned}),
+    Break(rearrange.GetItem, "the next element", "getitem", gradient(rearrange.GetItem, 0, lambda g: np.roll(g, 1, -1))),
+    Break(rearrange.To, "a factor", "to", gradient(rearrange.To, 0, lambda g: 2 * g)),
+    Break(Tensor, "a leaf: the last of several gradients", "graph", {"accumulate": replaced}),
     Break(
-        tensor,
+        function,
         "a result: the last of several gradients",
         "UNet",
         {"_add": lambda a, a_is_ours, b, b_is_ours: (b, False)},
@@ -300,13 +300,13 @@ BREAKS = [
         Drop, "what was dropped gets a gradient", "dropout", {"backward": lambda self, gy: gy / 0.6 + 0 * self.factor}
     ),
     Break(Drop, "not divided by what is kept", "dropout", gradient(Drop, 0, lambda gx: gx * 0.6)),
-    Break(relu.ReLU, "the gradient goes through everywhere", "relu", {"backward": lambda self, gy: gy}),
+    Break(relu.ReLUFunction, "the gradient goes through everywhere", "relu", {"backward": lambda self, gy: gy}),
     Break(cpu, "the wrong side", "relu", {"relu_gradient": lambda gy, y: gy * (y == 0)}),
-    Break(sigmoid.Sigmoid, "without 1 - y", "sigmoid", {"backward": lambda self, gy: gy * self.y}),
-    Break(sigmoid.Sigmoid, "without y", "sigmoid", {"backward": lambda self, gy: gy * (1 - self.y)}),
-    Break(sigmoid.Sigmoid, "without 1 - y", "bce_dice_loss", {"backward": lambda self, gy: gy * self.y}),
-    Break(sigmoid.Sigmoid, "without 1 - y", "nn.Conv2D", {"backward": lambda self, gy: gy * self.y}),
-    Break(sigmoid.Sigmoid, "without 1 - y", "nn.ConvTranspose2D", {"backward": lambda self, gy: gy * self.y}),
+    Break(sigmoid.SigmoidFunction, "without 1 - y", "sigmoid", {"backward": lambda self, gy: gy * self.y}),
+    Break(sigmoid.SigmoidFunction, "without y", "sigmoid", {"backward": lambda self, gy: gy * (1 - self.y)}),
+    Break(sigmoid.SigmoidFunction, "without 1 - y", "bce_dice_loss", {"backward": lambda self, gy: gy * self.y}),
+    Break(sigmoid.SigmoidFunction, "without 1 - y", "nn.Conv2D", {"backward": lambda self, gy: gy * self.y}),
+    Break(sigmoid.SigmoidFunction, "without 1 - y", "nn.ConvTranspose2D", {"backward": lambda self, gy: gy * self.y}),
     Break(BCE, "not divided by p (1 - p)", "binary_cross_entropy", gradient(BCE, 0, lambda g: g * 0.2)),
     Break(BCE, "a sign", "binary_cross_entropy", gradient(BCE, 0, lambda g: -g)),
     Break(
@@ -320,7 +320,7 @@ BREAKS = [
         binary_cross_entropy,
         "weights not divided by their sum",
         "binary_cross_entropy",
-        {"share_of_mean": lambda x, w: 1 / x.size if w is None else w / w.size},
+        {"mean_weights": lambda x, w: 1 / x.size if w is None else w / w.size},
     ),
     Break(cpu, "p in place of p - t", "binary_cross_entropy_with_logits", {"cross_entropy": error_without_truth}),
     Break(

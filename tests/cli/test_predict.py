@@ -29,12 +29,12 @@ def red_is_pet(depth=1):
     model = UNet(depth=depth, width=1)
     for parameter in model.parameters():
         parameter.data = np.zeros_like(parameter.data)
-    skip = model.classify.first.kernel.shape[2] - 1
+    skip = model.decoder[-1].convolutions.first.kernel.shape[2] - 1
     for layer, channel in [
-        (model.down[0].convolutions.first, 0),
-        (model.down[0].convolutions.second, 0),
-        (model.classify.first, skip),
-        (model.classify.second, 0),
+        (model.encoder[0].convolutions.first, 0),
+        (model.encoder[0].convolutions.second, 0),
+        (model.decoder[-1].convolutions.first, skip),
+        (model.decoder[-1].convolutions.second, 0),
     ]:
         layer.kernel.data[1, 1, channel, 0] = 1
     model.out.kernel.data[0, 0, 0, 0] = 100
@@ -300,8 +300,8 @@ def nan():
 
 def test_a_network_that_answers_with_nan(place, capsys):
     model = red_is_pet()
-    model.classify.second.kernel.data[1, 1, 0] = 3e38  # where it is red, both features are 3e38 + 3e38: infinite,
-    model.classify.second.bias.data[:] = 3e38  # whatever is rounded when
+    model.decoder[-1].convolutions.second.kernel.data[1, 1, 0] = 3e38  # where it is red, both features are 3e38 + 3e38: infinite,
+    model.decoder[-1].convolutions.second.bias.data[:] = 3e38  # whatever is rounded when
     model.out.kernel.data[0, 0, :, 0] = 1, -1  # and their difference is NaN
     minunet.save("model.npz", model, about={"image_size": 32})
     assert run(*MODEL, place / "half.bmp") == 1
@@ -331,7 +331,7 @@ def test_a_network_that_answers_with_nan(place, capsys):
         (["pets", "--device", "tpu"], "auto, cpu, gpu"),
         (["pets", "--border", "maybe"], "invalid choice"),
         (["nothing*"], "nothing*: there is no such file"),
-        (["empty"], "empty: holds no picture"),
+        (["empty"], "empty: contains no images"),
     ],
 )
 def test_wrong_use_ends_with_one_line_and_code_2(place, capsys, arguments, message):

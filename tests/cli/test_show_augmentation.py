@@ -1,4 +1,4 @@
-"""examples/show_augmentation.py: the sheet of a drawn pet, and of a picture of one's own."""
+"""examples/show_augmentation.py: the sheet of a drawn pet, and of an image of your own."""
 
 import re
 from pathlib import Path
@@ -22,12 +22,12 @@ def run(*arguments):
 
 @pytest.fixture
 def own(tmp_path):
-    """A picture and its mask, half of it 7."""
+    """An image and its mask, half of it 7."""
     Image.new("RGB", (50, 30), (200, 80, 40)).save(tmp_path / "my dog.jpg")
     mask = np.zeros((30, 50), np.uint8)
     mask[:, 25:] = 7
     Image.fromarray(mask).save(tmp_path / "mask ü.png")
-    return ["--picture", tmp_path / "my dog.jpg", "--mask", tmp_path / "mask ü.png"]
+    return ["--image", tmp_path / "my dog.jpg", "--mask", tmp_path / "mask ü.png"]
 
 
 def test_each_transform_has_its_place_on_the_sheet():
@@ -47,6 +47,9 @@ def test_it_writes_a_sheet(tmp_path, own, monkeypatch, capsys):
     assert run("--size", "64") == 0
     assert run("--size", "64", *own, "--mask-values", "0=background,7=pet", "--out", "own.jpg") == 0
     assert capsys.readouterr().out.splitlines() == ["written: augmentations.png", "written: own.jpg"]
+    assert run("--size", "64", "--picture", *own[1:], "--mask-values", "0=background,7=pet", "--out", "old.jpg") == 0
+    assert Path("old.jpg").read_bytes() == Path("own.jpg").read_bytes()  # the flag's former name
+    Path("old.jpg").unlink()
     for name in ("augmentations.png", "own.jpg"):
         with Image.open(name) as picture:
             assert min(picture.size) > 700
@@ -56,7 +59,7 @@ def test_wrong_use_ends_with_one_line_and_code_2(tmp_path, own, monkeypatch, cap
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.iterdir())
     for arguments, message in [
-        (own[:2], "--picture and --mask go together"),
+        (own[:2], "--image and --mask go together"),
         (own, "holds 0, 7"),
         ([*own[:3], tmp_path], "is not a file"),
         (["--size", "8"], "from 16 on"),

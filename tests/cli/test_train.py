@@ -19,13 +19,13 @@ from minunet import device
 from minunet.cli import train as train_command
 from minunet.data.drawn_pets import DrawnPets
 from minunet.data.loader import Loader
-from minunet.lock import FolderLock
+from minunet.files import FolderLock
 from minunet.training import loop as train
 from minunet.weights import io as weights
 
 EXAMPLE = Path(minunet.__file__).parents[1] / "examples" / "train_pets.py"
 TINY = ["--image-size", "64", "--limit", "5", "--epochs", "2", "--batch-size", "4", "--device", "cpu"]
-FILES = [".lock", "best.npz", "curves.png", "history.csv", "last.npz", "predictions.png", "previous.npz", "run.json"]
+FILES = ["best.npz", "curves.png", "history.csv", "last.npz", "predictions.png", "previous.npz", "run.json"]
 
 
 def run(*arguments):
@@ -477,7 +477,7 @@ def test_pictures_of_ones_own(tmp_path, monkeypatch, capsys):
     own += ["--mask-values", "0=background,7=pet"]
     assert run(*TINY, *own, "--epochs", "1", "--out", tmp_path / "run") == 0
     out = capsys.readouterr().out
-    assert "5 to train, 2 to validate, 64 x 64" in out and "seed 0 holds out 30%; 1 left out" in out
+    assert "5 to train, 2 to validate, 64 x 64" in out and "seed 0 holds out 30%; 1 skipped" in out
     assert {path.name for path in (tmp_path / "run").iterdir()} == set(FILES) - {"previous.npz"}
     assert run(*TINY, *own, "--strict", "--out", tmp_path / "strict") == 2
     assert f"there is no mask {drawn.names[0]}.*" in capsys.readouterr().err

@@ -14,14 +14,13 @@ from minunet.data.augment import (
     Elastic,
     Flip,
     FlipVertical,
-    Plan,
     Rotate,
     Saturation,
     Scale,
     Shift,
     Tint,
-    rotation,
 )
+from minunet.data.warp import Plan, rotation
 
 MOVES = [Flip(), FlipVertical(), Rotate(180), Scale(0.5), Shift(0.3), Elastic(0.03)]
 COLOURS = [Brightness(0.5), Contrast(0.5), Saturation(1), Tint(0.3)]
@@ -43,12 +42,12 @@ def carried_out(image, mask=None, matrix=None, displacement=None, colours=None):
     """What a plan with these parts makes of a picture (and its mask, if given)."""
     plan = Plan(*image.shape[:2])
     if matrix is not None:
-        plan.move(matrix)
+        plan.transform(matrix)
     if displacement is not None:
         plan.displace(displacement)
     if colours is not None:
         plan.recolour(colours)
-    new = plan.carry_out(image, np.zeros((*image.shape[:2], 1), np.uint8) if mask is None else mask)
+    new = plan.apply(image, np.zeros((*image.shape[:2], 1), np.uint8) if mask is None else mask)
     return new[0] if mask is None else new
 
 
@@ -148,8 +147,8 @@ def test_several_moves_read_the_picture_once():
     image, mask = noise(32, 32)  # noise: each further reading between pixels would blur it
     there_and_back = Plan(32, 32)
     for degrees in (20, 30, -50):
-        there_and_back.move(rotation(degrees))
-    np.testing.assert_array_equal(there_and_back.carry_out(image, mask)[0], image)
+        there_and_back.transform(rotation(degrees))
+    np.testing.assert_array_equal(there_and_back.apply(image, mask)[0], image)
 
 
 def test_bilinear_and_mirror_as_plain_loops():
@@ -309,7 +308,7 @@ def test_colours_follow_each_other_and_are_cut_only_at_the_end():
     half_and_ten_more = np.diag([0.5, 0.5, 0.5, 1])
     half_and_ten_more[:3, 3] = 10
     plan.recolour(half_and_ten_more)
-    assert plan.carry_out(image, mask)[0].tolist() == [[[210, 210, 210]]]
+    assert plan.apply(image, mask)[0].tolist() == [[[210, 210, 210]]]
 
 
 @pytest.mark.parametrize("transform", COLOURS)
@@ -361,18 +360,18 @@ def test_the_generator_alone_decides_whatever_the_threads_and_the_order():
 @pytest.mark.parametrize("value", [-0.1, 1.1, math.nan, math.inf])
 def test_numbers_out_of_range_are_refused(kind, value):
     strength = () if kind in (Flip, FlipVertical) else (0.1,)
-    with pytest.raises(ValueError, match=f"{kind.__name__}: probability is {value}; it must be 0 to 1"):
+    with pytest.raises(ValueError, match=f"{kind.__name__}: probability is {value}: it must be 0 to 1"):
         kind(*strength, probability=value)
     if strength and not (kind is Rotate and value == 1.1):
-        with pytest.raises(ValueError, match=f"{kind.__name__}: strength is {value}; it must be 0 to"):
+        with pytest.raises(ValueError, match=f"{kind.__name__}: strength is {value}: it must be 0 to"):
             kind(value)
 
 
 def test_rotate_takes_degrees_and_elastic_a_grid():
     assert Rotate(180).strength == 180
-    with pytest.raises(ValueError, match="Rotate: strength is 181; it must be 0 to 180"):
+    with pytest.raises(ValueError, match="Rotate: strength is 181: it must be 0 to 180"):
         Rotate(181)
-    with pytest.raises(ValueError, match="Elastic: grid is 0; it must be 1 or more"):
+    with pytest.raises(ValueError, match="Elastic: grid is 0: it must be an integer of at least 1"):
         Elastic(0.1, grid=0)
 
 

@@ -35,7 +35,7 @@ def sources(tmp_path):
 
 
 class Reader:
-    """Fills a picture with the number in file a, its trimap with that in b; counts how often it is called."""
+    """Fills a picture with the number in file a, its mask with that in b; counts how often it is called."""
 
     def __init__(self, pause=0.0):
         self.calls, self.pause = 0, pause
@@ -51,10 +51,10 @@ class Reader:
 
 def check(decoded, images=(0, 10, 20, 0, 40, 50), problems=None):
     """All values of a row, and the problem of the fourth."""
-    assert decoded.images.shape == (6, *SIZE, 3) and decoded.trimaps.shape == (6, *SIZE, 1)
+    assert decoded.images.shape == (6, *SIZE, 3) and decoded.masks.shape == (6, *SIZE, 1)
     assert [sorted(set(row.ravel().tolist())) for row in decoded.images] == [[n] for n in images]
-    assert [sorted(set(row.ravel().tolist())) for row in decoded.trimaps] == [[n] for n in (0, 1, 2, 0, 4, 5)]
-    assert decoded.problems == ({3: "3.b: is bad"} if problems is None else problems)
+    assert [sorted(set(row.ravel().tolist())) for row in decoded.masks] == [[n] for n in (0, 1, 2, 0, 4, 5)]
+    assert decoded.skipped == ({3: "3.b: is bad"} if problems is None else problems)
 
 
 def folders(own_cache):
@@ -67,7 +67,7 @@ def test_a_second_call_decodes_nothing_and_remembers_the_problems(sources, own_c
     check(cache.decode_all(second, sources, SIZE))
     assert (first.calls, second.calls) == (6, 0)
     assert len(folders(own_cache)) == 1
-    assert folders(own_cache / folders(own_cache)[0]) == ["about.json", "images.npy", "trimaps.npy"]
+    assert folders(own_cache / folders(own_cache)[0]) == ["images.npy", "masks.npy", "metadata.json"]
 
 
 def test_what_is_mapped_cannot_be_written_to(sources):
@@ -130,7 +130,7 @@ def damage_byte(folder):
 
 
 def damage_header(folder):
-    with open(folder / "trimaps.npy", "r+b") as file:
+    with open(folder / "masks.npy", "r+b") as file:
         file.seek(20)
         file.write(b"\xff\x00{")
 
@@ -146,12 +146,12 @@ def claim_another_shape(folder):
         damage_header,
         claim_another_shape,
         lambda folder: os.truncate(folder / "images.npy", 200),
-        lambda folder: (folder / "trimaps.npy").write_bytes(b""),
+        lambda folder: (folder / "masks.npy").write_bytes(b""),
         lambda folder: (folder / "images.npy").unlink(),
-        lambda folder: (folder / "about.json").write_text('{"made_from":'),
-        lambda folder: (folder / "about.json").write_text("[]"),
-        lambda folder: (folder / "about.json").write_bytes(b"\xff\xfe\x00"),
-        lambda folder: (folder / "about.json").unlink(),
+        lambda folder: (folder / "metadata.json").write_text('{"made_from":'),
+        lambda folder: (folder / "metadata.json").write_text("[]"),
+        lambda folder: (folder / "metadata.json").write_bytes(b"\xff\xfe\x00"),
+        lambda folder: (folder / "metadata.json").unlink(),
     ],
 )
 def test_a_damaged_cache_is_built_anew(sources, own_cache, damage, caplog):
@@ -242,7 +242,7 @@ def test_a_killed_build_leaves_nothing_that_is_taken_for_a_cache(tmp_path, own_c
     process.kill()
     process.communicate(timeout=60)
     (left,) = folders(own_cache)
-    assert ".building-" in left and (own_cache / left / "images.npy").exists()
+    assert left.startswith(".") and left.endswith(".part") and (own_cache / left / "images.npy").exists()
 
     output, errors = start(tmp_path, 0).communicate(timeout=60)
     assert output == "." * 16 + f"sum {SUM} memmap\n", errors
@@ -251,10 +251,10 @@ def test_a_killed_build_leaves_nothing_that_is_taken_for_a_cache(tmp_path, own_c
     two_hours_ago = time.time() - 7200
     for path in [own_cache / left, *(own_cache / left).iterdir()]:
         os.utime(path, (two_hours_ago, two_hours_ago))
-    os.truncate(own_cache / left.partition(".")[0] / "images.npy", 100)
+    os.truncate(own_cache / left.split(".")[1] / "images.npy", 100)
     output, errors = start(tmp_path, 0).communicate(timeout=60)
     assert output == "." * 16 + f"sum {SUM} memmap\n", errors
-    assert folders(own_cache) == [left.partition(".")[0]]
+    assert folders(own_cache) == [left.split(".")[1]]
 
 
 def test_programs_that_build_at_once_all_end_up_with_a_whole_cache(tmp_path, own_cache):
@@ -279,8 +279,8 @@ def test_an_error_in_the_reader_is_no_problem_of_the_data_and_leaves_nothing(sou
 
 def test_what_is_written_about_it_is_plain_json(sources, own_cache):
     cache.decode_all(Reader(), sources, SIZE)
-    about = json.loads((own_cache / folders(own_cache)[0] / "about.json").read_text())
-    assert about["problems"] == [[3, "3.b: is bad"]]
+    metadata = json.loads((own_cache / folders(own_cache)[0] / "metadata.json").read_text())
+    assert metadata["skipped"] == [[3, "3.b: is bad"]]
 
 
 def test_a_program_that_is_faster_is_believed(sources, own_cache):
@@ -302,7 +302,7 @@ def test_a_cache_that_cannot_be_put_in_place(sources, own_cache, monkeypatch, ca
     rename = os.rename
 
     def refuse(old, new):
-        if ".building-" not in str(old):
+        if not str(old).endswith(".part"):
             rename(old, new)
             return
         if faster:
@@ -318,11 +318,11 @@ def test_a_cache_that_cannot_be_put_in_place(sources, own_cache, monkeypatch, ca
 def test_a_cache_that_another_program_keeps_changing_is_one_line_and_memory(sources, monkeypatch, caplog):
     monkeypatch.setattr(cache, "_open", lambda *arguments: None)
     check(cache.decode_all(Reader(), sources, SIZE))
-    assert "it was changed by another program" in caplog.text and len(caplog.records) == 1
+    assert "another program has changed it" in caplog.text and len(caplog.records) == 1
 
 
 def test_what_was_left_an_hour_ago_is_removed(sources, own_cache):
-    old, new = own_cache / "a.building-1", own_cache / "b.building-2"
+    old, new = own_cache / f".{'a' * 32}.1.part", own_cache / f".{'b' * 32}.2.part"
     for folder, age in ((old, 3700), (new, 3500)):
         folder.mkdir(parents=True)
         (folder / "images.npy").touch()

@@ -12,12 +12,12 @@ import pytest
 from PIL import Image
 
 from minunet.cli.draw import main
-from minunet.data import drawn_pets
-from minunet.data.drawn_pets import DrawnPets, draw, species_of, write_dataset
+from minunet.data.drawn_pets import DrawnPets, compose, draw, files, species_of, write_dataset
 from minunet.data.drawn_pets.paint import Ink, Part, blob, mirrored, oval, paint, tube
-from minunet.data.pets import IGNORE, Pets
+from minunet.data.labels import IGNORE
+from minunet.data.pets import Pets
 
-PET, BACKGROUND, BORDER = 1, 2, 3
+PET, BACKGROUND, BOUNDARY = 1, 2, 3
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def test_shapes_types_and_values():
     image, trimap = draw(3, size=96)
     assert image.shape == (96, 96, 3) and image.dtype == np.uint8
     assert trimap.shape == (96, 96) and trimap.dtype == np.uint8
-    assert set(np.unique(trimap)) == {PET, BACKGROUND, BORDER}
+    assert set(np.unique(trimap)) == {PET, BACKGROUND, BOUNDARY}
     assert draw(3)[0].shape == (256, 256, 3)
 
 
@@ -82,9 +82,9 @@ def test_the_same_pet_in_the_same_scene_at_every_size():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"index": -1}, "index is -1; it must be 0 or more"),
-        ({"index": 0, "seed": -2}, "seed is -2; it must be 0 or more"),
-        ({"index": 0, "size": 15}, "size is 15; a drawn pet needs 16 pixels or more"),
+        ({"index": -1}, "index is -1: it must be an integer of at least 0"),
+        ({"index": 0, "seed": -2}, "seed is -2: it must be an integer of at least 0"),
+        ({"index": 0, "size": 15}, "size is 15: a drawn pet needs at least 16 pixels"),
     ],
 )
 def test_what_cannot_be_drawn(arguments, message):
@@ -129,15 +129,15 @@ def test_the_border_lies_between_pet_and_background(size, reach):
         inside = np.zeros_like(near_pet)
         inside[2 * reach : -2 * reach, 2 * reach : -2 * reach] = True
         assert not (inside & (trimap == PET) & near_background).any()
-        assert 0.01 < (trimap == BORDER).mean() < 0.2
+        assert 0.01 < (trimap == BOUNDARY).mean() < 0.2
         # Not thicker than a band of that reach: it touches the one or the other, but for hairs and corners.
-        band = inside & (trimap == BORDER)
+        band = inside & (trimap == BOUNDARY)
         assert (band & (near_pet | near_background)).sum() > 0.9 * band.sum()
 
 
 def test_the_mask_is_where_the_pet_was_painted(monkeypatch):
     """A green pet in a magenta scene: what is green, by half at least, is where the trimap says pet."""
-    painted = drawn_pets.paint
+    painted = compose.paint
 
     def green(parts, details, lines, *arguments, **options):
         result = painted(parts, details, lines, *arguments, **options)
@@ -145,7 +145,7 @@ def test_the_mask_is_where_the_pet_was_painted(monkeypatch):
             return result._replace(rgb=np.full_like(result.rgb, (255, 0, 255)))
         return result._replace(rgb=np.full_like(result.rgb, (0, 255, 0)))
 
-    monkeypatch.setattr(drawn_pets, "paint", green)
+    monkeypatch.setattr(compose, "paint", green)
     for index in range(6):
         image, trimap = draw(index, size=128)
         is_green = image[:, :, 1] > 0.75 * image[:, :, 0]  # the light is not quite white
@@ -220,7 +220,7 @@ def test_what_the_border_counts_as(border, value):
     trimap = draw(1, size=64)[1]
     mask = DrawnPets(2, size=64, border=border)[1][1][:, :, 0]
     assert (mask[trimap == PET] == 1).all() and (mask[trimap == BACKGROUND] == 0).all()
-    assert (mask[trimap == BORDER] == value).all()
+    assert (mask[trimap == BOUNDARY] == value).all()
 
 
 def test_held_out_pictures_are_other_numbers():
@@ -231,11 +231,11 @@ def test_held_out_pictures_are_other_numbers():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"count": 0}, "count is 0; it must be 1 or more"),
-        ({"count": 1, "border": "red"}, "border is 'red'; it must be one of pet, background, ignore"),
-        ({"count": 1, "first": -1}, "index is -1; it must be 0 or more"),
-        ({"count": 1, "seed": -1}, "seed is -1; it must be 0 or more"),
-        ({"count": 1, "size": 8}, "size is 8; a drawn pet needs 16 pixels or more"),
+        ({"count": 0}, "count is 0: it must be an integer of at least 1"),
+        ({"count": 1, "border": "red"}, "border is 'red': it must be one of pet, background, ignore"),
+        ({"count": 1, "first": -1}, "index is -1: it must be an integer of at least 0"),
+        ({"count": 1, "seed": -1}, "seed is -1: it must be an integer of at least 0"),
+        ({"count": 1, "size": 8}, "size is 8: a drawn pet needs at least 16 pixels"),
     ],
 )
 def test_a_dataset_that_cannot_be(arguments, message):
@@ -301,7 +301,7 @@ def test_stopped_on_the_way_it_leaves_nothing(tmp_path, monkeypatch, error):
             raise error
         return draw(number, *arguments)
 
-    monkeypatch.setattr(drawn_pets, "draw", stopped)
+    monkeypatch.setattr(files, "draw", stopped)
     with pytest.raises((KeyboardInterrupt, OSError)):
         write_dataset(tmp_path / "pets", 2, 1, size=32)
     assert os.listdir(tmp_path) == []
@@ -320,7 +320,7 @@ def test_counts_that_make_no_dataset(tmp_path, trainval, test):
 def test_the_command_line(tmp_path, capsys):
     options = ["--trainval", "2", "--test", "1", "--size", "32", "--seed", "4"]
     assert main([str(tmp_path / "pets"), *options]) == 0
-    assert "2 + 1 pictures" in capsys.readouterr().out
+    assert "2 + 1 images" in capsys.readouterr().out
     write_dataset(tmp_path / "same", 2, 1, size=32, seed=4)
     for path in contents(tmp_path / "same"):
         if (tmp_path / "same" / path).is_file():

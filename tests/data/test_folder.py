@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minunet.data import DataError
-from minunet.data.folder import Part, PictureFolder, read_one, split
+from minunet.data import DataError, sample
+from minunet.data.folder import ImageFolder, PictureFolder, read_one, split
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +33,7 @@ def put(folders, name, level=0, mask=None, values=(0, 1), picture_end=".jpg", ma
 
 
 def read(folders, **options):
-    return PictureFolder(*folders, size=8, **options)
+    return ImageFolder(*folders, size=8, **options)
 
 
 # ---- sound data ----
@@ -47,7 +47,7 @@ def test_pairs_have_the_same_name_up_to_the_last_dot(folders):
     (folders[0] / ".hidden.jpg").write_text("nor is this")
     (folders[1] / "more").mkdir()
     dataset = read(folders)
-    assert dataset.names == ["a.first", "b", "c d", "z"] and dataset.problems == [] and len(dataset) == 4
+    assert dataset.names == ["a.first", "b", "c d", "z"] and dataset.skipped == [] and len(dataset) == 4
     for (image, mask), level in zip(dataset, (10, 0, 20, 90)):
         assert image.shape == (8, 8, 3) and mask.shape == (8, 8, 1) and image.dtype == mask.dtype == np.uint8
         assert (image == (level, 100, 200)).all()
@@ -69,14 +69,14 @@ def test_pairs_have_the_same_name_up_to_the_last_dot(folders):
 )
 def test_masks_as_programs_save_them(folders, mask):
     put(folders, "a", mask=mask, size=(2, 2))
-    assert PictureFolder(*folders, size=2)[0][1][:, :, 0].tolist() == [[0, 1], [0, 1]]
+    assert ImageFolder(*folders, size=2)[0][1][:, :, 0].tolist() == [[0, 1], [0, 1]]
 
 
 def test_of_a_palette_the_numbers_count_not_the_colours(folders):
     mask = Image.fromarray(np.array([[0, 1], [1, 0]], np.uint8)).convert("P")
     mask.putpalette([255, 0, 0, 0, 255, 0])
     put(folders, "a", mask=mask, size=(2, 2))
-    assert PictureFolder(*folders, size=2)[0][1][:, :, 0].tolist() == [[0, 1], [1, 0]]
+    assert ImageFolder(*folders, size=2)[0][1][:, :, 0].tolist() == [[0, 1], [1, 0]]
 
 
 def test_a_table_says_what_other_values_mean(folders):
@@ -132,14 +132,14 @@ def test_what_has_no_partner_is_listed(folders, caplog):
     put(folders, "c", mask_end=".bmp")
     dataset = read(folders)
     assert dataset.names == ["d"]
-    assert sorted(dataset.problems) == [
-        "meine Masken ü/b.png: there is no picture b.*",
+    assert sorted(dataset.skipped) == [
+        "meine Masken ü/b.png: there is no image b.*",
         "meine Masken ü/c.bmp: c.png has the same name; keep one of them",
         "my pictures/a.jpg: there is no mask a.*",
     ]
     assert len(caplog.records) == 1
-    assert all(problem in caplog.text for problem in dataset.problems)
-    assert "1 pictures can be used, 3 cannot" in caplog.text
+    assert all(problem in caplog.text for problem in dataset.skipped)
+    assert "1 usable images, 3 skipped" in caplog.text
     with pytest.raises(DataError, match=r"there is no mask a\.\*"):
         read(folders, strict=True)
 
@@ -158,40 +158,40 @@ def test_other_values_sizes_and_damages_are_named(folders):
     (folders[0] / "empty.jpg").write_bytes(b"")
     dataset = read(folders)
     assert dataset.names == ["good"]
-    parts = [problem.partition(": ") for problem in dataset.problems]
+    parts = [problem.partition(": ") for problem in dataset.skipped]
     said = {file.rpartition("/")[2]: what for file, _, what in parts}
     for name, text in {
-        "both.png": "holds 0, 1, 255; a mask holds 0 and 1, or 0 and 255: say what",
-        "other.png": "holds 0, 38; a mask holds 0 and 1, or 0 and 255: say what",
-        "colour.png": "is coloured; a mask has one whole number per pixel",
-        "float.tif": "has floating-point pixels; a mask has whole numbers",
-        "cmyk.tif": "has mode CMYK; a mask has one whole number per pixel",
-        "size.png": "is 30 x 21, its picture is 30 x 20 (width x height)",
+        "both.png": "holds 0, 1, 255: a mask holds 0 and 1, or 0 and 255; say what",
+        "other.png": "holds 0, 38: a mask holds 0 and 1, or 0 and 255; say what",
+        "colour.png": "is coloured (mode RGB): a mask needs one integer per pixel; save it as grey",
+        "float.tif": "has floating-point pixels (mode F): a mask needs one integer per pixel",
+        "cmyk.tif": "has mode CMYK: a mask needs one integer per pixel",
+        "size.png": "is 30 x 21, but its image is 30 x 20 (width x height)",
         "blurred.jpg": "JPEG blurs the values of a mask; save it as PNG",
         "empty.jpg": "is empty",
     }.items():
         assert text in said.pop(name)
     assert said == {}
-    assert "holds 0, 38; the table of values has 0, 1" in "".join(read(folders, values={0: 0, 1: 1}).problems)
+    assert "holds 0, 38: the table of values has only 0, 1" in "".join(read(folders, values={0: 0, 1: 1}).skipped)
 
 
 def test_no_pair_at_all_is_an_error_that_says_how_it_should_be(folders):
-    with pytest.raises(DataError, match=r"0 pictures can be used(.|\n)*Expected: a picture PICTURES/NAME"):
+    with pytest.raises(DataError, match=r"0 usable images(.|\n)*Expected: an image IMAGES/NAME"):
         read(folders)
     put(folders, "a")
     (folders[1] / "a.png").rename(folders[1] / "a_mask.png")
-    with pytest.raises(DataError, match=r"there is no mask a\.\*(.|\n)*there is no picture a_mask\.\*"):
+    with pytest.raises(DataError, match=r"there is no mask a\.\*(.|\n)*there is no image a_mask\.\*"):
         read(folders)
 
 
 def test_folders_that_cannot_be_used(folders, tmp_path):
     put(folders, "a")
     with pytest.raises(DataError, match="cannot open the folder .*nowhere: No such file"):
-        PictureFolder(tmp_path / "nowhere", folders[1])
+        ImageFolder(tmp_path / "nowhere", folders[1])
     with pytest.raises(DataError, match=r"cannot open the folder .*a\.png"):
-        PictureFolder(folders[0], folders[1] / "a.png")
+        ImageFolder(folders[0], folders[1] / "a.png")
     with pytest.raises(DataError, match="need a folder each"):
-        PictureFolder(folders[0], folders[0])
+        ImageFolder(folders[0], folders[0])
 
 
 @pytest.mark.parametrize(
@@ -203,54 +203,5 @@ def test_a_table_must_lead_to_0_1_or_255(folders, values, error):
         read(folders, values=values)
 
 
-# ---- to train and to validate ----
-
-
-class Numbers:
-    def __init__(self, count):
-        self.names = [f"p{n}" for n in range(count)]
-
-    def __len__(self):
-        return len(self.names)
-
-    def __getitem__(self, index):
-        return index
-
-
-@pytest.mark.parametrize(
-    "count, share, held_out",
-    [(10, 0.2, 2), (10, 0.01, 1), (10, 0.99, 9), (2, 0.2, 1), (2, 0.9, 1), (7, 0.5, 4)],
-)
-def test_a_split_gives_each_picture_to_one_part(count, share, held_out):
-    training, validation = split(Numbers(count), share, seed=3)
-    assert (len(training), len(validation)) == (count - held_out, held_out)
-    assert sorted([*training, *validation]) == list(range(count))
-    assert [*training] == sorted(training) and training.names == [f"p{n}" for n in training]
-
-
-def test_the_seed_decides_the_split():
-    parts = [split(Numbers(50), 0.2, seed)[1].indices for seed in (0, 1, 0, 2)]
-    assert parts[0] == parts[2] and parts[0] != parts[1] != parts[3] != parts[0]
-
-
-def test_a_limit_holds_for_each_part():
-    training, validation = split(Numbers(50), 0.2, limit=4)
-    assert len(training) == len(validation) == 4
-    assert set(training) <= set(split(Numbers(50), 0.2)[0])
-
-
-def test_a_part_checks_its_indices():
-    part = Part(Numbers(5), [3, 1])
-    assert [part[0], part[1], part[-1]] == [3, 1, 1]
-    with pytest.raises(IndexError):
-        part[2]
-
-
-@pytest.mark.parametrize("share", [0, 1, -0.5, float("nan")])
-def test_a_split_with_nothing_on_one_side_is_refused(share):
-    with pytest.raises(ValueError, match=f"share is {share}; it must lie between 0 and 1"):
-        split(Numbers(5), share)
-    with pytest.raises(ValueError, match="limit is 0"):
-        split(Numbers(5), 0.5, limit=0)
-    with pytest.raises(DataError, match="one picture only"):
-        split(Numbers(1), 0.5)
+def test_the_former_names_are_still_there():
+    assert PictureFolder is ImageFolder and split is sample.split

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from minunet.data import DataError
-from minunet.data.images import find_pictures, quiet_pillow, read_picture
+from minunet.data.images import find_images, quiet_pillow, read_image
 
 
 def put(path, picture=None, format="PNG", **options):
@@ -18,8 +18,8 @@ def put(path, picture=None, format="PNG", **options):
 
 
 def found(*arguments):
-    pictures, problems = find_pictures(arguments)
-    return [str(picture.below) for picture in pictures], problems
+    pictures, problems = find_images(arguments)
+    return [str(picture.relative_path) for picture in pictures], problems
 
 
 @pytest.fixture
@@ -56,13 +56,13 @@ def test_patterns(album):
 def test_what_is_missing_is_left_for_reading_to_say(album):
     assert found("album/none.png") == (["none.png"], [])
     with pytest.raises(DataError, match="^is missing$"):
-        read_picture("album/none.png")
+        read_image("album/none.png")
 
 
 def test_a_folder_without_pictures(album):
     (album / "empty").mkdir()
     names, (problem,) = found(album / "empty", "album/a.png")
-    assert names == ["a.png"] and "empty: holds no picture (.jpg, .jpeg, .png" in problem
+    assert names == ["a.png"] and "empty: contains no images (.jpg, .jpeg, .png" in problem
 
 
 def test_a_folder_that_cannot_be_opened(album, monkeypatch):
@@ -88,7 +88,7 @@ def test_exif_turns_the_picture_as_a_viewer_does(tmp_path, value, format):
     path = put(tmp_path / "a.jpg", Image.fromarray(pixels), format, exif=exif)
     with Image.open(path) as stored:
         expected = np.asarray(ImageOps.exif_transpose(stored))
-    image, orientation = read_picture(path)
+    image, orientation = read_image(path)
     assert image.dtype == np.uint8 and (image == expected).all()
     assert orientation == (value if value < 9 else 1)
     assert image.shape == ((56, 40, 3) if 5 <= value <= 8 else (40, 56, 3))
@@ -96,7 +96,7 @@ def test_exif_turns_the_picture_as_a_viewer_does(tmp_path, value, format):
 
 def test_a_damaged_exif_tag_does_not_hide_the_picture(tmp_path):
     path = put(tmp_path / "a.png", exif=b"Exif\0\0nonsense")
-    image, orientation = read_picture(path)
+    image, orientation = read_image(path)
     assert (image == (255, 0, 0)).all() and orientation == 1
 
 
@@ -104,33 +104,33 @@ def test_pillows_warnings_are_kept_back_and_numpys_are_not(tmp_path, monkeypatch
     path = put(tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
     with quiet_pillow():
-        assert read_picture(path).image.shape == (4, 6, 3)
+        assert read_image(path).image.shape == (4, 6, 3)
         with pytest.warns(RuntimeWarning, match="divide by zero"):
             np.float32(1) / np.float32(0)
     with pytest.raises(DataError, match="DecompressionBombWarning|exceeds limit"):
-        read_picture(path)  # in these tests every warning is an error
+        read_image(path)  # in these tests every warning is an error
 
 
 @pytest.mark.parametrize(
     "content, message",
     [
         (b"", "is empty"),
-        (b"GIF89a", "is no picture|cannot be read"),
-        (b"<html>", "is no picture, or in none of the formats JPEG, PNG"),
+        (b"GIF89a", "is not an image|cannot be read"),
+        (b"<html>", "is not an image, or not in one of the formats JPEG, PNG"),
     ],
 )
 def test_what_is_no_picture(tmp_path, content, message):
     (tmp_path / "a.png").write_bytes(content)
     with pytest.raises(DataError, match=f"^({message})"):
-        read_picture(tmp_path / "a.png")
+        read_image(tmp_path / "a.png")
     with pytest.raises(DataError, match="^is not a file$"):
-        read_picture(tmp_path)
+        read_image(tmp_path)
 
 
 def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "a.png")
     with pytest.raises(DataError, match="^is not a file$"):
-        read_picture(tmp_path / "a.png")
+        read_image(tmp_path / "a.png")
 
 
 def test_the_first_frame_of_an_animation(tmp_path):
@@ -145,4 +145,4 @@ def test_the_first_frame_of_an_animation(tmp_path):
             **({"lossless": True} if format == "WEBP" else {}),
         )
         (tmp_path / "a").write_bytes(file.getvalue())
-        assert (read_picture(tmp_path / "a").image == (255, 0, 0)).all(), format
+        assert (read_image(tmp_path / "a").image == (255, 0, 0)).all(), format

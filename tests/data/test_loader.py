@@ -97,9 +97,9 @@ def test_what_comes_after_a_start_is_the_same_as_without(start, workers):
 
 def test_a_start_beyond_the_epoch_is_refused():
     loader = Loader(Numbers(10), 3)
-    with pytest.raises(ValueError, match="start is -1; it must be 0 or more"):
+    with pytest.raises(ValueError, match="start is -1: it must be an integer of at least 0"):
         next(loader.batches(0, start=-1))
-    with pytest.raises(ValueError, match="start is 5; an epoch has 4 batches"):
+    with pytest.raises(ValueError, match="start is 5: an epoch has 4 batches"):
         next(loader.batches(0, start=5))
 
 
@@ -245,11 +245,11 @@ def test_two_epochs_at_once_do_not_mix():
 @pytest.mark.parametrize(
     "arguments, error, message",
     [
-        ({"batch_size": 0}, ValueError, "batch_size is 0; it must be 1 or more"),
+        ({"batch_size": 0}, ValueError, "batch_size is 0: it must be an integer of at least 1"),
         ({"batch_size": -3}, ValueError, "batch_size is -3"),
         ({"batch_size": 2.5}, TypeError, "float"),
-        ({"batch_size": 2, "workers": 0}, ValueError, "workers is 0; it must be 1 or more"),
-        ({"batch_size": 2, "seed": -1}, ValueError, "seed is -1; it must be 0 or more"),
+        ({"batch_size": 2, "workers": 0}, ValueError, "workers is 0: it must be an integer of at least 1"),
+        ({"batch_size": 2, "seed": -1}, ValueError, "seed is -1: it must be an integer of at least 0"),
     ],
 )
 def test_numbers_out_of_range_are_refused(arguments, error, message):

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from minunet.data import DataError
-from minunet.data.pets import IGNORE, Pets
+from minunet.data.labels import IGNORE
+from minunet.data.pets import Pets
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +67,7 @@ def contents(folder):
 def test_names_breeds_species_pictures_and_masks(root, caplog):
     before = contents(root)
     pets = Pets(root, size=8)
-    assert len(pets) == 4 and pets.problems == [] and not caplog.records
+    assert len(pets) == 4 and pets.skipped == [] and not caplog.records
     assert pets.names == ["Bengal_1", "Bengal_20", "american_bulldog_3", "pug_4"]
     assert pets.breeds == ["Bengal", "Bengal", "american bulldog", "pug"]
     assert pets.species == ["cat", "cat", "dog", "dog"]
@@ -279,7 +280,7 @@ def spoil(root):
     (images / "cut_off.jpg").write_bytes(jpeg_bytes()[:3000])
     add("empty", "images/{}.jpg", "is empty")
     (images / "empty.jpg").write_bytes(b"")
-    add("text", "images/{}.jpg", "is no picture")
+    add("text", "images/{}.jpg", "is not an image")
     (images / "text.jpg").write_text("<html>404</html>")
     add("folder", "images/{}.jpg", "is not a file")
     (images / "folder.jpg").unlink()
@@ -289,14 +290,14 @@ def spoil(root):
     (trimaps / "folder_2.png").mkdir()
     add("empty_trimap", "annotations/trimaps/{}.png", "is empty")
     (trimaps / "empty_trimap.png").write_bytes(b"")
-    other_size = "is 7 x 6, its picture is 6 x 7 (width x height)"
+    other_size = "is 7 x 6, but its image is 6 x 7 (width x height)"
     add("other_size", "annotations/trimaps/{}.png", other_size, Image.new("RGB", (6, 7)), halves(7, 6))
-    black_white = "holds 0, 255; a trimap holds 1 (pet), 2 (background), 3 (border)"
+    black_white = "holds 0, 255: a trimap holds 1 (pet), 2 (background), 3 (boundary)"
     add("black_white", "annotations/trimaps/{}.png", black_white, trimap=halves(6, 6, (0, 255)))
-    add("four", "annotations/trimaps/{}.png", "holds 4; a trimap", trimap=halves(6, 6, (1, 4)))
-    coloured = "has mode RGB; a trimap has one whole number per pixel"
-    add("coloured", "annotations/trimaps/{}.png", coloured, trimap=Image.new("RGB", (6, 6)))
-    add("wide", "annotations/trimaps/{}.png", "holds 257; a trimap", trimap=grey16(257))
+    add("four", "annotations/trimaps/{}.png", "holds 4: a trimap", trimap=halves(6, 6, (1, 4)))
+    coloured = "is coloured (mode RGB): a mask needs one integer per pixel; save it as grey or with a palette"
+    add("coloured", "annotations/trimaps/{}.png", coloured, trimap=Image.new("RGB", (6, 6), (1, 2, 1)))
+    add("wide", "annotations/trimaps/{}.png", "holds 257: a trimap", trimap=grey16(257))
     add("float", "images/{}.jpg", "floating-point pixels")
     Image.new("F", (6, 6), 0.5).save(images / "float.jpg", "TIFF")
     add("deep", "images/{}.jpg", "more than 16 bits")
@@ -311,14 +312,14 @@ def test_every_problem_is_named_in_one_message_and_the_rest_is_used(root, caplog
     before = contents(root)
     pets = Pets(root, size=6)
     assert pets.names == ["Bengal_1", "pug_4"] and (pets[1][0] == (30, 100, 200)).all()
-    assert len(pets.problems) == 15
-    for problem, (file, message) in zip(pets.problems, expected.values()):
+    assert len(pets.skipped) == 15
+    for problem, (file, message) in zip(pets.skipped, expected.values()):
         assert problem.startswith(f"{file}: ") and message in problem
     (record,) = caplog.records
     assert record.name == "minunet" and record.levelno == logging.WARNING
     lines = record.getMessage().split("\n")
-    assert lines[0] == f"{root} (trainval): 2 pictures can be used, 15 cannot:"
-    assert lines[1:11] == [f"  {problem}" for problem in pets.problems[:10]]
+    assert lines[0] == f"{root} (trainval): 2 usable images, 15 skipped:"
+    assert lines[1:11] == [f"  {problem}" for problem in pets.skipped[:10]]
     assert lines[11:] == ["  ... and 5 more"]
     assert contents(root) == before
 
@@ -326,7 +327,7 @@ def test_every_problem_is_named_in_one_message_and_the_rest_is_used(root, caplog
 def test_the_second_run_reports_the_same(root, caplog):
     spoil(root)
     first, second = Pets(root, size=6), Pets(root, size=6)
-    assert first.problems == second.problems and len(caplog.records) == 2
+    assert first.skipped == second.skipped and len(caplog.records) == 2
     assert caplog.records[0].getMessage() == caplog.records[1].getMessage()
 
 
@@ -354,29 +355,29 @@ def test_lines_that_make_no_sense(root, caplog):
     write_list(root, "trainval.txt", lines)
     pets = Pets(root, size=4)
     assert pets.names == ["Bengal_1", "pug_4"] and len(caplog.records) == 1
-    where = [problem.partition(":")[0] for problem in pets.problems]
+    where = [problem.partition(":")[0] for problem in pets.skipped]
     assert where == [f"annotations/trainval.txt, line {n}" for n in range(3, 11)]
-    assert "'Bengal_20' is not NAME CLASS-ID SPECIES BREED-ID" in pets.problems[0]
-    assert "Bengal_1 was listed before" in pets.problems[4]
+    assert "'Bengal_20' is not NAME CLASS-ID SPECIES BREED-ID" in pets.skipped[0]
+    assert "Bengal_1 was listed before" in pets.skipped[4]
 
 
 def test_a_list_that_is_no_text(root):
     (root / "annotations" / "trainval.txt").write_bytes(random.Random(0).randbytes(5000))
-    with pytest.raises(DataError, match="0 pictures can be used"):
+    with pytest.raises(DataError, match="0 usable images"):
         Pets(root, size=4)
 
 
 def test_masks_of_0_and_255_throughout_are_an_error_that_says_so(root):
     for name in ["Bengal_1", "Bengal_20", "american_bulldog_3", "pug_4"]:
         put(root, name, Image.new("RGB", (6, 6)), halves(6, 6, (255, 0)))
-    message = r"(?s)0 pictures can be used, 4 cannot.*holds 0, 255.*Expected: images/NAME"
+    message = r"(?s)0 usable images, 4 skipped.*holds 0, 255.*Expected: images/NAME"
     with pytest.raises(DataError, match=message):
         Pets(root, size=6)
 
 
 def test_an_empty_list(root):
     write_list(root, "trainval.txt", [])
-    with pytest.raises(DataError, match=r"annotations/trainval.txt: lists no picture"):
+    with pytest.raises(DataError, match=r"annotations/trainval.txt: lists no images"):
         Pets(root, size=4)
 
 
@@ -418,8 +419,8 @@ def test_a_list_that_cannot_be_opened(root, monkeypatch):
 @pytest.mark.parametrize(
     "arguments, error, message",
     [
-        ({"split": "train"}, ValueError, "split is 'train'; it must be one of trainval, test, all"),
-        ({"border": "none"}, ValueError, "border is 'none'; it must be one of pet, background, ignore"),
+        ({"split": "train"}, ValueError, "split is 'train': it must be one of trainval, test, all"),
+        ({"border": "none"}, ValueError, "border is 'none': it must be one of pet, background, ignore"),
         ({"size": 0}, ValueError, "size is 0"),
         ({"size": (4, -1)}, ValueError, r"size is \(4, -1\)"),
         ({"size": (4, 4, 3)}, ValueError, "size is"),
@@ -439,7 +440,7 @@ def test_a_picture_of_too_many_pixels_is_a_problem_and_a_large_one_is_not(root, 
     put(root, "Bengal_20", Image.new("RGB", (60, 60), "red"), halves(60, 60))
     pets = Pets(root, size=4)
     assert pets.names == ["Bengal_1", "american_bulldog_3", "pug_4"]
-    assert "images/Bengal_20.jpg: cannot be read: Image size (3600 pixels) exceeds limit" in pets.problems[0]
+    assert "images/Bengal_20.jpg: cannot be read: Image size (3600 pixels) exceeds limit" in pets.skipped[0]
     assert len(caplog.records) == 1 and not recwarn.list
 
 
@@ -463,8 +464,8 @@ def test_damaged_files_never_stop_the_run(root, caplog):
         lines.append(f"{name} 1 2 1")
     write_list(root, "trainval.txt", lines)
     pets = Pets(root, size=8)
-    assert len(pets) + len(pets.problems) == 201
-    assert len(pets.problems) > 100 and len(caplog.records) == 1
+    assert len(pets) + len(pets.skipped) == 201
+    assert len(pets.skipped) > 100 and len(caplog.records) == 1
     assert all(image.shape == (8, 8, 3) and set(np.unique(mask)) <= {0, 1} for image, mask in pets)
 
 
@@ -478,7 +479,7 @@ def test_the_real_pictures(pets_dir, caplog):
         assert pets.names == [line.split()[0] for line in lines if line and line[0] != "#"]
         # In the official set the names of cats, and only theirs, begin with a capital letter.
         assert pets.species == ["cat" if name[0].isupper() else "dog" for name in pets.names]
-        assert pets.problems == [] and not caplog.records
+        assert pets.skipped == [] and not caplog.records
     shares = []  # of pet pixels in the trimaps as they are stored, for the test pictures
     for name in pets.names:
         with Image.open(pets_dir / "annotations" / "trimaps" / f"{name}.png") as trimap:

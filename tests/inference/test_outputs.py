@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from minunet.data import DataError
-from minunet.data.images import Found
+from minunet.data.images import ImageFile
 from minunet.inference.outputs import choose_names, is_ours, write_masks
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
@@ -17,7 +17,7 @@ BOX[5:15, 5:25] = True
 
 
 def names(*paths, out=None):
-    pictures = [Found(Path(path), Path(path).relative_to("in")) for path in paths]
+    pictures = [ImageFile(Path(path), Path(path).relative_to("in")) for path in paths]
     return [None if name is None else name.as_posix() for name in choose_names(pictures, out)]
 
 
@@ -33,7 +33,7 @@ def test_names_that_would_collide_keep_their_endings():
         "in/cat.png",
         "in/cat.jpg.gif",
     ]
-    twice = [Found(Path("x/cat.jpg"), Path("cat.jpg")), Found(Path("y/cat.jpg"), Path("cat.jpg"))]
+    twice = [ImageFile(Path("x/cat.jpg"), Path("cat.jpg")), ImageFile(Path("y/cat.jpg"), Path("cat.jpg"))]
     assert choose_names(twice, Path("out")) == [Path("out/cat.jpg"), None]
     assert choose_names(twice) == [Path("x/cat"), Path("y/cat")]
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from minunet import Tensor, UNet, get_num_threads, no_grad, ops, optim, set_num_threads
-from minunet.autograd.tensor import Function
+from minunet.autograd import Function
 from minunet.device import to_device, to_numpy
 from minunet.nn.module import forward_hook
 
@@ -104,14 +104,14 @@ def test_upsampled_channels_come_first_and_the_skip_second():
 def test_the_first_rows_of_the_next_kernel_belong_to_the_upsampled_channels():
     """With the rows of the skip set to 0, the skip has no say: the finest features come from below alone."""
     model, x = small(), pictures(1, 8, 8, 3)
-    model.up[-1].convolutions.second.bias.data[:] = 0.3
-    kernel = model.classify.first.kernel.data
-    upsampled = model.up[-1].upsample.out_channels
+    model.decoder[-2].convolutions.second.bias.data[:] = 0.3
+    kernel = model.decoder[-1].convolutions.first.kernel.data
+    upsampled = model.decoder[-1].upsample.out_channels
     assert kernel.shape[2] == upsampled + 3
     kernel[:, :, upsampled:] = 0
     before = model(x).data
-    model.down[0].convolutions.second.kernel.data[...] *= 2  # doubles skip 1, and what is pooled from it
-    model.down[1].convolutions.first.kernel.data[...] /= 2
+    model.encoder[0].convolutions.second.kernel.data[...] *= 2  # doubles skip 1, and what is pooled from it
+    model.encoder[1].convolutions.first.kernel.data[...] /= 2
     np.testing.assert_allclose(model(x).data, before, rtol=1e-5)
     kernel[:, :, upsampled:] = 0.1
     assert not np.allclose(model(x).data, before, rtol=1e-3)
@@ -190,7 +190,7 @@ def test_a_batch_of_no_pictures_is_not_called_a_wrong_size():
 
 
 def test_pictures_of_another_type_name_both():
-    with pytest.raises(TypeError, match="conv2d: different types meet: x float64, w float32"):
+    with pytest.raises(TypeError, match="conv2d: all dtypes must be the same, these are x float64, w float32"):
         small()(np.zeros((1, 8, 8, 3)))
     with pytest.raises(TypeError, match="x is uint8, it must be floating-point"):
         small()(np.zeros((1, 8, 8, 3), "uint8"))
@@ -407,7 +407,7 @@ def test_options_leave_the_first_weights_as_they_are():
 
 
 def test_dropout_stands_at_the_two_deepest_places():
-    names = [name for name, _ in UNet(depth=3, width=2, dropout=0.1).named_buffers()]
+    names = [name for name, _ in UNet(depth=3, width=2, dropout=0.1).named_random_states()]
     assert names == ["Dropout_Down_3/random_state", "Dropout_Bottle/random_state"]
 
 
@@ -430,7 +430,8 @@ def test_using_a_network_changes_nothing_and_training_it_does():
     assert model.training and all(np.array_equal(before[name], array) for name, array in model.state_dict().items())
     model(x)
     after = model.state_dict()
-    assert all((before[name] != after[name]).any() for name, _ in model.named_buffers())
+    state = [*model.named_buffers(), *model.named_random_states()]
+    assert len(state) == 22 and all((before[name] != after[name]).any() for name, _ in state)
 
 
 def test_a_regularised_network_goes_on_from_its_state_bit_for_bit():

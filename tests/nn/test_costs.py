@@ -46,7 +46,7 @@ def test_traffic_by_hand():
     assert costs.training_costs(small_net(), (4, 4)).moved == 4 * by_hand
 
 
-def test_costs_grow_with_the_picture_and_with_the_type():
+def test_costs_grow_with_the_image_and_with_the_dtype():
     small, large = (costs.training_costs(small_net(), size) for size in ((4, 4), (8, 12)))
     assert large.flop == 6 * small.flop and large.moved == 6 * small.moved
     double = costs.training_costs(small_net().astype("float64"), (4, 4))
@@ -69,20 +69,11 @@ def test_an_array_that_two_functions_hold_counts_once_and_parameters_do_not():
     assert costs.bytes_of_graph(second) == 4 * (48 + 32 + 32) + w.data.nbytes + v.data.nbytes
 
 
-def test_the_batch_that_fits():
-    model = small_net()
-    peak, parameters = costs.training_costs(model, (64, 64)).peak, sum(p.data.nbytes for p in model.parameters())
-    for pictures in (1, 10):
-        enough = 2 * parameters + pictures * peak / 0.75
-        assert costs.batch_that_fits(model, (64, 64), int(enough) + 1, memories=1) == pictures
-        assert costs.batch_that_fits(model, (64, 64), int(enough) - 1, memories=1) == pictures - 1
-    assert costs.batch_that_fits(model, (64, 64), parameters // 2) == 0
-
-
 def test_the_peak_is_what_a_step_takes(array_on):
-    """Within a tenth, for a network whose pictures, not its weights, need the memory."""
+    """Within a tenth, for a network whose images, not its weights, need the memory."""
     from minunet import optim
-    from minunet.device import array_module, release_memory
+    from minunet.cuda import release_memory
+    from minunet.device import array_module
     from minunet.training import loop as train
 
     cupy = array_module(array_on("gpu")(np.ones(1)))
@@ -100,7 +91,7 @@ def test_the_peak_is_what_a_step_takes(array_on):
     before = pool.used_bytes()
     images, masks = np.zeros((batch, 64, 64, 3), np.uint8), np.zeros((batch, 64, 64, 1), np.uint8)
     with Hook() as hook:
-        x, t, weights, _ = train.to_device(images, masks, "gpu")
+        x, t, weights, _ = train.prepare_batch(images, masks, "gpu")
         train.LOSSES["bce"](model.logits(x), t, weights).backward()
         optimizer.step()
     assert hook.peak - before == pytest.approx(batch * costs.training_costs(model, (64, 64)).peak, rel=0.1)

@@ -123,9 +123,9 @@ def test_gradients_reach_kernel_bias_and_input(layer):
     "arguments, message",
     [
         ({"activation": "tanh"}, "activation is 'tanh': choose one of None, 'relu', 'sigmoid'"),
-        ({"in_channels": 0}, "in_channels is 0: it must be a whole number from 1"),
-        ({"out_channels": 2.0}, "out_channels is 2.0: it must be a whole number from 1"),
-        ({"kernel_size": 0}, "kernel_size is 0: it must be a whole number from 1"),
+        ({"in_channels": 0}, "in_channels is 0: it must be an integer of at least 1"),
+        ({"out_channels": 2.0}, "out_channels is 2.0: it must be an integer of at least 1"),
+        ({"kernel_size": 0}, "kernel_size is 0: it must be an integer of at least 1"),
         ({"stride": (1, 2, 3)}, r"stride is \(1, 2, 3\)"),
     ],
 )
@@ -220,8 +220,8 @@ def test_dropout_takes_nothing_from_the_stream_of_the_weights():
 @pytest.mark.parametrize(
     "make, message",
     [
-        (lambda: nn.BatchNorm(0), "channels is 0: it must be a whole number from 1"),
-        (lambda: nn.BatchNorm(3, momentum=1), "momentum is 1: it must be from 0 to below 1"),
+        (lambda: nn.BatchNorm(0), "channels is 0: it must be an integer of at least 1"),
+        (lambda: nn.BatchNorm(3, momentum=1), "momentum is 1: it must be at least 0 and below 1"),
         (lambda: nn.BatchNorm(3, activation="sigmoid")(X), "activation is 'sigmoid'"),
         (lambda: nn.Dropout(1.0), "rate is 1.0"),
         (lambda: nn.Dropout(-0.1), "rate is -0.1"),

@@ -188,9 +188,10 @@ def test_calls_of_layers_can_be_watched():
 
 
 class Counter(nn.Module):
-    """A buffer of each kind, and a parameter."""
+    """A buffer, a random state, and a parameter."""
 
-    buffer_names = ("average", "count")
+    buffer_names = ("average",)
+    random_state_names = ("count",)
 
     def __init__(self, name=None):
         self.name = name
@@ -204,10 +205,11 @@ class Two(nn.Module):
         self.parts = [Counter(), Counter(name="second")]
 
 
-def test_buffers_are_saved_but_not_trained():
+def test_buffers_and_random_states_are_saved_but_not_trained():
     model, other = Two(), Two()
     names = ["parts/0/average", "parts/0/count", "second/average", "second/count"]
-    assert [name for name, _ in model.named_buffers()] == names
+    assert [name for name, _ in model.named_buffers()] == names[::2]
+    assert [name for name, _ in model.named_random_states()] == names[1::2]
     assert list(model.state_dict()) == ["parts/0/factor", "second/factor", *names]
     assert len(model.parameters()) == 2
     model.parts[1].average.data += 5
@@ -218,14 +220,19 @@ def test_buffers_are_saved_but_not_trained():
         other.load_state_dict({k: v for k, v in model.state_dict().items() if k != "second/count"})
 
 
-def test_buffers_keep_their_type_and_whole_numbers_their_place(xp_array):
+def test_buffers_keep_their_dtype_and_random_states_stay_on_the_host(xp_array):
     name = Tensor(xp_array(np.ones(1))).device
     model = Two().to(name)
-    assert [b.device for _, b in model.named_buffers()] == [name, "cpu"] * 2
+
+    def devices():
+        return [{t.device for _, t in named()} for named in (model.named_buffers, model.named_random_states)]
+
+    assert devices() == [{name}, {"cpu"}]
     model.astype("float64")
-    assert [b.dtype for _, b in model.named_buffers()] == [np.float32, np.int64] * 2
+    assert {b.dtype for _, b in model.named_buffers()} == {np.dtype("float32")}
+    assert {s.dtype for _, s in model.named_random_states()} == {np.dtype("int64")}
     model.load_state_dict(Two().state_dict())
-    assert [b.device for _, b in model.named_buffers()] == [name, "cpu"] * 2
+    assert devices() == [{name}, {"cpu"}]
 
 
 def test_a_buffer_with_the_name_of_a_parameter_is_refused():

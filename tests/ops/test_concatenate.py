@@ -83,7 +83,7 @@ def test_any_iterable_of_tensors():
             [np.ones(2), np.ones(2, "float32")],
             0,
             TypeError,
-            "different types meet: float64, float32; convert with .astype",
+            "all dtypes must be the same, these are float64, float32; convert with .astype",
         ),
     ],
 )

@@ -30,7 +30,7 @@ def test_the_type_stays(dtype, xp_array):
     [
         (np.ones((1, 3)), 0.5, r"keep has shape \(1, 3\), x \(2, 2\)"),
         (np.ones(2), 0.5, r"keep has shape \(2,\)"),
-        (np.ones((2, 2)), 1, "rate is 1: it must be from 0 to below 1"),
+        (np.ones((2, 2)), 1, "rate is 1: it must be at least 0 and below 1"),
         (np.ones((2, 2)), float("nan"), "rate is nan"),
     ],
 )

@@ -14,7 +14,7 @@ def test_pair(value, expected):
 
 @pytest.mark.parametrize("value", [0, -1, 1.0, "2", None, (1,), (1, 2, 3), (1, 0), (1, 2.0), True, np.array([1, 2])])
 def test_not_a_pair(value):
-    with pytest.raises(ValueError, match="stride is .*whole number from 1, or a pair"):
+    with pytest.raises(ValueError, match="stride is .*integer of at least 1, or a pair"):
         pair(value, "stride")
 
 
@@ -58,5 +58,5 @@ def test_a_transposed_convolution_makes_a_size_that_leads_back():
     [((2, 5), (3, 3), "valid"), ((1, 1), (4, 4), 1), ((0, 5), (1, 1), "same"), ((2, 2), (3, 1), 0)],
 )
 def test_no_window_fits(size, kernel, padding):
-    with pytest.raises(ValueError, match="conv2d: a window of .* does not fit .*give a larger picture"):
+    with pytest.raises(ValueError, match="conv2d: a window of .* does not fit .*give a larger image"):
         window_pads(size, kernel, (1, 1), padding, "conv2d")

@@ -5,7 +5,8 @@ import collections
 import numpy as np
 import pytest
 
-from minunet.device import memory_kept, to_numpy
+from minunet.cuda import memory_kept
+from minunet.device import to_numpy
 from minunet.training import batches as feed
 from minunet.training.batches import Feed
 

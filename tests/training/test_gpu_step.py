@@ -5,9 +5,10 @@ import pytest
 
 from minunet import UNet, optim
 from minunet.checks.speed import lecture_step
+from minunet.cuda import release_memory, synchronize
 from minunet.data.drawn_pets import DrawnPets
 from minunet.data.loader import Loader
-from minunet.device import OutOfMemory, array_module, release_memory, synchronize
+from minunet.device import OutOfMemory, array_module
 from minunet.kernels import gpu
 from minunet.training import loop as train
 
@@ -62,7 +63,7 @@ def limited(cupy):
 def test_too_large_a_batch_is_one_message_and_the_size_that_it_names_fits(limited):
     model, optimizer, loss, training, validation = setup(batch_size=32, count=32)
     limited(16 * MEGABYTE)
-    met = r"gpu:0: out of memory with batches of 32 pictures of 64x64; 0.0\d GB"
+    met = r"gpu:0: out of memory with batches of 32 images of 64x64; 0.0\d GB"
     with pytest.raises(OutOfMemory, match=met) as caught:
         list(train.epochs(model, optimizer, loss, training, validation, 1))
     named = int(str(caught.value).partition("a batch size of ")[2].split()[0])
@@ -73,10 +74,10 @@ def test_too_large_a_batch_is_one_message_and_the_size_that_it_names_fits(limite
         list(train.epochs(model, optimizer, loss, Loader(training.dataset, 2 * named), validation, 1))
 
 
-def test_not_even_one_picture(limited):
+def test_not_even_one_image(limited):
     arguments = setup(batch_size=2, count=2)
     limited(MEGABYTE // 2)
-    with pytest.raises(OutOfMemory, match="not even one picture fits, take smaller ones"):
+    with pytest.raises(OutOfMemory, match="not even one image fits, use smaller ones"):
         list(train.epochs(*arguments, 1))
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from minunet import UNet, optim
 from minunet.data.loader import Loader
-from minunet.lock import FolderInUse
+from minunet.files import FolderInUse
 from minunet.training import loop as train
 from minunet.training import run_folder as runs
 from minunet.training.progress import Diverged, Progress

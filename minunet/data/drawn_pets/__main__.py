@@ -1,4 +1,4 @@
-"""`python -m minunet.data.drawn_pets …` is the command `minunet draw …`."""
+"""A door: `python -m minunet.data.drawn_pets …` is the command `minunet draw …`."""
 
 import sys
 

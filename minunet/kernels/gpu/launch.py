@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minunet.device import compile_kernel
+from minunet.cuda import compile_kernel
 
 SOURCES = Path(__file__).parents[1] / "cuda"
 THREADS = 256  # in a block

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from minunet.device import array_module, kept_zeros
+from minunet.cuda import kept_zeros
+from minunet.device import array_module
 from minunet.kernels.gpu.launch import grid_of_columns, grid_of_numbers, launch, ready
 
 

@@ -8,7 +8,8 @@ import os
 
 import numpy as np
 
-from minunet.device import array_module, device_of, memory_free
+from minunet.cuda import memory_free
+from minunet.device import array_module, device_of
 from minunet.kernels.gpu.launch import geometry, grid_of_rows, launch, vector
 
 

@@ -1,0 +1,166 @@
+"""Functions, the nodes of the graph, and the walk back that turns the graph into gradients.
+
+Forward: each `Function` takes arrays and returns an array. The Tensor around the result knows its creator, and the
+creator knows where each of its inputs came from, so the finished loss is the root of a graph:
+
+    loss ── BinaryCrossEntropy ── Conv2D ──┬── x
+                                           ├── w   (leaf: somebody asked for its gradient)
+                                           └── b   (leaf)
+
+Backward: let L be the loss, and gy = ∂L/∂y the gradient that reached the output y of a Function f. The chain rule says
+
+    gx = ∂L/∂x = (∂y/∂x)ᵀ gy                    one product with the transposed Jacobian per input
+
+and `f.backward(gy)` computes it without ever forming the Jacobian. The walk visits the Functions from the loss towards
+the leaves, each one after all of its consumers. An array that is used twice receives the sum of both gradients.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minunet.autograd.tensor import Tensor, TensorLike, gradients_are_recorded
+from minunet.device import Array, array_module, device_of
+
+
+class Function:
+    """One operation: `forward` and, beside it, `backward`. An instance serves one call and is a node of the graph.
+
+    forward(*arrays)   returns the output array. It stores on `self` the arrays that backward will need, and says why.
+    backward(gy)       takes ∂L/∂y and returns ∂L/∂x for each input in order (one array, or a tuple), None where
+                       `self.needs[i]` is False. What it returns is gy itself, a view, or a new array that nobody else
+                       holds and that the engine may keep without a copy. It never writes into gy.
+
+    After its backward everything stored on the instance is dropped, so memory falls as the walk proceeds. A Function
+    must not hold its output Tensor: that would be a cycle, which only the garbage collector could free.
+    """
+
+    needs: tuple[bool, ...]  # per input: is its gradient wanted?
+    expected: tuple[tuple[tuple[int, ...], np.dtype[Any], str], ...]  # per input: its shape, dtype and device
+    sources: tuple[Function | Tensor | None, ...] | None = None  # per input: its creator, or a leaf; None once freed
+
+    def forward(self, *arrays: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__}.forward")
+
+    def backward(self, gy: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__}.backward")
+
+    @property
+    def operation(self) -> str:
+        """The operation's name, as messages give it: "Conv2D" for a Conv2DFunction."""
+        return type(self).__name__.removesuffix("Function")
+
+    def __call__(self, *inputs: TensorLike) -> Tensor:
+        tensors = [x if isinstance(x, Tensor) else Tensor(x) for x in inputs]
+        self._check_devices(tensors)
+        self.needs = tuple(gradients_are_recorded() and x.requires_grad for x in tensors)
+        y = Tensor(self.forward(*(x.data for x in tensors)))
+        if any(self.needs):
+            # Only where the inputs came from is kept, not the tensors: an activation that no backward needs is freed.
+            self.sources = tuple((x.creator or x) if need else None for x, need in zip(tensors, self.needs))
+            self.expected = tuple((x.shape, x.dtype, x.device) for x in tensors)
+            y.requires_grad, y.creator = True, self
+        return y
+
+    def _check_devices(self, tensors: list[Tensor]) -> None:
+        devices = {x.device for x in tensors}
+        if len(devices) > 1:
+            found = ", ".join(f"{x.shape} on {x.device}" for x in tensors)
+            raise ValueError(
+                f'{self.operation}: inputs on different devices: {found}; move them with .to("{tensors[0].device}")'
+            )
+
+    def input_gradients(self, gy: Array) -> tuple[Any, ...]:
+        """backward(gy) as a tuple, each gradient checked against its input."""
+        gradients = self.backward(gy)
+        gradients = gradients if isinstance(gradients, tuple) else (gradients,)
+        if len(gradients) != len(self.sources):
+            raise RuntimeError(
+                f"{type(self).__name__}.backward returned {len(gradients)} gradients for {len(self.sources)} inputs"
+            )
+        checked = []
+        for i, (g, need, (shape, dtype, device)) in enumerate(zip(gradients, self.needs, self.expected)):
+            if need and g is None:
+                raise RuntimeError(f"{type(self).__name__}.backward returned no gradient for input {i}")
+            if need:
+                if array_module(g) is np and not isinstance(g, np.ndarray):
+                    g = array_module(gy).asarray(g)  # NumPy's sums of everything are scalars, not arrays
+                if device_of(g) != device:
+                    raise RuntimeError(
+                        f"{type(self).__name__}.backward returned a gradient for input {i} on {device_of(g)}, "
+                        f"the input is on {device}"
+                    )
+                if g.shape != shape or g.dtype != dtype:
+                    raise RuntimeError(
+                        f"{type(self).__name__}.backward returned a gradient of shape {g.shape} and {g.dtype} "
+                        f"for input {i} of shape {shape} and {dtype}: they must be equal"
+                    )
+            checked.append(g if need else None)
+        return tuple(checked)
+
+    def release(self) -> None:
+        """Forgets everything that was stored for backward; a second backward through this node raises."""
+        vars(self).clear()
+
+    def run_backward(self, gy: Array) -> None:
+        """Walks back through the graph from this Function, whose output has the gradient gy; the leaves get `.grad`."""
+        order = _inputs_first(self)
+        waiting = {self: (gy, False)}  # Function -> (gradient of its output so far, may we add into that array?)
+        del gy
+        while order:
+            function = order.pop()
+            gy, _ = waiting.pop(function)
+            sources, gradients = function.sources, list(function.input_gradients(gy))
+            function.release()
+            ours = [_is_ours(gradients, i, gy) for i in range(len(gradients))]
+            del gy
+            for i, source in enumerate(sources):
+                gx, gradients[i] = gradients[i], None
+                if isinstance(source, Tensor):
+                    source.accumulate(gx, ours[i])
+                elif source is not None:
+                    waiting[source] = _add(*waiting[source], gx, ours[i]) if source in waiting else (gx, ours[i])
+                del gx  # before the next product asks for memory
+
+
+def _inputs_first(root: Function) -> list[Function]:
+    """Returns all Functions below `root`, each after those that it depends on.
+
+    A loop with a stack of its own, since a graph can be deeper than Python's recursion limit.
+    """
+    order, seen, stack = [], set(), [(root, False)]
+    while stack:
+        function, inputs_done = stack.pop()
+        if inputs_done:
+            order.append(function)
+            continue
+        if function in seen:
+            continue
+        seen.add(function)
+        if function.sources is None:
+            raise RuntimeError(
+                f"backward() a second time through {function.operation}: the first backward() freed the graph "
+                "to save memory. Run the forward pass again, or add up the losses and call backward() once"
+            )
+        stack.append((function, True))
+        stack.extend((source, False) for source in function.sources if isinstance(source, Function))
+    return order
+
+
+def _is_ours(gradients, i, gy):
+    """Returns whether the engine may keep gradients[i] and add into it: not if it is gy, a view, or returned twice."""
+    g = gradients[i]
+    return g is not None and g is not gy and g.base is None and sum(g is other for other in gradients) == 1
+
+
+def _add(a, a_is_ours, b, b_is_ours):
+    """Returns (a + b, True): added into the one of them that nobody else holds, or into a new array."""
+    if a_is_ours:
+        a += b
+        return a, True
+    if b_is_ours:
+        b += a
+        return b, True
+    return a + b, True

@@ -1,0 +1,247 @@
+"""The flags of `minunet train`: their defaults, the presets, and how --resume brings those of an earlier run back."""
+
+import argparse
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+from minunet.cli.arguments import (
+    MOST_THREADS,
+    Parser,
+    device_name,
+    fraction,
+    multiple,
+    not_negative,
+    positive,
+    whole,
+)
+from minunet.cli.datasets import add_dataset_arguments, check_dataset_arguments, is_drawn
+from minunet.cli.recipes import OPTIMIZERS, PRESETS, SCHEDULES
+from minunet.data.augment import PRESETS as AUGMENTATIONS
+from minunet.ops.losses import LOSSES
+from minunet.training.checkpoint import CheckpointError
+from minunet.training.run_folder import SCORES, read_run
+
+DESCRIPTION = """Train the lecture's U-Net to tell pets from their background.
+
+  minunet train                                drawn pets: no download, done in minutes
+  minunet train --download --device gpu        the real photographs, fetched once (0.8 GB)
+  minunet train --data-dir ~/oxford-iiit-pet   the real photographs, where you have them
+  minunet train --images DIR --masks DIR       your own, each with a mask of the same name
+  minunet train --resume runs/NAME             continue a run that was stopped or killed
+
+Exit code: 0 done, 1 the loss diverged or memory ran out, 2 wrong use, 130 after Ctrl-C (the run is saved)."""
+
+# What holds where no flag is given. Drawn pets are easier, and are done while you watch.
+REAL = {"image_size": 256, "batch_size": 32, "epochs": 25, "limit": None}
+DRAWN = {"image_size": 128, "batch_size": 8, "epochs": 9, "limit": 600}
+
+MONITORS = [f"val_{name}" for name in SCORES]
+# what may be different when a run is resumed
+MAY_CHANGE = {
+    "epochs",
+    "early_stop",
+    "save_minutes",
+    "data_dir",
+    "download",
+    "images",
+    "masks",
+    "device",
+    "threads",
+}
+
+
+def parse_arguments(argv: Sequence[str] | None) -> Namespace:
+    """Returns the checked arguments and `command`, the texts they came from; with --resume, also those of the earlier
+    run."""
+    command = list(sys.argv[1:] if argv is None else argv)
+    args = _read_arguments(command)
+    if args.resume is None:
+        args.command = command
+        return args
+    try:
+        before = read_run(args.resume)["command"]
+    except CheckpointError as error:
+        _make_parser().error(str(error))
+    old, args = _read_arguments(before), _read_arguments([*before, *command])
+    differing = [name for name, value in vars(args).items() if name != "resume" and value != getattr(old, name)]
+    for name in differing:
+        if name not in MAY_CHANGE:
+            flag = "--" + name.replace("_", "-")
+            _make_parser().error(
+                f"{flag} {getattr(args, name)} contradicts the run in {args.resume}, which has "
+                f"{getattr(old, name)}: omit it"
+            )
+    args.command = [*before, *command] if differing else before
+    return args
+
+
+def _read_arguments(command: list[str]) -> Namespace:
+    """The arguments in a list of texts, checked; where nothing was said, the defaults of the preset, and REAL or
+    DRAWN."""
+    parser = _make_parser()
+    args = parser.parse_args(command)
+    check_dataset_arguments(parser, args)
+    for name, value in {**(DRAWN if is_drawn(args) else REAL), **PRESETS[args.preset]}.items():
+        if getattr(args, name) is None:
+            setattr(args, name, value)
+    return args
+
+
+def _make_parser() -> Parser:
+    parser = Parser(DESCRIPTION, "train")
+    add_dataset_arguments(parser)
+    _add_size_arguments(parser)
+    _add_recipe_arguments(parser)
+    _add_run_arguments(parser)
+    return parser
+
+
+def _by_data(name: str) -> str:
+    """The default of a flag, for a help text, where it depends on the data."""
+    return f"default: {REAL[name] or 'all'}; drawn pets: {DRAWN[name]}"
+
+
+def _by_preset(name: str) -> str:
+    """The default of a flag, for a help text, where it depends on the preset."""
+    lecture, best = PRESETS["lecture"][name], PRESETS["best"][name]
+    return f"default: {lecture}{'' if best == lecture else f'; preset best: {best}'}"
+
+
+def _add_size_arguments(parser: Parser) -> None:
+    """How much there is to learn, and where it is computed."""
+    add = parser.add_argument
+    add(
+        "--image-size",
+        type=multiple(64),
+        metavar="N",
+        help=f"side of the images in pixels, a multiple of 64 ({_by_data('image_size')})",
+    )
+    add(
+        "--limit",
+        type=whole(1),
+        metavar="N",
+        help=f"at most N images for training, and at most N for validation ({_by_data('limit')})",
+    )
+    add("--epochs", type=whole(1), metavar="N", help=f"passes over the training images ({_by_data('epochs')})")
+    add(
+        "--batch-size",
+        type=whole(1),
+        metavar="N",
+        help=f"images per step ({_by_data('batch_size')}; preset best: {PRESETS['best']['batch_size']})",
+    )
+    add(
+        "--device",
+        type=device_name,
+        default="auto",
+        metavar="auto|cpu|gpu",
+        help="where to compute; gpu:1 is the second GPU (default: auto, a GPU if it can be used)",
+    )
+    add("--threads", type=whole(1, MOST_THREADS), metavar="N", help="threads on the CPU (default: one per core)")
+
+
+def _add_recipe_arguments(parser: Parser) -> None:
+    """How the network learns."""
+    add = parser.add_argument
+    add(
+        "--preset",
+        choices=PRESETS,
+        default="lecture",
+        help="how to learn: as in the lecture, or with what helps in practice; the flags below overrule it "
+        "(default: lecture)",
+    )
+    add(
+        "--augment",
+        choices=AUGMENTATIONS,
+        help="change the training images at random, anew in each epoch: light means flips, small moves and slightly "
+        f"different light, full means all that still looks like a pet ({_by_preset('augment')})",
+    )
+    add(
+        "--batch-norm",
+        action=argparse.BooleanOptionalAction,
+        help=f"batch normalisation after each convolution ({_by_preset('batch_norm')})",
+    )
+    add(
+        "--dropout",
+        type=fraction,
+        metavar="P",
+        help=f"rate at which the deepest levels drop feature maps ({_by_preset('dropout')})",
+    )
+    add("--loss", choices=LOSSES, help=f"binary cross entropy, Dice, or half of each ({_by_preset('loss')})")
+    add(
+        "--optimizer",
+        choices=OPTIMIZERS,
+        help=f"how a gradient becomes a step; rmsprop is the lecture's ({_by_preset('optimizer')})",
+    )
+    add("--lr", type=positive, metavar="X", help=f"learning rate, the highest of its schedule ({_by_preset('lr')})")
+    add(
+        "--schedule",
+        choices=SCHEDULES,
+        help="learning rate: constant, down to 0 along a cosine, or lowered whenever --monitor has not improved for "
+        f"5 epochs ({_by_preset('schedule')})",
+    )
+    add(
+        "--warmup",
+        type=fraction,
+        metavar="P",
+        help=f"fraction of all steps in which a cosine schedule first goes up ({_by_preset('warmup')})",
+    )
+    add(
+        "--weight-decay",
+        type=not_negative,
+        metavar="X",
+        help=f"how strongly the weights are pulled towards 0, with adam as in AdamW ({_by_preset('weight_decay')})",
+    )
+    add("--clip-norm", type=positive, metavar="X", help="longest gradient allowed (default: any)")
+    add(
+        "--accumulate",
+        type=whole(1),
+        default=1,
+        metavar="N",
+        help="batches whose gradients make one step together, where a large batch does not fit (default: 1)",
+    )
+    add(
+        "--early-stop",
+        type=whole(1),
+        metavar="N",
+        help="stop after N epochs in a row without an improvement of --monitor (default: never)",
+    )
+    add(
+        "--monitor",
+        choices=MONITORS,
+        default="val_mean_iou",
+        help="the score that --early-stop and --schedule plateau look at (default: val_mean_iou)",
+    )
+    add(
+        "--seed",
+        type=whole(0),
+        default=0,
+        metavar="N",
+        help="decides the first weights and the order of the images (default: 0)",
+    )
+
+
+def _add_run_arguments(parser: Parser) -> None:
+    """Where the results go, and when."""
+    add = parser.add_argument
+    add(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="folder of the results, new or empty: no run is overwritten (default: runs/DATE_TIME)",
+    )
+    add(
+        "--resume",
+        type=Path,
+        metavar="DIR",
+        help="continue the run in this folder, with its arguments; --epochs may ask for more. On the same machine "
+        "it ends with exactly the numbers of a run that was never stopped",
+    )
+    add(
+        "--save-minutes",
+        type=positive,
+        default=10.0,
+        metavar="X",
+        help="in epochs longer than this, also save a checkpoint every X minutes (default: 10)",
+    )

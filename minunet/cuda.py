@@ -1,0 +1,123 @@
+"""What only a GPU has: kernels, memory of its own, streams, and a clock that does not stop Python.
+
+The objects are CuPy's; device.py imports it, and everything here raises GpuUnavailable where it cannot be imported.
+"""
+
+import functools
+import time
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from minunet.device import Array, cupy_module, resolve_device
+
+
+def compile_kernel(source: str, name: str) -> Any:
+    """The kernel `name` of CUDA C++ `source`, as a function of (blocks, threads, arguments)."""
+    return cupy_module().RawKernel(source, name, options=("-std=c++17",))
+
+
+def describe_gpu(device: str) -> str:
+    """The GPU in words, with the versions that matter: "NVIDIA T4, 15 GB, sm_75, CuPy 14.2.0, CUDA 12.9"."""
+    cupy = cupy_module()
+    properties = cupy.cuda.runtime.getDeviceProperties(_index(device))
+    version = cupy.cuda.runtime.runtimeGetVersion()
+    return (
+        f"{properties['name'].decode()}, {properties['totalGlobalMem'] / 1e9:.0f} GB, "
+        f"sm_{properties['major']}{properties['minor']}, CuPy {cupy.__version__}, "
+        f"CUDA {version // 1000}.{version % 1000 // 10}"
+    )
+
+
+# ---- memory ----
+
+
+def kept_zeros(size: int) -> Array:
+    """Unsigned integers that start at 0 and stay on the GPU: one array per size, GPU and stream, kept between calls."""
+    cupy = cupy_module()
+    return _kept_zeros(size, cupy.cuda.Device().id, cupy.cuda.get_current_stream().ptr)
+
+
+@functools.cache
+def _kept_zeros(size: int, device: int, stream: int) -> Array:
+    return cupy_module().zeros(size, dtype="uint32")
+
+
+def memory_kept(device: str) -> int:
+    """Bytes that this process holds on a GPU for its arrays, in use or not; only `release_memory` lowers it."""
+    with cupy_module().cuda.Device(_index(device)):
+        return cupy_module().get_default_memory_pool().total_bytes()
+
+
+def memory_free(device: str) -> int:
+    """Bytes that new arrays can still take on a GPU: free there, or held by this process and not in use."""
+    cupy = cupy_module()
+    with cupy.cuda.Device(_index(device)):
+        pool = cupy.get_default_memory_pool()
+        free = cupy.cuda.runtime.memGetInfo()[0] + pool.free_bytes()
+        return min(free, pool.get_limit() - pool.used_bytes()) if pool.get_limit() else free
+
+
+def release_memory(device: str) -> None:
+    """Gives back the memory that this process holds on a GPU and does not use. On the CPU there is none."""
+    if device != "cpu":
+        with cupy_module().cuda.Device(_index(device)):
+            cupy_module().get_default_memory_pool().free_all_blocks()
+
+
+# ---- streams: queues of work on a GPU ----
+
+
+def main_stream() -> Any:
+    """The stream on which everything is computed."""
+    return cupy_module().cuda.get_current_stream()
+
+
+def side_stream(device: str) -> Any:
+    """A second stream of the GPU, which does not wait for the first."""
+    with cupy_module().cuda.Device(_index(device)):
+        return cupy_module().cuda.Stream(non_blocking=True)
+
+
+def event() -> Any:
+    """A mark for streams to record and to wait for: record(stream), stream.wait_event(event), synchronize()."""
+    return cupy_module().cuda.Event(disable_timing=True)
+
+
+def pinned(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """An uninitialised NumPy array in pinned memory, from which a GPU copies while everything else goes on."""
+    count = int(np.prod(shape))
+    memory = cupy_module().cuda.alloc_pinned_memory(count * np.dtype(dtype).itemsize)
+    return np.frombuffer(memory, dtype, count).reshape(shape)
+
+
+def copy_async(target: Any, source: NDArray[Any], stream: Any) -> None:
+    """Copies a pinned array to one on the GPU, both contiguous, once the stream gets to it."""
+    target.set(source, stream=stream)
+
+
+# ---- time: a GPU works through its queue while Python runs ahead, so a clock on the wall says little ----
+
+
+def synchronize(device: str) -> None:
+    """Waits until the GPU has finished everything in its queues. On the CPU there is nothing to wait for."""
+    if device != "cpu":
+        cupy_module().cuda.Device(_index(device)).synchronize()
+
+
+def mark(device: str) -> Any:
+    """A point in time, reached when everything asked of the device so far is done; for `seconds_between`."""
+    return time.perf_counter() if device == "cpu" else main_stream().record()
+
+
+def seconds_between(first: Any, second: Any) -> float:
+    """Seconds from one mark to another of the same device (waits for the second)."""
+    if isinstance(first, float):
+        return second - first
+    second.synchronize()
+    return cupy_module().cuda.get_elapsed_time(first, second) / 1e3
+
+
+def _index(device: str) -> int:
+    return int(resolve_device(device).removeprefix("gpu:"))

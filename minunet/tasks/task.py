@@ -1,0 +1,75 @@
+"""What a kind of segmentation has to offer: the interface between a task and everything that works with any task."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+from numpy.typing import NDArray
+
+from minunet.autograd import Tensor
+
+
+class Panel(NamedTuple):
+    """One picture of a row that shows an image and an answer side by side.
+
+    pixels is uint8 (H, W, 3), drawn as it is, or floating-point (H, W), 0 to 1, drawn as a heat map with a colour bar.
+    """
+
+    title: str
+    pixels: NDArray
+    caption: str = ""
+
+
+class Scores(Protocol):
+    """Adds up the scores of many batches where the arrays live; reads them once at the end."""
+
+    def update(self, outputs: Any, labels: Any) -> None:
+        """Counts one batch of outputs (N, H, W, K) against its labels."""
+
+    def result(self) -> dict[str, float]:
+        """Returns the scores so far by name."""
+
+    def state_dict(self) -> dict[str, NDArray]:
+        """Returns what is needed to continue counting later."""
+
+    def load_state_dict(self, state: Mapping[str, NDArray]) -> None:
+        """Restores a state_dict."""
+
+
+class Task(Protocol):
+    """One kind of segmentation.
+
+    out_channels  of the network.
+    losses        {name: loss(z, targets, weights)}: z are logits, targets and weights come from `targets`; the first is
+                  the default.
+    score_names   the scores that a row of the history holds beside "loss".
+    suffixes      of the files that `pictures` is about.
+    """
+
+    out_channels: int
+    losses: Mapping[str, Callable[..., Tensor]]
+    score_names: tuple[str, ...]
+    suffixes: tuple[str, ...]
+
+    def targets(self, images: Any, labels: Any) -> tuple[Any, Any, Any]:
+        """Returns (x, targets, weights), floating-point, from a uint8 batch (images, labels) on the same device."""
+
+    def training_scores(self) -> Scores:
+        """Returns new Scores of logits, as the training loop has them."""
+
+    def evaluation_scores(self) -> Scores:
+        """Returns new Scores of the network's outputs, as prediction has them."""
+
+    def baselines(self, label_batches: Iterable[NDArray]) -> dict[str, dict[str, float]]:
+        """Returns {answer: its scores} of answers that need no network, such as "all background"."""
+
+    def answer(self, outputs: NDArray) -> NDArray:
+        """Returns the answer for one image from the network's outputs (H, W, out_channels)."""
+
+    def describe(self, answer: NDArray) -> str:
+        """Returns the answer in a few words, for a line on the console."""
+
+    def pictures(self, image: NDArray, answer: NDArray) -> dict[str, NDArray]:
+        """Returns {suffix of a file's name: uint8 pixels} of what prediction leaves behind for one image."""
+
+    def panels(self, image: NDArray, labels: NDArray, outputs: NDArray) -> list[Panel]:
+        """Returns a row of panels: the image, its labels, the outputs, the answer."""

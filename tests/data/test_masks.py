@@ -1,0 +1,148 @@
+"""Known masks: trimaps, and images of 0 and 255."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from minunet.data import DataError
+from minunet.data.folder import ImageFolder
+from minunet.data.images import UprightImage
+from minunet.data.masks import find_mask, read_mask
+from minunet.data.pets import Pets
+
+
+def mask_of(tmp_path, values, mode=None, orientation=1, size=None, border="pet"):
+    """read_mask of a file with these values."""
+    values = np.array(values)
+    picture = Image.fromarray(values.astype(bool) if mode == "1" else values.astype(mode or np.uint8))
+    picture.save(tmp_path / "mask.png")
+    height, width = size or values.shape
+    return read_mask(
+        tmp_path / "mask.png", UprightImage(np.zeros((height, width, 3), np.uint8), orientation), border
+    ).tolist()
+
+
+@pytest.mark.parametrize("border, values", [("pet", [1, 0, 1]), ("background", [1, 0, 0]), ("ignore", [1, 0, 255])])
+def test_a_trimap(tmp_path, border, values):
+    assert mask_of(tmp_path, [[1, 2, 3]], border=border) == [values]
+
+
+@pytest.mark.parametrize(
+    "values, mode, expected",
+    [
+        ([[0, 255]], None, [0, 1]),
+        ([[0, 1]], None, [0, 1]),
+        ([[0, 1]], "1", [0, 1]),
+        ([[1, 1]], "1", [1, 1]),
+        ([[0, 0]], None, [0, 0]),
+        ([[255, 255]], None, [1, 1]),
+        ([[1, 1]], None, [1, 1]),
+        ([[2, 2]], None, [0, 0]),
+        ([[0, 255]], np.uint16, [0, 1]),
+        ([[2, 1]], np.uint16, [0, 1]),
+    ],
+)
+def test_the_values_say_what_it_is(tmp_path, values, mode, expected):
+    assert mask_of(tmp_path, values, mode) == [expected]
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ([[0, 1, 2]], "holds 0, 1, 2: a mask holds 0 and 255, or 0 and 1, or a trimap's 1"),
+        ([[0, 254]], "holds 0, 254"),
+        ([[3, 4]], "holds 3, 4"),
+        ([range(9)], r"holds 0, 1, 2, 3, 4, \.\.\.:"),
+        ([[[1, 2, 1]]], r"is coloured \(mode RGB\): a mask needs one integer"),
+    ],
+)
+def test_other_values_are_refused(tmp_path, values, message):
+    with pytest.raises(DataError, match=message):
+        mask_of(tmp_path, values, size=(1, 2))
+
+
+def test_a_mask_is_turned_with_its_picture(tmp_path):
+    """Stored 3 wide and 2 high, and shown turned by a quarter to the right."""
+    assert mask_of(tmp_path, [[1, 1, 2], [2, 2, 2]], orientation=6, size=(3, 2)) == [[0, 1], [0, 1], [0, 0]]
+
+
+def test_a_mask_that_fits_the_turned_picture_only_is_not_turned(tmp_path):
+    assert mask_of(tmp_path, [[1, 2], [1, 2], [2, 2]], orientation=6, size=(3, 2)) == [[1, 0], [1, 0], [0, 0]]
+
+
+def test_where_both_fit_it_belongs_to_the_stored_pixels(tmp_path):
+    assert mask_of(tmp_path, [[1, 2], [2, 2]], orientation=3) == [[0, 0], [0, 1]]
+
+
+def test_another_size(tmp_path):
+    with pytest.raises(DataError, match=r"^is 2 x 1, but its image is 3 x 4 \(width x height\)$"):
+        mask_of(tmp_path, [[1, 2]], size=(4, 3))
+
+
+def test_where_masks_are_looked_for(tmp_path):
+    assert find_mask(tmp_path, "cat.1") == tmp_path / "cat.1.png"
+    for place in ("annotations/trimaps", "trimaps", "."):
+        (tmp_path / place).mkdir(parents=True, exist_ok=True)
+        path = tmp_path / place / "cat.1.png"
+        path.touch()
+        assert find_mask(tmp_path, "cat.1") == path
+
+
+# ---- one reader, whoever asks ----
+
+TABLE = {1: 1, 2: 0, 3: 1}
+
+
+def by_each_reader(root, mask):
+    """What Pets, ImageFolder and read_mask make of one file: masks (2, 3), or what they say is wrong with it."""
+    (root / "images").mkdir()
+    (root / "annotations" / "trimaps").mkdir(parents=True)
+    Image.new("RGB", (3, 2)).save(root / "images" / "a.jpg", "PNG")
+    mask.save(root / "annotations" / "trimaps" / "a.png", "TIFF" if mask.mode in ("F", "CMYK", "I") else "PNG")
+    (root / "annotations" / "trainval.txt").write_text("a 1 1 1")
+    path = root / "annotations" / "trimaps" / "a.png"
+    for read in (
+        lambda: Pets(root, size=(2, 3), cache=False)[0][1][:, :, 0],
+        lambda: ImageFolder(root / "images", path.parent, (2, 3), TABLE, cache=False)[0][1][:, :, 0],
+        lambda: read_mask(path, UprightImage(np.zeros((2, 3, 3), np.uint8), 1)),
+    ):
+        try:
+            yield read().tolist()
+        except DataError as error:
+            yield str(error)
+
+
+TRIMAP = Image.fromarray(np.array([[1, 2, 3], [2, 2, 1]], np.uint8))
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "LA", "RGB", "RGBA", "I;16", "I"])
+def test_every_reader_takes_a_trimap_however_it_was_saved(tmp_path, mode):
+    if mode == "I;16":
+        mask = Image.fromarray(np.asarray(TRIMAP).astype(np.uint16))
+    elif mode == "P":
+        mask = Image.frombytes("P", TRIMAP.size, TRIMAP.tobytes())
+        mask.putpalette([9, 8, 7] * 256)
+    else:
+        mask = TRIMAP.convert(mode)
+    assert list(by_each_reader(tmp_path, mask)) == [[[1, 0, 1], [0, 0, 1]]] * 3
+
+
+@pytest.mark.parametrize(
+    "mask, message",
+    [
+        (
+            Image.new("RGB", (3, 2), (1, 2, 3)),
+            "is coloured (mode RGB): a mask needs one integer per pixel; save it as grey",
+        ),
+        (Image.new("RGBA", (3, 2), (1, 2, 3)), "is coloured (mode RGBA): a mask needs one integer per pixel"),
+        (
+            Image.new("F", (3, 2), 1.0),
+            "has floating-point pixels (mode F): a mask needs one integer",
+        ),
+        (Image.new("CMYK", (3, 2), 1), "has mode CMYK: a mask needs one integer per pixel; save it as grey"),
+    ],
+    ids=lambda value: getattr(value, "mode", None),
+)
+def test_every_reader_refuses_the_same_files_in_the_same_words(tmp_path, mask, message):
+    answers = list(by_each_reader(tmp_path, mask))
+    assert len(answers) == 3 and all(message in answer for answer in answers)
