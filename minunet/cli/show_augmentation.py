@@ -70,7 +70,7 @@ def sheet(
 ) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.uint8]], list[str]]:
     """Returns the images, the masks and the titles of the sheet: three lists."""
     augmentations = [(title, Augmentation(transform)) for title, transform in SINGLE.items()]
-    augmentations += [(f"preset {name}", PRESETS[name]) for name in PRESET_NAMES]
+    augmentations += [(f"preset {name}", preset) for name in PRESET_NAMES if (preset := PRESETS[name])]
     rows = [(image, mask, "as it is")]
     for number, (title, augment) in enumerate(augmentations):
         rows.append((*augment(image, mask, np.random.default_rng([seed, number])), title))
