@@ -64,8 +64,8 @@ class Prefetcher:
 
     def __init__(self, device: str) -> None:
         self.device = device
-        self.stream = None if device == "cpu" else side_stream(device)
-        self.slots = [None, None]
+        self.stream: Any = None if device == "cpu" else side_stream(device)
+        self.slots: list[_Slot | None] = [None, None]
 
     def batches(self, source: Iterable[tuple[NDArray, ...]]) -> Iterator[tuple[Array, ...]]:
         """Yields each batch of `source`, a tuple of NumPy arrays of equal length, as arrays on the device.
