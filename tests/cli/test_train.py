@@ -144,7 +144,7 @@ def test_another_run_is_never_overwritten(finished, capsys):
         (["--border", "maybe"], "invalid choice"),
         (["--epoch", "3"], "unrecognized"),
         (["--data-dir", "no/such/folder"], "no/such/folder.*images/"),
-        (["--data-dir", "~nouser/x"], "no pet pictures in ~nouser/x"),
+        (["--data-dir", "~nouser/x"], "no pet images in ~nouser/x"),
         (["--pictures", "~nouser/x", "--masks", "y"], "cannot open the folder .*~nouser/x"),
         (["--data-dir", EXAMPLE], "train_pets.py"),
         (["--augment", "some"], "invalid choice: 'some'"),
@@ -473,7 +473,7 @@ def test_pictures_of_ones_own(tmp_path, monkeypatch, capsys):
     (masks / f"{drawn.names[0]}.png").unlink()
     own = ["--pictures", pictures, "--masks", masks, "--validation-share", "0.3", "--augment", "light"]
     assert run(*TINY, *own, "--out", tmp_path / "run") == 2
-    assert "0 pictures can be used" in (error := capsys.readouterr().err) and error.count("\n") == 1
+    assert "0 usable images" in (error := capsys.readouterr().err) and error.count("\n") == 1
     own += ["--mask-values", "0=background,7=pet"]
     assert run(*TINY, *own, "--epochs", "1", "--out", tmp_path / "run") == 0
     out = capsys.readouterr().out

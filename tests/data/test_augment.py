@@ -360,16 +360,16 @@ def test_the_generator_alone_decides_whatever_the_threads_and_the_order():
 @pytest.mark.parametrize("value", [-0.1, 1.1, math.nan, math.inf])
 def test_numbers_out_of_range_are_refused(kind, value):
     strength = () if kind in (Flip, FlipVertical) else (0.1,)
-    with pytest.raises(ValueError, match=f"{kind.__name__}: probability is {value}: it must be 0 to 1"):
+    with pytest.raises(ValueError, match=f"{kind.__name__}: probability is {value}: it must be between 0 and 1"):
         kind(*strength, probability=value)
     if strength and not (kind is Rotate and value == 1.1):
-        with pytest.raises(ValueError, match=f"{kind.__name__}: strength is {value}: it must be 0 to"):
+        with pytest.raises(ValueError, match=f"{kind.__name__}: strength is {value}: it must be between 0 and"):
             kind(value)
 
 
 def test_rotate_takes_degrees_and_elastic_a_grid():
     assert Rotate(180).strength == 180
-    with pytest.raises(ValueError, match="Rotate: strength is 181: it must be 0 to 180"):
+    with pytest.raises(ValueError, match="Rotate: strength is 181: it must be between 0 and 180"):
         Rotate(181)
     with pytest.raises(ValueError, match="Elastic: grid is 0: it must be an integer of at least 1"):
         Elastic(0.1, grid=0)
