@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from minunet.data.sample import Dataset
+from minunet.data.sample import Dataset, limited
 from minunet.files import FolderLock, atomic_write, remove_leftovers
 from minunet.models import UNet
 from minunet.tasks import Binary, Task
@@ -166,8 +166,7 @@ class RunFolder:
         if not best.exists():
             return
         io.load(best, model)
-        count = min(count, len(dataset))
-        chosen = [i * len(dataset) // count for i in range(count)]
+        chosen = limited(range(len(dataset)), count)
         images, labels = (np.stack(arrays) for arrays in zip(*(dataset[i] for i in chosen)))
         outputs = model.predict(images)
         rows = [task.panels(*triple) for triple in zip(images, labels, outputs)]
