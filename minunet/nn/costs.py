@@ -14,14 +14,14 @@ whole graph: the gradient gy, what the ReLU let through of it, and gx. Each may 
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from minunet.autograd import Function, Tensor
 from minunet.device import device_of, to_device
 from minunet.nn.layers import ConvTranspose2D
-from minunet.nn.module import Module, forward_hook
+from minunet.nn.module import forward_hook
 
 GRADIENTS_AT_ONCE = 3  # gy, what the ReLU let through of it, gx
 
@@ -35,9 +35,10 @@ class Costs(NamedTuple):
     peak: int
 
 
-def training_costs(model: Module, image_size: tuple[int, int]) -> Costs:
+def training_costs(model: Any, image_size: tuple[int, int]) -> Costs:
     """Returns the Costs of the model on an image of image_size = (H, W), wherever the model lives.
 
+    model: a Module with `in_channels`.
     The optimizer is left out: its step depends on the parameters alone, not on the images. The model is left as it was,
     its running averages and random states included.
     """
@@ -77,7 +78,9 @@ def bytes_of_graph(y: Tensor, leaving_out: Iterable[Tensor] = ()) -> int:
     >>> bytes_of_graph(x * x)
     80
     """
-    stored, seen, waiting = {}, set(), [y.creator]
+    stored: dict[int, int] = {}
+    seen: set[Any] = set()
+    waiting: list[Any] = [y.creator]
     while waiting:
         function = waiting.pop()
         if function in seen or not isinstance(function, Function):
