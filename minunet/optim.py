@@ -20,7 +20,7 @@ and γ, β do not: there are few of them, they cannot memorize images, and they 
 their single axis. Source: Loshchilov and Hutter, 2019.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -28,8 +28,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minunet.autograd import Tensor
-from minunet.device import array_module, to_device, to_numpy
+from minunet.device import Array, array_module, to_device, to_numpy
 from minunet.kernels import kernels_for, reference
+
+Params = Iterable[Tensor]
+Row = tuple[Any, ...]  # the arrays (w, g, *state) of one parameter
 
 # ---- the rules: each changes w and its state in place, elementwise -----------------------------------------
 
@@ -91,7 +94,7 @@ class Optimizer:
     state_names: tuple[str, ...] = ()
     cuda: str | None = None
 
-    def __init__(self, params: Iterable[Tensor], lr: float, weight_decay: float = 0.0) -> None:
+    def __init__(self, params: Params, lr: float, weight_decay: float = 0.0) -> None:
         self.params = list(params)
         if not self.params:
             raise ValueError("an optimizer needs parameters, this list is empty: give model.parameters()")
@@ -114,7 +117,8 @@ class Optimizer:
     def step(self) -> None:
         """Changes every parameter that has a gradient, in place."""
         self.steps += 1
-        rows, irregular = [], []
+        rows: list[Row] = []
+        irregular: list[Row] = []
         for p, state in zip(self.params, self.state):
             if p.grad is None:
                 continue
@@ -129,13 +133,13 @@ class Optimizer:
             self._change(rows, kernels_for(rows[0][0]))
         self._change(irregular, reference)
 
-    def _change(self, rows: list[tuple], kernels: ModuleType) -> None:
+    def _change(self, rows: list[Row], kernels: ModuleType) -> None:
         """One step for the parameters in `rows` of arrays (w, g, *state)."""
         if self.weight_decay:
             kernels.decay([w for w, *_ in rows if w.ndim > 1], 1 - self.lr * self.weight_decay)
-        kernels.update(self.rule, self.numbers(), rows, cuda=self.cuda)
+        kernels.update(self.rule, self.numbers(), rows, self.cuda)
 
-    def state_dict(self) -> dict[str, NDArray]:
+    def state_dict(self) -> dict[str, NDArray[Any]]:
         """Returns all that a later run needs to continue exactly: {"kind": …, "steps": …, "lr": …, "0/v": array, …}.
 
         The arrays are NumPy copies; "0/v" is the v of the first parameter.
@@ -167,7 +171,8 @@ class Optimizer:
                 f"it is of {state.get('kind', 'no kind')!s}, this is {self._kind()}; "
                 f"unknown {unknown}, wrong shape {wrong}, missing {missing}"
             )
-        self.steps, self.lr = int(state["steps"]), float(state["lr"])
+        self.steps = int(state["steps"])
+        self.lr = float(state["lr"])
         for i, (p, own) in enumerate(zip(self.params, self.state)):
             for name in own:
                 array = state.get(f"{i}/{name}")
@@ -182,9 +187,7 @@ class SGD(Optimizer):
     array([0.5])
     """
 
-    def __init__(
-        self, params: Iterable[Tensor], lr: float = 0.01, momentum: float = 0.0, weight_decay: float = 0.0
-    ) -> None:
+    def __init__(self, params: Params, lr: float = 0.01, momentum: float = 0.0, weight_decay: float = 0.0) -> None:
         self.momentum = _fraction("momentum", momentum)
         self.state_names = ("m",) if self.momentum else ()
         self.rule = sgd_with_momentum if self.momentum else sgd
@@ -208,12 +211,7 @@ class RMSprop(Optimizer):
     cuda = "rmsprop"
 
     def __init__(
-        self,
-        params: Iterable[Tensor],
-        lr: float = 1e-3,
-        rho: float = 0.9,
-        epsilon: float = 1e-7,
-        weight_decay: float = 0.0,
+        self, params: Params, lr: float = 1e-3, rho: float = 0.9, epsilon: float = 1e-7, weight_decay: float = 0.0
     ) -> None:
         super().__init__(params, lr, weight_decay)
         self.rho = _fraction("rho", rho)
@@ -237,7 +235,7 @@ class Adam(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Tensor],
+        params: Params,
         lr: float = 1e-3,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
@@ -254,7 +252,7 @@ class Adam(Optimizer):
         return rate, self.beta_1, self.beta_2, self.epsilon
 
 
-def clip_gradients(params: Iterable[Tensor], max_norm: float) -> NDArray | float:
+def clip_gradients(params: Params, max_norm: float) -> Array | float:
     """Scales all gradients by one factor, so that together, as one long vector, they are no longer than `max_norm`.
 
         g ← g · min(1, max_norm / ‖g‖),    ‖g‖² = Σ g² over all parameters
@@ -268,23 +266,23 @@ def clip_gradients(params: Iterable[Tensor], max_norm: float) -> NDArray | float
     (5.0, array([0.6, 0.8]))
     """
     max_norm = _positive("max_norm", max_norm)
-    params = [p for p in params if p.grad is not None]
-    if not params:
+    pairs = [(p, p.grad) for p in params if p.grad is not None]
+    if not pairs:
         return 0.0
-    xp = array_module(params[0].grad)
-    g = xp.concatenate([p.grad.reshape(-1) for p in params])  # few launches on a GPU, however many parameters
+    xp = array_module(pairs[0][1])
+    g = xp.concatenate([grad.reshape(-1) for _, grad in pairs])  # few launches on a GPU, however many parameters
     norm = xp.sqrt((g * g).sum())
     g *= (max_norm / xp.maximum(norm, max_norm)).astype(g.dtype)  # the same as min(1, max_norm / norm), without 1/0
     start = 0
-    for p in params:
+    for p, _ in pairs:
         p.grad = g[start : start + p.size].reshape(p.shape).astype(p.dtype, copy=False)
         start += p.size
     return norm
 
 
-def _is_regular(arrays: Sequence) -> bool:
+def _is_regular(row: Row) -> bool:
     """Can the fast kernels take these arrays? They run through memory from end to end, and expect one type."""
-    return all(a.flags.c_contiguous and a.dtype == arrays[0].dtype for a in arrays)
+    return all(a.flags.c_contiguous and a.dtype == row[0].dtype for a in row)
 
 
 def _positive(name: str, value: float) -> float:

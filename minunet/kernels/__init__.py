@@ -26,14 +26,14 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from types import ModuleType
 
-from minunet.device import device_of
+from minunet.device import Array, device_of
 
 NAMES = ("reference", "cpu", "gpu")
 
 _chosen: ContextVar[str | None] = ContextVar("chosen kernels", default=None)
 
 
-def kernels_for(array) -> ModuleType:
+def kernels_for(array: Array) -> ModuleType:
     """Returns the kernels for `array`, a module: those chosen by use_kernels, or else those of the array's device.
 
     Raises ValueError if the chosen kernels cannot take the array.
