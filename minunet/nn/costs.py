@@ -6,7 +6,7 @@ One image is sent through the network under a forward hook, so the numbers are t
                  2·OH·OW·KH·KW·C·F (transposed: each of its H·W pixels). Backward is two such products, gW and
                  gx; the first layer needs no gx.
     traffic      the least that must pass between memory and processor if each layer reads what it needs and
-                 writes what it computes once:  forward x, y;  gW x, gy;  gx gy, gx.  Weights and gW are left out.
+                 writes what it computes once:  forward x, y;  gW x, gy;  gx gy, gx.  Weights and gW do not count.
     memory       what the graph holds on to until backward: the arrays that the Functions have stored.
 
 A step needs more memory than the graph holds: at the worst moment, in the last layers, three arrays live beside the
@@ -38,9 +38,8 @@ class Costs(NamedTuple):
 def training_costs(model: Any, image_size: tuple[int, int]) -> Costs:
     """Returns the Costs of the model on an image of image_size = (H, W), wherever the model lives.
 
-    model: a Module with `in_channels`.
-    The optimizer is left out: its step depends on the parameters alone, not on the images. The model is left as it was,
-    its running averages and random states included.
+    model: a Module with `in_channels`. It is left as it was, its running averages and random states included.
+    The optimizer does not count: its step depends on the parameters alone, not on the images.
     """
     state = [tensor for _, tensor in (*model.named_buffers(), *model.named_random_states())]
     before = [tensor.data.copy() for tensor in state]
