@@ -39,7 +39,7 @@ class Function:
 
     needs: tuple[bool, ...]  # per input: is its gradient wanted?
     expected: tuple[tuple[tuple[int, ...], np.dtype[Any], str], ...]  # per input: its shape, dtype and device
-    sources: tuple[Function | Tensor | None, ...] | None = None  # per input: its creator, or a leaf; None once freed
+    sources: Any = None  # per input: the Function that made it, the leaf itself, or None; None as a whole once freed
 
     def forward(self, *arrays: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__}.forward")

@@ -165,7 +165,7 @@ def run(
     checks: Iterable[Check], device: str, watch: Callable[[Iterable[Check]], Iterable[Check]] = lambda checks: checks
 ) -> list[Row]:
     """Returns the Rows, in the order of the checks. watch(checks): the same checks, with a progress bar perhaps."""
-    rows = {}
+    rows: dict[str, Row] = {}
     for check in watch(checks):
         row = rows.setdefault(check.operation, Row(check.operation, 0, dict.fromkeys(ALLOWED, 0.0), []))
         for dtype in ALLOWED:

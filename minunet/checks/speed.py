@@ -81,7 +81,7 @@ def seconds_per_step(device: str, batch: int, size: int, seconds: float = 2.0) -
     step = lecture_step(device, batch, size)
     step()
     synchronize(device)
-    times = []
+    times: list[float] = []
     while len(times) < 2 or sum(times) * STEPS < seconds:
         start = mark(device)
         for _ in range(STEPS):

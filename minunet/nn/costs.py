@@ -6,7 +6,7 @@ One image is sent through the network under a forward hook, so the numbers are t
                  2·OH·OW·KH·KW·C·F (transposed: each of its H·W pixels). Backward is two such products, gW and
                  gx; the first layer needs no gx.
     traffic      the least that must pass between memory and processor if each layer reads what it needs and
-                 writes what it computes once:  forward x, y;  gW x, gy;  gx gy, gx.  Weights and gW are left out.
+                 writes what it computes once:  forward x, y;  gW x, gy;  gx gy, gx.  Weights and gW do not count.
     memory       what the graph holds on to until backward: the arrays that the Functions have stored.
 
 A step needs more memory than the graph holds: at the worst moment, in the last layers, three arrays live beside the
@@ -14,14 +14,14 @@ whole graph: the gradient gy, what the ReLU let through of it, and gx. Each may 
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from minunet.autograd import Function, Tensor
 from minunet.device import device_of, to_device
 from minunet.nn.layers import ConvTranspose2D
-from minunet.nn.module import Module, forward_hook
+from minunet.nn.module import forward_hook
 
 GRADIENTS_AT_ONCE = 3  # gy, what the ReLU let through of it, gx
 
@@ -35,11 +35,11 @@ class Costs(NamedTuple):
     peak: int
 
 
-def training_costs(model: Module, image_size: tuple[int, int]) -> Costs:
+def training_costs(model: Any, image_size: tuple[int, int]) -> Costs:
     """Returns the Costs of the model on an image of image_size = (H, W), wherever the model lives.
 
-    The optimizer is left out: its step depends on the parameters alone, not on the images. The model is left as it was,
-    its running averages and random states included.
+    model: a Module with `in_channels`. It is left as it was, its running averages and random states included.
+    The optimizer does not count: its step depends on the parameters alone, not on the images.
     """
     state = [tensor for _, tensor in (*model.named_buffers(), *model.named_random_states())]
     before = [tensor.data.copy() for tensor in state]
@@ -77,7 +77,9 @@ def bytes_of_graph(y: Tensor, leaving_out: Iterable[Tensor] = ()) -> int:
     >>> bytes_of_graph(x * x)
     80
     """
-    stored, seen, waiting = {}, set(), [y.creator]
+    stored: dict[int, int] = {}
+    seen: set[Any] = set()
+    waiting: list[Any] = [y.creator]
     while waiting:
         function = waiting.pop()
         if function in seen or not isinstance(function, Function):

@@ -21,7 +21,7 @@ def layer_rows(model: Module, input_shape: tuple[int, int, int]) -> list[tuple[A
     """
     dtype = next((p.dtype for p in model.parameters()), np.dtype("float32"))
     x = Tensor(to_device(np.zeros((1, *input_shape), dtype), model.device))
-    rows = [("input", "Input", (None, *input_shape), 0, [])]
+    rows: list[tuple[Any, ...]] = [("input", "Input", (None, *input_shape), 0, [])]
     makers = {id(x): "input"}
     alive = [x]  # an id names a tensor only as long as the tensor lives
 

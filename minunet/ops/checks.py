@@ -1,9 +1,9 @@
 """What every operation checks about its arrays before it starts."""
 
-from minunet.device import Array
+from typing import Any
 
 
-def check_arrays(operation: str, **arrays: tuple[Array | None, int]) -> None:
+def check_arrays(operation: str, **arrays: tuple[Any, int]) -> None:
     """Checks name=(array, axes): each array has that many axes, and all have the same floating-point dtype.
 
     An array that is None is skipped. Raises ValueError for the axes, TypeError for the dtype.

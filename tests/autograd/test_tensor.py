@@ -244,7 +244,7 @@ def test_no_grad_as_a_decorator():
 def test_no_grad_ends_with_an_error():
     x = leaf([1])
     with pytest.raises(ZeroDivisionError), no_grad():
-        1 / 0
+        raise ZeroDivisionError
     assert (x * x).requires_grad
 
 

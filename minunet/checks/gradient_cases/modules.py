@@ -1,6 +1,8 @@
 """Layers and whole networks, with respect to their input and all their parameters."""
 
+from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -9,7 +11,7 @@ from minunet.autograd import Tensor
 from minunet.checks.gradient_cases.case import Case
 from minunet.models.unet import UNet
 
-NO_OPTIONS = MappingProxyType({})
+NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 
 
 def layers(rng):
