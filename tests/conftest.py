@@ -12,6 +12,8 @@ import pytest
 
 from minunet import device
 
+collect_ignore = ["typing"]  # scripts for type checkers: test_typing.py has them read, not run
+
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("repeatable")
 

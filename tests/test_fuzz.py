@@ -24,7 +24,7 @@ from minunet.cli import train as train_pets
 from minunet.data import DataError
 from minunet.data.pets import Pets
 from minunet.training import plots
-from minunet.weights import io as checkpoint
+from minunet.weights import io
 
 CASES = {"reader": 80, "weights": 150, "descriptions": 100, "predict": 100, "train": 80, "arguments": 400}
 NAMES = ["Bengal_1", "Bengal 2", "pug_ü_3", "pug_4"]
@@ -50,7 +50,7 @@ def place(tmp_path, monkeypatch):
     for split, names in (("trainval", NAMES[:3]), ("test", NAMES[2:]), ("list", NAMES)):
         text = "#Image CLASS-ID SPECIES BREED-ID\n" + "".join(f"{name} 1 {1 + (name[0] == 'p')} 1\n" for name in names)
         (root / "annotations" / f"{split}.txt").write_text(text, "utf-8")
-    minunet.save("model.npz", UNet(depth=2, width=1), about={"image_size": 16})
+    minunet.save("model.npz", UNet(depth=2, width=1), metadata={"image_size": 16})
     return tmp_path
 
 
@@ -164,7 +164,7 @@ def test_the_pets_reader(place, caplog):
 def test_weights_files(place):
     """A damaged file is refused, or holds the same weights: it is the bits of no weight that were hit."""
     chance, refused = random.Random(2), 0
-    sound = checkpoint.load_model("model.npz").state_dict()
+    sound = io.load_model("model.npz").state_dict()
     for number in range(CASES["weights"]):
         path = place / f"case {number}.npz"
         shutil.copy("model.npz", path)
@@ -179,7 +179,7 @@ def test_weights_files(place):
             untouched = UNet(depth=2, width=1, seed=7).state_dict()
             assert all(np.array_equal(a, untouched[name]) for name, a in model.state_dict().items()), case
         try:
-            assert checkpoint.load_model(path).depth == 2, case
+            assert io.load_model(path).depth == 2, case
         except (ValueError, FileNotFoundError):
             pass
         assert contents(place) == before, case
@@ -214,7 +214,7 @@ def test_weights_files_that_are_whole_and_say_nonsense(place, capsys):
             about["options"] = {chance.choice(["depth", "width", "in_channels", "seed", "cat"]): chance.choice(values)}
         else:
             about = chance.choice([{"image_size": chance.choice(values)}, {"border": chance.choice(values)}, *values])
-        np.savez("case.npz", **arrays, about=np.array(json.dumps(about)))
+        np.savez("case.npz", **arrays, metadata=np.array(json.dumps(about)))
         case = (number, how, name, about)
         arguments = ["case.npz", place / "a set ü" / "images" / "Bengal 2.jpg", "--out", "out"]
         code = run(predict_pets, arguments, capsys, case)

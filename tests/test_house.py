@@ -49,7 +49,14 @@ DOORS = {name for name in MODULES if name.endswith("__main__")}  # they are run,
 def imports(path):
     """The modules of minunet that a file imports, also inside functions."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for_type_checkers = [
+        node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+    ]
+    ignored = {
+        id(inner) for node in for_type_checkers for inner in ast.walk(node)
+    }  # never imported when the program runs
+    for node in (node for node in ast.walk(tree) if id(node) not in ignored):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):

@@ -3,25 +3,26 @@
 Let u be a random upstream gradient, and L(x) = ⟨u, f(x)⟩. The chain rule says ∇L = Jᵀu, which is what backward
 returns. Two ways to check it:
 
-Element by element. The central difference  (L(x + εe_i) - L(x - εe_i)) / 2ε  is ∂L/∂x_i up to O(ε²). Two forwards
-for each element: complete, for small inputs.
+Element by element. The central difference  (L(x + εe_i) - L(x - εe_i)) / 2ε  is ∂L/∂x_i up to O(ε²). Two forward
+passes for each element: complete, for small inputs.
 
-By directions. For a random direction v,  ⟨Jᵀu, v⟩ = ⟨u, Jv⟩  and Jv = (f(x + εv) - f(x - εv)) / 2ε. Two forwards
+By directions. For a random direction v,  ⟨Jᵀu, v⟩ = ⟨u, Jv⟩  and Jv = (f(x + εv) - f(x - εv)) / 2ε. Two forward passes
 for all elements together, so a whole network can be checked; an error in any element shows, since v is random.
 
-u is random and never all ones: with u = 1 a backward that swaps two taps of a kernel would go unseen.
+u is random and never all ones: with u = 1, a backward that swaps two taps of a kernel would go unnoticed.
 """
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from minunet.autograd.tensor import Tensor, no_grad
+from minunet.autograd.tensor import Tensor, TensorLike, no_grad
 from minunet.device import array_module, to_numpy
 
 
 class GradientError(AssertionError):
-    """A gradient disagrees with the differences of its forward."""
+    """A gradient disagrees with the differences of its forward pass."""
 
 
 class GradcheckReport(NamedTuple):
@@ -31,25 +32,32 @@ class GradcheckReport(NamedTuple):
     checked: int
 
 
-def gradcheck(f, inputs, directions=None, eps=1e-6, tolerance=1e-6, seed=0):
+def gradcheck(
+    f: Callable[..., Tensor],
+    inputs: TensorLike | Sequence[TensorLike],
+    directions: int | None = None,
+    eps: float = 1e-6,
+    tolerance: float = 1e-6,
+    seed: int = 0,
+) -> GradcheckReport:
     """Raises GradientError unless the backward of `f` agrees with central differences; returns a GradcheckReport.
 
     f           takes as many Tensors as there are inputs and returns one Tensor of any shape. It must be
                 deterministic and smooth at the inputs (no ReLU input within eps of 0, no ties in a maximum).
     inputs      an array or Tensor, or a list of them, in float64. Tensors without requires_grad are held constant
                 if another input is a Tensor with it.
-    directions  None: every element on its own. An int: that many random directions, for big inputs.
-    eps         half the step of the difference: of one element, or of every element along a random direction.
+    directions  None: every element on its own. An int: that many random directions, for large inputs.
+    eps         half the step of the difference, for one element or for every element along a random direction.
     tolerance   largest error allowed, relative to the largest derivative of the same input.
     seed        decides the random upstream gradient and the directions.
 
-    The error names the input, the worst index and both values.
+    The error names the input, the worst index and both values. Raises TypeError unless the inputs are float64.
 
     >>> gradcheck(lambda a, b: a * b, [np.array([1.0, 2.0]), np.array([3.0, 4.0])]).checked
     4
     """
     if directions is not None and directions < 1:
-        raise ValueError(f"gradcheck: directions is {directions}: with fewer than 1 nothing would be checked")
+        raise ValueError(f"gradcheck: directions is {directions}: it must be at least 1, or nothing would be checked")
     arrays, checked = _as_float64_arrays(inputs)
     rng = np.random.default_rng(seed)
     leaves = [Tensor(a, requires_grad=i in checked) for i, a in enumerate(arrays)]
@@ -68,7 +76,7 @@ def gradcheck(f, inputs, directions=None, eps=1e-6, tolerance=1e-6, seed=0):
 
 
 def _as_float64_arrays(inputs):
-    """The inputs as a list of arrays of our own, and the indices of those to differentiate."""
+    """Returns copies of the inputs as a list of arrays, and the indices of those to differentiate."""
     inputs = inputs if isinstance(inputs, (list, tuple)) else [inputs]
     marked = [i for i, x in enumerate(inputs) if isinstance(x, Tensor) and x.requires_grad]
     arrays = [x.data if isinstance(x, Tensor) else x for x in inputs]
@@ -77,8 +85,8 @@ def _as_float64_arrays(inputs):
     for i in checked:
         if arrays[i].dtype != np.float64:
             raise TypeError(
-                f"gradcheck needs float64, input {i} is {arrays[i].dtype}: differences of smaller types are "
-                'mostly rounding error; give array.astype("float64")'
+                f"gradcheck needs float64, input {i} is {arrays[i].dtype}: differences of smaller dtypes "
+                'are mostly rounding error; give array.astype("float64")'
             )
     if not checked:
         raise TypeError("gradcheck has nothing to check: no input is floating-point")
@@ -107,8 +115,11 @@ def _compare_elements(loss, arrays, analytic, directions, eps, tolerance, rng):
 
 
 def _compare_directions(loss, arrays, analytic, directions, eps, tolerance, rng):
-    """⟨Jᵀu, v⟩ against ⟨u, Jv⟩ for random v over all inputs at once. Both are sums of many terms of either sign, so the
-    error is taken relative to the length of Jᵀu, the size that the sum has for a typical v."""
+    """Compares ⟨Jᵀu, v⟩ with ⟨u, Jv⟩ for random v over all inputs at once.
+
+    Both are sums of many terms of either sign, so the error is relative to the length of Jᵀu, the size that the sum has
+    for a typical v.
+    """
     worst = 0.0
     length = np.sqrt(sum(float((g * g).sum()) for g in analytic.values()))
     for k in range(directions):
@@ -124,7 +135,7 @@ def _compare_directions(loss, arrays, analytic, directions, eps, tolerance, rng)
 
 
 def _check(analytic, numeric, tolerance, where, scale=0.0):
-    """The largest relative error, or GradientError with the index where it is and the two values."""
+    """Returns the largest relative error. Raises GradientError, with index and values, if it is too large."""
     scale = max(scale, np.abs(analytic).max(initial=0), np.abs(numeric).max(initial=0), 1e-9)
     error = np.abs(analytic - numeric) / scale
     error = np.where(np.isnan(error), np.inf, error)

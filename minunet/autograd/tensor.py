@@ -8,15 +8,12 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from minunet.device import Array, array_module, device_of, to_numpy
-
-if TYPE_CHECKING:
-    from minunet.autograd.function import Function
 
 
 class _GradientMode(threading.local):
@@ -45,6 +42,14 @@ def no_grad() -> Iterator[None]:
         yield
     finally:
         _mode.enabled = before
+
+
+class Creator(Protocol):
+    """What a Tensor knows of the Function that made it (function.py)."""
+
+    @property
+    def operation(self) -> str: ...
+    def run_backward(self, gy: Array) -> None: ...
 
 
 class Tensor:
@@ -76,7 +81,7 @@ class Tensor:
             )
         self.grad: Array | None = None
         self.requires_grad = requires_grad
-        self.creator: Function | None = None
+        self.creator: Creator | None = None
         self.name = name
 
     @property

@@ -1,15 +1,15 @@
-"""Does this machine's device compute what it should, and how fast is it? `python -m minunet selftest --device gpu`
+"""Does this machine's device compute what it should? `minunet selftest --device gpu`
 
-Every operation, loss and optimizer runs forward and backward twice, here and there, on the same random numbers:
+Every operation, loss and optimizer runs forward and backward on the same random numbers, and is compared:
 
     on a GPU     against the NumPy kernels of `kernels/cpu/`
     on the CPU   against the plain loops of `kernels/reference.py`
 
-The error is taken over a whole array, ‖a - b‖ / ‖b‖. Sums in another order differ in the last digits; a single wrong
+The error is that of a whole array, ‖a - b‖ / ‖b‖. Sums in another order differ in the last digits; a single wrong
 pixel among a million shows.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -17,14 +17,14 @@ import numpy as np
 from minunet import optim
 from minunet.autograd import Tensor
 from minunet.checks.gradient_cases import Case, all_cases
-from minunet.device import to_device, to_numpy
+from minunet.device import Array, to_device, to_numpy
 from minunet.kernels import use_kernels
 from minunet.metrics import MaskScores
 from minunet.ops import conv2d, conv_transpose2d, max_pool2d
-from minunet.training import loop as train
+from minunet.tasks import Binary
 
 ALLOWED = {"float32": 1e-5, "float64": 1e-10}
-NETWORK_ALLOWED = 1e-3  # float32, a whole network: where the sum before a ReLU is nearly 0, its sign is open
+NETWORK_ALLOWED = 1e-3  # float32, a whole network: where the sum before a ReLU is nearly 0, its sign is undetermined
 
 
 class Check(NamedTuple):
@@ -32,18 +32,18 @@ class Check(NamedTuple):
 
     operation: str
     label: str
-    answers: Callable
+    answers: Callable[[str, str], list[Array]]
 
-    def error(self, device, dtype):
-        """The largest relative error of an array on `device`; infinite for one of another shape or type."""
+    def error(self, device: str, dtype: str) -> float:
+        """Returns the largest relative error of an array on `device`; infinite for another shape or dtype."""
         with use_kernels("reference" if device == "cpu" else "cpu"):
             expected = self.answers("cpu", dtype)
         found = self.answers(device, dtype)
         pairs = zip(map(to_numpy, found), map(to_numpy, expected), strict=True)
         return max(_difference(a, b) for a, b in pairs)
 
-    def allowed(self, dtype):
-        """The largest error that rounding explains."""
+    def allowed(self, dtype: str) -> float:
+        """Returns the largest error that rounding explains."""
         return NETWORK_ALLOWED if (self.operation, dtype) == ("UNet", "float32") else ALLOWED[dtype]
 
 
@@ -55,8 +55,8 @@ def _difference(a, b):
     return float("inf") if np.isnan(error) else float(error)
 
 
-def all_checks(quick=False):
-    """Every Check, the same ones each time. quick: without those in the sizes that training has."""
+def all_checks(quick: bool = False) -> list[Check]:
+    """Returns every Check, the same ones each time. quick: without those in the sizes that training has."""
     rng = np.random.default_rng(0)
     cases = [*all_cases(), *([] if quick else full_size_cases(rng))]
     checks = [Check(case.operation, case.label, _of_case(case)) for case in cases]
@@ -65,8 +65,8 @@ def all_checks(quick=False):
     return [*checks, Check("batch to float32", "", _batch), Check("scores", "", _scores)]
 
 
-def full_size_cases(rng):
-    """Layers of the lecture's U-Net on pictures of 256 x 256, and one so large that P(x) is made in several parts."""
+def full_size_cases(rng: np.random.Generator) -> Iterator[Case]:
+    """Layers of the lecture's U-Net on images of 256 x 256, and one so large that P(x) is made in several blocks."""
     layers = [(256, 3, 8), (256, 8, 8), (256, 10, 16), (128, 16, 16), (32, 128, 64), (4, 256, 512)]
     for side, channels, filters in layers:
         x, w = rng.standard_normal((4, side, side, channels)), rng.standard_normal((3, 3, channels, filters)) / 9
@@ -74,7 +74,7 @@ def full_size_cases(rng):
     x, w = rng.standard_normal((4, 256, 256, 16)), rng.standard_normal((1, 1, 16, 1))
     yield Case("conv2d", "256x256, 1x1", conv2d, [x, w, rng.standard_normal(1)])
     x, w = rng.standard_normal((40, 128, 128, 8)), rng.standard_normal((3, 3, 8, 8)) / 9
-    yield Case("conv2d", "many pictures", conv2d, [x, w])
+    yield Case("conv2d", "many images", conv2d, [x, w])
     for side, channels, filters in [(128, 16, 2), (4, 512, 64)]:
         x, w = rng.standard_normal((4, side, side, channels)), rng.standard_normal((2, 2, filters, channels))
         yield Case(
@@ -88,7 +88,7 @@ def full_size_cases(rng):
 
 
 def _of_case(case):
-    """The output of a Case and the gradients of its inputs, for one random upstream gradient."""
+    """Returns a function for a Case: its output and the gradients of its inputs, for a random upstream gradient."""
 
     def answers(device, dtype):
         inputs = [np.asarray(x) for x in case.inputs]
@@ -114,7 +114,7 @@ OPTIMIZERS = {
 
 
 def _of_optimizer(make):
-    """Two parameters after three steps with random gradients."""
+    """Returns a function for an optimizer: two parameters after three steps with random gradients."""
 
     def answers(device, dtype):
         rng = np.random.default_rng(2)
@@ -136,8 +136,7 @@ def _batch(device, dtype):
     """A batch as it enters the network; always float32, whatever `dtype`."""
     rng = np.random.default_rng(3)
     images, masks = rng.integers(0, 256, (2, 9, 7, 3), np.uint8), _masks(rng, 2)
-    x, t, weights, masks = train.prepare_batch(images, masks, device)
-    return [x.data, t, weights, masks]
+    return [*Binary().targets(to_device(images, device), to_device(masks, device))]
 
 
 def _scores(device, dtype):
@@ -158,12 +157,14 @@ class Row(NamedTuple):
 
     operation: str
     checks: int
-    worst: dict
-    failed: list
+    worst: dict[str, float]
+    failed: list[str]
 
 
-def run(checks, device, watch=lambda checks: checks):
-    """The Rows, in the order of the checks. watch(checks): the checks again, with a progress bar, say."""
+def run(
+    checks: Iterable[Check], device: str, watch: Callable[[Iterable[Check]], Iterable[Check]] = lambda checks: checks
+) -> list[Row]:
+    """Returns the Rows, in the order of the checks. watch(checks): the same checks, with a progress bar perhaps."""
     rows = {}
     for check in watch(checks):
         row = rows.setdefault(check.operation, Row(check.operation, 0, dict.fromkeys(ALLOWED, 0.0), []))
@@ -172,7 +173,7 @@ def run(checks, device, watch=lambda checks: checks):
                 error, why = check.error(device, dtype), ""
             except MemoryError:
                 raise
-            except Exception as found:  # whatever a broken kernel makes the libraries raise, the table goes on
+            except Exception as found:  # whatever a broken kernel makes the libraries raise, the table continues
                 error, why = float("inf"), f" ({type(found).__name__}: {found})"
             row.worst[dtype] = max(row.worst[dtype], error)
             if error > check.allowed(dtype):

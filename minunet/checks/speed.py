@@ -1,35 +1,36 @@
-"""How fast a device is, and how near to that a training step of the lecture's U-Net comes.
+"""How fast a device is, and how close a training step of the lecture's U-Net comes to that.
 
-Two numbers bound what any program can do on a device, and both are measured on it: the bytes that a large
-copy moves in a second, and the arithmetic that a large float32 matrix product does in a second. A step that
-reached either would have no room left. `minunet/costs.py` counts the bytes and the arithmetic of a step.
+Two numbers bound what any program can do on a device, and both are measured on it: how many bytes a large copy moves
+per second, and how much arithmetic a large float32 matrix product does per second. A step that reached either bound
+could not be improved. `minunet/nn/costs.py` counts the bytes and the arithmetic of a step.
 """
 
+from collections.abc import Callable, Iterator
 from statistics import median
 
 import numpy as np
 
 from minunet import optim
+from minunet.autograd import Tensor
 from minunet.cuda import mark, release_memory, seconds_between, synchronize
 from minunet.device import array_module, ran_out_of_memory, to_device
-from minunet.metrics import MaskScores
 from minunet.models.unet import UNet
 from minunet.nn import costs
-from minunet.training import loop as train
+from minunet.tasks import Binary
 
-LECTURE = {"epochs": 40, "pictures": 6000, "minutes": 54, "batch": 64, "size": 256}  # Keras on a T4
-STEPS = 5  # given out one after the other, as in training, before the clock is read
+LECTURE = {"epochs": 40, "images": 6000, "minutes": 54, "batch": 64, "size": 256}  # Keras on a T4
+STEPS = 5  # queued one after the other, as in training, before the clock is read
 
 
-def bandwidth(device, size=1 << 28):
-    """Bytes per second, read and written, of the fastest of some copies of `size` bytes."""
+def bandwidth(device: str, size: int = 1 << 28) -> float:
+    """Returns bytes per second, read and written, for the fastest of several copies of `size` bytes."""
     source = to_device(np.zeros(size, np.uint8), device)
     target = array_module(source).empty_like(source)
     return 2 * size / _fastest(device, lambda: array_module(source).copyto(target, source))
 
 
-def arithmetic(device, side=4096):
-    """Floating-point operations per second of the fastest of some products of two float32 side x side matrices."""
+def arithmetic(device: str, side: int = 4096) -> float:
+    """Returns the FLOP/s of the fastest of several products of two float32 side x side matrices."""
     a, b = (to_device(np.random.default_rng(i).random((side, side), np.float32), device) for i in range(2))
     out = array_module(a).empty_like(a)
     return 2 * side**3 / _fastest(device, lambda: array_module(a).matmul(a, b, out=out))
@@ -44,37 +45,39 @@ def _fastest(device, function, repeats=6):
     return min(times)
 
 
-def lecture_step(device, batch, size):
-    """A function that does a training step of the lecture's U-Net, on one batch that is on the device already.
+def lecture_step(device: str, batch: int, size: int) -> Callable[..., None]:
+    """Returns a function that does a training step of the lecture's U-Net, on one batch that is already on the device.
 
-    From uint8 pictures to the scores, as the training loop does it; after(phase) is called behind each phase.
+    From uint8 images to the scores, as the training loop does it; after(phase) is called after each phase.
     """
     rng = np.random.default_rng(0)
     images = to_device(rng.integers(0, 256, (batch, size, size, 3), np.uint8), device)
     masks = to_device(rng.integers(0, 2, (batch, size, size, 1), np.uint8), device)
     model = UNet().to(device)
-    optimizer, scores = optim.RMSprop(model.parameters(), lr=1e-3), MaskScores(threshold=0.0)
+    optimizer = optim.RMSprop(model.parameters(), lr=1e-3)
+    task = Binary()
+    scores = task.training_scores()
 
     def step(after=lambda phase: None):
-        x, t, weights, same = train.prepare_batch(images, masks, device)
+        x, t, weights = task.targets(images, masks)
         after("to float32")
-        z = model.logits(x)
+        z = model.logits(Tensor(x))
         after("forward")
-        loss = train.LOSSES["bce"](z, t, weights)
+        loss = task.losses["bce"](z, t, weights)
         after("loss")
         loss.backward()
         after("backward")
         optimizer.step()
         optimizer.zero_grad()
         after("optimizer")
-        scores.update(z, same)
+        scores.update(z, masks)
         after("scores")
 
     return step
 
 
-def seconds_per_step(device, batch, size, seconds=2.0):
-    """The median time of a `lecture_step`, measured for about so many `seconds`. Raises MemoryError."""
+def seconds_per_step(device: str, batch: int, size: int, seconds: float = 2.0) -> float:
+    """Returns the median time of a `lecture_step`, measured for about `seconds`. Raises MemoryError."""
     step = lecture_step(device, batch, size)
     step()
     synchronize(device)
@@ -87,8 +90,8 @@ def seconds_per_step(device, batch, size, seconds=2.0):
     return median(times)
 
 
-def largest_batch(device, batch, size):
-    """(batch, seconds per step), the batch halved until it fits. Raises MemoryError if 1 is too much."""
+def largest_batch(device: str, batch: int, size: int) -> tuple[int, float]:
+    """Returns (batch, seconds per step), with the batch halved until it fits. Raises MemoryError if 1 is too much."""
     while True:
         try:
             return batch, seconds_per_step(device, batch, size)
@@ -99,17 +102,17 @@ def largest_batch(device, batch, size):
         batch //= 2
 
 
-def report(device, batch, size, quick=False):
-    """The lines of the report. quick: small copies and products, whose figures say little."""
+def report(device: str, batch: int, size: int, quick: bool = False) -> Iterator[str]:
+    """Yields the lines of the report. quick: small copies and products, whose figures say little."""
     bytes_per_second = bandwidth(device, 1 << 20) if quick else bandwidth(device)
     flop_per_second = arithmetic(device, 1024) if quick else arithmetic(device)
     yield f"a large copy moves          {bytes_per_second / 1e9:9.1f} GB/s, read and written"
     yield f"a large matrix product does {flop_per_second / 1e9:9.1f} GFLOP/s in float32"
     fitting, seconds = largest_batch(device, batch, size)
     if fitting < batch:
-        yield f"batches of {batch} do not fit into the memory: this is for {fitting}"
+        yield f"batches of {batch} do not fit into memory: the following is for {fitting}"
     yield (
-        f"a training step of the lecture's U-Net, {fitting} pictures of {size}x{size}: {1e3 * seconds:.1f} ms, "
+        f"a training step of the lecture's U-Net, {fitting} images of {size}x{size}: {1e3 * seconds:.1f} ms, "
         f"{fitting / seconds:.0f} images per second"
     )
     cost = costs.training_costs(UNet().to(device), (size, size))
@@ -118,9 +121,9 @@ def report(device, batch, size, quick=False):
     yield f"  its {flop / 1e9:.1f} GFLOP are {of_arithmetic:.0%} of the arithmetic of a large matrix product"
     yield f"  its {moved / 1e9:.2f} GB at least are {of_bandwidth:.0%} of the bandwidth of a large copy"
     if (fitting, size) == (LECTURE["batch"], LECTURE["size"]):
-        pictures = LECTURE["epochs"] * LECTURE["pictures"]
-        minutes = pictures * seconds / fitting / 60
+        images = LECTURE["epochs"] * LECTURE["images"]
+        minutes = images * seconds / fitting / 60
         yield (
-            f"  {LECTURE['epochs']} epochs of {LECTURE['pictures']:,} such pictures take {minutes:.1f} minutes of it; "
+            f"  {LECTURE['epochs']} epochs of {LECTURE['images']:,} such images take {minutes:.1f} minutes; "
             f"the lecture's took {LECTURE['minutes']} minutes with Keras on a T4"
         )

@@ -3,8 +3,8 @@
 import importlib
 import sys
 
-from minunet import __version__
 from minunet.cli.arguments import Parser
+from minunet.version import __version__
 
 COMMANDS = {
     "train": "train a U-Net on images with masks: drawn pets, the Oxford-IIIT pets, or your own",

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from minunet.cli.arguments import Parser, fail, say
+from minunet.cli.arguments import Parser
+from minunet.cli.console import fail, say
 from minunet.data.drawn_pets import write_dataset
 
 

@@ -37,9 +37,10 @@ class KnownMasks:
         scores = self.task.evaluation_scores()
         for counted in (scores, self.scores):
             counted.update(outputs[None, ..., 0], mask[None])
-        boxes = bounding_box(self.task.answer(outputs) & (mask != IGNORE)), bounding_box(mask == 1)
-        overlap = f", box IoU {box_iou(*boxes):.3f}" if all(boxes) else ""
-        return f"IoU {scores.result()['iou']:.3f}{overlap}"
+        text = f"IoU {scores.result()['iou']:.3f}"
+        found_box = bounding_box(self.task.answer(outputs) & (mask != IGNORE))
+        true_box = bounding_box(mask == 1)
+        return text if found_box is None or true_box is None else f"{text}, box IoU {box_iou(found_box, true_box):.3f}"
 
     def summary(self) -> str:
         """Returns one line: the scores of all images."""

@@ -4,7 +4,7 @@ import os
 import warnings
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +76,8 @@ def _predict(args: Namespace) -> int:
         raise DataError("; ".join(skipped) or "all of these are results of an earlier call: give the images themselves")
     model, metadata = _open_model(args.model)
     predict, manner, at_once = _choose_manner(args, model, metadata)
-    border = args.border or (metadata.get("border") if metadata.get("border") in list(MEANINGS) else "pet")
+    trained_border = metadata.get("border")
+    border: str = args.border or (trained_border if trained_border in list(MEANINGS) else "pet")
     _check_folders(args)
 
     keep_freed_memory()
@@ -126,7 +127,7 @@ def _read_ahead(images: list[ImageFile], at_once: int) -> Iterator[list[tuple[Im
     """Yields lists of at most `at_once` images (or why there is none), while the next list is being read."""
     groups = [images[i : i + at_once] for i in range(0, len(images), at_once)]
     with ThreadPoolExecutor(min(4, at_once)) as pool:
-        ahead = []
+        ahead: list[tuple[ImageFile, Future]] = []
         for group in [*groups, []]:
             ready, ahead = ahead, [(found, pool.submit(_attempt, found.path)) for found in group]
             if ready:

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from minunet.cli.arguments import Parser, fail, mask_values, say, whole
+from minunet.cli.arguments import Parser, mask_values, whole
+from minunet.cli.console import fail, say
 from minunet.data import DataError
 from minunet.data.augment import (
     PRESETS,
@@ -69,7 +70,7 @@ def sheet(
 ) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.uint8]], list[str]]:
     """Returns the images, the masks and the titles of the sheet: three lists."""
     augmentations = [(title, Augmentation(transform)) for title, transform in SINGLE.items()]
-    augmentations += [(f"preset {name}", PRESETS[name]) for name in PRESET_NAMES]
+    augmentations += [(f"preset {name}", preset) for name in PRESET_NAMES if (preset := PRESETS[name])]
     rows = [(image, mask, "as it is")]
     for number, (title, augment) in enumerate(augmentations):
         rows.append((*augment(image, mask, np.random.default_rng([seed, number])), title))

@@ -78,7 +78,7 @@ class Transform:
         for name in (field.name for field in fields(self) if field.name in limits):
             value, most = getattr(self, name), limits[name]
             if not 0 <= value <= most:  # True for NaN, too
-                raise ValueError(f"{type(self).__name__}: {name} is {value}: it must be 0 to {most:g}")
+                raise ValueError(f"{type(self).__name__}: {name} is {value}: it must be between 0 and {most:g}")
 
     def add_to(self, plan: Plan, rng: np.random.Generator) -> None:
         """Draws how much, and adds it to the plan of one image."""

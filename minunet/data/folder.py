@@ -110,7 +110,7 @@ def _pairs(images: Path, masks: Path) -> tuple[dict[str, tuple[Path, Path]], lis
                 others = ", ".join(path.name for path in same[1:])
                 skipped.append(f"{folder.name}/{same[0].name}: {others} has the same name; keep one of them")
         found.append(files)
-    for here, there, folder, kind in [(*found, images, "mask"), (*found[::-1], masks, "image")]:
+    for here, there, folder, kind in [(found[0], found[1], images, "mask"), (found[1], found[0], masks, "image")]:
         alone = [name for name in here if name not in there]
         skipped += [f"{folder.name}/{here[name][0].name}: there is no {kind} {name}.*" for name in alone]
     names = [name for name in found[0] if all(len(files.get(name, ())) == 1 for files in found)]

@@ -49,7 +49,7 @@ def height_width(size: int | Sequence[int]) -> tuple[int, int]:
     >>> height_width(256), height_width((192, 256))
     ((256, 256), (192, 256))
     """
-    pair = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
+    pair: tuple[Any, ...] = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
     if len(pair) != 2 or any(operator.index(n) < 1 for n in pair):
         raise ValueError(f"size is {size}: it must be a number of pixels of at least 1, or (height, width)")
     return operator.index(pair[0]), operator.index(pair[1])
@@ -57,12 +57,14 @@ def height_width(size: int | Sequence[int]) -> tuple[int, int]:
 
 def resize_image(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
     """Returns an image uint8 (H, W, 3), or probabilities float32 (H, W), resized to size = (height, width)."""
-    return np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR))
+    height, width = size
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
 
 
 def resize_mask(mask: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """Returns a mask uint8 (H, W) resized to size = (height, width)."""
-    return np.asarray(Image.fromarray(mask).resize(size[::-1], Image.Resampling.NEAREST))
+    height, width = size
+    return np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
 
 
 def read_pair(

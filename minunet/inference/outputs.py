@@ -41,7 +41,7 @@ def choose_names(images: Sequence[ImageFile], out: Path | None = None) -> list[P
     name, the second gets None."""
 
     def folder(image):
-        return image.path.parent if out is None else out / image.below.parent
+        return image.path.parent if out is None else out / image.relative_path.parent
 
     def folded(path):
         return str(path).casefold()  # on some disks Cat and cat are one file

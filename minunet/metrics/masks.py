@@ -54,7 +54,7 @@ class MaskScores:
 
     def __init__(self, threshold: float = 0.5) -> None:
         self.threshold = threshold
-        self._counts = []  # per batch an array (images, 5) on its device, see kernels' mask_counts
+        self._counts: list[Array] = []  # per batch an array (images, 5) on its device, see kernels' mask_counts
         self._read = np.zeros((0, 5), np.int64)  # those of earlier batches, in main memory
 
     def update(self, probabilities: Scored, masks: Scored) -> None:

@@ -28,6 +28,7 @@ Source: Ronneberger, Fischer, Brox, "U-Net", 2015; sizes and layer names as in t
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,7 +80,7 @@ class Down(Module):
 
 
 class Up(Module):
-    """One level of the decoder: (N,H,W,in_channels) and a skip (N,2H,2W,skip_channels) → (N,2H,2W,filters).
+    """One level of the decoder: (N,H,W,in_channels), and a skip (N,2H,2W,skip_channels) → (N,2H,2W,filters).
 
     below: the last part of the names of the level underneath, out of which this one upsamples ("Bottle", "Up_1", …).
     The lecture upsamples into few channels, an eighth of those below: most of what the convolutions see is the skip.
@@ -91,8 +92,9 @@ class Up(Module):
         self.concatenate = Concatenate(name=f"Concatenate_{below}")
         self.convolutions = DoubleConv(upsampled + skip_channels, filters, prefix, rng, batch_norm)
 
-    def forward(self, x, skip):
-        return self.convolutions(self.concatenate(self.upsample(x), skip))
+    def join(self, x, skip):
+        """(N,H,W,in_channels) and the skip → [upsampled, skip], what the convolutions work on."""
+        return self.concatenate(self.upsample(x), skip)
 
 
 class UNet(Module):
@@ -137,9 +139,12 @@ class UNet(Module):
         if not 0 <= dropout < 1:
             raise ValueError(f"UNet: dropout is {dropout!r}: it must be at least 0 and below 1")
         self.in_channels = in_channels
-        self.depth = depth
         self.out_channels = out_channels
-        self.options = {"dropout": float(dropout), "batch_norm": bool(batch_norm)}
+        self.depth = depth
+        self.width = width
+        self.dropout = float(dropout)
+        self.batch_norm = bool(batch_norm)
+        self.options: dict[str, Any] = {"dropout": self.dropout, "batch_norm": self.batch_norm}
         self.options |= {name: int(value) for name, value in sizes.items()}
         rng = np.random.default_rng(seed)
         filters = [width * 2**level for level in range(depth)]  # 8, 16, …, 256
@@ -176,7 +181,8 @@ class UNet(Module):
             skips.append(skip)
         x = self.bottleneck(x)
         for up in self.decoder:
-            x = up(x, skips.pop())
+            x = up.join(x, skips.pop())  # two steps, so that nobody holds the old x and the skip during the second
+            x = up.convolutions(x)
         return x
 
     def _check(self, x):

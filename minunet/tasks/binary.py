@@ -7,11 +7,12 @@ answer    the object is where p > threshold, which is where z > 0 for a threshol
 scores    IoU, Dice and accuracy of the answer (metrics/masks.py)
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
+from minunet.autograd import Tensor
 from minunet.data.labels import IGNORE
 from minunet.device import Array
 from minunet.kernels import kernels_for
@@ -28,10 +29,10 @@ class Binary:
     object_name  what the object is called in messages and pictures.
     """
 
-    out_channels = 1
-    losses = LOSSES
-    score_names = ("iou", "mean_iou", "dice", "accuracy")
-    suffixes = (".mask.png", ".overlay.png")
+    out_channels: int = 1
+    losses: Mapping[str, Callable[..., Tensor]] = LOSSES
+    score_names: tuple[str, ...] = ("iou", "mean_iou", "dice", "accuracy")
+    suffixes: tuple[str, ...] = (".mask.png", ".overlay.png")
 
     def __init__(self, threshold: float = 0.5, object_name: str = "pet") -> None:
         self.threshold = threshold

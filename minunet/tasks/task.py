@@ -36,19 +36,23 @@ class Scores(Protocol):
 
 
 class Task(Protocol):
-    """One kind of segmentation.
+    """One kind of segmentation."""
 
-    out_channels  of the network.
-    losses        {name: loss(z, targets, weights)}: z are logits, targets and weights come from `targets`; the first is
-                  the default.
-    score_names   the scores that a row of the history holds beside "loss".
-    suffixes      of the files that `pictures` is about.
-    """
+    @property
+    def out_channels(self) -> int:
+        """The number of channels that the network must have."""
 
-    out_channels: int
-    losses: Mapping[str, Callable[..., Tensor]]
-    score_names: tuple[str, ...]
-    suffixes: tuple[str, ...]
+    @property
+    def losses(self) -> Mapping[str, Callable[..., Tensor]]:
+        """{name: loss(z, targets, weights)}: z are logits, targets and weights come from `targets`."""
+
+    @property
+    def score_names(self) -> tuple[str, ...]:
+        """The scores that a row of the history holds beside "loss"."""
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """The suffixes of the files that `pictures` is about."""
 
     def targets(self, images: Any, labels: Any) -> tuple[Any, Any, Any]:
         """Returns (x, targets, weights), floating-point, from a uint8 batch (images, labels) on the same device."""

@@ -45,33 +45,33 @@ class Batch(NamedTuple):
         return len(self.labels)
 
 
-class Prefetcher:
-    """Brings batches to a device; one Prefetcher serves all epochs of a training.
+def ready_batches(task: Task, prefetcher: "Prefetcher", source: Iterable[tuple[NDArray, NDArray]]) -> Iterator[Batch]:
+    """Yields a Batch for each pair of NumPy arrays (images, labels) of `source`; on a GPU its labels are lent.
 
     >>> from minunet.tasks import Binary
-    >>> bytes_ = [(np.zeros((2, 4, 4, 3), np.uint8), np.ones((2, 4, 4, 1), np.uint8))]
-    >>> [(batch.x.shape, batch.targets.shape, len(batch)) for batch in Prefetcher("cpu", Binary()).batches(bytes_)]
-    [((2, 4, 4, 3), (2, 4, 4, 1), 2)]
+    >>> source = [(np.zeros((2, 4, 4, 3), np.uint8), np.ones((2, 4, 4, 1), np.uint8))]
+    >>> (batch,) = ready_batches(Binary(), Prefetcher("cpu"), source)
+    >>> batch.x.shape, batch.targets.shape, len(batch)
+    ((2, 4, 4, 3), (2, 4, 4, 1), 2)
     """
+    for images, labels in prefetcher.batches(source):
+        x, targets, weights = task.targets(images, labels)
+        yield Batch(Tensor(x), targets, weights, labels)
 
-    def __init__(self, device: str, task: Task) -> None:
+
+class Prefetcher:
+    """Brings batches to a device; one Prefetcher serves all epochs of a training."""
+
+    def __init__(self, device: str) -> None:
         self.device = device
-        self.task = task
-        self.stream = None if device == "cpu" else side_stream(device)
-        self.slots = [None, None]
+        self.stream: Any = None if device == "cpu" else side_stream(device)
+        self.slots: list[_Slot | None] = [None, None]
 
-    def batches(self, source: Iterable[tuple[NDArray, NDArray]]) -> Iterator[Batch]:
-        """Yields a Batch for each pair of NumPy arrays (images, labels) of `source`.
+    def batches(self, source: Iterable[tuple[NDArray, ...]]) -> Iterator[tuple[Array, ...]]:
+        """Yields each batch of `source`, a tuple of NumPy arrays of equal length, as arrays on the device.
 
-        On a GPU its arrays are lent: the labels are overwritten by the batch after the next, once the work that the
-        caller has queued on them by then is done.
-        """
-        for images, labels in self._on_device(source):
-            x, targets, weights = self.task.targets(images, labels)
-            yield Batch(Tensor(x), targets, weights, labels)
-
-    def _on_device(self, source):
-        """Yields the same tuples of arrays, on the device."""
+        On a GPU they are lent: the batch after the next overwrites them, once the work that the caller has queued on
+        them by then is done. On the CPU they are passed on as they are."""
         if self.device == "cpu":
             yield from source
             return

@@ -25,15 +25,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from numpy.typing import NDArray
 from tqdm import tqdm
 
-from minunet.autograd import no_grad
+from minunet.autograd import Tensor, no_grad
 from minunet.data.loader import Loader
 from minunet.kernels.memory import keep_freed_memory
 from minunet.models import UNet
 from minunet.optim import Optimizer, clip_gradients
 from minunet.tasks import Binary, Task
-from minunet.training.batches import Batch, Prefetcher
+from minunet.training.batches import Batch, Prefetcher, ready_batches
 from minunet.training.early_stopping import Patience
 from minunet.training.memory import advise_batch_size
 from minunet.training.progress import Losses, Progress
@@ -47,7 +48,7 @@ class Trainer:
 
     model           has logits(x), train(), eval() and .device.
     optimizer       has step() and zero_grad().
-    loss            a name in `task.losses`.
+    loss            a name in `task.losses`, or a function of its own: loss(z, targets, weights).
     task            the kind of segmentation; by default binary.
     schedule        decides the learning rate before each step, see schedules.py; None leaves it to the optimizer.
     clip_norm       the longest gradient allowed, see optim.clip_gradients; None: any.
@@ -68,7 +69,7 @@ class Trainer:
         self,
         model: UNet,
         optimizer: Optimizer,
-        loss: str = "bce",
+        loss: str | Callable[..., Tensor] = "bce",
         *,
         task: Task | None = None,
         schedule: Schedule | None = None,
@@ -81,13 +82,13 @@ class Trainer:
         self.model = model
         self.optimizer = optimizer
         self.task = Binary() if task is None else task
-        self.loss = self.task.losses[loss]
+        self.loss = self.task.losses[loss] if isinstance(loss, str) else loss
         self.schedule = schedule
         self.clip_norm = clip_norm
         self.accumulate = accumulate
         self.early_stopping = early_stopping
         self.progress = Progress(model.device, self.task)
-        self.prefetcher = Prefetcher(model.device, self.task)
+        self.prefetcher = Prefetcher(model.device)
         self.stop: Callable[[], bool] = lambda: False
         self.after_step: Callable[[], None] = lambda: None
 
@@ -150,7 +151,7 @@ class Trainer:
         self.model.train()
         with _bar(loader, f"epoch {progress.epoch}") as bar:
             bar.update(sum(progress.losses.images))
-            for batch in self.prefetcher.batches(loader.batches(progress.epoch, start=progress.step)):
+            for batch in self._batches(loader.batches(progress.epoch, start=progress.step)):
                 self._learn(batch, self._weight_in_group(loader, progress.step))
                 _advance(bar, len(batch), progress.losses)
                 if progress.step % self.accumulate == 0 or progress.step == len(loader):
@@ -159,6 +160,9 @@ class Trainer:
                     if self.stop():
                         return None
         return {"loss": progress.losses.mean(), **progress.scores.result()}
+
+    def _batches(self, source: Iterator[tuple[NDArray, NDArray]]) -> Iterator[Batch]:
+        return ready_batches(self.task, self.prefetcher, source)
 
     def _learn(self, batch: Batch, weight: float) -> None:
         """Adds the gradients of a batch's loss, times `weight`, to those that are there."""
@@ -191,7 +195,7 @@ class Trainer:
         self.model.eval()
         losses, scores = Losses(f"{name}, validation", self.model.device), self.task.training_scores()
         with _bar(loader, f"{name}, validation") as bar:
-            for batch in self.prefetcher.batches(loader.batches(0)):
+            for batch in self._batches(loader.batches(0)):
                 z = self.model.logits(batch.x)
                 losses.add(self.loss(z, batch.targets, batch.weights).data, len(batch))
                 scores.update(z, batch.labels)

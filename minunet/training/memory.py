@@ -15,8 +15,8 @@ from minunet.nn.costs import training_costs
 def advise_batch_size(model: Module, optimizer: Any, loader: Any) -> Iterator[None]:
     """Inside the block, a GPU that runs out of memory raises OutOfMemory, which names a batch size that fits.
 
-    The advice is worth something only once the failed step's arrays are gone. Those that a finished function held are
-    let go here; so let the block call a function for each step rather than hold a batch or a loss itself.
+    The free memory can be counted only once the failed step's arrays are gone. Those that finished functions held are
+    released here, so the block should call a function for each step rather than hold a batch or a loss itself.
     """
     try:
         yield
@@ -39,7 +39,7 @@ def _without_arrays(error: BaseException) -> BaseException:
 
 
 def out_of_memory(model: Module, optimizer: Any, loader: Any) -> OutOfMemory:
-    """Returns the OutOfMemory to raise, once the arrays of the step that failed have been let go."""
+    """Returns the OutOfMemory to raise, once the arrays of the failed step are gone."""
     optimizer.zero_grad()
     release_memory(model.device)
     size = loader.dataset[0][0].shape[:2]

@@ -47,9 +47,9 @@ class RunFolder:
     baseline          the pixel IoU to beat, a line in the curves.
     weights_metadata  what the weights files shall say about themselves, see weights/io.py.
     save_minutes      `save_if_due` saves once the newest checkpoint is this old.
-    resume            a model: the run in `folder` is resumed, and the model, the parts and the history take over what was
-                      saved there; `metadata` updates run.json. A run that was killed before its first checkpoint begins
-                      anew.
+    resume            a model: the run in `folder` is resumed, and the model, the parts and the history take over what
+                      was saved there; `metadata` updates run.json. A run that was killed before its first checkpoint
+                      begins anew.
 
     history: the rows so far. best: the row with the best validation mean IoU, None before the first.
     Raises OSError if the folder cannot be written, is in use, or holds files already: no run overwrites another.

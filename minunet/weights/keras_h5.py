@@ -36,7 +36,7 @@ def encode(model: Module, metadata: Mapping[str, Any]) -> bytes:
     """See minunet/weights/__init__.py. Raises ValueError for a layer that has no counterpart in Keras."""
     import h5py
 
-    counts = Counter()
+    counts: Counter[str] = Counter()
     random_states = dict(model.named_random_states())
     arrays = {name: array for name, array in model.state_dict().items() if name not in random_states}
     buffer = io.BytesIO()

@@ -26,7 +26,8 @@ def encode(model: Module, metadata: Mapping[str, Any]) -> bytes:
 def encode_arrays(arrays: Mapping[str, NDArray], metadata: Mapping[str, Any]) -> bytes:
     """Returns the bytes of a file with {name: array} and the metadata."""
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays, **{ABOUT: np.array(json.dumps(metadata))})
+    entries: dict[str, Any] = {**arrays, ABOUT: np.array(json.dumps(metadata))}
+    np.savez(buffer, **entries)
     return buffer.getvalue()
 
 

@@ -86,7 +86,7 @@ def first_slice(g, shape):
     return g[tuple(slice(0, 1) if size == 1 else slice(None) for size in shape)]
 
 
-def without_sum_over_pictures(gy):
+def without_sum_over_images(gy):
     return gy[:1].sum(axis=(0, 1, 2))
 
 
@@ -97,28 +97,28 @@ def assigned(self, gy):
     return gx
 
 
-def overwritten(gy, winner, size, stride, pads, input_size):
-    """Max pooling: a winner of two windows keeps the gradient of the last one."""
+def overwritten(gy, argmax, size, stride, pads, input_size):
+    """Max pooling: the argmax of two windows keeps the gradient of the last one."""
     gx = np.zeros((len(gy), *input_size, gy.shape[3]))
     for n, i, j, c in np.ndindex(gy.shape):
-        k, l = divmod(int(winner[n, i, j, c]), size[1])
+        k, l = divmod(int(argmax[n, i, j, c]), size[1])
         gx[n, i * stride[0] + k - pads[0][0], j * stride[1] + l - pads[1][0], c] = gy[n, i, j, c]
     return gx
 
 
-def spread(gy, winner, size, stride, pads, input_size):
-    """Max pooling: every pixel of the window gets an equal share, as in average pooling."""
+def spread(gy, argmax, size, stride, pads, input_size):
+    """Max pooling: every pixel of the window gets an equal part, as in average pooling."""
     return sum(
-        max_pool_gradient(gy, np.full_like(winner, place), size, stride, pads, input_size)
+        max_pool_gradient(gy, np.full_like(argmax, place), size, stride, pads, input_size)
         for place in range(size[0] * size[1])
     ) / (size[0] * size[1])
 
 
-def next_place(gy, winner, size, *others):
-    return gy, (winner + 1) % (size[0] * size[1]), size, *others
+def next_place(gy, argmax, size, *others):
+    return gy, (argmax + 1) % (size[0] * size[1]), size, *others
 
 
-def turned(y, w, *others):
+def flipped(y, w, *others):
     return y, w[::-1, ::-1], *others
 
 
@@ -127,7 +127,7 @@ def channels_and_filters_exchanged(y, w, *others):
 
 
 def moved_pads(*arguments):
-    """The border above and below exchanged, wherever in the arguments it stands."""
+    """The padding above and below swapped, wherever in the arguments it stands."""
     pads = next(a for a in arguments if isinstance(a, tuple) and isinstance(a[0], tuple))
     return [(pads[0][::-1], pads[1]) if a is pads else a for a in arguments]
 
@@ -139,8 +139,8 @@ def exchanged_slices(self, gy):
 
 
 def error_without_truth(z, t, weights):
-    loss, share, error = cross_entropy(z, t, weights)
-    return loss, share, error + (t if weights is None else weights * t)
+    loss, scale, error = cross_entropy(z, t, weights)
+    return loss, scale, error + (t if weights is None else weights * t)
 
 
 def error_without_weights(z, t, weights):
@@ -161,16 +161,16 @@ def dice_with_one_area(self, gy):
     return dice_backward(self, gy)
 
 
-def statistics_taken_for_constants(gy, x, mean, r, gamma, beta, relu, gbeta, ggamma, share):
+def statistics_taken_for_constants(gy, x, mean, r, gamma, beta, relu, gbeta, ggamma, scale):
     return normalize_gradient(gy, x, mean, r, gamma, beta, relu, gbeta, ggamma, 0)
 
 
-def only_the_mean(gy, x, mean, r, gamma, beta, relu, gbeta, ggamma, share):
-    return normalize_gradient(gy, x, mean, r, gamma, beta, relu, gbeta, 0 * ggamma, share)
+def only_the_mean(gy, x, mean, r, gamma, beta, relu, gbeta, ggamma, scale):
+    return normalize_gradient(gy, x, mean, r, gamma, beta, relu, gbeta, 0 * ggamma, scale)
 
 
-def only_the_variance(gy, x, mean, r, gamma, beta, relu, gbeta, ggamma, share):
-    return normalize_gradient(gy, x, mean, r, gamma, beta, relu, 0 * gbeta, ggamma, share)
+def only_the_variance(gy, x, mean, r, gamma, beta, relu, gbeta, ggamma, scale):
+    return normalize_gradient(gy, x, mean, r, gamma, beta, relu, 0 * gbeta, ggamma, scale)
 
 
 def relu_forgotten(gy, x, mean, r, gamma, beta, relu, *rest):
@@ -187,7 +187,7 @@ Pool, Join, Dice = max_pool2d.MaxPool2DFunction, concatenate.ConcatenateFunction
 Norm, Drop = batch_norm.BatchNormFunction, dropout.DropoutFunction
 BCE, Logits = binary_cross_entropy.BinaryCrossEntropyFunction, binary_cross_entropy.BinaryCrossEntropyWithLogitsFunction
 
-# What a break calls must be the original, also while it stands in its place.
+# A break must call the original, even while it stands in its place.
 dice_backward, max_pool_gradient, cross_entropy = Dice.backward, cpu.max_pool_gradient, cpu.cross_entropy
 normalize_gradient = cpu.normalize_gradient
 
@@ -218,11 +218,20 @@ BREAKS = [
     Break(rearrange.Sum, "a mean", "sum", gradient(rearrange.Sum, 0, lambda g: g / g.size)),
     Break(rearrange.Sum, "a mean", "mean", gradient(rearrange.Sum, 0, lambda g: g / g.size)),
     Break(rearrange.Sum, "rolled along an axis", "sum", gradient(rearrange.Sum, 0, lambda g: np.roll(g, 1, -1))),
-    Break(rearrange.Reshape, "columns first", "reshape", {"backward": lambda self, gy: gy.reshape(self.shape, order="F")}),
-    Break(rearrange.Transpose, "the same order once more", "transpose", {"backward": lambda self, gy: gy.transpose(self.axes)}),
+    Break(
+        rearrange.Reshape, "columns first", "reshape", {"backward": lambda self, gy: gy.reshape(self.shape, order="F")}
+    ),
+    Break(
+        rearrange.Transpose,
+        "the same order once more",
+        "transpose",
+        {"backward": lambda self, gy: gy.transpose(self.axes)},
+    ),
     Break(rearrange.Transpose, "not put back", "transpose", {"backward": lambda self, gy: gy}),
     Break(rearrange.GetItem, "the last of several gradients", "getitem", {"backward": assigned}),
-    Break(rearrange.GetItem, "the next element", "getitem", gradient(rearrange.GetItem, 0, lambda g: np.roll(g, 1, -1))),
+    Break(
+        rearrange.GetItem, "the next element", "getitem", gradient(rearrange.GetItem, 0, lambda g: np.roll(g, 1, -1))
+    ),
     Break(rearrange.To, "a factor", "to", gradient(rearrange.To, 0, lambda g: 2 * g)),
     Break(Tensor, "a leaf: the last of several gradients", "graph", {"accumulate": replaced}),
     Break(
@@ -237,18 +246,18 @@ BREAKS = [
     Break(C, "no gradient for the bias", "conv2d", gradient(C, 2, lambda gb: 0 * gb)),
     Break(C, "no gradient for the bias", "UNet", gradient(C, 2, lambda gb: 0 * gb)),
     Break(C, "no gradient for the bias", "nn.Conv2D", gradient(C, 2, lambda gb: 0 * gb)),
-    Break(cpu, "bias: no sum over the pictures", "conv2d", {"sum_over_pixels": without_sum_over_pictures}),
-    Break(C, "the picture shifted by a pixel", "conv2d", gradient(C, 0, lambda gx: np.roll(gx, 1, 2))),
+    Break(cpu, "bias: no sum over the images", "conv2d", {"sum_over_pixels": without_sum_over_images}),
+    Break(C, "the image shifted by a pixel", "conv2d", gradient(C, 0, lambda gx: np.roll(gx, 1, 2))),
     Break(
         C,
-        "only the first picture",
+        "only the first image",
         "conv2d",
         gradient(C, 0, lambda gx: gx * (np.arange(len(gx)) == 0)[:, None, None, None]),
     ),
-    Break(C, "a mean over the pictures", "conv2d", gradient(C, 1, lambda gw: gw / 2)),
-    Break(cpu, "border above and below exchanged", "conv2d", wrapped(cpu, "weight_gradient", moved_pads)),
-    Break(cpu, "border above and below exchanged", "conv2d", wrapped(cpu, "convolve_transposed", moved_pads)),
-    Break(cpu, "kernel turned", "conv2d", wrapped(cpu, "convolve_transposed", turned)),
+    Break(C, "a mean over the images", "conv2d", gradient(C, 1, lambda gw: gw / 2)),
+    Break(cpu, "padding above and below swapped", "conv2d", wrapped(cpu, "weight_gradient", moved_pads)),
+    Break(cpu, "padding above and below swapped", "conv2d", wrapped(cpu, "convolve_transposed", moved_pads)),
+    Break(cpu, "kernel flipped", "conv2d", wrapped(cpu, "convolve_transposed", flipped)),
     Break(
         cpu,
         "channels and filters exchanged",
@@ -267,12 +276,12 @@ BREAKS = [
     Break(K, "taps swapped", "UNet", gradient(K, 1, lambda gw: gw[::-1])),
     Break(K, "no gradient for the bias", "conv_transpose2d", gradient(K, 2, lambda gb: 0 * gb)),
     Break(K, "no gradient for the bias", "nn.ConvTranspose2D", gradient(K, 2, lambda gb: 0 * gb)),
-    Break(cpu, "bias: no sum over the pictures", "conv_transpose2d", {"sum_over_pixels": without_sum_over_pictures}),
-    Break(K, "the picture shifted by a pixel", "conv_transpose2d", gradient(K, 0, lambda gx: np.roll(gx, 1, 1))),
-    Break(K, "picture and gradient exchanged", "conv_transpose2d", upstream(K, lambda gy: gy[:, ::-1])),
+    Break(cpu, "bias: no sum over the images", "conv_transpose2d", {"sum_over_pixels": without_sum_over_images}),
+    Break(K, "the image shifted by a pixel", "conv_transpose2d", gradient(K, 0, lambda gx: np.roll(gx, 1, 1))),
+    Break(K, "image and gradient exchanged", "conv_transpose2d", upstream(K, lambda gy: gy[:, ::-1])),
     Break(K, "output channels reversed", "conv_transpose2d", gradient(K, 1, lambda gw: gw[:, :, ::-1])),
     Break(Pool, "zeros", "max_pool2d", gradient(Pool, 0, lambda gx: 0 * gx)),
-    Break(cpu, "the place after the winner", "max_pool2d", wrapped(cpu, "max_pool_gradient", next_place)),
+    Break(cpu, "the place after the argmax", "max_pool2d", wrapped(cpu, "max_pool_gradient", next_place)),
     Break(Pool, "shifted by a pixel", "nn.MaxPool2D", gradient(Pool, 0, lambda gx: np.roll(gx, 1, 2))),
     Break(cpu, "the last of overlapping windows", "max_pool2d", {"max_pool_gradient": overwritten}),
     Break(cpu, "spread over the window", "max_pool2d", {"max_pool_gradient": spread}),
@@ -311,11 +320,11 @@ BREAKS = [
     Break(BCE, "a sign", "binary_cross_entropy", gradient(BCE, 0, lambda g: -g)),
     Break(
         BCE,
-        "divided by the pictures, not the pixels",
+        "divided by the images, not the pixels",
         "binary_cross_entropy",
         gradient(BCE, 0, lambda g: g * g.size / len(g)),
     ),
-    Break(BCE, "the truth of the next picture", "binary_cross_entropy", gradient(BCE, 0, lambda g: np.roll(g, 1, 0))),
+    Break(BCE, "the truth of the next image", "binary_cross_entropy", gradient(BCE, 0, lambda g: np.roll(g, 1, 0))),
     Break(
         binary_cross_entropy,
         "weights not divided by their sum",
@@ -332,9 +341,9 @@ BREAKS = [
     Break(cpu, "weights forgotten", "binary_cross_entropy_with_logits", {"cross_entropy": error_without_weights}),
     Break(Logits, "a factor", "bce_dice_loss", gradient(Logits, 0, lambda g: 2 * g)),
     Break(Dice, "no quotient rule", "dice_loss", {"backward": dice_without_quotient_rule}),
-    Break(Dice, "not divided by the pictures", "dice_loss", gradient(Dice, 0, lambda g: g * 3)),
+    Break(Dice, "not divided by the images", "dice_loss", gradient(Dice, 0, lambda g: g * 3)),
     Break(Dice, "weights forgotten", "dice_loss", {"backward": dice_without_weights}),
-    Break(Dice, "one area for all pictures", "dice_loss", {"backward": dice_with_one_area}),
+    Break(Dice, "one area for all images", "dice_loss", {"backward": dice_with_one_area}),
     Break(Dice, "a sign", "bce_dice_loss", gradient(Dice, 0, lambda g: -g)),
 ]
 
@@ -374,8 +383,8 @@ def test_of_equals_the_last_wins(monkeypatch):
     max_pool = cpu.max_pool
 
     def last_of_equals(x, size, stride, pads):
-        y, winner = max_pool(x[:, ::-1, ::-1], size, stride, pads)
-        return y[:, ::-1, ::-1], size[0] * size[1] - 1 - winner[:, ::-1, ::-1]
+        y, argmax = max_pool(x[:, ::-1, ::-1], size, stride, pads)
+        return y[:, ::-1, ::-1], size[0] * size[1] - 1 - argmax[:, ::-1, ::-1]
 
     def gradient_of_equals():
         x = minunet.Tensor(np.zeros((1, 4, 4, 1)), requires_grad=True)

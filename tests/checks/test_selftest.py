@@ -42,11 +42,11 @@ def test_a_kernel_that_is_wrong_and_one_that_fails_are_named(quick_command, caps
     right = cpu.max_pool
 
     def one_pixel_wrong(*arguments):
-        y, winner = right(*arguments)
+        y, argmax = right(*arguments)
         y.reshape(-1)[-1] += 0.1
-        return y, winner
+        return y, argmax
 
-    def fails(*arguments):
+    def fails(*arguments, **options):
         raise RuntimeError("no such kernel")
 
     monkeypatch.setattr(cpu, "max_pool", one_pixel_wrong)
@@ -74,7 +74,7 @@ def test_without_a_gpu_it_says_what_is_missing(capsys, monkeypatch):
 def test_wrong_use(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
         command.main(["selftest", *arguments])
-    assert caught.value.code == 2 and "(see --help)" in capsys.readouterr().err
+    assert caught.value.code == 2 and "selftest --help)" in capsys.readouterr().err
 
 
 # ---- what is checked ---------------------------------------------------------------------------------------
@@ -123,7 +123,7 @@ def test_the_layers_in_their_full_size_are_among_the_checks():
 
 
 def test_the_figures(monkeypatch):
-    """A step of 64 pictures in 0.64 s: 100 per second; 40 · 6000 of them in 2400 s."""
+    """A step of 64 images in 0.64 s: 100 per second; 40 · 6000 of them in 2400 s."""
     monkeypatch.setattr(speed, "bandwidth", lambda where: 100e9)
     monkeypatch.setattr(speed, "arithmetic", lambda where: 2e12)
     monkeypatch.setattr(speed, "seconds_per_step", lambda where, batch, size: 0.01 * batch)
@@ -132,10 +132,10 @@ def test_the_figures(monkeypatch):
     for part in (
         "100.0 GB/s",
         "2000.0 GFLOP/s",
-        "64 pictures of 256x256: 640.0 ms, 100 images per second",
+        "64 images of 256x256: 640.0 ms, 100 images per second",
         "640.0 GFLOP are 50%",
         "6.40 GB at least are 10%",
-        "40 epochs of 6,000 such pictures take 40.0 minutes",
+        "40 epochs of 6,000 such images take 40.0 minutes",
         "took 54 minutes",
     ):
         assert part in text
@@ -152,7 +152,7 @@ def test_a_batch_that_does_not_fit_is_halved(monkeypatch):
     limit = 10
     assert speed.largest_batch("cpu", 64, 256) == (8, 1.0)
     text = "\n".join(speed.report("cpu", 64, 256, quick=True))
-    assert "batches of 64 do not fit into the memory: this is for 8" in text
+    assert "batches of 64 do not fit into memory: the following is for 8" in text
     limit = 0
     with pytest.raises(MemoryError):
         speed.largest_batch("cpu", 64, 256)

@@ -68,7 +68,7 @@ def test_one_case_that_is_wrong_among_several(capsys, monkeypatch):
 def test_wrong_use(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
         cli.main(arguments)
-    assert caught.value.code == 2 and "(see --help)" in capsys.readouterr().err
+    assert caught.value.code == 2 and "--help)" in capsys.readouterr().err
 
 
 def test_it_is_a_command():

@@ -65,7 +65,7 @@ def mask_in(path):
 def place(tmp_path, monkeypatch):
     """model.npz, and a folder "my pets ü" with a quarter of red, a half of red, and nothing red."""
     monkeypatch.chdir(tmp_path)
-    minunet.save("model.npz", red_is_pet(), about={"image_size": 32, "border": "ignore"})
+    minunet.save("model.npz", red_is_pet(), metadata={"image_size": 32, "border": "ignore"})
     folder = tmp_path / "my pets ü"
     folder.mkdir()
     picture((0, 16, 0, 24)).save(folder / "quarter.png")
@@ -114,7 +114,7 @@ def test_it_says_what_the_network_is_shown(place, capsys, manner, words):
 
 
 def test_a_model_that_does_not_say_its_size(place, capsys):
-    minunet.save("model.npz", red_is_pet(), about={"image_size": "big"})
+    minunet.save("model.npz", red_is_pet(), metadata={"image_size": "big"})
     assert run(*MODEL, place / "none.tif") == 0
     out, err = capsys.readouterr()
     assert "256 x 256 for the network" in out and err.count("\n") == 1 and "256 is assumed, or give --image-size" in err
@@ -123,7 +123,7 @@ def test_a_model_that_does_not_say_its_size(place, capsys):
 def test_a_second_call_replaces_its_results_and_takes_none_for_a_picture(place, capsys):
     run(*MODEL, place)
     first = contents(place)
-    minunet.save("model.npz", UNet(depth=1, width=1), about={"image_size": 32})
+    minunet.save("model.npz", UNet(depth=1, width=1), metadata={"image_size": 32})
     assert run(*MODEL, place, *place.glob("*.png")) == 0
     out, err = capsys.readouterr()
     assert "left out    6 results of an earlier call" in out and "3 of 3" in out and err == ""
@@ -300,10 +300,12 @@ def nan():
 
 def test_a_network_that_answers_with_nan(place, capsys):
     model = red_is_pet()
-    model.decoder[-1].convolutions.second.kernel.data[1, 1, 0] = 3e38  # where it is red, both features are 3e38 + 3e38: infinite,
+    model.decoder[-1].convolutions.second.kernel.data[1, 1, 0] = (
+        3e38  # where it is red, both features are 3e38 + 3e38: infinite,
+    )
     model.decoder[-1].convolutions.second.bias.data[:] = 3e38  # whatever is rounded when
     model.out.kernel.data[0, 0, :, 0] = 1, -1  # and their difference is NaN
-    minunet.save("model.npz", model, about={"image_size": 32})
+    minunet.save("model.npz", model, metadata={"image_size": 32})
     assert run(*MODEL, place / "half.bmp") == 1
     assert "half.bmp: the network answers with NaN" in capsys.readouterr().err
 
@@ -369,7 +371,7 @@ def test_help_has_a_line_for_each_flag(capsys):
 
 
 def test_real_pictures(pets_dir, tmp_path, capsys):
-    minunet.save(tmp_path / "model.npz", UNet(depth=3, width=2), about={"image_size": 64})
+    minunet.save(tmp_path / "model.npz", UNet(depth=3, width=2), metadata={"image_size": 64})
     names = [line.split()[0] for line in (pets_dir / "annotations" / "test.txt").read_text().splitlines()[:6]]
     paths = [pets_dir / "images" / f"{name}.jpg" for name in names]
     assert run(tmp_path / "model.npz", *paths, "--out", tmp_path, "--evaluate", pets_dir, "--device", "cpu") == 0

@@ -21,7 +21,7 @@ from minunet.data.drawn_pets import DrawnPets
 from minunet.data.loader import Loader
 from minunet.files import FolderLock
 from minunet.training import loop as train
-from minunet.weights import io as weights
+from minunet.weights import io
 
 EXAMPLE = Path(minunet.__file__).parents[1] / "examples" / "train_pets.py"
 TINY = ["--image-size", "64", "--limit", "5", "--epochs", "2", "--batch-size", "4", "--device", "cpu"]
@@ -144,7 +144,7 @@ def test_another_run_is_never_overwritten(finished, capsys):
         (["--border", "maybe"], "invalid choice"),
         (["--epoch", "3"], "unrecognized"),
         (["--data-dir", "no/such/folder"], "no/such/folder.*images/"),
-        (["--data-dir", "~nouser/x"], "no pet pictures in ~nouser/x"),
+        (["--data-dir", "~nouser/x"], "no pet images in ~nouser/x"),
         (["--pictures", "~nouser/x", "--masks", "y"], "cannot open the folder .*~nouser/x"),
         (["--data-dir", EXAMPLE], "train_pets.py"),
         (["--augment", "some"], "invalid choice: 'some'"),
@@ -226,7 +226,7 @@ def test_a_run_goes_on_with_its_own_arguments_to_the_same_numbers(finished, one_
 
 
 def test_the_best_weights_say_what_they_learnt_from(one_epoch):
-    about = weights.read_about(one_epoch / "best.npz")
+    about = io.read(one_epoch / "best.npz").metadata
     assert (
         about["image_size"] == 64
         and about["threshold"] == 0.5
@@ -473,7 +473,7 @@ def test_pictures_of_ones_own(tmp_path, monkeypatch, capsys):
     (masks / f"{drawn.names[0]}.png").unlink()
     own = ["--pictures", pictures, "--masks", masks, "--validation-share", "0.3", "--augment", "light"]
     assert run(*TINY, *own, "--out", tmp_path / "run") == 2
-    assert "0 pictures can be used" in (error := capsys.readouterr().err) and error.count("\n") == 1
+    assert "0 usable images" in (error := capsys.readouterr().err) and error.count("\n") == 1
     own += ["--mask-values", "0=background,7=pet"]
     assert run(*TINY, *own, "--epochs", "1", "--out", tmp_path / "run") == 0
     out = capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Augmentation: transforms by hand on small arrays, masks that stay with pictures, chances that repeat."""
+"""Augmentation: transforms by hand on small arrays, masks that move with their images, random numbers that repeat."""
 
 import math
 from concurrent.futures import ThreadPoolExecutor
@@ -32,14 +32,14 @@ def generator(seed=0):
 
 
 def noise(height, width, seed=0):
-    """A picture of noise, and a mask of the three values."""
+    """An image of noise, and a mask of the three values."""
     rng = generator(seed)
     image = rng.integers(0, 256, (height, width, 3), np.uint8)
     return image, rng.choice(np.array([0, 1, 255], np.uint8), (height, width, 1))
 
 
 def carried_out(image, mask=None, matrix=None, displacement=None, colours=None):
-    """What a plan with these parts makes of a picture (and its mask, if given)."""
+    """What a plan with these transforms makes of an image (and its mask, if given)."""
     plan = Plan(*image.shape[:2])
     if matrix is not None:
         plan.transform(matrix)
@@ -52,7 +52,7 @@ def carried_out(image, mask=None, matrix=None, displacement=None, colours=None):
 
 
 def grey(rows):
-    """Rows of numbers as a grey picture."""
+    """Rows of numbers as a grey image."""
     return np.repeat(np.array(rows, np.uint8)[:, :, None], 3, axis=2)
 
 
@@ -107,7 +107,7 @@ def test_a_shift_by_whole_pixels_mirrors_at_the_edge():
     assert moved(rows, 0, 1) == [[1, 1, 2, 3]]
     assert moved(rows, 0, 3) == [[3, 2, 1, 1]]
     assert moved(rows, 0, -2) == [[3, 4, 4, 3]]
-    assert moved(rows, 0, 6) == [[3, 4, 4, 3]]  # beyond the mirror image: the picture again
+    assert moved(rows, 0, 6) == [[3, 4, 4, 3]]  # beyond the mirror image: the image again
     assert moved([[1], [2], [3]], 1, 0) == [[1], [1], [2]]
 
 
@@ -117,7 +117,7 @@ def test_a_shift_by_part_of_a_pixel_weighs_the_four_around_it():
     assert moved([[0, 100], [40, 240]], 0.25, 0.5) == [[0, 50], [30, 118]]  # 3/4 140 + 1/4 50 = 117.5
 
 
-def test_shift_is_a_share_of_each_side():
+def test_shift_is_a_fraction_of_each_side():
     image, mask = noise(10, 20)
     new_image, new_mask = Augmentation(Shift(0.2))(image, mask, Drawn("high"))  # 2 down, 4 right
     np.testing.assert_array_equal(new_image[2:, 4:], image[:-2, :-4])
@@ -137,13 +137,13 @@ def test_scale_grows_and_shrinks_by_the_same_factor(end, factor):
 
 def test_moves_are_done_in_the_order_given():
     image, mask = noise(12, 12)
-    first_turned = Augmentation(Rotate(90), Flip())(image, mask, Drawn("high"))[0]
-    np.testing.assert_array_equal(first_turned, np.rot90(image)[:, ::-1])
+    rotated_first = Augmentation(Rotate(90), Flip())(image, mask, Drawn("high"))[0]
+    np.testing.assert_array_equal(rotated_first, np.rot90(image)[:, ::-1])
     first_flipped = Augmentation(Flip(), Rotate(90))(image, mask, Drawn("high"))[0]
     np.testing.assert_array_equal(first_flipped, np.rot90(image[:, ::-1]))
 
 
-def test_several_moves_read_the_picture_once():
+def test_several_transforms_read_the_image_once():
     image, mask = noise(32, 32)  # noise: each further reading between pixels would blur it
     there_and_back = Plan(32, 32)
     for degrees in (20, 30, -50):
@@ -217,12 +217,12 @@ def test_elastic_is_random_in_both_directions_with_its_strength_as_standard_devi
     assert abs(np.corrcoef(middles.T)[0, 1]) < 0.2
 
 
-# ---- picture and mask ----
+# ---- image and mask ----
 
 
 @pytest.mark.parametrize("transform", [*MOVES, *[PRESETS[name] for name in ("light", "full")]])
-def test_picture_and_mask_move_together(transform):
-    """A picture that encodes its mask: dark outside, bright inside. Only the outline is in between."""
+def test_image_and_mask_move_together(transform):
+    """An image that encodes its mask: dark outside, bright inside. Only the outline is in between."""
     rng = generator(3)
     y, x = np.mgrid[:96, :80]
     mask = (np.hypot(y - 40, (x - 45) * 1.4) < 26).astype(np.uint8)[:, :, None]
@@ -360,16 +360,16 @@ def test_the_generator_alone_decides_whatever_the_threads_and_the_order():
 @pytest.mark.parametrize("value", [-0.1, 1.1, math.nan, math.inf])
 def test_numbers_out_of_range_are_refused(kind, value):
     strength = () if kind in (Flip, FlipVertical) else (0.1,)
-    with pytest.raises(ValueError, match=f"{kind.__name__}: probability is {value}: it must be 0 to 1"):
+    with pytest.raises(ValueError, match=f"{kind.__name__}: probability is {value}: it must be between 0 and 1"):
         kind(*strength, probability=value)
     if strength and not (kind is Rotate and value == 1.1):
-        with pytest.raises(ValueError, match=f"{kind.__name__}: strength is {value}: it must be 0 to"):
+        with pytest.raises(ValueError, match=f"{kind.__name__}: strength is {value}: it must be between 0 and"):
             kind(value)
 
 
 def test_rotate_takes_degrees_and_elastic_a_grid():
     assert Rotate(180).strength == 180
-    with pytest.raises(ValueError, match="Rotate: strength is 181: it must be 0 to 180"):
+    with pytest.raises(ValueError, match="Rotate: strength is 181: it must be between 0 and 180"):
         Rotate(181)
     with pytest.raises(ValueError, match="Elastic: grid is 0: it must be an integer of at least 1"):
         Elastic(0.1, grid=0)

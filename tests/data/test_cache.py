@@ -1,4 +1,4 @@
-"""The cache of decoded pictures: built once, whole or not at all, and never believed when it does not fit."""
+"""The cache of decoded images: built once, complete or not at all, and never trusted when it does not fit."""
 
 import json
 import logging
@@ -35,7 +35,7 @@ def sources(tmp_path):
 
 
 class Reader:
-    """Fills a picture with the number in file a, its mask with that in b; counts how often it is called."""
+    """Fills an image with the number in file a, its mask with that in b; counts how often it is called."""
 
     def __init__(self, pause=0.0):
         self.calls, self.pause = 0, pause
@@ -284,7 +284,7 @@ def test_what_is_written_about_it_is_plain_json(sources, own_cache):
 
 
 def test_a_program_that_is_faster_is_believed(sources, own_cache):
-    """While this one reads its last picture, the other builds the whole cache."""
+    """While this one reads its last image, the other builds the whole cache."""
 
     class Slower(Reader):
         def __call__(self, source):

@@ -137,6 +137,23 @@ def test_a_second_call_asks_for_nothing_and_changes_nothing(server, tmp_path):
     assert server.log == [] and before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
 
 
+def test_a_folder_in_which_all_is_there_need_not_be_writable(server, tmp_path, monkeypatch):
+    fetch(server, tmp_path)
+
+    def denied(*arguments, **options):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(minunet_files.os, "open", denied)
+    assert fetch(server, tmp_path) == tmp_path
+
+
+def test_what_lies_beside_the_folder_in_an_archive_is_passed_over(server, tmp_path):
+    members = {"readme.txt": b"hello", "images": b"a file of that name", "images/a.jpg": b"one", "other/b.jpg": b"two"}
+    server.files["/pets/images.tar.gz"] = archive_of(members)
+    fetch(server, tmp_path)
+    assert sorted(path for path in files(tmp_path) if "annotations" not in path) == ["images/a.jpg"]
+
+
 def test_only_what_is_missing_is_fetched(server, tmp_path):
     fetch(server, tmp_path)
     (tmp_path / "annotations").rename(tmp_path / "away")

@@ -22,12 +22,12 @@ PET, BACKGROUND, BOUNDARY = 1, 2, 3
 
 @pytest.fixture(scope="module")
 def two_hundred():
-    """Pictures 0 … 199 at 64 x 64: (images, trimaps)."""
+    """Images 0 … 199 at 64 x 64: (images, trimaps)."""
     drawn = [draw(index, size=64) for index in range(200)]
     return np.stack([image for image, _ in drawn]), np.stack([trimap for _, trimap in drawn])
 
 
-# ---- one picture ----
+# ---- one image ----
 
 
 def test_shapes_types_and_values():
@@ -38,7 +38,7 @@ def test_shapes_types_and_values():
     assert draw(3)[0].shape == (256, 256, 3)
 
 
-def test_a_picture_depends_on_its_number_and_seed_alone(two_hundred):
+def test_an_image_depends_on_its_number_and_seed_alone(two_hundred):
     images, trimaps = two_hundred
     for index in random.Random(0).sample(range(200), 20):
         image, trimap = draw(index, size=64)
@@ -64,7 +64,7 @@ def test_another_process_draws_the_same():
     assert runs[0] == runs[1] and len(runs[0].strip()) == 64
 
 
-def test_other_numbers_and_other_seeds_draw_other_pictures(two_hundred):
+def test_other_numbers_and_other_seeds_draw_other_images(two_hundred):
     images, _ = two_hundred
     assert len({image.tobytes() for image in images}) == 200
     assert not np.array_equal(draw(0, seed=1, size=64)[0], images[0])
@@ -74,7 +74,7 @@ def test_the_same_pet_in_the_same_scene_at_every_size():
     for index in range(8):
         small, large = draw(index, size=64), draw(index, size=192)
         reduced = np.asarray(Image.fromarray(large[0]).reduce(3)).astype(float)
-        assert np.abs(reduced - small[0]).mean() < 16  # of 255: two different pictures differ by about 60
+        assert np.abs(reduced - small[0]).mean() < 16  # of 255: two different images differ by about 60
         pets = small[1] == PET, (large[1] == PET)[1::3, 1::3]
         assert (pets[0] & pets[1]).sum() > 0.85 * (pets[0] | pets[1]).sum()
 
@@ -94,13 +94,13 @@ def test_what_cannot_be_drawn(arguments, message):
         draw(1.5)
 
 
-# ---- many pictures ----
+# ---- many images ----
 
 
-def test_how_much_of_the_pictures_is_pet(two_hundred):
-    shares = (two_hundred[1] != BACKGROUND).mean(axis=(1, 2))
-    assert 0.25 < shares.mean() < 0.4
-    assert 0.08 < shares.min() < 0.2 and 0.5 < shares.max() < 0.75
+def test_how_much_of_the_images_is_pet(two_hundred):
+    fractions = (two_hundred[1] != BACKGROUND).mean(axis=(1, 2))
+    assert 0.25 < fractions.mean() < 0.4
+    assert 0.08 < fractions.min() < 0.2 and 0.5 < fractions.max() < 0.75
 
 
 def test_cats_and_dogs_facing_both_ways(two_hundred):
@@ -157,12 +157,12 @@ def test_the_mask_is_where_the_pet_was_painted(monkeypatch):
 
 
 def mean_iou(guess, pet):
-    """Mean over the pictures of |guess and pet| / |guess or pet|; both bool (N, H, W)."""
+    """Mean over the images of |guess and pet| / |guess or pet|; both bool (N, H, W)."""
     return ((guess & pet).sum(axis=(1, 2)) / np.maximum((guess | pet).sum(axis=(1, 2)), 1)).mean()
 
 
 def test_what_colour_alone_can_know_is_not_enough(two_hundred):
-    """P(pet | colour) in 16 x 16 x 16 cells from 140 pictures, with the threshold that suits the other 60."""
+    """P(pet | colour) in 16 x 16 x 16 cells from 140 images, with the threshold that suits the other 60."""
     images, pet = two_hundred[0], two_hundred[1] != BACKGROUND
     cells = (images // 16).astype(int) @ (256, 16, 1)
     known, held_out = slice(0, 140), slice(140, 200)
@@ -173,7 +173,7 @@ def test_what_colour_alone_can_know_is_not_enough(two_hundred):
     assert 0.25 < max(scores) < 0.5
 
 
-def test_nor_is_a_threshold_chosen_for_each_picture(two_hundred):
+def test_nor_is_a_threshold_chosen_for_each_image(two_hundred):
     """Otsu's threshold on red, green, blue, brightness or saturation, and the side that fits best."""
     images, pet = two_hundred[0], two_hundred[1] != BACKGROUND
     scores = []
@@ -183,7 +183,7 @@ def test_nor_is_a_threshold_chosen_for_each_picture(two_hundred):
         above = [channel > otsu(channel) for channel in channels]
         guesses = above + [~guess for guess in above]
         scores.append(max(mean_iou(guess[None], truth[None]) for guess in guesses))
-    print(f"best of ten thresholds for each picture: mean IoU {np.mean(scores):.3f}")
+    print(f"best of ten thresholds for each image: mean IoU {np.mean(scores):.3f}")
     assert 0.3 < np.mean(scores) < 0.55
 
 
@@ -223,7 +223,7 @@ def test_what_the_border_counts_as(border, value):
     assert (mask[trimap == BOUNDARY] == value).all()
 
 
-def test_held_out_pictures_are_other_numbers():
+def test_held_out_images_are_other_numbers():
     training, test = DrawnPets(3, size=32), DrawnPets(3, size=32, first=3)
     assert not {image.tobytes() for image, _ in training} & {image.tobytes() for image, _ in test}
 

@@ -1,4 +1,4 @@
-"""Pictures of one's own: which belong together, what masks mean, and what is said of what cannot be used."""
+"""Your own images: which belong together, what masks mean, and what is said of what cannot be used."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def folders(tmp_path):
 
 
 def put(folders, name, level=0, mask=None, values=(0, 1), picture_end=".jpg", mask_end=".png", size=(30, 20)):
-    """A grey picture (as PNG, whatever its name says) and a mask whose right half has the second value."""
+    """A grey image (as PNG, whatever its name says) and a mask whose right half has the second value."""
     Image.new("RGB", size, (level, 100, 200)).save(folders[0] / f"{name}{picture_end}", "PNG")
     if mask is None:
         array = np.full((size[1], size[0]), values[0], np.uint8)
@@ -36,7 +36,7 @@ def read(folders, **options):
     return ImageFolder(*folders, size=8, **options)
 
 
-# ---- sound data ----
+# ---- usable data ----
 
 
 def test_pairs_have_the_same_name_up_to_the_last_dot(folders):

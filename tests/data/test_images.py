@@ -1,4 +1,4 @@
-"""Finding picture files, and reading any of them upright. What becomes of each mode: test_pets.py."""
+"""Finding image files, and reading any of them upright. What becomes of each mode: test_pets.py."""
 
 import io
 import os
@@ -31,7 +31,7 @@ def album(tmp_path, monkeypatch):
     return tmp_path / "album"
 
 
-def test_a_folder_stands_for_its_pictures_and_those_of_its_subfolders(album):
+def test_a_folder_stands_for_its_images_and_those_of_its_subfolders(album):
     names, problems = found(album)
     assert names == ["a.png", "b.JPG", os.path.join("z", "c.tif"), os.path.join("z", "d ü.webp")] and not problems
 
@@ -59,7 +59,7 @@ def test_what_is_missing_is_left_for_reading_to_say(album):
         read_image("album/none.png")
 
 
-def test_a_folder_without_pictures(album):
+def test_a_folder_without_images(album):
     (album / "empty").mkdir()
     names, (problem,) = found(album / "empty", "album/a.png")
     assert names == ["a.png"] and "empty: contains no images (.jpg, .jpeg, .png" in problem
@@ -81,7 +81,7 @@ def test_a_folder_that_cannot_be_opened(album, monkeypatch):
 
 @pytest.mark.parametrize("value", range(1, 10))
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
-def test_exif_turns_the_picture_as_a_viewer_does(tmp_path, value, format):
+def test_the_exif_orientation_is_applied_as_a_viewer_does(tmp_path, value, format):
     pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
     exif = Image.Exif()
     exif[0x0112] = value
@@ -94,7 +94,7 @@ def test_exif_turns_the_picture_as_a_viewer_does(tmp_path, value, format):
     assert image.shape == ((56, 40, 3) if 5 <= value <= 8 else (40, 56, 3))
 
 
-def test_a_damaged_exif_tag_does_not_hide_the_picture(tmp_path):
+def test_a_damaged_exif_tag_does_not_hide_the_image(tmp_path):
     path = put(tmp_path / "a.png", exif=b"Exif\0\0nonsense")
     image, orientation = read_image(path)
     assert (image == (255, 0, 0)).all() and orientation == 1
@@ -119,7 +119,7 @@ def test_pillows_warnings_are_kept_back_and_numpys_are_not(tmp_path, monkeypatch
         (b"<html>", "is not an image, or not in one of the formats JPEG, PNG"),
     ],
 )
-def test_what_is_no_picture(tmp_path, content, message):
+def test_what_is_not_an_image(tmp_path, content, message):
     (tmp_path / "a.png").write_bytes(content)
     with pytest.raises(DataError, match=f"^({message})"):
         read_image(tmp_path / "a.png")

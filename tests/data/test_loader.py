@@ -10,7 +10,7 @@ from minunet.data.loader import Loader
 
 
 class Numbers:
-    """Picture i is filled with i, its mask with i % 2. `asked` lists the indices asked for, in order."""
+    """Image i is filled with i, its mask with i % 2. `asked` lists the indices asked for, in order."""
 
     def __init__(self, length):
         self.length, self.asked = length, []
@@ -38,7 +38,7 @@ def no_thread_left():
     assert loader_threads() == []
 
 
-def test_batches_hold_pictures_and_their_masks_and_the_last_may_be_smaller():
+def test_batches_hold_images_and_their_masks_and_the_last_may_be_smaller():
     loader = Loader(Numbers(10), batch_size=4)
     batches = list(loader.batches(0))
     assert len(loader) == len(batches) == 3
@@ -50,7 +50,7 @@ def test_batches_hold_pictures_and_their_masks_and_the_last_may_be_smaller():
 
 
 @pytest.mark.parametrize("length, batch_size, batches", [(1, 1, 1), (1, 9, 1), (8, 4, 2), (9, 4, 3)])
-def test_each_picture_is_served_once_per_epoch(length, batch_size, batches):
+def test_each_image_is_served_once_per_epoch(length, batch_size, batches):
     loader = Loader(Numbers(length), batch_size)
     assert len(loader) == batches == sum(1 for _ in loader.batches(0))
     assert sorted(served(loader, 3)) == list(range(length))
@@ -109,13 +109,13 @@ def shake(image, mask, rng):
 
 
 def shaken(loader, epoch):
-    """What shake added to each picture: {number: array}."""
+    """What shake added to each image: {number: array}."""
     numbers = loader.order(epoch).tolist()
     images = np.concatenate([images for images, _ in loader.batches(epoch)])
     return {number: image - np.uint8(number) for number, image in zip(numbers, images)}
 
 
-def test_seed_epoch_and_index_alone_decide_what_a_picture_gets():
+def test_seed_epoch_and_index_alone_decide_what_an_image_gets():
     first = shaken(Loader(Numbers(20), 4, seed=1, augment=shake), epoch=2)
     for other in (
         Loader(Numbers(20), 7, seed=1, augment=shake, workers=4),
@@ -129,7 +129,7 @@ def test_seed_epoch_and_index_alone_decide_what_a_picture_gets():
     assert len(drawn) == 4 * 20
 
 
-def test_the_first_picture_gets_other_chances_than_the_order():
+def test_the_first_image_gets_other_random_numbers_than_the_order():
     """NumPy takes the seeds [3, 1] and [3, 1, 0] for the same."""
     got = []
 
@@ -173,12 +173,12 @@ def test_several_workers_prepare_several_batches_and_no_more_than_that():
 def test_an_error_of_an_augmentation_reaches_the_caller_and_ends_all_threads():
     def broken(image, mask, rng):
         if image[0, 0, 0] == 4:
-            raise ValueError("no such picture")
+            raise ValueError("no such image")
         return image, mask
 
     batches = Loader(Numbers(20), 2, shuffle=False, augment=broken, workers=3).batches(0)
     next(batches), next(batches)
-    with pytest.raises(ValueError, match="no such picture"):
+    with pytest.raises(ValueError, match="no such image"):
         next(batches)
     assert loader_threads() == []
     assert list(batches) == []
@@ -213,7 +213,7 @@ def test_an_error_reaches_the_caller_where_its_batch_is_asked_for():
     assert list(batches) == []
 
 
-def test_pictures_of_different_sizes_are_an_error():
+def test_images_of_different_sizes_are_an_error():
     dataset = [(np.zeros((n, 2, 3), np.uint8), np.zeros((n, 2, 1), np.uint8)) for n in (2, 3)]
     with pytest.raises(ValueError, match="same shape"):
         next(Loader(dataset, 2).batches(0))

@@ -61,12 +61,12 @@ def test_other_values_are_refused(tmp_path, values, message):
         mask_of(tmp_path, values, size=(1, 2))
 
 
-def test_a_mask_is_turned_with_its_picture(tmp_path):
-    """Stored 3 wide and 2 high, and shown turned by a quarter to the right."""
+def test_a_mask_gets_the_orientation_of_its_image(tmp_path):
+    """Stored 3 wide and 2 high, and shown rotated by 90 degrees, clockwise."""
     assert mask_of(tmp_path, [[1, 1, 2], [2, 2, 2]], orientation=6, size=(3, 2)) == [[0, 1], [0, 1], [0, 0]]
 
 
-def test_a_mask_that_fits_the_turned_picture_only_is_not_turned(tmp_path):
+def test_a_mask_that_fits_only_the_upright_image_is_left_as_it_is(tmp_path):
     assert mask_of(tmp_path, [[1, 2], [1, 2], [2, 2]], orientation=6, size=(3, 2)) == [[1, 0], [1, 0], [0, 0]]
 
 

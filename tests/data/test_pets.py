@@ -1,4 +1,4 @@
-"""Reading the official layout: every kind of picture, and every way in which a folder can be wrong."""
+"""Reading the official layout: every kind of image, and every way in which a folder can be wrong."""
 
 import io
 import logging
@@ -20,7 +20,7 @@ def own_cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def root(tmp_path):
-    """Six sound pictures of three breeds: four to train with, two to test with."""
+    """Six usable images of three breeds: four to train with, two to test with."""
     root = tmp_path / "pets"
     (root / "images").mkdir(parents=True)
     (root / "annotations" / "trimaps").mkdir(parents=True)
@@ -61,10 +61,10 @@ def contents(folder):
     return {path: (path.stat().st_mtime_ns, path.is_file() and path.read_bytes()) for path in paths}
 
 
-# ---- sound data ----
+# ---- usable data ----
 
 
-def test_names_breeds_species_pictures_and_masks(root, caplog):
+def test_names_breeds_species_images_and_masks(root, caplog):
     before = contents(root)
     pets = Pets(root, size=8)
     assert len(pets) == 4 and pets.skipped == [] and not caplog.records
@@ -162,7 +162,7 @@ def test_the_folder_above_is_good_enough(root, tmp_path):
     assert len(Pets(tmp_path, size=4)) == 4
 
 
-# ---- every kind of picture ----
+# ---- every kind of image ----
 
 
 def grey16(level):
@@ -221,8 +221,8 @@ def test_the_first_frame_of_an_animation(root):
     assert (Pets(root, size=6)[0][0] == (255, 0, 0)).all()
 
 
-def turned_picture(root, trimap):
-    """Stored 40 wide and 20 high, red on the left; its EXIF tag says: turn it, so that red is at the top."""
+def upright_example(root, trimap):
+    """Stored 40 wide and 20 high, red on the left; its EXIF tag says: rotate it, so that red is at the top."""
     pixels = np.zeros((20, 40, 3), np.uint8)
     pixels[:, :20, 0] = 255
     exif = Image.Exif()
@@ -233,13 +233,13 @@ def turned_picture(root, trimap):
 
 
 def test_a_trimap_belongs_to_the_stored_pixels(root):
-    image, mask = turned_picture(root, halves(40, 20))
+    image, mask = upright_example(root, halves(40, 20))
     assert image[:, [0, 3], 0].tolist() == [[255, 0]] * 4
     assert mask[:, :, 0].tolist() == [[1, 1, 0, 0]] * 4
 
 
-def test_a_trimap_that_fits_the_turned_picture_only_turns_it(root):
-    image, mask = turned_picture(root, halves(40, 20).transpose(Image.Transpose.ROTATE_270))
+def test_a_trimap_that_fits_only_the_upright_image_decides(root):
+    image, mask = upright_example(root, halves(40, 20).transpose(Image.Transpose.ROTATE_270))
     assert image[[0, 3], :, 0].tolist() == [[255] * 4, [0] * 4]
     assert mask[:, :, 0].tolist() == [[1] * 4] * 2 + [[0] * 4] * 2
 
@@ -331,7 +331,7 @@ def test_the_second_run_reports_the_same(root, caplog):
     assert caplog.records[0].getMessage() == caplog.records[1].getMessage()
 
 
-def test_a_repaired_picture_is_taken_up(root):
+def test_a_repaired_image_is_used(root):
     spoil(root)
     Pets(root, size=6)
     put(root, "empty", Image.new("RGB", (6, 6), "red"), halves(6, 6))
@@ -361,7 +361,7 @@ def test_lines_that_make_no_sense(root, caplog):
     assert "Bengal_1 was listed before" in pets.skipped[4]
 
 
-def test_a_list_that_is_no_text(root):
+def test_a_list_that_is_not_text(root):
     (root / "annotations" / "trainval.txt").write_bytes(random.Random(0).randbytes(5000))
     with pytest.raises(DataError, match="0 usable images"):
         Pets(root, size=4)
@@ -434,7 +434,7 @@ def test_arguments_out_of_range(root, arguments, error, message):
         Pets(root, **{"size": 4, **arguments})
 
 
-def test_a_picture_of_too_many_pixels_is_a_problem_and_a_large_one_is_not(root, monkeypatch, caplog, recwarn):
+def test_an_image_of_too_many_pixels_is_a_problem_and_a_large_one_is_not(root, monkeypatch, caplog, recwarn):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 700)  # Pillow warns above it, and refuses twice as many
     put(root, "Bengal_1", Image.new("RGB", (30, 30), "red"), halves(30, 30))
     put(root, "Bengal_20", Image.new("RGB", (60, 60), "red"), halves(60, 60))
@@ -445,7 +445,7 @@ def test_a_picture_of_too_many_pixels_is_a_problem_and_a_large_one_is_not(root, 
 
 
 def test_damaged_files_never_stop_the_run(root, caplog):
-    """Bytes flipped, cut out and appended at random, in pictures and trimaps of many formats."""
+    """Bytes flipped, cut out and appended at random, in images and trimaps of many formats."""
     chance = random.Random(0)
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (24, 24, 3), dtype=np.uint8))
     formats = ["JPEG", "PNG", "GIF", "TIFF", "BMP", "WEBP", "PPM"]
@@ -469,10 +469,10 @@ def test_damaged_files_never_stop_the_run(root, caplog):
     assert all(image.shape == (8, 8, 3) and set(np.unique(mask)) <= {0, 1} for image, mask in pets)
 
 
-# ---- the real pictures ----
+# ---- the real images ----
 
 
-def test_the_real_pictures(pets_dir, caplog):
+def test_the_real_images(pets_dir, caplog):
     for split in ("trainval", "test"):
         pets = Pets(pets_dir, split, size=64)
         lines = (pets_dir / "annotations" / f"{split}.txt").read_text().splitlines()
@@ -480,8 +480,8 @@ def test_the_real_pictures(pets_dir, caplog):
         # In the official set the names of cats, and only theirs, begin with a capital letter.
         assert pets.species == ["cat" if name[0].isupper() else "dog" for name in pets.names]
         assert pets.skipped == [] and not caplog.records
-    shares = []  # of pet pixels in the trimaps as they are stored, for the test pictures
+    fractions = []  # of pet pixels in the trimaps as they are stored, for the test images
     for name in pets.names:
         with Image.open(pets_dir / "annotations" / "trimaps" / f"{name}.png") as trimap:
-            shares.append((np.asarray(trimap) != 2).mean())
-    assert np.mean([mask.mean() for _, mask in pets]) == pytest.approx(np.mean(shares), abs=0.002)
+            fractions.append((np.asarray(trimap) != 2).mean())
+    assert np.mean([mask.mean() for _, mask in pets]) == pytest.approx(np.mean(fractions), abs=0.002)

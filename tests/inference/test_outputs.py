@@ -9,7 +9,8 @@ from PIL import Image
 
 from minunet.data import DataError
 from minunet.data.images import ImageFile
-from minunet.inference.outputs import choose_names, is_ours, write_masks
+from minunet.inference.outputs import choose_names, is_output, write_outputs
+from minunet.tasks import Binary
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
 BOX = np.zeros((20, 30), bool)
@@ -39,7 +40,7 @@ def test_names_that_would_collide_keep_their_endings():
 
 
 def test_a_mask_of_black_and_white_and_an_outline(tmp_path):
-    write_masks(tmp_path / "new" / "cat.v1", IMAGE, BOX)
+    write_outputs(tmp_path / "new" / "cat.v1", Binary().pictures(IMAGE, BOX))
     assert sorted(os.listdir(tmp_path / "new")) == ["cat.v1.mask.png", "cat.v1.overlay.png"]
     with (
         Image.open(tmp_path / "new" / "cat.v1.mask.png") as mask,
@@ -53,17 +54,19 @@ def test_a_mask_of_black_and_white_and_an_outline(tmp_path):
 
 
 def test_results_are_known_again_and_replaced(tmp_path):
-    write_masks(tmp_path / "cat", IMAGE, BOX)
-    assert is_ours(tmp_path / "cat.mask.png") and is_ours(tmp_path / "cat.overlay.png")
-    write_masks(tmp_path / "cat", IMAGE, ~BOX)
+    write_outputs(tmp_path / "cat", Binary().pictures(IMAGE, BOX))
+    assert is_output(tmp_path / "cat.mask.png", Binary.suffixes) and is_output(
+        tmp_path / "cat.overlay.png", Binary.suffixes
+    )
+    write_outputs(tmp_path / "cat", Binary().pictures(IMAGE, ~BOX))
     with Image.open(tmp_path / "cat.mask.png") as mask:
         assert mask.getpixel((0, 0)) == 255
     (tmp_path / "cat.mask.png").rename(tmp_path / "cat.png")
-    assert not is_ours(tmp_path / "cat.png")  # somebody works on with it
+    assert not is_output(tmp_path / "cat.png", Binary.suffixes)  # somebody works on with it
     for content in (b"", b"\x89PNG\r\n\x1a\n", b"hello"):
         (tmp_path / "dog.mask.png").write_bytes(content)
-        assert not is_ours(tmp_path / "dog.mask.png")
-    assert not is_ours(tmp_path / "none.mask.png")
+        assert not is_output(tmp_path / "dog.mask.png", Binary.suffixes)
+    assert not is_output(tmp_path / "none.mask.png", Binary.suffixes)
 
 
 @pytest.mark.parametrize("ending", [".mask.png", ".overlay.png"])
@@ -79,6 +82,6 @@ def test_what_is_not_ours_is_never_replaced(tmp_path, ending, kind):
         "dangling link": lambda: path.symlink_to("nowhere"),
     }[kind]()
     before = {p: p.is_file() and p.read_bytes() for p in tmp_path.iterdir()}
-    with pytest.raises(DataError, match=rf"cat{ending} is there already and is no result of this program"):
-        write_masks(tmp_path / "cat", IMAGE, BOX)
+    with pytest.raises(DataError, match=rf"cat{ending} exists already and was not written by a prediction"):
+        write_outputs(tmp_path / "cat", Binary().pictures(IMAGE, BOX))
     assert {p: p.is_file() and p.read_bytes() for p in tmp_path.iterdir()} == before

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minunet import Tensor, UNet
-from minunet.inference.predict import check_tile, exact_margin, predict_squeezed, predict_tiled
+from minunet.inference.predict import check_tile, exact_margin, predict_resized, predict_tiled
 
 rng = np.random.default_rng(0)
 
@@ -95,11 +95,11 @@ def test_weights_of_overlapping_answers_add_up_to_one():
 @pytest.mark.parametrize(
     "tile, margin, message",
     [
-        (895, 384, "multiple of 64 from 896 on"),
-        (832, 384, "tiles of 832 pixels do not fit: 6 poolings need a multiple of 64 from 896 on"),
-        (960, 100, "a margin of 100 pixels does not fit: 6 poolings need a multiple of 64"),
-        (960, -64, "a margin of -64"),
-        (0, 0, "from 128 on"),
+        (895, 384, "multiple of 64, at least 896"),
+        (832, 384, "the tile size is 832 pixels: with 6 poolings it must be a multiple of 64, at least 896"),
+        (960, 100, "the margin is 100 pixels: with 6 poolings it must be a multiple of 64"),
+        (960, -64, "the margin is -64"),
+        (0, 0, "at least 128"),
     ],
 )
 def test_tiles_that_cannot_be(tile, margin, message):
@@ -108,10 +108,12 @@ def test_tiles_that_cannot_be(tile, margin, message):
     check_tile(6, 896, 384)
 
 
-def test_squeezing_keeps_the_pictures_own_sizes_and_order():
-    """A network that answers with the picture's red: what comes back is the picture, blurred."""
+def test_resizing_keeps_the_images_own_sizes_and_order():
+    """A network that answers with the image's red: what comes back is the image, blurred."""
 
     class Red:
+        out_channels = 1
+
         def predict(self, images):
             assert images.shape == (2, 16, 8, 3) and images.dtype == np.uint8
             return images[..., :1].astype(np.float64) / 255
@@ -119,13 +121,13 @@ def test_squeezing_keeps_the_pictures_own_sizes_and_order():
     left = np.zeros((40, 60, 3), np.uint8)
     left[:, :30] = 255
     grey = np.full((5, 7, 3), 51, np.uint8)
-    first, second = predict_squeezed(Red(), [left, grey], (16, 8))
-    assert first.shape == (40, 60) and second.shape == (5, 7) and first.dtype == second.dtype == np.float32
+    first, second = predict_resized(Red(), [left, grey], (16, 8))
+    assert first.shape == (40, 60, 1) and second.shape == (5, 7, 1) and first.dtype == second.dtype == np.float32
     assert first[:, :18].min() > 0.99 and first[:, 42:].max() < 0.01
     np.testing.assert_allclose(second, 0.2, rtol=1e-6)
 
 
-def test_a_picture_of_the_size_of_training_is_just_predicted():
+def test_an_image_of_the_size_of_training_is_just_predicted():
     model = UNet(depth=2, width=2)
     image = picture(32, 32)
-    np.testing.assert_array_equal(predict_squeezed(model, [image], 32)[0], model.predict(image)[..., 0])
+    np.testing.assert_array_equal(predict_resized(model, [image], 32)[0], model.predict(image))

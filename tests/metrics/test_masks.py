@@ -62,7 +62,7 @@ def test_scores_add_up_over_batches_of_any_size():
         parts.update(p[part], t[part])
     assert parts.result() == pytest.approx(whole.result(), abs=1e-14)
     assert parts.result()["images"] == 7
-    assert parts.result()["share"] == pytest.approx((t == 1).sum() / (t != 255).sum())
+    assert parts.result()["foreground"] == pytest.approx((t == 1).sum() / (t != 255).sum())
 
 
 def test_logits_with_the_threshold_zero_are_scored_as_their_probabilities():
@@ -94,7 +94,7 @@ def test_what_cannot_be_scored_is_refused():
         metrics.iou(np.zeros(6), np.array([2, 2, 3, 1, 0, 7]))
     with pytest.raises(ValueError, match="every pixel is ignored"):
         metrics.iou(np.zeros(3), np.full(3, 255))
-    with pytest.raises(ValueError, match="one picture is"):
+    with pytest.raises(ValueError, match="of one image, give"):
         metrics.mean_iou(P[0, ..., 0], T[0, ..., 0])
     with pytest.raises(ValueError, match="at least one pixel"):
         metrics.iou([], [])

@@ -152,7 +152,7 @@ def test_the_seed_decides_the_first_weights():
 @pytest.mark.parametrize("argument", ["in_channels", "out_channels", "depth", "width"])
 @pytest.mark.parametrize("value", [0, -1, 1.5, "8", None])
 def test_arguments_that_cannot_be(argument, value):
-    with pytest.raises(ValueError, match=f"UNet: {argument} is .*: it must be a whole number from 1"):
+    with pytest.raises(ValueError, match=f"UNet: {argument} is .*: it must be an integer of at least 1"):
         UNet(**{argument: value})
 
 
@@ -162,7 +162,11 @@ def test_arguments_that_cannot_be(argument, value):
 @pytest.mark.parametrize(
     "H, W, message",
     [
-        (100, 128, "64 divides, this picture is 100x128: resize or pad it to 64x128 or 128x128, or call model.predict"),
+        (
+            100,
+            128,
+            "the image is 100x128: .* multiples of 64. Resize or pad it to 64x128 or 128x128, or call model.predict",
+        ),
         (130, 65, "to 128x64 or 192x128"),
         (10, 128, "to 64x128, or"),
         (1, 1, "to 64x64, or"),
@@ -458,5 +462,5 @@ def test_a_gpu_gives_the_same_with_batch_norm_and_dropout(array_on):
 
 @pytest.mark.parametrize("dropout", [1, -0.5, float("nan")])
 def test_a_rate_that_cannot_be(dropout):
-    with pytest.raises(ValueError, match="dropout is .*: it must be a rate from 0 to below 1"):
+    with pytest.raises(ValueError, match="dropout is .*: it must be at least 0 and below 1"):
         UNet(dropout=dropout)

@@ -73,8 +73,8 @@ def test_the_peak_is_what_a_step_takes(array_on):
     """Within a tenth, for a network whose images, not its weights, need the memory."""
     from minunet import optim
     from minunet.cuda import release_memory
-    from minunet.device import array_module
-    from minunet.training import loop as train
+    from minunet.device import array_module, to_device
+    from minunet.tasks import Binary
 
     cupy = array_module(array_on("gpu")(np.ones(1)))
     pool = cupy.get_default_memory_pool()
@@ -91,7 +91,7 @@ def test_the_peak_is_what_a_step_takes(array_on):
     before = pool.used_bytes()
     images, masks = np.zeros((batch, 64, 64, 3), np.uint8), np.zeros((batch, 64, 64, 1), np.uint8)
     with Hook() as hook:
-        x, t, weights, _ = train.prepare_batch(images, masks, "gpu")
-        train.LOSSES["bce"](model.logits(x), t, weights).backward()
+        x, t, weights = Binary().targets(to_device(images, "gpu"), to_device(masks, "gpu"))
+        ops.binary_cross_entropy_with_logits(model.logits(Tensor(x)), t, weights).backward()
         optimizer.step()
     assert hook.peak - before == pytest.approx(batch * costs.training_costs(model, (64, 64)).peak, rel=0.1)

@@ -5,6 +5,7 @@ import pytest
 
 from minunet import Tensor, nn, ops
 from minunet.nn.init import glorot_uniform
+from minunet.nn.module import forward_hook
 
 X = np.random.default_rng(0).standard_normal((2, 5, 6, 3)).astype("float32")
 CONVOLUTIONS = pytest.mark.parametrize("layer", [nn.Conv2D, nn.ConvTranspose2D])
@@ -45,6 +46,17 @@ def test_one_channel_is_enough(layer):
 def test_activations_by_name(layer, activation, function):
     plain, active = (layer(3, 4, 3, activation=name, rng=1) for name in (None, activation))
     np.testing.assert_allclose(active(X).data, function(plain(X).data), rtol=1e-5, atol=1e-6)
+
+
+@CONVOLUTIONS
+@pytest.mark.parametrize("activation", [None, "relu", "sigmoid"])
+def test_what_comes_before_the_activation(layer, activation):
+    plain, active = (layer(3, 4, 3, activation=name, rng=1) for name in (None, activation))
+    seen = []
+    with forward_hook(lambda layer, inputs, y: seen.append((layer, inputs, y))):
+        y = active(X, activate=False)
+    np.testing.assert_array_equal(y.data, plain(X).data)
+    assert (y.data < 0).any() and seen == [(active, (X,), y)]
 
 
 @CONVOLUTIONS

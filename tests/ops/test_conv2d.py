@@ -8,7 +8,7 @@ import pytest
 from minunet import Tensor, ops
 from minunet.device import to_numpy
 
-PICTURE = np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9]], "float64").reshape(1, 3, 3, 1)
+IMAGE = np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9]], "float64").reshape(1, 3, 3, 1)
 TAPS = np.array([[1, 10], [100, 1000]], "float64").reshape(2, 2, 1, 1)
 
 
@@ -17,7 +17,7 @@ def leaves(put, *arrays):
 
 
 def plane(array):
-    """The first channel of the first picture, as a list of rows."""
+    """The first channel of the first image, as a list of rows."""
     return to_numpy(array)[0, :, :, 0].tolist()
 
 
@@ -25,17 +25,17 @@ def plane(array):
 
 
 def test_values_by_hand(xp_array):
-    y = ops.conv2d(xp_array(PICTURE), xp_array(TAPS), padding="valid")
+    y = ops.conv2d(xp_array(IMAGE), xp_array(TAPS), padding="valid")
     assert plane(y.data) == [[5421, 6532], [8754, 9865]]  # 1 + 2·10 + 4·100 + 5·1000 = 5421
-    y = ops.conv2d(xp_array(PICTURE), xp_array(TAPS), xp_array(np.array([0.5])), stride=2)
+    y = ops.conv2d(xp_array(IMAGE), xp_array(TAPS), xp_array(np.array([0.5])), stride=2)
     # "same": one row and one column of 0, behind
     assert plane(y.data) == [[5421.5, 603.5], [87.5, 9.5]]
-    y = ops.conv2d(xp_array(PICTURE), xp_array(TAPS), stride=3, padding=1)
+    y = ops.conv2d(xp_array(IMAGE), xp_array(TAPS), stride=3, padding=1)
     assert plane(y.data) == [[1000, 300], [70, 9]]
 
 
 def test_gradients_by_hand(xp_array):
-    x, w, b = leaves(xp_array, PICTURE, TAPS, np.array([0.5]))
+    x, w, b = leaves(xp_array, IMAGE, TAPS, np.array([0.5]))
     gy = np.array([[1.0, 2], [3, 4]]).reshape(1, 2, 2, 1)
     ops.conv2d(x, w, b, padding="valid").backward(xp_array(gy))
     assert to_numpy(b.grad).tolist() == [10]
@@ -56,22 +56,22 @@ def test_the_kernel_is_not_turned():
     x = np.zeros((1, 3, 3, 1))
     x[0, 1, 1] = 1
     w = np.arange(9.0).reshape(3, 3, 1, 1)
-    # As in Keras, a cross-correlation: what the impulse leaves behind is the kernel turned.
+    # As in Keras, a cross-correlation: the response to an impulse is the kernel flipped.
     np.testing.assert_array_equal(ops.conv2d(x, w).data[0, :, :, 0], w[::-1, ::-1, 0, 0])
 
 
 # ---- plain loops -------------------------------------------------------------------------------------------
 
 
-def same_border(n, k, s):
+def same_padding(n, k, s):
     """Rows of zeros before and after, as TensorFlow lays them."""
     total = max((-(-n // s) - 1) * s + k - n, 0)
     return total // 2, total - total // 2
 
 
-def loops(x, w, b, gy, stride, border):
+def loops(x, w, b, gy, stride, pads):
     """y, gx, gw by the sums at the head of conv2d.py."""
-    (top, bottom), (left, right) = border
+    (top, bottom), (left, right) = pads
     N, H, W, C = x.shape
     KH, KW, _, F = w.shape
     OH, OW = (H + top + bottom - KH) // stride[0] + 1, (W + left + right - KW) // stride[1] + 1
@@ -101,16 +101,16 @@ def test_any_geometry_against_plain_loops(x_shape, w_shape, stride, padding, see
     KH, KW, F = w_shape
     x, w, b = (rng.standard_normal(shape) for shape in (x_shape, (KH, KW, x_shape[3], F), (F,)))
     if padding == "same":
-        border = [same_border(n, k, s) for n, k, s in zip(x_shape[1:3], (KH, KW), stride)]
+        pads = [same_padding(n, k, s) for n, k, s in zip(x_shape[1:3], (KH, KW), stride)]
     else:
         both = 0 if padding == "valid" else padding
-        border = [(p, p) for p in (both if isinstance(both, tuple) else (both, both))]
-    hypothesis.assume(all(n + sum(p) >= k for n, p, k in zip(x_shape[1:3], border, (KH, KW))))
+        pads = [(p, p) for p in (both if isinstance(both, tuple) else (both, both))]
+    hypothesis.assume(all(n + sum(p) >= k for n, p, k in zip(x_shape[1:3], pads, (KH, KW))))
     tensors = leaves(np.asarray, x, w, b)
     y = ops.conv2d(*tensors, stride, padding)
     gy = rng.standard_normal(y.shape)
     y.backward(gy)
-    expected = [*loops(x, w, b, gy, stride, border), gy.sum((0, 1, 2))]
+    expected = [*loops(x, w, b, gy, stride, pads), gy.sum((0, 1, 2))]
     if padding == "same":
         assert y.shape[1:3] == tuple(-(-n // s) for n, s in zip(x_shape[1:3], stride))
     for found, right in zip([y.data, *(t.grad for t in tensors)], expected, strict=True):
@@ -145,7 +145,7 @@ def test_output_sizes(H, W, kernel, stride, padding, expected):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("activation", [None, "relu"])
 def test_types_are_kept(xp_array, dtype, activation):
-    x, w, b = leaves(xp_array, *(a.astype(dtype) for a in (PICTURE, TAPS, np.ones(1))))
+    x, w, b = leaves(xp_array, *(a.astype(dtype) for a in (IMAGE, TAPS, np.ones(1))))
     y = ops.conv2d(x, w, b, activation=activation)
     y.backward(xp_array(np.ones(y.shape)))
     assert y.dtype == x.grad.dtype == w.grad.dtype == b.grad.dtype == dtype
@@ -168,7 +168,7 @@ def test_relu_inside_is_relu_afterwards(xp_array, bias):
 
 def test_only_the_gradients_that_are_asked_for():
     for asked in np.ndindex(2, 2, 2):
-        tensors = [Tensor(a, requires_grad=bool(ask)) for a, ask in zip((PICTURE, TAPS, np.ones(1)), asked)]
+        tensors = [Tensor(a, requires_grad=bool(ask)) for a, ask in zip((IMAGE, TAPS, np.ones(1)), asked)]
         y = ops.conv2d(*tensors)
         assert y.requires_grad == any(asked)
         if any(asked):
@@ -189,7 +189,7 @@ def test_only_the_gradients_that_are_asked_for():
         ({"b": np.ones((1, 1))}, ValueError, r"conv2d: b has shape \(1, 1\), it must have 1 axes"),
         ({"b": np.ones(3)}, ValueError, r"conv2d: b has 3 entries, w \(2, 2, 1, 1\) has 1 filters"),
         (
-            {"x": PICTURE.astype("uint8")},
+            {"x": IMAGE.astype("uint8")},
             TypeError,
             r'conv2d: x is uint8, it must be floating-point.*astype\("float32"\)',
         ),
@@ -214,11 +214,11 @@ def test_only_the_gradients_that_are_asked_for():
     ],
 )
 def test_errors_name_what_met_and_the_fix(change, error, message):
-    arguments = {"x": PICTURE, "w": TAPS} | change
+    arguments = {"x": IMAGE, "w": TAPS} | change
     with pytest.raises(error, match=message):
         ops.conv2d(**arguments)
 
 
 def test_arrays_on_two_devices(elsewhere):
     with pytest.raises(ValueError, match=r"Conv2D: .*\(1, 3, 3, 1\) on gpu:7, \(2, 2, 1, 1\) on cpu"):
-        ops.conv2d(elsewhere(PICTURE), TAPS)
+        ops.conv2d(elsewhere(IMAGE), TAPS)

@@ -17,7 +17,7 @@ def leaves(put, *arrays):
 
 
 def plane(array):
-    """The first channel of the first picture, as a list of rows."""
+    """The first channel of the first image, as a list of rows."""
     return to_numpy(array)[0, :, :, 0].tolist()
 
 
@@ -38,7 +38,7 @@ def test_tiles_that_overlap_add_up(xp_array):
     y = ops.conv_transpose2d(xp_array(X), xp_array(TAPS), stride=1, padding="valid")
     assert plane(y.data) == [[1, 10 + 2, 20], [100 + 3, 1000 + 200 + 30 + 4, 2000 + 40], [300, 3400, 4000]]
     y = ops.conv_transpose2d(xp_array(X), xp_array(TAPS), stride=1, padding="same")
-    assert plane(y.data) == [[1, 12], [103, 1234]]  # the border behind is cut off
+    assert plane(y.data) == [[1, 12], [103, 1234]]  # the padding at the end is cropped
     y = ops.conv_transpose2d(xp_array(X), xp_array(TAPS), stride=1, padding=1)
     assert plane(y.data) == [[1234]]
 
@@ -89,17 +89,17 @@ def test_adjoint_of_conv2d(x_shape, w_shape, stride, padding, seed):
         hypothesis.assume(all((n - 1) * s + k > 2 * p for n, s, k, p in sizes))
     x, w = leaves(np.asarray, rng.standard_normal(x_shape), rng.standard_normal((KH, KW, F, x_shape[3])))
     painted = ops.conv_transpose2d(x, w, None, stride, padding)
-    picture = Tensor(rng.standard_normal(painted.shape), requires_grad=True)
-    seen = ops.conv2d(picture, w.detach(), None, stride, padding)
+    image = Tensor(rng.standard_normal(painted.shape), requires_grad=True)
+    seen = ops.conv2d(image, w.detach(), None, stride, padding)
     assert seen.shape == x_shape
     product = np.vdot(x.data, seen.data)
-    assert np.vdot(painted.data, picture.data) == pytest.approx(product, rel=1e-9, abs=1e-9)
-    painted.backward(picture.data)
+    assert np.vdot(painted.data, image.data) == pytest.approx(product, rel=1e-9, abs=1e-9)
+    painted.backward(image.data)
     np.testing.assert_allclose(x.grad, seen.data, rtol=1e-10, atol=1e-10)
     seen.backward(x.data)
-    np.testing.assert_allclose(picture.grad, painted.data, rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(image.grad, painted.data, rtol=1e-10, atol=1e-10)
     kernel = Tensor(w.data, requires_grad=True)
-    ops.conv2d(picture.detach(), kernel, None, stride, padding).backward(x.data)
+    ops.conv2d(image.detach(), kernel, None, stride, padding).backward(x.data)
     np.testing.assert_allclose(w.grad, kernel.grad, rtol=1e-10, atol=1e-10)
 
 

@@ -6,7 +6,7 @@ import pytest
 from minunet import Tensor, ops
 from minunet.device import to_numpy
 
-# Two pictures of 4 pixels. First: Σpt = 1, Σp = 2, Σt = 1. Second: Σpt = 0.5, Σp = 0.5, Σt = 3.
+# Two images of 4 pixels. First: Σpt = 1, Σp = 2, Σt = 1. Second: Σpt = 0.5, Σp = 0.5, Σt = 3.
 P = np.array([[1, 1, 0, 0], [0.5, 0, 0, 0]]).reshape(2, 2, 2, 1)
 T = np.array([[1.0, 0, 0, 0], [1, 1, 1, 0]]).reshape(2, 2, 2, 1)
 FIRST, SECOND = (2 * 1 + 1) / (2 + 1 + 1), (2 * 0.5 + 1) / (0.5 + 3 + 1)  # scores with s = 1
@@ -22,7 +22,7 @@ def test_per_image_and_over_the_batch_by_hand(xp_array):
 def test_gradients_by_hand(xp_array):
     p = Tensor(xp_array(P), requires_grad=True)
     ops.dice_loss(p, xp_array(T)).backward(xp_array(np.array(1.0)))
-    # -(2 t D - (2 I + s)) / D², halved by the mean over two pictures; D = 4 and 4.5
+    # -(2 t D - (2 I + s)) / D², halved by the mean over two images; D = 4 and 4.5
     first = {1: -(2 * 4 - 3) / 16 / 2, 0: 3 / 16 / 2}
     second = {1: -(2 * 4.5 - 2) / 4.5**2 / 2, 0: 2 / 4.5**2 / 2}
     np.testing.assert_allclose(to_numpy(p.grad)[0].ravel(), [first[t] for t in (1, 0, 0, 0)], rtol=1e-14)

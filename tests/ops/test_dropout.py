@@ -11,7 +11,7 @@ def test_by_hand(xp_array):
     x = Tensor(xp_array(np.arange(8.0).reshape(2, 2, 1, 2)), requires_grad=True)
     y = ops.dropout(
         x, xp_array(np.array([[1, 0], [0, 1]], bool).reshape(2, 1, 1, 2)), 0.75
-    )  # a map of each picture is left
+    )  # one map of each image is kept
     assert y.numpy().ravel().tolist() == [0, 0, 8, 0, 0, 20, 0, 28]
     y.backward(xp_array(np.arange(1.0, 9).reshape(2, 2, 1, 2)))
     assert to_numpy(x.grad).ravel().tolist() == [4, 0, 12, 0, 0, 24, 0, 32]

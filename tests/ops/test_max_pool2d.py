@@ -10,20 +10,20 @@ from minunet import Tensor, ops
 from minunet.device import to_numpy
 
 
-def picture(rows):
+def image(rows):
     return np.array(rows, "float64")[None, :, :, None]
 
 
 def gradient(put, rows, gy, **options):
-    x = Tensor(put(picture(rows)), requires_grad=True)
+    x = Tensor(put(image(rows)), requires_grad=True)
     y = ops.max_pool2d(x, **options)
-    y.backward(put(picture(gy)))
+    y.backward(put(image(gy)))
     return to_numpy(x.grad)[0, :, :, 0].tolist()
 
 
 def test_values_and_gradient_by_hand(xp_array):
     rows = [[1, 5, 2, 0], [3, 4, 9, 7], [0, -1, -3, -4], [-2, -5, -2, -9]]
-    assert to_numpy(ops.max_pool2d(xp_array(picture(rows))).data)[0, :, :, 0].tolist() == [[5, 9], [0, -2]]
+    assert to_numpy(ops.max_pool2d(xp_array(image(rows))).data)[0, :, :, 0].tolist() == [[5, 9], [0, -2]]
     gx = [[0, 1, 0, 0], [0, 0, 2, 0], [3, 0, 0, 0], [0, 0, 4, 0]]
     assert gradient(xp_array, rows, [[1, 2], [3, 4]]) == gx
 
@@ -53,7 +53,7 @@ def test_rows_and_columns_left_over_are_not_seen(xp_array):
 
 def test_the_border_never_wins(xp_array):
     rows = [[-5, -7, -9], [-6, -8, -3]]
-    x = xp_array(picture(rows))
+    x = xp_array(image(rows))
     assert to_numpy(ops.max_pool2d(x, 3, 1, "same").data)[0, :, :, 0].tolist() == [[-5, -3, -3], [-5, -3, -3]]
     gx = gradient(xp_array, rows, [[1, 2, 3], [4, 5, 6]], size=3, stride=1, padding=1)
     assert gx == [[1 + 4, 0, 0], [0, 0, 2 + 3 + 5 + 6]]
@@ -74,13 +74,13 @@ def test_what_is_no_number_is_noticed(xp_array, place):
 
 
 few = draw.integers(1, 2)
-pictures = arrays.arrays(
+images = arrays.arrays(
     "float64", draw.tuples(few, draw.integers(2, 7), draw.integers(2, 7), few), elements=draw.integers(-3, 3)
 )
 
 
 @hypothesis.given(
-    pictures,
+    images,
     draw.tuples(draw.integers(1, 3), draw.integers(1, 3)),
     draw.tuples(draw.integers(1, 4), draw.integers(1, 4)),
     draw.sampled_from(["valid", "same", 1, (0, 1)]),

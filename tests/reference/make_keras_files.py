@@ -17,7 +17,7 @@ import numpy as np
 from make_keras_numbers import HERE, keras, lecture_unet
 
 from minunet import UNet
-from minunet.weights import io as checkpoint
+from minunet.weights import io
 
 TOLERANCE = 1e-5
 
@@ -59,7 +59,7 @@ def from_keras(folder, pictures, batch_norm):
     for name in ("theirs.keras", "theirs.weights.h5"):
         yield (
             f"Keras to minunet, {name}",
-            np.abs(checkpoint.load_model(folder / name).predict(pictures) - expected).max(),
+            np.abs(io.load_model(folder / name).predict(pictures) - expected).max(),
         )
 
 
@@ -75,8 +75,8 @@ def to_keras(folder, pictures, batch_norm):
         }
     )
     expected = distinct(model.predict(pictures))
-    checkpoint.save(folder / "ours.keras", model)
-    checkpoint.save(folder / "ours.weights.h5", model)
+    io.save(folder / "ours.keras", model)
+    io.save(folder / "ours.weights.h5", model)
     opened = keras.models.load_model(folder / "ours.keras")
     yield "minunet to Keras, ours.keras", np.abs(opened.predict(pictures, verbose=0) - expected).max()
     filled = lecture_unet(64, batch_norm=batch_norm)

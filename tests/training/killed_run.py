@@ -17,10 +17,9 @@ import numpy as np
 from minunet import UNet, optim
 from minunet.data.augment import PRESETS
 from minunet.data.loader import Loader
-from minunet.training import loop as train
-from minunet.training import run_folder as runs
 from minunet.training import schedules
-from minunet.training.progress import Progress
+from minunet.training.loop import Trainer
+from minunet.training.run_folder import RunFolder
 
 EPOCHS = 8
 LONGEST, MORE = (
@@ -46,26 +45,21 @@ class Squares:
 
 
 def attempt(folder):
-    """Starts the run, or goes on with it."""
+    """Starts the run, or resumes it."""
     model = UNet(depth=3, width=4, seed=1, batch_norm=True, dropout=0.2)
-    optimizer, schedule, progress = optim.Adam(model.parameters()), schedules.Plateau(1e-3, patience=1), Progress()
-    go_on = (folder / "run.json").exists()
-    parts = {"optimizer": optimizer, "schedule": schedule, "progress": progress}
-    with runs.Run(folder, {}, parts=parts, save_minutes=1e-9, resume=model if go_on else None) as run:
-        batches, loss = Loader(Squares(), 1, seed=1, augment=PRESETS["full"]), train.LOSSES["bce+dice"]
-        for row in train.epochs(
-            model,
-            optimizer,
-            loss,
-            batches,
-            batches,
-            EPOCHS,
-            schedule=schedule,
-            clip_norm=0.1,
-            accumulate=3,
-            progress=progress,
-            after_step=lambda: run.save_in_time(model),
-        ):
+    trainer = Trainer(
+        model,
+        optim.Adam(model.parameters()),
+        "bce+dice",
+        schedule=schedules.Plateau(1e-3, patience=1),
+        clip_norm=0.1,
+        accumulate=3,
+    )
+    resume = model if (folder / "run.json").exists() else None
+    with RunFolder(folder, {}, trainer.parts(), save_minutes=1e-9, resume=resume) as run:
+        batches = Loader(Squares(), 1, seed=1, augment=PRESETS["full"])
+        trainer.after_step = lambda: run.save_if_due(model)
+        for row in trainer.epochs(batches, batches, EPOCHS):
             run.add(row, model)
         run.finish("finished")
 

@@ -1,4 +1,4 @@
-"""Batches on their way to the card: however far that is behind, no slot is overwritten too early."""
+"""Batches on their way to the GPU: however far that is behind, no slot is overwritten too early."""
 
 import collections
 
@@ -7,12 +7,12 @@ import pytest
 
 from minunet.cuda import memory_kept
 from minunet.device import to_numpy
-from minunet.training import batches as feed
-from minunet.training.batches import Feed
+from minunet.training import batches as module
+from minunet.training.batches import Prefetcher
 
 
 def batches(lengths, size=4, seed=0):
-    """Tuples of random pictures and masks."""
+    """Tuples of random images and masks."""
     rng = np.random.default_rng(seed)
     return [
         (rng.integers(0, 256, (n, size, size, 3), np.uint8), rng.integers(0, 2, (n, size, size, 1), np.uint8))
@@ -22,35 +22,35 @@ def batches(lengths, size=4, seed=0):
 
 def test_on_the_cpu_batches_are_passed_on_as_they_are():
     given = batches([3, 2])
-    assert list(Feed("cpu").batches(given)) == given
+    assert list(Prefetcher("cpu").batches(given)) == given
 
 
 def test_on_the_gpu_they_arrive_whole_epoch_after_epoch_in_the_same_memory(array_on):
     array_on("gpu")  # or skip
-    fed, places = Feed("gpu"), []
+    prefetcher, places = Prefetcher("gpu"), []
     for epoch in range(3):
         given = batches([5, 5, 5, 2], seed=epoch)
-        for (images, masks), (lent_images, lent_masks) in zip(given, fed.batches(given), strict=True):
+        for (images, masks), (lent_images, lent_masks) in zip(given, prefetcher.batches(given), strict=True):
             np.testing.assert_array_equal(to_numpy(lent_images), images)
             np.testing.assert_array_equal(to_numpy(lent_masks), masks)
             places.append(lent_images.data.ptr)
     assert len(set(places)) == 2 and places[:4] == places[4:8] == places[8:]
     kept = memory_kept("gpu")
-    list(fed.batches(batches([5, 4])))
+    list(prefetcher.batches(batches([5, 4])))
     assert memory_kept("gpu") == kept
 
 
 def test_a_larger_batch_gets_a_larger_slot(array_on):
     array_on("gpu")
-    fed, given = Feed("gpu"), batches([2, 2]) + batches([3, 1, 2], size=6)
-    for (images, _), (lent, _) in zip(given, fed.batches(given), strict=True):
+    prefetcher, given = Prefetcher("gpu"), batches([2, 2]) + batches([3, 1, 2], size=6)
+    for (images, _), (lent, _) in zip(given, prefetcher.batches(given), strict=True):
         np.testing.assert_array_equal(to_numpy(lent), images)
 
 
-# ---- a card that runs behind -------------------------------------------------------------------------------
+# ---- a GPU that runs behind -------------------------------------------------------------------------------
 
 
-class Card:
+class Gpu:
     """Two streams as queues of work that is done when somebody waits for it; of the `eager` one, at once."""
 
     def __init__(self, monkeypatch):
@@ -64,7 +64,7 @@ class Card:
             "copy_async": self.copy,
         }
         for name, replacement in replacements.items():
-            monkeypatch.setattr(feed, name, replacement)
+            monkeypatch.setattr(module, name, replacement)
 
     def copy(self, target, source, stream):
         stream.add(lambda: np.copyto(target, source))
@@ -76,13 +76,13 @@ class Card:
 
 
 class Stream:
-    def __init__(self, card):
-        self.card, self.work = card, collections.deque()
+    def __init__(self, gpu):
+        self.gpu, self.work = gpu, collections.deque()
 
     def add(self, work, ready=lambda: True):
         self.work.append((ready, work))
-        if self.card.eager is self:
-            self.card.run_what_can_run(self)
+        if self.gpu.eager is self:
+            self.gpu.run_what_can_run(self)
 
     def wait_event(self, event):
         count = event.recorded  # only what was recorded by now
@@ -95,7 +95,7 @@ class Stream:
         return True
 
     def synchronize(self):
-        self.card.run_what_can_run(self.card.main, self.card.side)
+        self.gpu.run_what_can_run(self.gpu.main, self.gpu.side)
         assert not self.work
 
 
@@ -113,25 +113,25 @@ class Event:
     def synchronize(self):
         for stream in self.streams[-1:]:
             while self.reached < self.recorded:
-                stream.card.run_what_can_run(stream.card.side)
+                stream.gpu.run_what_can_run(stream.gpu.side)
                 if self.reached < self.recorded:
-                    assert stream.card.main.run_one()
+                    assert stream.gpu.main.run_one()
 
 
 @pytest.mark.parametrize("eager", [None, "side", "main"])
 @pytest.mark.parametrize("breaks_at", [None, 3])
 def test_no_slot_is_overwritten_before_it_was_read(monkeypatch, eager, breaks_at):
-    card = Card(monkeypatch)
-    card.eager = eager and getattr(card, eager)
-    fed, seen, expected = Feed("gpu:0"), [], []
+    gpu = Gpu(monkeypatch)
+    gpu.eager = eager and getattr(gpu, eager)
+    prefetcher, seen, expected = Prefetcher("gpu:0"), [], []
     for epoch in range(3):
         given = batches([3, 3, 3, 3, 2], seed=epoch)
-        for number, (pair, lent) in enumerate(zip(given, fed.batches(given))):
-            card.main.add(lambda lent=lent: seen.append([array.copy() for array in lent]))  # a step
+        for number, (pair, lent) in enumerate(zip(given, prefetcher.batches(given))):
+            gpu.main.add(lambda lent=lent: seen.append([array.copy() for array in lent]))  # a step
             expected.append(pair)
             if number == breaks_at:
                 break
-    card.main.synchronize()
+    gpu.main.synchronize()
     assert len(seen) == len(expected)
     for found, pair in zip(seen, expected):
         for a, b in zip(found, pair, strict=True):
@@ -139,17 +139,17 @@ def test_no_slot_is_overwritten_before_it_was_read(monkeypatch, eager, breaks_at
 
 
 def test_the_next_batch_travels_before_this_one_is_lent(monkeypatch):
-    card, taken = Card(monkeypatch), []
+    gpu, taken = Gpu(monkeypatch), []
 
     def source():
         for number, batch in enumerate(batches([2, 2, 2])):
             taken.append(number)
             yield batch
 
-    fed = Feed("gpu:0").batches(source())
-    next(fed)
-    card.main.add(lambda: None, ready=lambda: False)  # a step that takes for ever
-    card.run_what_can_run(card.main, card.side)
-    assert taken == [0, 1] and not card.side.work  # both copies are done
-    card.main.work.clear()
-    fed.close()
+    prefetcher = Prefetcher("gpu:0").batches(source())
+    next(prefetcher)
+    gpu.main.add(lambda: None, ready=lambda: False)  # a step that takes forever
+    gpu.run_what_can_run(gpu.main, gpu.side)
+    assert taken == [0, 1] and not gpu.side.work  # both copies are done
+    gpu.main.work.clear()
+    prefetcher.close()

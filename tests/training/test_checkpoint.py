@@ -9,9 +9,9 @@ import pytest
 
 import minunet
 from minunet import UNet, optim
-from minunet.training import checkpoint as training_state
+from minunet.training import checkpoint
+from minunet.training.checkpoint import CheckpointError
 from minunet.weights import io as weights
-from minunet.weights.io import CheckpointError
 
 
 class Part:
@@ -51,13 +51,13 @@ def folder(tmp_path):
     """A run after its second and its third step."""
     for steps in (2, 3):
         model, optimizer = trained(steps)
-        training_state.save(tmp_path, model, {"optimizer": optimizer}, {"epochs": steps})
+        checkpoint.save(tmp_path, model, {"optimizer": optimizer}, {"epochs": steps})
     return tmp_path
 
 
 def loaded(folder):
     model, optimizer = trained(0)
-    path = training_state.load(folder, model, {"optimizer": optimizer})
+    path = checkpoint.load(folder, model, {"optimizer": optimizer})
     return path.name, model, optimizer
 
 
@@ -77,15 +77,15 @@ def test_without_the_last_file_the_one_before_it_counts(folder):
 def test_it_is_a_weights_file_too(folder):
     assert same(minunet.load(folder / "last.npz", small()), trained(3)[0])
     assert same(weights.load_model(folder / "last.npz"), trained(3)[0])
-    assert weights.read_about(folder / "last.npz")["epochs"] == 3
+    assert weights.read(folder / "last.npz").metadata["epochs"] == 3
 
 
 def test_numbers_texts_and_arrays_of_all_parts_come_back(tmp_path):
     state = {"whole": 3, "real": 0.1, "yes": True, "text": "ä {}", "none yet": np.zeros(0), "counts": np.arange(3)}
     one, other, empty = Part(**state), Part(whole=4), Part()
-    training_state.save(tmp_path, small(), {"one": one, "other": other, "empty": empty}, {})
+    checkpoint.save(tmp_path, small(), {"one": one, "other": other, "empty": empty}, {})
     back = {"one": Part(), "other": Part(), "empty": Part(old=1)}
-    training_state.load(tmp_path, small(), back)
+    checkpoint.load(tmp_path, small(), back)
     assert back["other"].state == {"whole": 4} and back["empty"].state == {}
     assert set(back["one"].state) == set(state)
     assert all(np.array_equal(back["one"].state[name], value) for name, value in state.items())
@@ -95,8 +95,8 @@ def test_numbers_texts_and_arrays_of_all_parts_come_back(tmp_path):
 @pytest.mark.parametrize("value", [None, {"a": 1}, object()])
 def test_what_would_need_a_pickle_is_refused_before_anything_is_written(folder, value):
     before = {name: (folder / name).read_bytes() for name in os.listdir(folder)}
-    with pytest.raises(TypeError, match="'best' of 'stopping' is .*only numbers, texts and arrays"):
-        training_state.save(folder, small(), {"stopping": Part(best=value)}, {})
+    with pytest.raises(TypeError, match="'best' of 'stopping' is .*it must be a number, a text or an array"):
+        checkpoint.save(folder, small(), {"stopping": Part(best=value)}, {})
     assert {name: (folder / name).read_bytes() for name in os.listdir(folder)} == before
 
 
@@ -112,7 +112,7 @@ def test_a_damaged_file_names_the_older_one_that_is_whole(folder, content):
         path.mkdir()
     else:
         path.write_bytes(whole[: len(whole) // 2] if content == b"half" else content)
-    with pytest.raises(CheckpointError, match=r"last\.npz is damaged.*previous\.npz is whole: .* remove last\.npz"):
+    with pytest.raises(CheckpointError, match=r"last\.npz is damaged.*previous\.npz is intact: .* remove last\.npz"):
         loaded(folder)
     (path.rmdir if content == "folder" else path.unlink)()
     assert loaded(folder)[0] == "previous.npz"
@@ -124,22 +124,22 @@ def test_when_both_are_damaged(folder):
     with pytest.raises(CheckpointError, match=r"last\.npz is damaged.*previous\.npz is damaged, too"):
         loaded(folder)
     (folder / "previous.npz").unlink()
-    with pytest.raises(CheckpointError, match=r"There is no older file"):
+    with pytest.raises(CheckpointError, match=r"There is no older checkpoint"):
         loaded(folder)
 
 
 def test_weights_alone_are_no_run(folder):
     minunet.save(folder / "last.npz", small())
-    with pytest.raises(CheckpointError, match="weights alone, and no state of a run.*previous.npz is whole"):
+    with pytest.raises(CheckpointError, match="only weights, not the state of a run.*previous.npz is intact"):
         loaded(folder)
 
 
 def test_the_state_of_another_kind_of_run(folder):
     model = small()
     with pytest.raises(CheckpointError, match="does not fit the optimizer of this run.*Adam"):
-        training_state.load(folder, model, {"optimizer": optim.RMSprop(model.parameters())})
+        checkpoint.load(folder, model, {"optimizer": optim.RMSprop(model.parameters())})
     with pytest.raises(CheckpointError, match="a part that this run does not have: optimizer"):
-        training_state.load(folder, model, {"other": Part()})
+        checkpoint.load(folder, model, {"other": Part()})
     assert same(model, small())
 
 
@@ -162,7 +162,7 @@ def assert_unchanged_after(save, folder, *wanted):
 
 def save_another(folder):
     model, optimizer = trained(9)
-    training_state.save(folder, model, {"optimizer": optimizer}, {})
+    checkpoint.save(folder, model, {"optimizer": optimizer}, {})
 
 
 def test_a_disk_that_fills_up_in_the_middle_of_the_file(folder):

@@ -1,4 +1,4 @@
-"""Patience: when it ends, which way is better, and a state that goes on."""
+"""Patience: when it is exhausted, which way is up, and a state that is restored."""
 
 import math
 
@@ -9,7 +9,7 @@ from minunet.training.early_stopping import Patience
 
 
 def answers(patience, values):
-    return [patience.ends({patience.monitor: value}) for value in values]
+    return [patience.update({patience.monitor: value}) for value in values]
 
 
 def test_a_score_must_rise():
@@ -39,9 +39,15 @@ def test_a_state_goes_on(seen):
 
 
 def test_errors_name_what_was_given():
-    with pytest.raises(ValueError, match="patience is 0: it must be a whole number"):
+    with pytest.raises(ValueError, match="patience is 0: it must be an integer number of epochs"):
         Patience("val_loss", 0)
-    with pytest.raises(ValueError, match="no score 'val_los' to watch: choose one of epoch, val_loss"):
-        Patience("val_los", 1).ends({"epoch": 1, "val_loss": 0.5})
-    with pytest.raises(ValueError, match="no state of a Patience: it holds .'best'"):
+    with pytest.raises(ValueError, match="no score 'val_los' to monitor: choose one of epoch, val_loss"):
+        Patience("val_los", 1).update({"epoch": 1, "val_loss": 0.5})
+    with pytest.raises(ValueError, match="not the state of a Patience: it holds .'best'"):
         Patience("val_loss", 1).load_state_dict({"best": np.array(1)})
+
+
+def test_without_a_number_of_epochs_patience_never_runs_out():
+    patience = Patience("val_loss", None)
+    assert answers(patience, [0.5] * 100) == [False] * 100
+    assert (patience.best, patience.waited, patience.exhausted) == (0.5, 99, False)

@@ -10,7 +10,7 @@ from minunet.data.drawn_pets import DrawnPets
 from minunet.data.loader import Loader
 from minunet.device import OutOfMemory, array_module
 from minunet.kernels import gpu
-from minunet.training import loop as train
+from minunet.training.loop import Trainer
 
 LAUNCHES = 250  # of a step of the lecture's U-Net, at most
 MEGABYTE = 1_000_000
@@ -25,7 +25,12 @@ def setup(batch_size, count, size=64):
     model = UNet(depth=2, width=4, seed=0).to("gpu")
     optimizer = optim.RMSprop(model.parameters(), lr=1e-3)
     training, validation = Loader(DrawnPets(count, size=size), batch_size), Loader(DrawnPets(2, size=size), 2)
-    return model, optimizer, train.LOSSES["bce"], training, validation
+    return Trainer(model, optimizer, "bce"), training, validation
+
+
+def fresh(trainer):
+    """A Trainer that begins anew with the same model and optimizer."""
+    return Trainer(trainer.model, trainer.optimizer, "bce")
 
 
 def test_after_the_first_epoch_no_memory_is_asked_from_the_driver(cupy):
@@ -36,7 +41,8 @@ def test_after_the_first_epoch_no_memory_is_asked_from_the_driver(cupy):
             self.sizes.append(about["mem_size"])
 
     release_memory("gpu")
-    rows = train.epochs(*setup(batch_size=2, count=7), 3)
+    trainer, training, validation = setup(batch_size=2, count=7)
+    rows = trainer.epochs(training, validation, 3)
     with Hook() as first:
         next(rows)
     assert len(first.sizes) > 5  # so the hook works
@@ -61,24 +67,24 @@ def limited(cupy):
 
 
 def test_too_large_a_batch_is_one_message_and_the_size_that_it_names_fits(limited):
-    model, optimizer, loss, training, validation = setup(batch_size=32, count=32)
+    trainer, training, validation = setup(batch_size=32, count=32)
     limited(16 * MEGABYTE)
     met = r"gpu:0: out of memory with batches of 32 images of 64x64; 0.0\d GB"
     with pytest.raises(OutOfMemory, match=met) as caught:
-        list(train.epochs(model, optimizer, loss, training, validation, 1))
+        list(trainer.epochs(training, validation, 1))
     named = int(str(caught.value).partition("a batch size of ")[2].split()[0])
     assert 4 <= named < 32
     smaller = Loader(training.dataset, named)
-    assert len(list(train.epochs(model, optimizer, loss, smaller, validation, 1))) == 1
+    assert len(list(fresh(trainer).epochs(smaller, validation, 1))) == 1
     with pytest.raises(OutOfMemory):
-        list(train.epochs(model, optimizer, loss, Loader(training.dataset, 2 * named), validation, 1))
+        list(fresh(trainer).epochs(Loader(training.dataset, 2 * named), validation, 1))
 
 
 def test_not_even_one_image(limited):
-    arguments = setup(batch_size=2, count=2)
+    trainer, training, validation = setup(batch_size=2, count=2)
     limited(MEGABYTE // 2)
     with pytest.raises(OutOfMemory, match="not even one image fits, use smaller ones"):
-        list(train.epochs(*arguments, 1))
+        list(trainer.epochs(training, validation, 1))
 
 
 # ---- launches and copies, as the driver sees them ----------------------------------------------------------

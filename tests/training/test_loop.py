@@ -12,9 +12,13 @@ from minunet import UNet, metrics, optim
 from minunet.autograd import Tensor, no_grad
 from minunet.data.drawn_pets import DrawnPets
 from minunet.data.loader import Loader
-from minunet.training import loop as train
+from minunet.ops.losses import LOSSES
+from minunet.tasks import Binary
 from minunet.training import schedules
+from minunet.training.baselines import constant_baselines
+from minunet.training.batches import Prefetcher, ready_batches
 from minunet.training.interrupt import Interrupt
+from minunet.training.loop import Trainer
 from minunet.training.progress import Diverged, Losses
 
 
@@ -51,6 +55,13 @@ def setup(count=6, batch_size=4, lr=1e-3, seed=0):
     return model, optimizer, Loader(Squares(count), batch_size, seed), validation
 
 
+def epochs(model, optimizer, loss, training, validation, count, stop=lambda: False, **options):
+    """The rows of a Trainer made for this."""
+    trainer = Trainer(model, optimizer, loss, **options)
+    trainer.stop = stop
+    return trainer.epochs(training, validation, count)
+
+
 @pytest.mark.parametrize("name, bound", [("bce", 0.05), ("dice", 0.05), ("bce+dice", 0.05)])
 def test_four_pictures_can_be_learnt_by_heart(name, bound):
     model, optimizer, _, _ = setup()
@@ -58,7 +69,7 @@ def test_four_pictures_can_be_learnt_by_heart(name, bound):
     steady = schedules.Cosine(
         1e-2, steps=60
     )  # at a constant rate RMSprop jumps to the end, and one epoch decides by chance
-    rows = list(train.epochs(model, optimizer, train.LOSSES[name], four, four, 60, schedule=steady))
+    rows = list(epochs(model, optimizer, LOSSES[name], four, four, 60, schedule=steady))
     assert rows[-1]["val_loss"] < bound < rows[0]["val_loss"]
     assert rows[-1]["val_mean_iou"] > 0.95
 
@@ -67,13 +78,13 @@ def test_four_drawn_pets_can_be_learnt_by_heart():
     model = UNet(depth=3, width=8, seed=0)
     four = Loader(DrawnPets(4, size=32), 4, shuffle=False)
     optimizer = optim.Adam(model.parameters(), lr=5e-3)
-    rows = list(train.epochs(model, optimizer, train.LOSSES["bce"], four, four, 45))
+    rows = list(epochs(model, optimizer, LOSSES["bce"], four, four, 45))
     assert rows[-1]["val_loss"] < 0.45 < 0.6 < rows[0]["val_loss"]
 
 
 def test_rows_hold_what_can_be_counted_again():
     model, optimizer, training, validation = setup(lr=1e-9)  # weights that barely move
-    (row,) = train.epochs(model, optimizer, train.LOSSES["bce"], training, validation, 1)
+    (row,) = epochs(model, optimizer, LOSSES["bce"], training, validation, 1)
     for part, loader in (("train", training), ("val", validation)):
         images, masks = (np.stack(a) for a in zip(*(loader.dataset[i] for i in range(len(loader.dataset)))))
         with no_grad():
@@ -89,25 +100,25 @@ def test_rows_hold_what_can_be_counted_again():
 
 def test_the_same_seed_gives_the_same_history_and_another_seed_another():
     def history(seed):
-        rows = list(train.epochs(*setup_with_loss(seed), 2))
+        rows = list(epochs(*setup_with_loss(seed), 2))
         return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
 
     def setup_with_loss(seed):
         model, optimizer, training, validation = setup(seed=seed)
-        return model, optimizer, train.LOSSES["bce"], training, validation
+        return model, optimizer, LOSSES["bce"], training, validation
 
     assert history(1) == history(1)
     assert history(1) != history(2)
 
 
-@pytest.mark.parametrize("loss", train.LOSSES)
+@pytest.mark.parametrize("loss", LOSSES)
 def test_a_gpu_learns_the_same(loss, array_on):
     array_on("gpu")  # or skip
     rows = []
     for where in ("cpu", "gpu"):
         model, _, training, validation = setup()
         optimizer = optim.SGD(model.to(where).parameters(), lr=0.01)
-        rows.append(list(train.epochs(model, optimizer, train.LOSSES[loss], training, validation, 2)))
+        rows.append(list(epochs(model, optimizer, LOSSES[loss], training, validation, 2)))
     for cpu, gpu in zip(*rows, strict=True):
         for name in ("train_loss", "val_loss"):
             assert gpu[name] == pytest.approx(cpu[name], rel=1e-5)
@@ -130,7 +141,7 @@ def trained(where, make_optimizer, steps, state=None):
     if state is not None:
         optimizer.load_state_dict(state[1])
     training = Loader(Squares(2 * steps, seed=0 if state is None else 1), 2, shuffle=False)
-    rows = list(train.epochs(model, optimizer, train.LOSSES["bce"], training, training, 1))
+    rows = list(epochs(model, optimizer, LOSSES["bce"], training, training, 1))
     assert len(rows) == 1
     return model.state_dict(), optimizer.state_dict()
 
@@ -155,20 +166,21 @@ def test_a_run_goes_on_on_another_device(first, second, name, array_on):
 def test_batches_become_numbers_between_zero_and_one_and_weights():
     images = np.array([0, 51, 255], np.uint8).reshape(1, 1, 1, 3)
     masks = np.array([[0, 1], [255, 1]], np.uint8).reshape(1, 2, 2, 1)
-    x, t, weights, same = train.prepare_batch(images, masks, "cpu")
-    assert x.dtype == t.dtype == weights.dtype == np.float32 and same.dtype == np.uint8
+    (batch,) = ready_batches(Binary(), Prefetcher("cpu"), [(images, masks)])
+    x, t, weights, same = batch
+    assert len(batch) == 1 and x.dtype == t.dtype == weights.dtype == np.float32 and same.dtype == np.uint8
     assert x.data.ravel().tolist() == pytest.approx([0, 0.2, 1])
     assert t.ravel().tolist() == [0, 1, 0, 1] and weights.ravel().tolist() == [1, 1, 0, 1]
 
 
-@pytest.mark.parametrize("name", train.LOSSES)
+@pytest.mark.parametrize("name", LOSSES)
 def test_what_the_network_says_about_ignored_pixels_changes_no_loss(name):
     masks = np.array([[0, 1], [255, 1]], np.uint8).reshape(1, 2, 2, 1)
-    _, t, weights, _ = train.prepare_batch(np.zeros((1, 2, 2, 3), np.uint8), masks, "cpu")
+    _, t, weights = Binary().targets(np.zeros((1, 2, 2, 3), np.uint8), masks)
     values, gradients = [], []
     for ignored in (-3.0, 4.0):
         z = Tensor(np.array([0.5, -1, ignored, 2], np.float32).reshape(1, 2, 2, 1), requires_grad=True)
-        loss = train.LOSSES[name](z, t, weights)
+        loss = LOSSES[name](z, t, weights)
         loss.backward()
         values.append(loss.item())
         gradients.append(z.grad.ravel())
@@ -178,13 +190,13 @@ def test_what_the_network_says_about_ignored_pixels_changes_no_loss(name):
 
 def test_a_loss_that_is_no_number_stops_with_its_epoch_and_step_and_yields_no_row():
     model, optimizer, training, validation = setup(count=12)
-    calls, loss = [], train.LOSSES["bce"]
+    calls, loss = [], LOSSES["bce"]
 
     def breaks_in_its_seventh_call(z, t, weights):
         calls.append(1)
         return loss(z, t, weights) * (math.nan if len(calls) == 7 else 1.0)
 
-    rows = train.epochs(model, optimizer, breaks_in_its_seventh_call, training, validation, 5)
+    rows = epochs(model, optimizer, breaks_in_its_seventh_call, training, validation, 5)
     assert next(rows)["epoch"] == 1  # 3 steps and 2 validation batches
     before = model.state_dict()
     with pytest.raises(Diverged, match=r"epoch 2, step 2: the loss is nan.*learning rate"):
@@ -205,7 +217,7 @@ def test_an_overflowing_network_diverges_without_other_noise():
     model, _, training, validation = setup()
     optimizer = optim.SGD(model.parameters(), lr=1e30)
     with pytest.raises(Diverged, match="epoch 1"):  # NumPy's own warnings are errors in these tests
-        list(train.epochs(model, optimizer, train.LOSSES["bce"], training, validation, 3))
+        list(epochs(model, optimizer, LOSSES["bce"], training, validation, 3))
 
 
 def test_weights_that_break_in_the_last_step_are_seen_before_they_could_be_saved():
@@ -220,7 +232,7 @@ def test_weights_that_break_in_the_last_step_are_seen_before_they_could_be_saved
 
     optimizer.step = step_off_the_cliff
     with pytest.raises(Diverged, match="epoch 1, validation, step 1"):
-        next(train.epochs(model, optimizer, train.LOSSES["bce"], one_step, validation, 2))
+        next(epochs(model, optimizer, LOSSES["bce"], one_step, validation, 2))
 
 
 def test_stop_ends_after_the_step_without_a_row():
@@ -228,15 +240,15 @@ def test_stop_ends_after_the_step_without_a_row():
     steps = []
     step = optimizer.step
     optimizer.step = lambda: (step(), steps.append(1))
-    loss, stop = train.LOSSES["bce"], lambda: len(steps) >= 5
-    rows = list(train.epochs(model, optimizer, loss, training, validation, 5, stop))
+    loss, stop = LOSSES["bce"], lambda: len(steps) >= 5
+    rows = list(epochs(model, optimizer, loss, training, validation, 5, stop))
     assert [row["epoch"] for row in rows] == [1] and len(steps) == 5
     assert all(p.grad is None for p in model.parameters())
 
 
 def test_break_leaves_no_thread_behind():
     before = threading.active_count()
-    for _ in train.epochs(*setup()[:2], train.LOSSES["bce"], *setup()[2:], 5):
+    for _ in epochs(*setup()[:2], LOSSES["bce"], *setup()[2:], 5):
         break
     assert not [t for t in threading.enumerate() if t.name.startswith("minunet-loader")]
     assert threading.active_count() <= before + 2  # the kernels keep their workers
@@ -245,8 +257,9 @@ def test_break_leaves_no_thread_behind():
 def test_constant_answers():
     dataset = Squares(5)
     dataset.pairs[0][1][...] = 0  # a picture without a pet: "all is background" is right there
-    pet, background = train.answers_without_a_model(dataset)
-    assert pet["iou"] == pet["share"] == pytest.approx(4 * 64 / (5 * 256))
+    baselines = constant_baselines(Binary(), dataset)
+    pet, background = baselines["all pet"], baselines["all background"]
+    assert pet["iou"] == pet["foreground"] == pytest.approx(4 * 64 / (5 * 256))
     assert pet["mean_iou"] == pytest.approx(4 / 5 * 64 / 256)
     assert background["iou"] == 0 and background["mean_iou"] == pytest.approx(1 / 5)
 
@@ -267,11 +280,11 @@ def gradients_of_steps(batch_size, accumulate, loss="bce+dice", pictures=11, dat
     model = small_net()
     optimizer = Steps(model.parameters(), lr=1e-3)
     training = Loader(dataset or Squares(pictures), batch_size, seed=5)
-    list(train.epochs(model, optimizer, train.LOSSES[loss], training, training, 1, accumulate=accumulate))
+    list(epochs(model, optimizer, LOSSES[loss], training, training, 1, accumulate=accumulate))
     return optimizer.seen
 
 
-@pytest.mark.parametrize("loss", train.LOSSES)
+@pytest.mark.parametrize("loss", LOSSES)
 def test_accumulated_batches_make_the_step_of_one_large_batch(loss):
     """11 pictures: two groups of 6 and 5, in batches of 3, 3 | 3, 2 and, at once, of 6 | 5."""
     parts, whole = gradients_of_steps(3, 2, loss), gradients_of_steps(6, 1, loss)
@@ -289,8 +302,8 @@ def test_the_last_group_may_have_one_batch():
 
 
 def test_where_pixels_are_ignored_each_batch_has_its_own_mean():
-    """The documented difference: of one picture a single pixel counts, a pet, and of the other all, background. In one batch that
-    is 1 to 256, and the last bias must go down; in two batches it is half and half."""
+    """The documented difference: of one picture a single pixel counts, a pet, and of the other all, background. In one
+    batch that is 1 to 256, and the last bias must go down; in two batches it is half and half."""
     dataset = Squares(2)
     dataset.pairs[0][1][...] = 255
     dataset.pairs[0][1][0, 0] = 1
@@ -309,25 +322,25 @@ def test_no_step_is_left_half_done_when_it_stops():
         asked.append("stop")
         return asked.count("step") == 2
 
-    assert not list(train.epochs(model, optimizer, train.LOSSES["bce"], training, validation, 3, stop, accumulate=2))
+    assert not list(epochs(model, optimizer, LOSSES["bce"], training, validation, 3, stop, accumulate=2))
     assert asked == ["stop", "step", "stop", "step", "stop"]  # before the epoch, then after whole steps only
     assert all(p.grad is None for p in model.parameters())
 
 
 def test_accumulate_must_be_one_or_more():
-    with pytest.raises(ValueError, match="accumulate is 0: it must be 1 or more"):
-        next(train.epochs(*setup_with_loss(), 1, accumulate=0))
+    with pytest.raises(ValueError, match="accumulate is 0: it must be at least 1"):
+        next(epochs(*setup_with_loss(), 1, accumulate=0))
 
 
 def setup_with_loss():
     model, optimizer, training, validation = setup()
-    return model, optimizer, train.LOSSES["bce"], training, validation
+    return model, optimizer, LOSSES["bce"], training, validation
 
 
 def test_clipping_shortens_the_gradient_of_each_step():
     model, _, training, validation = setup()
     optimizer = Steps(model.parameters(), lr=1e-3)
-    list(train.epochs(model, optimizer, train.LOSSES["bce"], training, validation, 1, clip_norm=1e-3))
+    list(epochs(model, optimizer, LOSSES["bce"], training, validation, 1, clip_norm=1e-3))
     for gradients in optimizer.seen:
         assert math.sqrt(sum((g.astype("float64") ** 2).sum() for g in gradients)) == pytest.approx(1e-3, rel=1e-5)
 
@@ -344,10 +357,10 @@ def test_the_schedule_is_asked_before_each_step_and_told_of_each_epoch():
             self.told.append(row["epoch"])
 
     schedule = Halving(0.01)
-    rows = list(train.epochs(*setup_with_loss(), 2, schedule=schedule))  # 2 steps in an epoch
+    rows = list(epochs(*setup_with_loss(), 2, schedule=schedule))  # 2 steps in an epoch
     assert schedule.asked == [0, 1, 2, 3] and schedule.told == [1, 2]
     assert [row["lr"] for row in rows] == [0.005, 0.00125]  # of the last step of the epoch
-    assert [row["lr"] for row in train.epochs(*setup_with_loss(), 1)] == [1e-3]
+    assert [row["lr"] for row in epochs(*setup_with_loss(), 1)] == [1e-3]
 
 
 def test_a_regularised_network_learns_and_repeats_itself():
@@ -355,7 +368,7 @@ def test_a_regularised_network_learns_and_repeats_itself():
         model = UNet(depth=2, width=4, dropout=0.2, batch_norm=True)
         optimizer = optim.Adam(model.parameters(), lr=3e-3, weight_decay=0.01)
         pictures, options = Loader(Squares(6), 3), {"schedule": schedules.Cosine(3e-3, 60, 6), "clip_norm": 5.0}
-        found = list(train.epochs(model, optimizer, train.LOSSES["bce+dice"], pictures, pictures, 30, **options))
+        found = list(epochs(model, optimizer, LOSSES["bce+dice"], pictures, pictures, 30, **options))
         return [{key: value for key, value in row.items() if key != "seconds"} for row in found]
 
     first = rows()

@@ -142,7 +142,7 @@ def test_without_an_error_nothing_happens():
 
 
 def test_the_size_that_a_gpu_is_advised_to_take_fits(array_on):
-    """With a limit on its pool, a step of the batch size in the advice succeeds, one of twice that size fails."""
+    """With a limit on the pool, a step with the batch size in the advice succeeds."""
     cupy = array_module(array_on("gpu")(np.zeros(1)))
     model = UNet(depth=2, width=4).to("gpu")
     optimizer = optim.RMSprop(model.parameters())
@@ -163,9 +163,8 @@ def test_the_size_that_a_gpu_is_advised_to_take_fits(array_on):
     pool.set_limit(size=pool.used_bytes() + 16 * MEGABYTE)
     try:
         fits = named(32)
-        assert 4 <= fits < 32
+        assert 8 <= fits < 32  # careful, but not timid
         step(fits)
-        assert named(2 * fits) < 2 * fits
     finally:
         pool.set_limit(size=0)
         release_memory("gpu")

@@ -1,10 +1,12 @@
-"""The pictures of a run: outlines pixel by pixel, and the files by what can be found in them."""
+"""The pictures of a run, by what can be found in the files."""
 
 import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
 
+from minunet.tasks import Binary
+from minunet.tasks.outline import COLOR
 from minunet.training import plots
 
 
@@ -22,38 +24,6 @@ def shows(path, colour):
     """How many pixels have nearly this colour."""
     rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
     return int((abs(pixels(path) - rgb).max(axis=2) < 12).sum())
-
-
-def test_outline_of_a_ring_has_two_sides():
-    ring = np.ones((7, 7), bool)
-    ring[3, 3] = ring[0] = ring[-1] = ring[:, 0] = ring[:, -1] = False
-    expected = ring.copy()
-    expected[[2, 2, 4, 4], [2, 4, 2, 4]] = False  # these touch the hole and the outside only by a corner
-    expected[[1, 1, 5, 5], [1, 5, 1, 5]] = True
-    assert np.array_equal(plots.outline(ring), expected)
-
-
-def test_outline_gets_thicker_inwards_and_ends_at_the_frame():
-    mask = np.zeros((6, 6), bool)
-    mask[:, 2:] = True  # leaves the picture on three sides
-    for thickness in (1, 2, 3):
-        expected = np.zeros((6, 6), bool)
-        expected[:, 2 : 2 + thickness] = True
-        assert np.array_equal(plots.outline(mask, thickness), expected)
-    assert not plots.outline(np.ones((4, 4))).any()
-    assert not plots.outline(np.zeros((4, 4))).any()
-
-
-def test_overlay_changes_the_outline_and_nothing_else():
-    image = np.full((5, 5, 3), 7, np.uint8)
-    mask = np.zeros((5, 5, 1), np.uint8)
-    mask[1:4, 1:4] = 1
-    drawn = plots.overlay(image, mask, color=(255, 0, 9), thickness=1)
-    assert (image == 7).all() and drawn.dtype == np.uint8
-    on_line = plots.outline(mask[..., 0])
-    assert (drawn[on_line] == (255, 0, 9)).all() and (drawn[~on_line] == 7).all()
-    with pytest.raises(ValueError, match=r"\(5, 5, 3\).*\(4, 4\)"):
-        plots.overlay(image, np.zeros((4, 4)))
 
 
 @pytest.mark.parametrize("epochs", [0, 1, 2, 100])
@@ -86,13 +56,14 @@ def test_predictions_sheet_has_a_row_per_picture(tmp_path):
     masks[:, 16:48, 16:48] = 1
     masks[2] = 255
     before = dict(matplotlib.rcParams)
-    plots.save_predictions(tmp_path / "1.png", images[:1], masks[:1], masks[:1] * 0.9)
+    rows = [Binary().panels(*triple) for triple in zip(images, masks, (masks == 1) * 0.9)]
+    plots.save_panels(tmp_path / "1.png", rows[:1])
     names = ["a", "b_$1$", "a$ü"]
-    plots.save_predictions(tmp_path / "3.png", images, masks, (masks == 1) * 0.9, names, "Three pictures")
+    plots.save_panels(tmp_path / "3.png", rows, names, "Three images")
     assert dict(matplotlib.rcParams) == before
     one, three = pixels(tmp_path / "1.png"), pixels(tmp_path / "3.png")
     assert one.shape[1] == three.shape[1] and three.shape[0] > 2 * one.shape[0]
-    outline = "#{:02x}{:02x}{:02x}".format(*plots.OUTLINE)
+    outline = "#{:02x}{:02x}{:02x}".format(*COLOR)
     assert shows(tmp_path / "1.png", outline) > 100
     assert shows(tmp_path / "3.png", outline) > 1.3 * shows(tmp_path / "1.png", outline)
     assert shows(tmp_path / "3.png", "#808080") > 10_000  # the ignored mask is grey
@@ -108,7 +79,7 @@ def test_a_sheet_shows_each_picture_with_its_outline(tmp_path, count, rows):
     path = tmp_path / "sheet.png"
     plots.save_sheet(path, images, masks, [f"a_$1$ {n}" for n in range(count)], columns=3)
     green = (abs(pixels(path) - (10, 90, 10)).max(axis=2) < 12)[:, :, None]
-    outline = shows(path, "#{:02x}{:02x}{:02x}".format(*plots.OUTLINE))
+    outline = shows(path, "#{:02x}{:02x}{:02x}".format(*COLOR))
     side = int(green.any(axis=(1, 2))[: len(green) // rows].sum())  # of one picture on the sheet
     assert green.sum() + outline == pytest.approx(count * side**2, rel=0.02)
     assert outline == pytest.approx(count * (32**2 - 30**2) * (side / 64) ** 2, rel=0.1)

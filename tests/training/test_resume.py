@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minunet import UNet, optim
+from minunet import Tensor, UNet, optim
 from minunet.data.loader import Loader
 from minunet.files import FolderInUse
-from minunet.training import loop as train
+from minunet.tasks import Binary
 from minunet.training import run_folder as runs
+from minunet.training.checkpoint import CheckpointError
+from minunet.training.loop import Trainer
 from minunet.training.progress import Diverged, Progress
-from minunet.weights.io import CheckpointError
 
 WORKER = Path(__file__).with_name("killed_run.py")
 
@@ -47,34 +48,24 @@ class Stopped(Exception):
 def go(folder, epochs=3, stop_after=None, ask_to_stop_after=None, where=lambda array: array):
     """Starts the run in `folder` or goes on with it, up to the step so-and-so of this attempt. Returns the
     model and the run."""
-    device = train.Tensor(where(np.ones(1))).device
+    device = Tensor(where(np.ones(1))).device
     model = UNet(depth=2, width=2, seed=1).to(device)
-    optimizer, progress, steps = optim.RMSprop(model.parameters()), Progress(device), []
+    trainer, steps = Trainer(model, optim.RMSprop(model.parameters()), "bce"), []
     resume = model if (folder / "run.json").exists() else None
-    parts = {"optimizer": optimizer, "progress": progress}
-    with runs.Run(folder, {}, parts=parts, save_minutes=1e-9, resume=resume) as run:
+    with runs.RunFolder(folder, {}, trainer.parts(), save_minutes=1e-9, resume=resume) as run:
 
         def after_step():
-            run.save_in_time(model)
+            run.save_if_due(model)
             steps.append(1)
             if len(steps) == stop_after:
                 raise Stopped
 
         training, validation = Loader(Noise(), 2, seed=1), Loader(Noise(), 3, shuffle=False)
-        asked = lambda: len(steps) == ask_to_stop_after
-        for row in train.epochs(
-            model,
-            optimizer,
-            train.LOSSES["bce"],
-            training,
-            validation,
-            epochs,
-            asked,
-            progress=progress,
-            after_step=after_step,
-        ):
+        trainer.after_step = after_step
+        trainer.stop = lambda: len(steps) == ask_to_stop_after
+        for row in trainer.epochs(training, validation, epochs):
             run.add(row, model)
-        run.finish("interrupted" if asked() else "finished", model)
+        run.finish("interrupted" if trainer.stop() else "finished", model)
     return model, run
 
 
@@ -162,26 +153,26 @@ def test_killed_at_random_moments(tmp_path):
 
 
 def test_two_runs_never_write_into_one_folder(tmp_path):
-    with runs.Run(tmp_path, {}):
+    with runs.RunFolder(tmp_path, {}):
         before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
         for resume in (None, UNet(depth=1, width=1)):
             with pytest.raises((FolderInUse, FileExistsError)):
-                runs.Run(tmp_path, {}, resume=resume)
+                runs.RunFolder(tmp_path, {}, resume=resume)
         assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
-    runs.Run(tmp_path, {}, resume=UNet(depth=1, width=1))
+    runs.RunFolder(tmp_path, {}, resume=UNet(depth=1, width=1))
 
 
 def test_two_runs_that_begin_at_once_in_an_empty_folder(tmp_path, monkeypatch):
     first = runs.FolderLock(tmp_path)
     with pytest.raises(FolderInUse):
-        runs.Run(tmp_path, {})
+        runs.RunFolder(tmp_path, {})
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
     first.release()
-    runs.Run(tmp_path, {})
+    runs.RunFolder(tmp_path, {})
 
 
 def test_a_run_that_was_killed_before_its_first_epoch_begins_again(undisturbed, tmp_path):
-    with runs.Run(tmp_path, {}):
+    with runs.RunFolder(tmp_path, {}):
         pass
     go(tmp_path)
     assert_same(tmp_path, undisturbed)
@@ -192,14 +183,14 @@ def test_a_folder_without_a_run(tmp_path, content):
     if content is not None:
         (tmp_path / "run.json").write_text(content, encoding="latin-1")
     with pytest.raises(CheckpointError, match="run.json"):
-        runs.Run(tmp_path, {}, resume=UNet(depth=1, width=1))
+        runs.RunFolder(tmp_path, {}, resume=UNet(depth=1, width=1))
 
 
 def test_a_state_that_diverged_is_not_saved(tmp_path):
-    progress = Progress()
+    progress = Progress("cpu", Binary())
     for loss in (0.5, float("nan")):
         progress.losses.add(loss, images=2)
-    with runs.Run(tmp_path, {}, parts={"progress": progress}) as run:
+    with runs.RunFolder(tmp_path, {}, parts={"progress": progress}) as run:
         with pytest.raises(Diverged, match="epoch 1, step 2: the loss is nan"):
-            run.save_last(UNet(depth=1, width=1))
+            run.save_checkpoint(UNet(depth=1, width=1))
     assert not (tmp_path / "last.npz").exists()

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from minunet import UNet, load
+from minunet.tasks import Binary
 from minunet.training import run_folder as runs
-from minunet.training.loop import SCORES
 
 
 def row(epoch, mean_iou):
-    scores = {f"{part}_{name}": 0.5 for part in ("train", "val") for name in SCORES}
+    scores = {f"{part}_{name}": 0.5 for part in ("train", "val") for name in runs.SCORES}
     return {"epoch": epoch, **scores, "val_mean_iou": mean_iou, "lr": 1e-3 / epoch, "seconds": 1.25}
 
 
@@ -30,7 +30,7 @@ def weight_in(path):
 
 
 def test_best_is_kept_and_last_moves_on(tmp_path):
-    run = runs.Run(tmp_path / "a" / "b", {"seed": 3, "path": Path("x")})
+    run = runs.RunFolder(tmp_path / "a" / "b", {"seed": 3, "path": Path("x")})
     for epoch, score in enumerate([0.2, 0.6, 0.6, 0.4], 1):
         run.add(row(epoch, score), model_of(epoch))
     run.finish("finished")
@@ -42,7 +42,7 @@ def test_best_is_kept_and_last_moves_on(tmp_path):
 
 
 def test_history_is_a_table_of_the_rows(tmp_path):
-    run = runs.Run(tmp_path, {})
+    run = runs.RunFolder(tmp_path, {})
     run.add(row(1, 0.25), model_of(1))
     header, line = (tmp_path / "history.csv").read_text().splitlines()
     cells = dict(zip(header.split(","), line.split(",")))
@@ -52,10 +52,10 @@ def test_history_is_a_table_of_the_rows(tmp_path):
 
 
 def test_what_was_learnt_before_an_interrupt_is_saved(tmp_path):
-    early = runs.Run(tmp_path / "early", {})
+    early = runs.RunFolder(tmp_path / "early", {})
     early.finish("interrupted", model_of(7))
     assert weight_in(early.folder / "best.npz") == weight_in(early.folder / "last.npz") == 7
-    late = runs.Run(tmp_path / "late", {})
+    late = runs.RunFolder(tmp_path / "late", {})
     late.add(row(1, 0.5), model_of(1))
     late.finish("interrupted", model_of(7))
     assert weight_in(late.folder / "best.npz") == 1 and weight_in(late.folder / "last.npz") == 7
@@ -64,7 +64,7 @@ def test_what_was_learnt_before_an_interrupt_is_saved(tmp_path):
 def test_without_a_name_the_folder_is_called_after_the_time(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(runs.time, "strftime", lambda form: "2024-05-01_13-20-45")
-    folders = [runs.Run(None, {}).folder for _ in range(3)]
+    folders = [runs.RunFolder(None, {}).folder for _ in range(3)]
     assert [f.as_posix() for f in folders] == [f"runs/2024-05-01_13-20-45{end}" for end in ("", "-2", "-3")]
 
 
@@ -78,17 +78,20 @@ def test_predictions_are_drawn_with_the_best_weights(tmp_path, monkeypatch):
         def __getitem__(self, i):
             return np.full((8, 8, 3), i, np.uint8), np.zeros((8, 8, 1), np.uint8)
 
-    run = runs.Run(tmp_path, {})
-    run.draw_predictions(model_of(1), Pictures(), 3)  # no weights yet: no picture
+    run = runs.RunFolder(tmp_path, {})
+    run.draw_predictions(model_of(1), Binary(), Pictures(), 3)  # no weights yet: no picture
     assert not (tmp_path / "predictions.png").exists()
     run.add(row(1, 0.5), model_of(-1))
     drawn = []
-    monkeypatch.setattr(runs.plots, "save_predictions", lambda *arguments: drawn.append(arguments))
-    run.draw_predictions(model_of(9), Pictures(), 3)
-    (path, images, masks, probabilities, names, title) = drawn[0]
+    monkeypatch.setattr(runs.plots, "save_panels", lambda *arguments: drawn.append(arguments))
+    run.draw_predictions(model_of(9), Binary(), Pictures(), 3)
+    (path, rows, names, title) = drawn[0]
     assert path == tmp_path / "predictions.png" and names == ["picture 0", "picture 1", "picture 3"]
-    assert images.shape == (3, 8, 8, 3) and masks.shape == probabilities.shape == (3, 8, 8, 1)
-    assert np.allclose(probabilities, 1 / (1 + np.e))  # all weights -1: relu leaves 0, the last bias -1
+    for number, (image, mask, probability, outline) in zip((0, 1, 3), rows, strict=True):
+        assert (image.pixels == number).all() and (mask.pixels == 24).all() and image.pixels.shape == (8, 8, 3)
+        assert probability.pixels.shape == (8, 8)
+        assert np.allclose(probability.pixels, 1 / (1 + np.e))  # all weights -1: relu leaves 0, the last bias -1
+        assert np.array_equal(outline.pixels, image.pixels) and outline.caption == "IoU 1.00"
     assert "epoch 1" in title
 
 
@@ -100,7 +103,7 @@ def test_folders_that_are_not_free(tmp_path):
         (tmp_path / "file" / "below", NotADirectoryError, "file is not a folder"),
     ]:
         with pytest.raises(error, match=re.escape(message)):
-            runs.Run(folder, {})
+            runs.RunFolder(folder, {})
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_text() == "mine"
 
@@ -109,10 +112,10 @@ def test_folders_that_are_not_free(tmp_path):
 def test_the_versions_name_the_cupy_that_is_there(installed, monkeypatch):
     def version(name):
         if name.startswith("cupy") and name != installed:
-            raise runs.metadata.PackageNotFoundError(name)
+            raise runs.packages.PackageNotFoundError(name)
         return "14.2.0"
 
-    monkeypatch.setattr(runs.metadata, "version", version)
+    monkeypatch.setattr(runs.packages, "version", version)
     found = runs.versions()
     assert found["numpy"] == "14.2.0"
     assert [name for name in found if name.startswith("cupy")] == ([installed] if installed else [])

@@ -59,11 +59,15 @@ def test_the_other_schedules_have_no_state():
         (
             schedules.Constant(1.0),
             schedules.Plateau(1.0).state_dict(),
-            "a Constant schedule has no state, this one holds .*lr",
+            "a Constant schedule has no state, but this one holds .*lr",
         ),
-        (schedules.Plateau(1.0), {}, "no state of a Plateau schedule: it holds nothing"),
-        (schedules.Plateau(1.0), {"lr": np.array(0.5)}, "no state of a Patience"),
-        (schedules.Plateau(1.0), {**schedules.Plateau(0.5).state_dict(), "m": np.array(1)}, "no state of a Patience"),
+        (schedules.Plateau(1.0), {}, "not the state of a Plateau schedule: it holds nothing"),
+        (schedules.Plateau(1.0), {"lr": np.array(0.5)}, "not the state of a Patience"),
+        (
+            schedules.Plateau(1.0),
+            {**schedules.Plateau(0.5).state_dict(), "m": np.array(1)},
+            "not the state of a Patience",
+        ),
     ],
 )
 def test_a_state_that_does_not_fit_changes_nothing(schedule, state, message):
@@ -77,10 +81,13 @@ def test_a_state_that_does_not_fit_changes_nothing(schedule, state, message):
     [
         (lambda: schedules.Constant(0), "lr is 0: it must be a positive number"),
         (lambda: schedules.Constant(math.nan), "lr is nan"),
-        (lambda: schedules.Cosine(1.0, 10, 10), "warmup is 10: it must be from 0 to below the 10 steps"),
+        (lambda: schedules.Cosine(1.0, 10, 10), "warmup is 10: it must be at least 0 and below the total of 10 steps"),
         (lambda: schedules.Cosine(1.0, 0), "warmup is 0"),
         (lambda: schedules.Plateau(1.0, factor=1), "factor is 1: it must be above 0 and below 1"),
-        (lambda: schedules.Plateau(1.0, patience=0), "patience is 0: it must be a whole number of epochs from 1"),
+        (
+            lambda: schedules.Plateau(1.0, patience=0),
+            "patience is 0: it must be an integer number of epochs of at least 1",
+        ),
     ],
 )
 def test_errors_name_what_was_given(make, message):

@@ -1,18 +1,18 @@
 """Weights on disk: there and back, and every way in which a file can be broken."""
 
-import io
 import os
 import pickle
 import sys
 import zipfile
+from io import BytesIO
 
 import numpy as np
 import pytest
 
 import minunet
 from minunet import UNet, nn
-from minunet.weights import io as checkpoint
-from minunet.weights.io import CheckpointError
+from minunet.weights import io
+from minunet.weights.io import WeightsError
 
 
 def small(seed=0):
@@ -75,7 +75,7 @@ def test_weights_of_another_model(path):
     model = UNet(depth=1, width=2, seed=5)
     with pytest.raises(ValueError, match="do not fit the model") as caught:
         minunet.load(path, model)
-    assert not isinstance(caught.value, CheckpointError)
+    assert not isinstance(caught.value, WeightsError)
     assert "Conv_Down_1_1/kernel: the model has (3, 3, 3, 2), the file (3, 3, 3, 1)" in str(caught.value)
     assert same(model, UNet(depth=1, width=2, seed=5))
     with pytest.raises(ValueError, match="missing: Conv_Down_2_1/kernel"):
@@ -94,11 +94,11 @@ def test_a_model_is_built_again_from_its_file_alone(tmp_path, suffix):
     path = tmp_path / f"with space ü{suffix}"
     model = UNet(in_channels=2, out_channels=3, depth=2, width=3, seed=1)
     minunet.save(path, model, {"image_size": 64, "threshold": 0.5})
-    again = checkpoint.load_model(path)
+    again = io.load_model(path)
     assert (again.in_channels, again.out_channels, again.depth, again.width) == (2, 3, 2, 3) and same(again, model)
     assert again.options == model.options
     assert not again.training
-    assert checkpoint.read_about(path) == {
+    assert io.read(path).metadata == {
         "image_size": 64,
         "threshold": 0.5,
         "model": "UNet",
@@ -115,9 +115,9 @@ def test_a_package_that_is_missing_is_named_with_the_command(tmp_path, suffix, m
     minunet.save(tmp_path / f"there{suffix}", small())
     for name in ("h5py", "safetensors", "safetensors.numpy"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(CheckpointError, match=f"pip install {PACKAGES[suffix]}$"):
+    with pytest.raises(WeightsError, match=f"pip install {PACKAGES[suffix]}$"):
         minunet.save(tmp_path / f"new{suffix}", small())
-    with pytest.raises(CheckpointError, match=f"pip install {PACKAGES[suffix]}$"):
+    with pytest.raises(WeightsError, match=f"pip install {PACKAGES[suffix]}$"):
         minunet.load(tmp_path / f"there{suffix}", small())
     assert os.listdir(tmp_path) == [f"there{suffix}"]
 
@@ -136,17 +136,20 @@ def test_damaged_files_of_every_format(tmp_path, suffix):
 def test_a_file_that_says_nothing_is_read_from_its_shapes(path):
     model = UNet(in_channels=4, depth=3, width=2, seed=1, batch_norm=True)
     np.savez(path, **model.state_dict())
-    assert checkpoint.read_about(path) == {}
-    assert checkpoint.load_model(path).options == model.options
+    assert io.read(path).metadata == {}
+    assert io.load_model(path).options == model.options
 
 
 def test_a_suffix_of_no_format(tmp_path):
     for do in (
         lambda path: minunet.save(path, small()),
         lambda path: minunet.load(path, small()),
-        checkpoint.load_model,
+        io.load_model,
     ):
-        with pytest.raises(CheckpointError, match=r"a\.pth: .*\*\.npz, \*\.safetensors, \*\.weights\.h5, \*\.keras"):
+        with pytest.raises(
+            WeightsError,
+            match=r"a\.pth is not named like a weights file: .*\*\.npz, \*\.safetensors, \*\.weights\.h5, \*\.keras",
+        ):
             do(tmp_path / "a.pth")
     assert not list(tmp_path.iterdir())
 
@@ -154,9 +157,9 @@ def test_a_suffix_of_no_format(tmp_path):
 def test_a_module_without_options_is_saved_too(tmp_path):
     layer = nn.Conv2D(1, 1, 1, name="only")
     minunet.save(tmp_path / "a.npz", layer)
-    assert checkpoint.read_about(tmp_path / "a.npz") == {"model": "Conv2D", "options": {}}
-    with pytest.raises(CheckpointError, match="no weights of a UNet"):
-        checkpoint.load_model(tmp_path / "a.npz")
+    assert io.read(tmp_path / "a.npz").metadata == {"model": "Conv2D", "options": {}}
+    with pytest.raises(WeightsError, match="no weights of a UNet"):
+        io.load_model(tmp_path / "a.npz")
 
 
 @pytest.mark.parametrize(
@@ -165,23 +168,23 @@ def test_a_module_without_options_is_saved_too(tmp_path):
         ('{"options": {"depth": 30}}', "contradicts itself: .*30.* but its arrays are of"),
         ('{"options": {"colour": "red"}}', "no UNet that can be built here: .*colour"),
         ('{"options": 3}', "contradicts itself"),
-        ("[1, 2]", "describes itself as"),
+        ("[1, 2]", "its metadata is"),
         ("{", "damaged"),
     ],
 )
 def test_a_file_that_lies_about_itself(path, about, message):
     np.savez(path, about=np.array(about), **small().state_dict())
-    with pytest.raises(CheckpointError, match=message):
-        checkpoint.load_model(path)
+    with pytest.raises(WeightsError, match=message):
+        io.load_model(path)
 
 
 # ---- files that cannot be used -----------------------------------------------------------------------------
 
 
 def refused(path):
-    """load() raises CheckpointError, names the file, and leaves the model as it is."""
+    """load() raises WeightsError, names the file, and leaves the model as it is."""
     model = small(seed=7)
-    with pytest.raises(CheckpointError, match="weights") as caught:
+    with pytest.raises(WeightsError, match="weights") as caught:
         minunet.load(path, model)
     assert str(path) in str(caught.value)
     assert same(model, small(seed=7))
@@ -203,7 +206,7 @@ def test_a_foreign_file(path, content):
 
 
 def test_a_single_array(path):
-    buffer = io.BytesIO()
+    buffer = BytesIO()
     np.save(buffer, np.ones(3))
     path.write_bytes(buffer.getvalue())
     refused(path)
@@ -249,7 +252,7 @@ def test_every_single_bit_counts(path):
         model = small(seed=7)
         try:
             minunet.load(path, model)
-        except ValueError:  # CheckpointError, or the list of differences where a name was hit
+        except ValueError:  # WeightsError, or the list of differences where a name was hit
             assert same(model, small(seed=7)), f"byte {place}"
         else:
             assert same(model, small(seed=1)), f"byte {place}"

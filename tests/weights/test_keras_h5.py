@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minunet import UNet, nn
-from minunet.weights import io as checkpoint
+from minunet.weights import io
 
 h5py = pytest.importorskip("h5py")
 
@@ -12,7 +12,7 @@ h5py = pytest.importorskip("h5py")
 def test_the_groups_are_where_keras_looks_for_them(tmp_path):
     """Paths, order and axes as in a file of Keras 3.15, looked up there by hand."""
     model = UNet(depth=2, width=2, seed=1)
-    checkpoint.save(tmp_path / "a.weights.h5", model)
+    io.save(tmp_path / "a.weights.h5", model)
     with h5py.File(tmp_path / "a.weights.h5") as file:
         for group, layer, kernel in [
             ("conv2d", "Conv_Down_1_1", (3, 3, 3, 2)),
@@ -34,27 +34,27 @@ def test_batch_norm_has_its_arrays_in_the_order_of_keras(tmp_path):
     model = UNet(depth=1, width=2, batch_norm=True, dropout=0.5)
     for i, p in enumerate((tensor for _, tensor in (*model.named_parameters(), *model.named_buffers()))):
         p.data = p.data + i if p.dtype.kind == "f" else p.data
-    checkpoint.save(tmp_path / "a.weights.h5", model)
+    io.save(tmp_path / "a.weights.h5", model)
     with h5py.File(tmp_path / "a.weights.h5") as file:
         variables = file["layers/batch_normalization_1/vars"]
         assert variables.attrs["name"] == "BatchNorm_Down_1_2"
         for i, name in enumerate(("gamma", "beta", "moving_mean", "moving_variance")):
             np.testing.assert_array_equal(variables[str(i)], model.state_dict()[f"BatchNorm_Down_1_2/{name}"])
         assert "dropout" not in file["layers"]
-    again = checkpoint.load_model(tmp_path / "a.weights.h5")
+    again = io.load_model(tmp_path / "a.weights.h5")
     picture = np.random.default_rng(0).random((4, 6, 3), np.float32)
     assert again.options == model.options and np.array_equal(again.predict(picture), model.predict(picture))
 
 
 def test_the_same_weights_give_the_same_file(tmp_path):
     for name in ("a", "b"):
-        checkpoint.save(tmp_path / f"{name}.weights.h5", UNet(depth=1, width=1))
+        io.save(tmp_path / f"{name}.weights.h5", UNet(depth=1, width=1))
     assert (tmp_path / "a.weights.h5").read_bytes() == (tmp_path / "b.weights.h5").read_bytes()
 
 
 def test_other_layers_and_shapes_are_all_named_and_nothing_is_changed(tmp_path):
     path = tmp_path / "other.weights.h5"
-    checkpoint.save(path, UNet(depth=2, width=2))
+    io.save(path, UNet(depth=2, width=2))
     with h5py.File(path, "a") as file:
         file["layers/conv2d/vars"].attrs["name"] = "my_first"
         del file["layers/conv2d_1/vars/1"]
@@ -62,7 +62,7 @@ def test_other_layers_and_shapes_are_all_named_and_nothing_is_changed(tmp_path):
         file["layers/conv2d_10/vars/0"] = np.zeros((1, 1, 4, 7), np.float32)
     model, before = UNet(depth=2, width=2, seed=9), UNet(depth=2, width=2, seed=9).state_dict()
     with pytest.raises(ValueError) as caught:
-        checkpoint.load(path, model)
+        io.load(path, model)
     for line in (
         "missing: Conv_Down_1_1/kernel",
         "missing: Conv_Down_1_1/bias",
@@ -78,12 +78,12 @@ def test_other_layers_and_shapes_are_all_named_and_nothing_is_changed(tmp_path):
 
 def test_texts_in_place_of_numbers(tmp_path):
     path = tmp_path / "a.weights.h5"
-    checkpoint.save(path, UNet(depth=1, width=1))
+    io.save(path, UNet(depth=1, width=1))
     with h5py.File(path, "a") as file:
         del file["layers/conv2d/vars/1"]
         file["layers/conv2d/vars/1"] = ["one"]
-    with pytest.raises(checkpoint.CheckpointError, match="'Conv_Down_1_1/bias' holds no numbers"):
-        checkpoint.load_model(path)
+    with pytest.raises(io.WeightsError, match="'Conv_Down_1_1/bias' holds no numbers"):
+        io.load_model(path)
 
 
 def test_layers_that_keras_has_no_place_for(tmp_path):
@@ -92,5 +92,5 @@ def test_layers_that_keras_has_no_place_for(tmp_path):
             self.first, self.second = nn.Conv2D(3, 2, 1), nn.Conv2D(2, 1, 1, name="second")
 
     with pytest.raises(ValueError, match="no place for first/kernel, first/bias"):
-        checkpoint.save(tmp_path / "a.weights.h5", Twice())
+        io.save(tmp_path / "a.weights.h5", Twice())
     assert not list(tmp_path.iterdir())

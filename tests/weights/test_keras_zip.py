@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from minunet import UNet
-from minunet.weights import io as checkpoint
+from minunet.weights import io
 
 h5py = pytest.importorskip("h5py")
 REFERENCE = Path(__file__).parents[1] / "reference"
@@ -33,12 +33,12 @@ def test_a_file_that_keras_wrote_gives_keras_probabilities(tmp_path, name):
         shutil.copy(GENUINE, path)
     else:
         path.write_bytes(zipfile.ZipFile(GENUINE).read("model.weights.h5"))
-    model = checkpoint.load_model(path)
+    model = io.load_model(path)
     picture, expected = answers()
     assert model.options == UNet(depth=3, width=2).options
     assert np.abs(model.predict(picture) - expected).max() < 1e-5
     assert expected.std() > 1e-3  # not the same everywhere: a swapped layer would show
-    again = checkpoint.load(path, UNet(depth=3, width=2, seed=8))
+    again = io.load(path, UNet(depth=3, width=2, seed=8))
     assert all(
         np.array_equal(a, b) for a, b in zip(again.state_dict().values(), model.state_dict().values(), strict=True)
     )
@@ -56,7 +56,7 @@ def layers_of(path):
 
 
 def test_the_network_is_described_as_keras_describes_it(tmp_path):
-    checkpoint.save(tmp_path / "ours.keras", UNet(depth=3, width=2))
+    io.save(tmp_path / "ours.keras", UNet(depth=3, width=2))
     ours, theirs = layers_of(tmp_path / "ours.keras"), layers_of(GENUINE)
     for name, (kind, settings, _) in ours.items():
         if kind == "Conv2DTranspose" or name == "Conv_Out":  # "same" and "valid" are one where nothing sticks out
@@ -70,5 +70,5 @@ def test_without_a_model_that_minunet_can_build(tmp_path):
     path = tmp_path / "broken.keras"
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("config.json", "{}")
-    with pytest.raises(checkpoint.CheckpointError, match="broken.keras is damaged or not a weights file"):
-        checkpoint.load_model(path)
+    with pytest.raises(io.WeightsError, match="broken.keras is damaged or not a weights file"):
+        io.load_model(path)

@@ -4,12 +4,16 @@ Figure units: x to the right, y down, the ground at y = 0, a sitting animal abou
 """
 
 import math
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from minunet.data.drawn_pets.paint import Ink, Part, blob, oval, tube
+
+Colour = tuple[int, ...]  # (r, g, b), 0..255
 
 BLACK = (34, 28, 30)
 PINK = (206, 140, 134)
@@ -17,11 +21,11 @@ WHITE = (255, 255, 255)
 
 
 class Coat(NamedTuple):
-    """Colours of a coat, (r, g, b) in 0..255 each, and the pattern that its marks make."""
+    """Colours of a coat, and the pattern that its marks make."""
 
-    main: tuple
-    marks: tuple  # of stripes, spots, patches
-    light: tuple  # of muzzle, chest and paws
+    main: Colour
+    marks: Colour  # of stripes, spots, patches
+    light: Colour  # of muzzle, chest and paws
     pattern: str  # "plain", "tabby", "patches", "spots", "points" (dark face, paws, tail) or "saddle"
     bib: bool  # whether muzzle, chest and paws are light
 
@@ -70,17 +74,18 @@ class Build(NamedTuple):
     hair: float  # length of the fur, 0..1
 
 
-def choose_coat(species, rng):
-    """A coat of that species, a little lighter, darker or warmer than the table has it."""
+def choose_coat(species: str, rng: np.random.Generator) -> Coat:
+    """Returns a coat of that species, a little lighter, darker or warmer than in the table."""
     coats = CAT_COATS if species == "cat" else DOG_COATS
     coat = coats[rng.integers(len(coats))]
     tint = rng.uniform(0.9, 1.08) * rng.uniform(0.97, 1.03, 3)
     colours = (np.array(coat[:3]) * tint).clip(0, 255).astype(int).tolist()
-    return Coat(*map(tuple, colours), coat.pattern, coat.bib)
+    main, marks, light = map(tuple, colours)
+    return Coat(main, marks, light, coat.pattern, coat.bib)
 
 
-def choose_build(species, rng):
-    """Proportions of a cat, or of a dog anywhere between dachshund and hound."""
+def choose_build(species: str, rng: np.random.Generator) -> Build:
+    """Returns the proportions of a cat, or of a dog anywhere between dachshund and hound."""
     if species == "cat":
         tail = "plume" if rng.random() < 0.25 else "long"
         return Build(
@@ -110,8 +115,8 @@ def choose_build(species, rng):
     )
 
 
-def shaded(colour, factor):
-    """The colour made darker (factor < 1) or lighter."""
+def shaded(colour: Colour, factor: float) -> Colour:
+    """Returns the colour made darker (factor < 1) or lighter."""
     return tuple(int(min(255, v * factor)) for v in colour)
 
 
@@ -123,17 +128,21 @@ class Figure:
     whiskers  what is too thin to count as pet
     """
 
-    def __init__(self, coat, build, rng):
-        self.coat, self.build, self.rng = coat, build, rng
-        self.parts, self.details, self.whiskers = [], [], []
+    def __init__(self, coat: Coat, build: Build, rng: np.random.Generator) -> None:
+        self.coat = coat
+        self.build = build
+        self.rng = rng
+        self.parts: list[Part] = []
+        self.details: list[Part] = []
+        self.whiskers: list[Part] = []
         self._turn, self._origin = np.eye(2), np.zeros(2)
         dark = coat.pattern in ("saddle", "points") or (coat.pattern != "spots" and rng.random() < 0.5)
         self.ear = coat.marks if dark else shaded(coat.main, 0.85)
         self.paw = coat.light if coat.bib else coat.marks if coat.pattern == "points" else coat.main
 
     @contextmanager
-    def frame(self, x, y, scale=1.0, tilt=0.0):
-        """Within it, shapes are laid at (x, y), scaled, and turned by tilt radians."""
+    def frame(self, x: float, y: float, scale: float = 1.0, tilt: float = 0.0) -> Iterator[None]:
+        """Within it, shapes are placed at (x, y), scaled, and rotated by tilt radians."""
         before = self._turn, self._origin
         c, s = scale * math.cos(tilt), scale * math.sin(tilt)
         self._origin = self._origin + self._turn @ (x, y)
@@ -141,26 +150,34 @@ class Figure:
         yield
         self._turn, self._origin = before
 
-    def fur(self, colour, height, direction=math.pi / 2):
-        """A furry ink; height and direction are explained in paint.Ink."""
+    def fur(self, colour: Colour, height: int, direction: float = math.pi / 2) -> Ink:
+        """Returns a furry ink; height and direction are explained in paint.Ink."""
         return Ink(colour, height, direction, 1.0, self.build.hair)
 
-    def add(self, outline, ink, marks=()):
+    def add(self, outline: NDArray, ink: Ink, marks: Sequence[tuple[NDArray, Ink]] = ()) -> None:
         """Adds a furry part, with marks [(outline, ink), …] inside it."""
         self.parts.append(Part(self._out(outline), ink, [(self._out(mark), ink) for mark, ink in marks]))
 
-    def detail(self, outline, colour, height=200):
+    def detail(self, outline: NDArray, colour: Colour, height: int = 200) -> None:
         """Adds something smooth."""
         self.details.append(Part(self._out(outline), Ink(colour, height)))
 
-    def whisker(self, outline, colour):
+    def whisker(self, outline: NDArray, colour: Colour) -> None:
         """Adds a line that does not count as pet."""
         self.whiskers.append(Part(self._out(outline), Ink(colour, 210)))
 
-    def limb(self, *knots, height=150, shade=1.0, colour=None, paw=None):
+    def limb(
+        self,
+        *knots: tuple[float, float, float],
+        height: int = 150,
+        shade: float = 1.0,
+        colour: Colour | None = None,
+        paw: Colour | None = None,
+    ) -> None:
         """Adds a round limb through (x, y, radius) knots.
 
-        It has one colour, or the coat's pattern; paw is the colour of its lower end; shade darkens it."""
+        It has one colour, or the coat's pattern; paw is the colour of its lower end; shade darkens it.
+        """
         outline, spine, normals, radii = tube(*knots)
         run = spine[-1] - spine[0]
         ink = self.fur(shaded(colour or self.coat.main, shade), height, math.atan2(run[1], run[0]) % math.pi)
@@ -196,8 +213,8 @@ class Figure:
         return []
 
 
-def patch(x, y, r, rng):
-    """An uneven blob of radius about r at (x, y)."""
+def patch(x: float, y: float, r: float, rng: np.random.Generator) -> NDArray:
+    """Returns an uneven blob of radius about r at (x, y)."""
     reach = r * rng.uniform(0.5, 1.1, 7)
     return blob(*((x + q * math.cos(a), y + q * math.sin(a)) for q, a in zip(reach, np.arange(7) * 0.9)))
 
@@ -210,7 +227,7 @@ def _spread(spine, thick, rng):
 
 
 def _stripe(spine, normals, radii, t, rng):
-    """A stripe across a limb at index t: wide at the upper edge, pointed towards the lower."""
+    """A stripe across a limb at index t: wide at the upper edge, tapering towards the lower."""
     (r,), normal = radii[t], normals[t]
     along = np.array([-normal[1], normal[0]]) * (0.02 + 0.14 * r) * rng.uniform(0.8, 1.3)
     reach = rng.uniform(-0.6, 0.2) if r > 0.12 else -1.2  # thin limbs wear rings

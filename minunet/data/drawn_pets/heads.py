@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from minunet.data.drawn_pets.animals import BLACK, PINK, WHITE, patch, shaded
+from minunet.data.drawn_pets.animals import BLACK, PINK, WHITE, Figure, patch, shaded
 from minunet.data.drawn_pets.paint import blob, mirrored, oval, tube
 
 CAT_FACE = mirrored((0, -0.84), (0.5, -0.78), (0.9, -0.38), (1.02, 0.08), (0.98, 0.45), (0.6, 0.78), (0, 0.9))
@@ -13,7 +13,9 @@ ALMOND = blob((-0.25, 0.06), (-0.1, -0.15), (0.1, -0.2), (0.25, -0.05), (0.11, 0
 IRISES = ((132, 168, 70), (206, 160, 56), (110, 160, 190), (178, 132, 60))
 
 
-def add_head(fig, x, y, size, tilt=0.0, yaw=0.0, asleep=False):
+def add_head(
+    fig: Figure, x: float, y: float, size: float, tilt: float = 0.0, yaw: float = 0.0, asleep: bool = False
+) -> None:
     """Adds a head of that size at (x, y), tilted by radians, turned a little to the side by yaw (-1..1)."""
     with fig.frame(x, y, size, tilt):
         (_cat_head if fig.build.species == "cat" else _dog_head)(fig, 0.16 * yaw, asleep)
@@ -49,7 +51,7 @@ def _cat_head(fig, turn, asleep):
 
 
 def _pointed_ear(fig, side, inner, tip, outer):
-    """An ear from its inner foot over the tip to its outer foot, its inside pink."""
+    """An ear, from its inner base over the tip to its outer base, pink inside."""
     (ax, ay), (tx, ty), (bx, by) = inner, tip, outer
     up, down = ((ax + tx) / 2, (ay + ty) / 2 - 0.05), ((bx + tx) / 2 + 0.06, (by + ty) / 2)
     outline = blob(inner, up, tip, down, outer, ((ax + bx) / 2, max(ay, by))) * (side, 1)
@@ -60,7 +62,7 @@ def _pointed_ear(fig, side, inner, tip, outer):
 
 
 def _cat_eye(fig, side, x, y, iris, pupil, asleep):
-    """An almond that rises to the outside, with an upright pupil; or a closed eye."""
+    """An almond that slants up to the outside, with an upright pupil; or a closed eye."""
     if asleep:
         return _closed_eye(fig, x, y, 0.2)
     for grow, colour in ((1.22, BLACK), (1.0, iris)):
@@ -71,7 +73,7 @@ def _cat_eye(fig, side, x, y, iris, pupil, asleep):
 
 
 def _whiskers(fig, turn):
-    """Three to each side, light on a dark coat and dark on a light one."""
+    """Three on each side, light on a dark coat and dark on a light one."""
     colour = (240, 238, 232) if sum(fig.coat.main) < 560 else (120, 110, 104)
     for side in (-1, 1):
         for row in (-1, 0, 1):
@@ -146,7 +148,7 @@ def _closed_eye(fig, x, y, wide):
 
 
 def _mouth(fig, x, top, low, wide):
-    """A line down from the nose that parts into two arcs."""
+    """A line down from the nose that splits into two arcs."""
     fig.detail(tube((x, top, 0.02), (x, low, 0.02))[0], BLACK)
     for w in (-wide, wide):
         arc = tube((x, low, 0.02), (x + w / 2, low + 0.09, 0.024), (x + w, low + 0.02, 0.016))[0]

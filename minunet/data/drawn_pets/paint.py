@@ -1,22 +1,23 @@
-"""Painting by numbers: shapes become a picture of ink numbers, and the numbers become fur, relief and light.
+"""Painting by numbers: shapes become an image of ink numbers, and the numbers become fur, relief and light.
 
-A drawing is a list of `Part`s, back to front. Each is an outline with an ink, and marks (stripes, patches)
-that stay inside that outline. Coordinates are in units of the picture: (0, 0) top left, (1, 1) bottom right.
+A drawing is a list of `Part`s, back to front. Each is an outline with an ink, and marks (stripes, patches) that stay
+inside that outline. Coordinates are in units of the image: (0, 0) top left, (1, 1) bottom right.
 
-`paint` first draws only which ink lies where. Then fur moves the inks along the direction of its hairs, which
-frays every edge. Only after that does each number get its colour, the streaks of its hair, and the light on
-its height.
+`paint` first draws only which ink lies where. Then fur moves the inks along the direction of its hairs, which frays
+every edge. Only after that does each number get its colour, the streaks of its hair, and the light on its height.
 """
 
 import math
+from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-DIRECTIONS = 8  # directions of hair that are told apart, over half a turn
-TILE = 256  # side of a tile of hair before it is scaled to the picture
+DIRECTIONS = 8  # how many directions of hair are distinguished, over half a turn
+TILE = 256  # side of a tile of hair before it is scaled to the image
 HAIR_CONTRAST = 0.13  # how much lighter or darker than its ink a hair is
 HAIR_LENGTH = 0.016  # how far long hair reaches over an edge, in units of the drawn thing
 RELIEF = ((0.02, 0.5), (0.06, 0.9))  # (softness, strength) of the light on edges, and on whole bodies
@@ -26,7 +27,7 @@ SHEEN = 30  # what even black reflects, of 255
 class Ink(NamedTuple):
     """What a number stands for."""
 
-    colour: tuple  # (r, g, b), 0..255
+    colour: tuple[int, ...]  # (r, g, b), 0..255
     height: int = 0  # towards us, 0..255, for the relief
     direction: float = math.pi / 2  # of the hair, in radians
     texture: float = 0.0  # how clearly hair shows, 0..1
@@ -36,26 +37,35 @@ class Ink(NamedTuple):
 class Part(NamedTuple):
     """A shape: its outline, float (k, 2); its ink; and marks [(outline, ink), …] that are clipped to it."""
 
-    outline: np.ndarray
+    outline: NDArray
     ink: Ink
-    marks: tuple = ()
+    marks: Sequence[tuple[NDArray, Ink]] = ()
 
 
 class Painted(NamedTuple):
     """A painted drawing; all float32."""
 
-    rgb: np.ndarray  # (size, size, 3), about 0..255; where nothing is drawn, the first ink
-    cover: np.ndarray  # (size, size), 0..1: how much of the paper is hidden
-    solid: np.ndarray  # the same without the lines
+    rgb: NDArray  # (size, size, 3), about 0..255; where nothing is drawn, the first ink
+    cover: NDArray  # (size, size), 0..1: how much of the paper is hidden
+    solid: NDArray  # the same without the lines
 
 
-def paint(parts, details, lines, size, rng, scale=1.0, light=(-0.6, -0.8), zoom=2):
-    """Paints what has fur, then smooth details on top, then thin lines: -> Painted.
+def paint(
+    parts: Sequence[Part],
+    details: Sequence[Part],
+    lines: Sequence[Part],
+    size: int,
+    rng: np.random.Generator,
+    scale: float = 1.0,
+    light: tuple[float, float] = (-0.6, -0.8),
+    zoom: int = 2,
+) -> Painted:
+    """Paints what has fur, then smooth details on top, then thin lines.
 
     parts, details, lines   lists of Part, back to front
-    size    side of the picture in pixels
-    rng     decides where hairs lie; the number of draws from it does not depend on the size
-    scale   size of the drawn thing in the picture: the length of its hair and the softness of its relief
+    size    side of the image in pixels
+    rng     decides where hairs lie; how often it is asked does not depend on the size
+    scale   size of the drawn thing in the image: the length of its hair and the softness of its relief
     light   the direction that light comes from
     zoom    inks are first drawn this many times larger, so that edges come out smooth
     """
@@ -84,26 +94,27 @@ def paint(parts, details, lines, size, rng, scale=1.0, light=(-0.6, -0.8), zoom=
 # ---- shapes ----
 
 
-def oval(x, y, rx, ry, tilt=0.0, points=28):
-    """Outline (points, 2) of an ellipse with its centre at (x, y), turned by tilt radians."""
+def oval(x: float, y: float, rx: float, ry: float, tilt: float = 0.0, points: int = 28) -> NDArray:
+    """Returns the outline (points, 2) of an ellipse with its centre at (x, y), rotated by tilt radians."""
     c, s = math.cos(tilt), math.sin(tilt)
     return _circle(points) @ np.array([[rx * c, rx * s], [-ry * s, ry * c]]) + (x, y)
 
 
-def blob(*points):
-    """Smooth closed outline through (x, y) points."""
+def blob(*points: tuple[float, float]) -> NDArray:
+    """Returns a smooth closed outline through (x, y) points."""
     return _closed_curve(len(points)) @ np.array(points, dtype=float)
 
 
-def mirrored(*points):
-    """Smooth closed outline that is symmetric in x, from the points of its right half, top to bottom."""
+def mirrored(*points: tuple[float, float]) -> NDArray:
+    """Returns a smooth closed outline, symmetric in x, from the points of its right half, top to bottom."""
     return blob(*points, *((-x, y) for x, y in reversed(points) if x))
 
 
-def tube(*knots):
-    """A round limb through (x, y, radius) knots: (outline, spine (k, 2), normals (k, 2), radii (k, 1)).
+def tube(*knots: tuple[float, float, float]) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    """Returns a round limb through (x, y, radius) knots: outline, spine (k, 2), normals (k, 2), radii (k, 1).
 
-    The normals have length 1 and point up along a spine that runs to the right."""
+    The normals have length 1, and point up if the spine runs to the right.
+    """
     curve = _open_curve(len(knots)) @ np.array(knots, dtype=float)
     spine, radii = curve[:, :2], curve[:, 2:]
     step = np.empty_like(spine)
@@ -162,30 +173,30 @@ class _Palette:
         self._numbers = {}
 
     def number(self, ink):
-        """The ink's number, a new one if it was not used before."""
+        """Returns the ink's number: a new one if it has none yet."""
         number = self._numbers.setdefault(ink, len(self._numbers) + 1)
         if number > 255:
-            raise ValueError("a drawing has more than 255 inks; let its shapes share some")
+            raise ValueError("a drawing has more than 255 inks: let some of its shapes share one")
         return number
 
     def table(self, value, paper=0):
-        """List of 256 ints: value(ink) for each number."""
+        """Returns a list of 256 ints: value(ink) for each number."""
         values = [paper, *(int(value(ink)) for ink in self._numbers)]
         return values + [0] * (256 - len(values))
 
     def tiles(self):
-        """int32 (256,): the number of the tile of hair for each ink number."""
+        """Returns int32 (256,): the number of the tile of hair for each ink number."""
         steps = DIRECTIONS / math.pi
         return np.array(self.table(lambda ink: round(ink.direction * steps) % DIRECTIONS), np.int32)
 
     def colours(self):
-        """Flat list r, g, b, r, g, b … for a picture of mode "P"; paper has the colour of the first ink."""
+        """Returns a flat list r, g, b, r, g, b … for an image of mode "P"; paper has the colour of the first ink."""
         inks = list(self._numbers)
         return [value for ink in inks[:1] + inks for value in ink.colour]
 
 
 def _draw(numbers, parts, palette):
-    """Draws parts into the picture of ink numbers, each one's marks inside its own outline only."""
+    """Draws parts into the image of ink numbers; the marks of each stay inside its own outline."""
     pen = ImageDraw.Draw(numbers)
     for part in parts:
         outline = part.outline * numbers.width
@@ -200,7 +211,7 @@ def _draw_marks(numbers, outline, marks, palette):
     low = (outline.min(axis=0) - 1).clip(0, side).astype(int)
     high = (outline.max(axis=0) + 2).clip(0, side).astype(int)
     if (low >= high).any():
-        return  # all of it lies outside the picture
+        return  # all of it lies outside the image
     inside = Image.new("L", tuple((high - low).tolist()))
     ImageDraw.Draw(inside).polygon((outline - low).ravel().tolist(), fill=255)
     marked = numbers.crop((*low.tolist(), *high.tolist()))
@@ -215,9 +226,10 @@ def _draw_marks(numbers, outline, marks, palette):
 
 @lru_cache(maxsize=4)
 def _hair(size):
-    """Tiles of streaks, one per direction, float32 (DIRECTIONS * size * size,), mean 0 and deviation about 1.
+    """Tiles of streaks, one per direction, float32 (DIRECTIONS * size * size,), mean 0 and standard deviation about 1.
 
-    White noise, smoothed in the frequency domain: much along the hair, little across it. The tiles repeat."""
+    White noise, smoothed in the frequency domain: much along the hair, little across it. The tiles wrap around.
+    """
     noise = np.fft.rfft2(np.random.default_rng(0).standard_normal((TILE, TILE)))
     fy, fx = np.fft.fftfreq(TILE)[:, None], np.fft.rfftfreq(TILE)
     tiles = []
@@ -235,18 +247,18 @@ def _pixels(size):
 
 
 def _streaks(tiles, rng):
-    """Hair, float32 (size, size), each pixel from the tile that int32 (size, size) names; laid at random."""
+    """Hair, float32 (size, size), each pixel from the tile that int32 (size, size) names, placed at random."""
     size = len(tiles)
     pixels = np.roll(_pixels(size), [int(v * size) for v in rng.random(2)], axis=(0, 1))
     return np.take(_hair(size), tiles * np.int32(size * size) + pixels)
 
 
 def _fray(numbers, palette, zoom, rng, scale):
-    """Moves ink numbers (zoom * size, zoom * size) along the hair by random streaks: edges become fur."""
+    """Moves ink numbers (zoom * size, zoom * size) along the hair in random streaks: edges become fur."""
     side = len(numbers)
     small = numbers[::zoom, ::zoom]
     tiles = palette.tiles()[small]
-    # Bare paper takes from its surroundings as well: that is how hair reaches out of the outline.
+    # Bare paper takes from its surroundings, too: that is how hair reaches out of the outline.
     length = np.array(palette.table(lambda ink: 255 * ink.length, paper=100), np.float32)
     sway = _streaks(tiles, rng) * (length * np.float32(HAIR_LENGTH / 255 * scale * side))[small]
     angle = np.arange(DIRECTIONS) * (math.pi / DIRECTIONS)
@@ -260,7 +272,7 @@ def _fray(numbers, palette, zoom, rng, scale):
 
 
 def _relief(height, scale, light):
-    """Light on a softened height map, float32 (size, size): > 0 on what faces it, < 0 on what turns away."""
+    """Light on a softened height map, float32 (size, size): > 0 on what faces it, < 0 on what faces away."""
     size = len(height)
     relief = np.zeros((size, size), np.float32)
     for softness, strength in RELIEF:
@@ -274,7 +286,7 @@ def _relief(height, scale, light):
     return relief
 
 
-def soften(pixels, radius):
-    """uint8 (size, size) or (size, size, 3) blurred twice over a square of that radius in pixels."""
+def soften(pixels: NDArray[np.uint8], radius: float) -> NDArray[np.uint8]:
+    """Returns uint8 (size, size) or (size, size, 3) blurred twice over a square of that radius in pixels."""
     blur = ImageFilter.BoxBlur(float(radius))
     return np.asarray(Image.fromarray(pixels).filter(blur).filter(blur))

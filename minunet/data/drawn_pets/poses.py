@@ -1,12 +1,14 @@
 """Whole animals: legs and tails, and the poses that put them together."""
 
+import numpy as np
+
 from minunet.data.drawn_pets.animals import Figure, choose_build, choose_coat, shaded
 from minunet.data.drawn_pets.heads import add_head
 from minunet.data.drawn_pets.paint import mirrored, oval, tube
 
 
-def choose_figure(species, rng):
-    """A "cat" or "dog" in a coat, a build and a pose of chance: (Figure, name of the pose)."""
+def choose_figure(species: str, rng: np.random.Generator) -> tuple[Figure, str]:
+    """Returns a "cat" or "dog" with a random coat, build and pose, and the name of the pose."""
     fig = Figure(choose_coat(species, rng), choose_build(species, rng), rng)
     pose = list(POSES)[rng.choice(len(POSES), p=list(POSES.values()))]
     pose(fig)
@@ -17,7 +19,7 @@ def choose_figure(species, rng):
 
 
 def _leg(fig, *knots, height, shade=1.0, foot=0.05):
-    """A leg through (x, y, radius) knots, down to a paw that points forward by foot."""
+    """A leg through (x, y, radius) knots, down to a paw that reaches forward by `foot`."""
     fig.limb(*knots, height=height, shade=shade, paw=fig.paw)
     x, y, r = knots[-1]
     colour = shaded(fig.paw, shade)
@@ -29,7 +31,7 @@ def _leg(fig, *knots, height, shade=1.0, foot=0.05):
 
 
 def _tail(fig, x, y):
-    """A tail from its root at (x, y) to the left."""
+    """A tail, from its root at (x, y) to the left."""
     kind, lift = fig.build.tail, fig.rng.uniform(-0.5, 0.45)
     if kind == "curl":
         knots = (x, y, 0.09), (x - 0.16, y - 0.22, 0.1), (x + 0.02, y - 0.42, 0.1), (x + 0.17, y - 0.28, 0.07)
@@ -60,7 +62,7 @@ def _bib(fig, outline, height):
 # ---- poses ----
 
 
-def standing(fig):
+def standing(fig: Figure) -> None:
     """Stands or walks in profile, the face turned to us."""
     b, rng, g = fig.build, fig.rng, fig.build.girth
     hip, y, r = b.length / 2, -b.leg - 0.9 * g, 0.07 + 0.1 * g
@@ -92,7 +94,7 @@ def standing(fig):
     add_head(fig, x + 0.06, top - 0.04, 1.12 * b.head, rng.uniform(-0.2, 0.25), rng.uniform(-0.2, 1.0))
 
 
-def sitting(fig):
+def sitting(fig: Figure) -> None:
     """Sits in profile on its haunches, the face turned to us."""
     b, rng, g = fig.build, fig.rng, 1.1 * fig.build.girth
     chest = -0.82 - 0.28 * (b.leg - 0.45)
@@ -108,7 +110,7 @@ def sitting(fig):
     add_head(fig, x + 0.02, y, 1.08 * b.head, rng.uniform(-0.25, 0.25), rng.uniform(-0.5, 1.0))
 
 
-def facing(fig):
+def facing(fig: Figure) -> None:
     """Sits and faces us."""
     b, rng, g = fig.build, fig.rng, 1.15 * fig.build.girth
     chest, side = -0.95 - 0.3 * (b.leg - 0.4), rng.choice((-1, 1))
@@ -124,23 +126,23 @@ def facing(fig):
         fig.limb((s * 0.95 * g, -0.42, 0.6 * g), (s * 1.1 * g, -0.22, 0.72 * g), height=120, shade=0.92)
     fig.limb((0, -g, 1.05 * g), (0, -0.6, 0.98 * g), (0, chest, 0.75 * g), height=160)
     _bib(fig, mirrored((0, chest - 0.15), (0.55 * g, chest), (0.5 * g, -0.6), (0, -0.42)), 175)
-    for s in (-g, g):
-        _leg(fig, (0.95 * s, -0.08, 0.07), (1.05 * s, -0.07, 0.075), height=170, shade=0.95, foot=0.1 * s)
-    for s in (-g, g):
+    for x in (-g, g):
+        _leg(fig, (0.95 * x, -0.08, 0.07), (1.05 * x, -0.07, 0.075), height=170, shade=0.95, foot=0.1 * x)
+    for x in (-g, g):
         _leg(
             fig,
-            (0.5 * s, chest + 0.27, 0.4 * g),
-            (0.46 * s, -0.35, 0.095),
-            (0.44 * s, -0.08, 0.08),
+            (0.5 * x, chest + 0.27, 0.4 * g),
+            (0.46 * x, -0.35, 0.095),
+            (0.44 * x, -0.08, 0.08),
             height=200,
-            foot=0.03 * s,
+            foot=0.03 * x,
         )
     y = chest - 0.07 - 0.6 * b.head
     fig.limb((0, chest + 0.05, 0.7 * g), (0, y, 0.7 * b.head), height=180)
     add_head(fig, 0, y, 1.12 * b.head, rng.uniform(-0.25, 0.25), rng.uniform(-0.6, 0.6))
 
 
-def lying(fig):
+def lying(fig: Figure) -> None:
     """Lies with its paws stretched forward; the head is up, or asleep on the paws."""
     b, rng, g = fig.build, fig.rng, 1.2 * fig.build.girth
     hip, awake, back = b.length / 2, rng.random() < 0.7, -b.length / 2 - 0.6 * fig.build.girth
@@ -159,7 +161,7 @@ def lying(fig):
     add_head(fig, x + 0.05, y, 1.15 * b.head, rng.uniform(-0.2, 0.3), rng.uniform(-0.3, 0.9), not awake)
 
 
-def curled(fig):
+def curled(fig: Figure) -> None:
     """Sleeps rolled up, its tail around it."""
     b, rng, g = fig.build, fig.rng, 1.15 * fig.build.girth
     fig.limb((-0.38, -g, g), (-0.05, -1.25 * g, 1.05 * g), (0.32, -g, 0.95 * g))
@@ -170,12 +172,12 @@ def curled(fig):
     add_head(fig, 0.42, -0.85 * b.head, 1.1 * b.head, tilt, yaw, asleep=True)
 
 
-def portrait(fig):
-    """Head and shoulders, close by; the picture's edge cuts off the rest."""
+def portrait(fig: Figure) -> None:
+    """Head and shoulders, close up; the edge of the image cuts off the rest."""
     fig.limb((0, 1.0, 0.95), (0, 0.35, 0.72), (0, -0.1, 0.5), height=130)
     _bib(fig, mirrored((0, -0.2), (0.4, 0.1), (0.4, 0.8), (0, 1.5)), 150)
     add_head(fig, 0, -0.5, 0.75, fig.rng.uniform(-0.25, 0.25), fig.rng.uniform(-0.8, 0.8))
 
 
-# Each pose with its chance.
+# Each pose with its probability.
 POSES = {standing: 0.24, sitting: 0.2, facing: 0.2, lying: 0.16, curled: 0.06, portrait: 0.14}

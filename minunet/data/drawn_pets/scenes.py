@@ -1,15 +1,17 @@
 """Rooms, gardens and clutter to put a pet in front of, as lists of shapes (see paint.py).
 
-The clutter is meant to mislead: most of it wears colours of fur, often those of the very pet in the picture,
-and rugs, cushions and grass have a pile that looks like hair. What tells a pet apart is all of it together:
-face, outline, limbs, fur, and that the camera's focus is on it.
+The clutter is meant to mislead: most of it wears the colours of fur, often those of the very pet in the image, and
+rugs, cushions and grass have a pile that looks like hair. What tells a pet apart is everything together: face, outline,
+limbs, fur, and that the camera focuses on it.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from minunet.data.drawn_pets.animals import CAT_COATS, DOG_COATS, WHITE, shaded
+from minunet.data.drawn_pets.animals import CAT_COATS, DOG_COATS, WHITE, Coat, Colour, shaded
 from minunet.data.drawn_pets.paint import Ink, Part, blob, oval, tube
 
 FURS = tuple(colour for coat in CAT_COATS + DOG_COATS for colour in coat[:3])
@@ -34,8 +36,8 @@ CLOUDS = ((240, 240, 240),)
 FLOWERS = ((240, 236, 220), (230, 190, 70), (200, 110, 130))
 
 
-def scene_parts(coat, horizon, rng):
-    """Parts of a scene for a pet with this coat; horizon: where the ground begins, 0 top to 1 bottom."""
+def scene_parts(coat: Coat, horizon: float, rng: np.random.Generator) -> list[Part]:
+    """Returns the shapes of a scene for a pet with this coat; horizon: where the ground begins, 0 top to 1 bottom."""
     scene = Scene(coat, horizon, rng)
     setting = list(SETTINGS)[rng.choice(len(SETTINGS), p=list(SETTINGS.values()))]
     setting(scene)
@@ -47,27 +49,30 @@ def scene_parts(coat, horizon, rng):
 
 
 class Scene:
-    """A scene under construction: shapes are added back to front; `rng` takes all its choices."""
+    """A scene under construction: shapes are added back to front; `rng` makes all choices."""
 
-    def __init__(self, coat, horizon, rng):
-        self.coat, self.horizon, self.rng, self.parts = coat, horizon, rng, []
+    def __init__(self, coat: Coat, horizon: float, rng: np.random.Generator) -> None:
+        self.coat = coat
+        self.horizon = horizon
+        self.rng = rng
+        self.parts: list[Part] = []
 
-    def colour(self):
-        """A colour for a thing: often one of the pet's own, else that of some fur, or a paint."""
+    def colour(self) -> Colour:
+        """Returns a colour for a thing: often one of the pet's own, otherwise that of some fur or paint."""
         chance = self.rng.random()
         return self.varied(self.coat[:3] if chance < 0.4 else FURS if chance < 0.75 else PAINTS)
 
-    def varied(self, colours):
-        """One of the colours, a little changed."""
-        rgb = np.array(colours[self.rng.integers(len(colours))]) * self.rng.uniform(0.88, 1.1)
+    def varied(self, colours: Sequence[Colour]) -> Colour:
+        """Returns one of the colours, slightly changed."""
+        rgb = np.array(colours[int(self.rng.integers(len(colours)))]) * self.rng.uniform(0.88, 1.1)
         return tuple((rgb + self.rng.uniform(-8, 8, 3)).clip(0, 255).astype(int).tolist())
 
-    def chance(self, probability):
-        """True with that probability."""
+    def chance(self, probability: float) -> bool:
+        """Returns True with that probability."""
         return self.rng.random() < probability
 
-    def angle(self):
-        """Any direction of a pile."""
+    def angle(self) -> float:
+        """Returns a random direction for a pile."""
         return self.rng.uniform(0, math.pi)
 
     def add(self, outline, colour, height=0, marks=(), pile=0.0, direction=math.pi / 2):
@@ -77,8 +82,8 @@ class Scene:
         self.parts.append(Part(np.asarray(outline, dtype=float), ink, marks))
 
 
-def box(left, top, right, bottom):
-    """Outline of an upright rectangle."""
+def box(left: float, top: float, right: float, bottom: float) -> NDArray:
+    """Returns the outline of an upright rectangle."""
     return np.array([(left, top), (right, top), (right, bottom), (left, bottom)])
 
 
@@ -155,7 +160,7 @@ def garden(scene):
 
 
 def sofa(scene):
-    """The back and the seat of a sofa, close by."""
+    """The back and the seat of a sofa, close up."""
     rng, ground = scene.rng, scene.horizon
     scene.add(box(-0.1, -0.1, 1.1, 1.1), scene.colour())
     cloth, pile, split = scene.colour(), rng.uniform(0, 0.6), rng.uniform(0.3, 0.7)
@@ -170,7 +175,7 @@ def sofa(scene):
 
 
 def far_away(scene):
-    """Nothing but round spots of colour, as a lens shows what is far behind."""
+    """Nothing but round spots of colour, as a lens shows what is far behind its focus."""
     rng = scene.rng
     scene.add(box(-0.1, -0.1, 1.1, 1.1), scene.colour())
     for _ in range(rng.integers(8, 18)):
@@ -288,5 +293,5 @@ def stool(scene, x, y, s):
     scene.add(s * seat + (x, y), colour, 140, pile=scene.rng.choice([0.0, 0.7]))
 
 
-SETTINGS = {room: 0.42, garden: 0.24, sofa: 0.2, far_away: 0.14}  # each with its chance
+SETTINGS = {room: 0.42, garden: 0.24, sofa: 0.2, far_away: 0.14}  # each with its probability
 CLUTTER = (cushion, ball, crate, plant, rug, blanket, stool)
