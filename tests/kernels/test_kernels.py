@@ -338,7 +338,7 @@ def test_any_number_of_channels(kernels, channels):
 
 
 @pytest.mark.parametrize("channels", [2, 4, 5, 12])
-def test_each_channel_has_a_winner_of_its_own(kernels, channels):
+def test_each_channel_has_an_argmax_of_its_own(kernels, channels):
     """Also where several channels are read at a time. Distinct values, windows apart and overlapping, with padding."""
     rng = np.random.default_rng(channels)
     x = rng.permutation(2 * 6 * 8 * channels).reshape(2, 6, 8, channels).astype(float)

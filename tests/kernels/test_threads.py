@@ -90,9 +90,9 @@ def test_split_hands_out_everything_once_in_order(count, parts):
 def test_results_come_in_the_order_of_the_items(count):
     set_num_threads(count)
 
-    def task(part):
-        time.sleep(0.002 * (10 - part[0]))  # the later parts are done first
-        return list(part)
+    def task(chunk):
+        time.sleep(0.002 * (10 - chunk[0]))  # the later chunks are done first
+        return list(chunk)
 
     lists = threads.in_parallel(task, range(10))
     assert [item for part in lists for item in part] == list(range(10))
@@ -102,7 +102,7 @@ def test_work_is_done_at_the_same_time_and_first_by_the_caller():
     set_num_threads(3)
     meet = threading.Barrier(3, timeout=10)
 
-    def task(part):
+    def task(chunk):
         meet.wait()  # would break if one had to wait for another
         return threading.get_ident()
 
@@ -111,20 +111,20 @@ def test_work_is_done_at_the_same_time_and_first_by_the_caller():
 
 
 def test_no_work():
-    assert threads.in_parallel(lambda part: 1 / 0, []) == []
+    assert threads.in_parallel(lambda chunk: 1 / 0, []) == []
 
 
 def test_falsy_results_are_results():
     set_num_threads(3)
-    assert threads.in_parallel(lambda part: None, range(3)) == [None] * 3
-    results = threads.in_parallel(lambda part: np.zeros(2), range(3))
+    assert threads.in_parallel(lambda chunk: None, range(3)) == [None] * 3
+    results = threads.in_parallel(lambda chunk: np.zeros(2), range(3))
     assert [result.tolist() for result in results] == [[0, 0]] * 3
 
 
 def test_more_threads_later():
     for count in (1, 4, 2):
         set_num_threads(count)
-        assert len(threads.in_parallel(lambda part: threading.get_ident(), range(20))) == count
+        assert len(threads.in_parallel(lambda chunk: threading.get_ident(), range(20))) == count
 
 
 # ---- errors ------------------------------------------------------------------------------------------------
@@ -139,11 +139,11 @@ def test_an_error_in_a_part_reaches_the_caller_after_all_have_ended(bad, two_bla
     set_num_threads(3)
     ended = []
 
-    def task(part):
-        if bad in part:
+    def task(chunk):
+        if bad in chunk:
             raise Stopped(f"item {bad}")
         time.sleep(0.02)
-        ended.append(part)
+        ended.append(chunk)
 
     with pytest.raises(Stopped, match=f"item {bad}"):
         threads.in_parallel(task, range(9))
@@ -155,7 +155,7 @@ def test_an_error_in_a_part_reaches_the_caller_after_all_have_ended(bad, two_bla
 def test_errors_in_all_parts():
     set_num_threads(2)
     with pytest.raises(ZeroDivisionError):
-        threads.in_parallel(lambda part: 1 / 0, range(4))
+        threads.in_parallel(lambda chunk: 1 / 0, range(4))
 
 
 # ---- the BLAS ----------------------------------------------------------------------------------------------
@@ -165,7 +165,7 @@ def test_errors_in_all_parts():
 def test_the_blas_has_one_thread_during_the_work_and_afterwards_as_many_as_before(count, two_blas_threads):
     set_num_threads(count)
     for _ in range(3):
-        during = threads.in_parallel(lambda part: blas_threads(), range(4))
+        during = threads.in_parallel(lambda chunk: blas_threads(), range(4))
         assert during == [[1] * len(two_blas_threads)] * count
         assert blas_threads() == two_blas_threads
 
@@ -184,7 +184,7 @@ def test_the_blas_when_several_callers_overlap(two_blas_threads):
     seen, start = [], threading.Barrier(4, timeout=10)
 
     def caller(number):
-        def task(part):
+        def task(chunk):
             time.sleep(0.0005 * number)
             return blas_threads()
 
@@ -209,7 +209,7 @@ def test_the_blas_is_let_go_whoever_leaves_last(first_out, two_blas_threads):
     during = []
 
     def first():
-        def task(part):
+        def task(chunk):
             entered.set()
             followed.wait(10)
             if first_out == "the last in":
@@ -220,7 +220,7 @@ def test_the_blas_is_let_go_whoever_leaves_last(first_out, two_blas_threads):
         left.set()
 
     def second():
-        def task(part):
+        def task(chunk):
             followed.set()
             if first_out == "the first in":
                 left.wait(10)
