@@ -71,9 +71,8 @@ class Tensor:
     __array_ufunc__ = None  # makes numpy_array * tensor call Tensor.__rmul__
 
     def __init__(self, data: TensorLike | ArrayLike, requires_grad: bool = False, name: str | None = None) -> None:
-        if isinstance(data, Tensor):
-            data = data.data
-        self.data: Array = data if array_module(data) is not np else np.asarray(data)
+        array: Any = data.data if isinstance(data, Tensor) else data
+        self.data: Array = array if array_module(array) is not np else np.asarray(array)
         if requires_grad and self.data.dtype.kind != "f":
             raise TypeError(
                 f"only floating-point tensors have gradients, this one is {self.data.dtype}: "

@@ -34,6 +34,10 @@ class _Pool:
     """The worker threads, how many there are, and the limit on the BLAS while they work."""
 
     def __init__(self):
+        self.forget()
+
+    def forget(self):
+        """Begins anew, without threads; the next one to ask starts them."""
         self.lock = threading.Lock()
         self.threads = None
         self.executor = None
@@ -90,7 +94,7 @@ _pool = _Pool()
 _scratch = threading.local()
 
 if hasattr(os, "register_at_fork"):  # threads do not survive a fork: a child starts its own
-    os.register_at_fork(after_in_child=_pool.__init__)
+    os.register_at_fork(after_in_child=_pool.forget)
 
 
 def get_num_threads() -> int:

@@ -7,7 +7,7 @@ import numpy as np
 
 from minunet import ops
 from minunet.autograd import Tensor, TensorLike
-from minunet.device import to_device
+from minunet.device import to_device, to_numpy
 from minunet.kernels import kernels_for
 from minunet.nn.init import glorot_uniform
 from minunet.nn.module import Module
@@ -230,7 +230,7 @@ class Dropout(Module):
         if not self.training or self.rate == 0:
             return x
         shape = (len(x), 1, 1, x.shape[3]) if self.whole_maps else x.shape
-        keep = np.random.default_rng(self.random_state.data).random(shape) >= self.rate
+        keep = np.random.default_rng(to_numpy(self.random_state.data)).random(shape) >= self.rate
         self.random_state.data[1] += 1
         return ops.dropout(x, to_device(keep, x.device), self.rate)  # drawn on the host: one byte per choice travels
 

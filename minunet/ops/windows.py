@@ -42,13 +42,15 @@ def window_pads(
     if padding == "valid":
         pads = ((0, 0), (0, 0))
     elif padding == "same":
-        pads = tuple(_same(n, k, s) for n, k, s in zip(size, kernel_size, stride))
+        rows, columns = (_same(n, k, s) for n, k, s in zip(size, kernel_size, stride))
+        pads = rows, columns
     elif isinstance(padding, str):
         raise ValueError(
             f'{operation}: padding is {padding!r}: it must be "same", "valid", an integer or a pair of them'
         )
     else:
-        pads = tuple((p, p) for p in pair(padding, f"{operation}: padding", least=0))
+        rows, columns = ((p, p) for p in pair(padding, f"{operation}: padding", least=0))
+        pads = rows, columns
     if min(output_size(size, kernel_size, stride, pads)) < 1:
         raise ValueError(
             f"{operation}: a window of {kernel_size} does not fit into an image of {tuple(size)} with padding "
@@ -75,18 +77,20 @@ def transposed_size(
     (9, 9)
     """
     if padding == "same":
-        return tuple(n * s for n, s in zip(size, stride))
+        H, W = (n * s for n, s in zip(size, stride))
+        return H, W
     if padding == "valid":
-        return tuple(n * s + max(k - s, 0) for n, k, s in zip(size, kernel_size, stride))
+        H, W = (n * s + max(k - s, 0) for n, k, s in zip(size, kernel_size, stride))
+        return H, W
     if isinstance(padding, str):
         raise ValueError(
             f'conv_transpose2d: padding is {padding!r}: it must be "same", "valid", an integer or a pair of them'
         )
     pads = pair(padding, "conv_transpose2d: padding", least=0)
-    result = tuple((n - 1) * s + k - 2 * p for n, k, s, p in zip(size, kernel_size, stride, pads))
-    if min(result) < 1:
+    H, W = ((n - 1) * s + k - 2 * p for n, k, s, p in zip(size, kernel_size, stride, pads))
+    if min(H, W) < 1:
         raise ValueError(
-            f"conv_transpose2d: padding {padding!r} leaves nothing: {tuple(size)} would become {result}; "
+            f"conv_transpose2d: padding {padding!r} leaves nothing: {tuple(size)} would become {(H, W)}; "
             "give less padding"
         )
-    return result
+    return H, W
