@@ -1,11 +1,12 @@
-"""minunet beside its peers: the lecture's U-Net, the same weights and batch, a process for each framework.
+"""minunet beside its peers: the lecture's U-Net with the same weights and batch, one process per framework.
 
     python benchmarks/compare.py --torch /path/to/python --keras /path/to/python --dezero /path/to/python
     python benchmarks/compare.py --device gpu --batch 64 16
 
-A peer is measured if its interpreter is given, by the option or by MINUNET_BENCH_TORCH, MINUNET_BENCH_KERAS,
-MINUNET_BENCH_DEZERO; on a GPU, PyTorch also where this interpreter has it. All processes stay alive and take turns, A B C A B C …, so that a machine that gets
-slower or faster in between does so for all of them. Prints a table in Markdown for each batch size.
+A peer is measured if its interpreter is given, by its option or by MINUNET_BENCH_TORCH, MINUNET_BENCH_KERAS or
+MINUNET_BENCH_DEZERO; on a GPU, PyTorch is also measured if this interpreter has it. All processes stay alive and take
+turns, A B C A B C …, so that a machine that slows down or speeds up does so for all of them. Prints a table in Markdown
+for each batch size.
 """
 
 import argparse
@@ -23,25 +24,25 @@ import machine
 from tqdm import tqdm
 
 HERE = Path(__file__).parent
-PEERS = {  # column "framework": (worker, its option, further arguments)
+PEERS = {  # framework: (worker, the option that has its interpreter, further arguments)
     "minunet": ("worker_minunet.py", "minunet", ()),
     "PyTorch channels-last": ("worker_torch.py", "torch", ("--channels-last",)),
     "PyTorch default": ("worker_torch.py", "torch", ()),
     "Keras": ("worker_keras.py", "keras", ()),
     "DeZero": ("worker_dezero.py", "dezero", ()),
 }
-GPU_PEERS = {  # PyTorch with cuDNN, whose float32 products are TF32 unless told otherwise
+GPU_PEERS = {  # PyTorch with cuDNN, which multiplies float32 in TF32 unless told otherwise
     "minunet": ("worker_minunet.py", "minunet", ()),
     "PyTorch channels-last, TF32": ("worker_torch.py", "torch", ("--channels-last",)),
     "PyTorch channels-last": ("worker_torch.py", "torch", ("--channels-last", "--no-tf32")),
     "PyTorch default, TF32": ("worker_torch.py", "torch", ()),
     "PyTorch default": ("worker_torch.py", "torch", ("--no-tf32",)),
 }
-REST = 0.5  # seconds between turns on the CPU: threads of the last one may still spin
+REST = 0.5  # seconds between turns on the CPU: the last worker's threads may still be spinning
 
 
 class Peer:
-    """A worker process (worker.py has the conversation) and what it has answered so far."""
+    """A worker process (worker.py defines the protocol) and what it has answered so far."""
 
     def __init__(self, python, script, further, batch, options):
         self.batch, self.gpu = batch, options.device != "cpu"
@@ -59,19 +60,19 @@ class Peer:
         self.losses, self.peak_mb = [], 0
 
     def warm_up(self, steps):
-        """The first `steps` steps, not timed; their losses are the proof that all did the same."""
+        """Runs the first `steps` steps, untimed; their losses prove that all frameworks do the same work."""
         hello = self._answer()
         self.name, self.notes = hello["name"], hello["notes"]
         self.losses = self._ask(f"train {steps}x")["losses"]
         for command in ("train", "infer"):
-            self._ask(f"{command} 0.5" if self.gpu else f"{command} 1x")  # a card raises its clock within that
+            self._ask(f"{command} 0.5" if self.gpu else f"{command} 1x")  # long enough for a GPU to raise its clock
 
     def turn(self, command, seconds):
         time.sleep(0 if self.gpu else REST)
         self.milliseconds[command].append(self._ask(f"{command} {seconds}")["ms"])
 
     def per_image(self, command):
-        """(median of all, lowest and highest median of a round), in ms per image."""
+        """Returns (median over all steps, lowest and highest median of a round), in ms per image."""
         rounds = self.milliseconds[command]
         medians = [median(times) / self.batch for times in rounds]
         return median(t / self.batch for times in rounds for t in times), min(medians), max(medians)
@@ -92,46 +93,46 @@ class Peer:
         if not line:
             self.process.wait()
             self.errors.seek(0)
-            raise RuntimeError("".join(self.errors.readlines()[-3:]).strip() or "it ended without a word")
+            raise RuntimeError("".join(self.errors.readlines()[-3:]).strip() or "the process ended without a message")
         return json.loads(line)
 
 
 def _environment(threads):
-    """This process' environment, with every library held to the same number of threads."""
+    """Returns this process's environment, with every library limited to the same number of threads."""
     names = "MINUNET_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
     return os.environ | {name: str(threads) for name in names}
 
 
 def start(batch, options):
-    """{framework: Peer} of those whose interpreter is known and that start; says which are left out."""
+    """Returns {framework: Peer} for those whose interpreter is known and that start; says which are skipped."""
     started, ready = {}, {}
     for framework, (script, option, further) in (PEERS if options.device == "cpu" else GPU_PEERS).items():
         python = getattr(options, option)
         try:
             if not python:
-                raise OSError(f"--{option} gives its Python interpreter")
+                raise OSError(f"give its Python interpreter with --{option}")
             started[framework] = Peer(python, script, further, batch, options)
         except OSError as error:
-            print(f"{framework}: left out, {error}", file=sys.stderr)
+            print(f"{framework}: skipped, {error}", file=sys.stderr)
     for framework, peer in started.items():
         try:
             peer.warm_up(options.warmup)
             ready[framework] = peer
         except (RuntimeError, OSError) as error:
-            print(f"{framework}: left out, {error}", file=sys.stderr)
+            print(f"{framework}: skipped, {error}", file=sys.stderr)
     return ready
 
 
 def measure(peers, options):
-    """Rounds of turns, training and inference."""
+    """Runs the rounds; in each, every peer has one turn at training and one at inference."""
     one_round = [(command, peer) for command in ("train", "infer") for peer in peers.values()]
     for command, peer in tqdm(options.rounds * one_round, desc="turns", disable=None):
         peer.turn(command, options.seconds)
 
 
 def table(peers, options):
-    """The lines of the table: medians in ms per image, in brackets the lowest and highest of a round."""
-    memory, digits = ("peak memory", 1) if options.device == "cpu" else ("memory kept on the card", 4)
+    """Yields the lines of the table: medians in ms per image, with the lowest and highest of a round in brackets."""
+    memory, digits = ("peak memory", 1) if options.device == "cpu" else ("memory kept on the GPU", 4)
     yield (
         "| framework | training, ms per image | minunet takes | inference, ms per image | minunet takes "
         f"| {memory}, MB | loss at step {options.warmup} |"
@@ -143,12 +144,12 @@ def table(peers, options):
         for command in ("train", "infer"):
             middle, low, high = (f"{ms:.{digits}f}" for ms in peer.per_image(command))
             ratio = ours.per_image(command)[0] / peer.per_image(command)[0]
-            cells += [f"{middle} ({low} to {high})", "" if peer is ours else f"{ratio:.2f} of it"]
+            cells += [f"{middle} ({low} to {high})", "" if peer is ours else f"{ratio:.2f}×"]
         yield "| " + " | ".join([*cells, f"{peer.peak_mb:.0f}", f"{peer.losses[-1]:.6f}"]) + " |"
 
 
 def report(peers, batch, options):
-    """Prints the machine, the settings, the table, and a warning where losses differ."""
+    """Prints the machine, the settings, the table, and a warning for each peer whose loss differs."""
     print(f"\n{machine.describe()}")
     print(
         f"{options.size}x{options.size}, batch {batch}, {options.device}, {options.threads} threads, float32; "
@@ -170,7 +171,7 @@ def parse():
     )
     for name in ("torch", "keras", "dezero"):
         default = os.environ.get(f"MINUNET_BENCH_{name.upper()}")
-        parser.add_argument(f"--{name}", metavar="PYTHON", default=default, help=f"one that has {name}")
+        parser.add_argument(f"--{name}", metavar="PYTHON", default=default, help=f"interpreter that has {name}")
     parser.add_argument("--device", default="cpu", help="cpu, gpu, or gpu:1 for the second GPU (default: cpu)")
     parser.add_argument(
         "--batch",
@@ -178,16 +179,18 @@ def parse():
         nargs="+",
         default=[16],
         metavar="N",
-        help="pictures per step; a table for each number (default: 16)",
+        help="images per step; one table for each number (default: 16)",
     )
     parser.add_argument("--size", type=int, default=256, help="height and width (default: 256)")
     cores = len(machine.cores())
-    parser.add_argument("--threads", type=int, default=cores, help=f"default: the cores there are, {cores}")
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each framework (default: 5)")
+    parser.add_argument("--threads", type=int, default=cores, help=f"default: all available cores, {cores}")
+    parser.add_argument("--rounds", type=int, default=5, help="turns per framework (default: 5)")
     parser.add_argument(
-        "--seconds", type=float, metavar="S", help="of a turn, one step at least (default: 5; 0.3 on a GPU)"
+        "--seconds", type=float, metavar="S", help="length of a turn, at least one step (default: 5; 0.3 on a GPU)"
     )
-    parser.add_argument("--warmup", type=int, default=5, help="first steps, losses compared (default: 5)")
+    parser.add_argument(
+        "--warmup", type=int, default=5, help="untimed first steps, whose losses are compared (default: 5)"
+    )
     options = parser.parse_args()
     if options.device != "cpu" and not options.torch and importlib.util.find_spec("torch"):
         options.torch = sys.executable
@@ -198,9 +201,8 @@ def parse():
 
 def main():
     options = parse()
-    if options.device == "cpu" and hasattr(
-        os, "sched_setaffinity"
-    ):  # who ignores the number of threads has no more cores either
+    if options.device == "cpu" and hasattr(os, "sched_setaffinity"):
+        # a framework that ignores the number of threads gets no more cores either
         os.sched_setaffinity(0, machine.cores()[: options.threads])
     if machine.slowed():
         print(machine.slowed(), file=sys.stderr)

@@ -3,10 +3,11 @@
     python benchmarks/layers.py
     python benchmarks/layers.py --device gpu --batch 64
 
-Prints a table in Markdown: per layer the arithmetic of its forward pass, and times and GFLOP/s both ways.
-Backward is twice the arithmetic, for the gradients of weights and input; the first layer's input needs none.
-On a GPU the times are those of the card's own clock, and the card has other work until all repeats of a layer are
-given out; so they hold how long it works, and not how long Python takes to ask (step.py has both).
+Prints a table in Markdown with, for each layer, the arithmetic of its forward pass, and its times and GFLOP/s forward
+and backward. Backward needs twice the arithmetic, for the gradients of the weights and of the input; the first layer's
+input needs no gradient. On a GPU the times are read from its own clock, and it is kept busy with other work until all
+repeats of a layer have been queued; so they say how long the GPU works, not how long Python takes to queue the work
+(step.py reports both).
 """
 
 import argparse
@@ -27,7 +28,7 @@ from minunet.kernels.memory import keep_freed_memory
 
 
 class Stopwatch:
-    """Runs each layer of lecture.forward a few times, forward and backward, and notes a row of the table."""
+    """Runs each layer of lecture.forward a few times, forward and backward, and records a row of the table for it."""
 
     def __init__(self, repeats, where, products):
         self.rows, self.repeats, self.where, self.products = [], repeats, where, products
@@ -53,12 +54,12 @@ class Stopwatch:
         return self.time("Concatenate", nn.Concatenate(), 0, a, b)
 
     def time(self, name, layer, flop, *arrays, passes_back=2):
-        """Notes (name, output shape, GFLOP forward and backward, seconds likewise); returns the output."""
+        """Records (name, output shape, GFLOP forward and backward, seconds likewise), and returns the output."""
         layer.to(self.where)
         marks = []
         for repeat in range(self.repeats + (self.where != "cpu")):
             if repeat == 1:
-                self.products.fill(0.1)  # on a GPU, after one pass that compiles its kernels
+                self.products.fill(0.1)  # on a GPU, after a first pass that compiles the kernels
             tensors = [Tensor(a, requires_grad=passes_back == 2) for a in arrays]
             start = cuda.mark(self.where)
             y = layer(*tensors)
@@ -78,7 +79,7 @@ class Stopwatch:
 
 
 def table(rows, top, batch, digits):
-    """The rows in Markdown, and their sum. Speeds in GFLOP/s and in percent of the matrix product's."""
+    """Yields the rows in Markdown, and their sum. Speeds are in GFLOP/s and in percent of the matrix product's."""
 
     def speed(gflop, seconds):
         return f"{gflop / seconds:.0f} ({100 * gflop / seconds / top:.0f}%)" if gflop else ""
@@ -106,10 +107,12 @@ def main():
     keep_freed_memory()  # as the training loop does
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cpu", help="cpu, gpu, or gpu:1 (default: cpu)")
-    parser.add_argument("--batch", type=int, default=16, help="pictures per step (default: 16)")
+    parser.add_argument("--batch", type=int, default=16, help="images per step (default: 16)")
     parser.add_argument("--size", type=int, default=256, help="height and width (default: 256)")
-    parser.add_argument("--repeats", type=int, default=5, help="of a layer, the median counts (default: 5)")
-    parser.add_argument("--product", type=int, help="side of the matrix product (default: 3000; 8192 on a GPU)")
+    parser.add_argument(
+        "--repeats", type=int, default=5, help="runs of each layer, of which the median is reported (default: 5)"
+    )
+    parser.add_argument("--product", type=int, help="side of the matrices multiplied (default: 3000; 8192 on a GPU)")
     options = parser.parse_args()
     if machine.slowed():
         print(machine.slowed(), file=sys.stderr)
@@ -117,8 +120,8 @@ def main():
     where = device.resolve_device(options.device)
     products = Products(where, options.product)
     watch = Stopwatch(options.repeats, where, products)
-    pictures, _ = lecture.unet_batch(options.batch, options.size, "float32")
-    lecture.forward(device.to_device(pictures, where), watch.conv, watch.transpose, watch.pool, watch.concatenate)
+    images, _ = lecture.unet_batch(options.batch, options.size, "float32")
+    lecture.forward(device.to_device(images, where), watch.conv, watch.transpose, watch.pool, watch.concatenate)
     watch.bar.close()
     on = f"{machine.blas()}\n{minunet.get_num_threads()} threads" if where == "cpu" else cuda.describe_gpu(where)
     print(

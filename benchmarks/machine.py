@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def describe():
-    """The machine in a line: processor, cores in use, memory, system, Python."""
+    """Returns the machine in one line: processor, cores in use, memory, system, Python."""
     memory = _first("/proc/meminfo", "MemTotal", default="? kB").split()[0]
     memory = f"{int(memory) / 1e6:.0f} GB" if memory.isdigit() else "?"
     processor = _first("/proc/cpuinfo", "model name", default=platform.processor())
@@ -15,14 +15,14 @@ def describe():
 
 
 def cores():
-    """The numbers of the cores that this process may use."""
+    """Returns the numbers of the cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
 
 
 def blas():
-    """The matrix-product library that NumPy uses in this process, its kernel and threads."""
+    """Returns the matrix-product library that NumPy uses in this process, with its kernel and its threads."""
     import numpy
 
     try:
@@ -40,13 +40,13 @@ def blas():
 
 
 def slowed():
-    """A warning if environment variables hold OpenBLAS to an older processor's kernel, else ''."""
+    """Returns a warning if environment variables make OpenBLAS use an older processor's kernel, else ''."""
     names = [name for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE") if name in os.environ]
     return f"{' and '.join(names)} set: NumPy may be slower than it could be" if names else ""
 
 
 def _first(file, key, default):
-    """The value of the first line "key: value" of a file of the kernel, `default` where there is none."""
+    """Returns the value of the first line "key: value" of a file under /proc, or `default` if there is none."""
     try:
         lines = Path(file).read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""A large matrix product: how much arithmetic a device can do at all, and work to keep a card busy with."""
+"""A large matrix product: how much arithmetic a device can do at best, and something to keep a GPU busy with."""
 
 import sys
 from pathlib import Path
@@ -11,7 +11,7 @@ from minunet.checks import speed
 
 
 class Products:
-    """Products of two side x side matrices, float32: `gflops` per second, and work to fill a queue with."""
+    """Products of two float32 side x side matrices: how fast they are (`gflops`), and work to fill a queue with."""
 
     def __init__(self, where, side=None):
         side = side or (3000 if where == "cpu" else 8192)
@@ -21,7 +21,7 @@ class Products:
         self.matrix = device.to_device(np.ones((side, side), np.float32), where)
 
     def fill(self, seconds):
-        """Gives a card work for so long and does not wait; does nothing on the CPU, where nothing queues."""
+        """Queues so many seconds of work on a GPU without waiting for it. A CPU has no queue, so nothing is done."""
         if self.where != "cpu":
             for _ in range(1 + int(seconds / self.seconds)):
                 self.matrix @ self.matrix

@@ -1,17 +1,17 @@
-"""Where the time of one training step goes: phase by phase, and kernel by kernel as they are called within it.
+"""Where the time of one training step goes: phase by phase, and kernel by kernel.
 
     python benchmarks/step.py --device gpu
 
-Every function of minunet.kernels that the step calls is timed where it is called, on a GPU by the card's own clock. To
-see there how long the card works, and not how long Python takes to ask for it, each step waits in the card's queue
-behind matrix products until it is given out whole; the column "Python" has the time that the asking takes.
-Prints tables in Markdown.
+Every function of minunet.kernels that the step calls is timed where it is called, on a GPU by its own clock. To measure
+how long the GPU works, and not how long Python takes to queue the work, each step waits in the GPU's queue behind
+matrix products until all of it has been queued; the column "Python" has the time that the queueing takes. Prints tables
+in Markdown.
 """
 
 import argparse
 import collections
 import contextlib
-import inspect
+import itertools
 import sys
 import time
 from pathlib import Path
@@ -21,8 +21,6 @@ import machine
 from products import Products
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-import itertools
-
 from minunet import cuda, device
 from minunet.checks.speed import lecture_step
 from minunet.kernels import kernels_for
@@ -30,13 +28,12 @@ from minunet.kernels.memory import keep_freed_memory
 
 
 def phases(step, where, products, repeats):
-    """{phase: (seconds on the device, seconds of Python)}, medians; a phase "all" at the end."""
+    """Returns {phase: (seconds on the device, seconds of Python)}, medians; the last phase is "all" of them."""
     found = collections.defaultdict(lambda: ([], []))
     for _ in range(repeats):
         cuda.synchronize(where)
         products.fill(0.5)
-        marks = [("", cuda.mark(where), time.perf_counter())]
-        step(lambda name: marks.append((name, cuda.mark(where), time.perf_counter())))
+        marks = _phase_marks(step, where)
         for before, (name, mark, clock) in itertools.pairwise(marks):
             found[name][0].append(cuda.seconds_between(before[1], mark))
             found[name][1].append(clock - before[2])
@@ -45,8 +42,15 @@ def phases(step, where, products, repeats):
     return {name: tuple(map(median, times)) for name, times in found.items()}
 
 
-def in_turn(step, where, count=10):
-    """Seconds per step when steps follow each other as in training, with nothing in the queue before."""
+def _phase_marks(step, where):
+    """Does a step. Returns [(phase, mark of the device, Python's clock)]: the start, then the end of each phase."""
+    marks = [("", cuda.mark(where), time.perf_counter())]
+    step(lambda name: marks.append((name, cuda.mark(where), time.perf_counter())))
+    return marks
+
+
+def seconds_in_a_row(step, where, count=10):
+    """Returns the seconds per step when steps follow one another as in training, starting with an empty queue."""
     cuda.synchronize(where)
     start = time.perf_counter()
     for _ in range(count):
@@ -56,7 +60,7 @@ def in_turn(step, where, count=10):
 
 
 def kernel_calls(step, where, products, repeats):
-    """[(kernel, shapes of its arrays, seconds)] in the order of the step's calls, medians over `repeats` steps."""
+    """Returns [(kernel, shapes of its arrays, seconds)] in the order of the calls, medians over `repeats` steps."""
     runs = []
     for _ in range(repeats):
         cuda.synchronize(where)
@@ -69,21 +73,20 @@ def kernel_calls(step, where, products, repeats):
 
 @contextlib.contextmanager
 def _watched_kernels(kernels, where):
-    """A list of (name, shapes, mark before, mark after) that grows with each call of a kernel from outside."""
-    calls, inside = [], []
-    functions = {name: f for name, f in vars(kernels).items() if inspect.isfunction(f) and not name.startswith("_")}
+    """Yields a list of (name, shapes, mark before, mark after) that grows with each call of a kernel.
+
+    Operations find a kernel by its name in the package `kernels`, so that is where it is wrapped. Kernels that call one
+    another import each other's functions from their own files: those calls are not wrapped, and count with the caller.
+    """
+    calls = []
+    functions = {name: getattr(kernels, name) for name in kernels.__all__}
 
     def watch(name, function):
         def watched(*arguments, **options):
-            if inside:  # a kernel that calls another one
-                return function(*arguments, **options)
-            inside.append(name)
             before = cuda.mark(where)
-            try:
-                return function(*arguments, **options)
-            finally:
-                calls.append((name, _shapes(arguments), before, cuda.mark(where)))
-                inside.pop()
+            result = function(*arguments, **options)
+            calls.append((name, _shapes(arguments), before, cuda.mark(where)))
+            return result
 
         return watched
 
@@ -95,12 +98,12 @@ def _watched_kernels(kernels, where):
 
 
 def _shapes(arguments):
-    """The shapes of the first two arrays, which tell a convolution's size."""
+    """Returns the shapes of the first two arrays, which tell the size of a convolution."""
     return " ".join(["x".join(map(str, a.shape)) for a in arguments if hasattr(a, "shape")][:2])
 
 
 def tables(found, calls, longest):
-    """The lines of three tables: phases, kernels summed up, and the calls that took longest."""
+    """Yields the lines of three tables: phases, totals per kernel, and the calls that took longest."""
     yield "| phase | ms | Python, ms |\n| --- | --- | --- |"
     for name, (seconds, python) in found.items():
         yield f"| {name} | {1e3 * seconds:.3f} | {1e3 * python:.3f} |"
@@ -120,11 +123,11 @@ def main():
     keep_freed_memory()  # as the training loop does
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cpu", help="cpu, gpu, or gpu:1 (default: cpu)")
-    parser.add_argument("--batch", type=int, default=16, help="pictures per step (default: 16)")
+    parser.add_argument("--batch", type=int, default=16, help="images per step (default: 16)")
     parser.add_argument("--size", type=int, default=256, help="height and width (default: 256)")
-    parser.add_argument("--repeats", type=int, default=5, help="steps, the median counts (default: 5)")
-    parser.add_argument("--longest", type=int, default=40, help="calls in the last table (default: 40)")
-    parser.add_argument("--product", type=int, help="side of the matrix product (default: 3000; 8192 on a GPU)")
+    parser.add_argument("--repeats", type=int, default=5, help="steps, of which the median is reported (default: 5)")
+    parser.add_argument("--longest", type=int, default=40, help="how many calls the last table lists (default: 40)")
+    parser.add_argument("--product", type=int, help="side of the matrices multiplied (default: 3000; 8192 on a GPU)")
     options = parser.parse_args()
 
     where = device.resolve_device(options.device)
@@ -137,8 +140,8 @@ def main():
         f"batch {options.batch}, {options.size}x{options.size}; "
         f"a large float32 matrix product reaches {products.gflops:.0f} GFLOP/s"
     )
-    seconds = in_turn(step, where)
-    print(f"a step takes {1e3 * seconds:.2f} ms, {1e3 * seconds / options.batch:.4f} ms per picture\n")
+    seconds = seconds_in_a_row(step, where)
+    print(f"a step takes {1e3 * seconds:.2f} ms, {1e3 * seconds / options.batch:.4f} ms per image\n")
     found = phases(step, where, products, options.repeats)
     print("\n".join(tables(found, kernel_calls(step, where, products, options.repeats), options.longest)))
 

@@ -1,14 +1,15 @@
-"""What all workers share: their arguments, and the conversation with compare.py.
+"""What all workers share: their arguments, and the protocol between them and compare.py.
 
-A worker is a process that holds one framework with the network and the batch ready. It reads commands from
-standard input and answers each with one line of JSON:
+A worker is a process that holds one framework, with the network and the batch ready. It reads commands from standard
+input and answers each with one line of JSON:
 
     (start)          {"name": "PyTorch 2.13.0", "notes": "..."}
     train SECONDS    {"ms": [of each step], "losses": [of each step], "peak_mb": memory of the process}
     infer SECONDS    {"ms": [of each forward pass], "peak_mb": ...}
 
-SECONDS is how long to go on, one step at least; "train 5x" is 5 steps. It ends when the input does. On a graphics
-card BLOCK steps are given out one after the other, as in training, then waited for: their mean is one entry of "ms".
+SECONDS is how long to keep going, for at least one step; "train 5x" asks for 5 steps. The worker exits when its input
+ends. On a GPU, BLOCK steps are queued one after another, as in training, before it waits for them: their mean is one
+entry of "ms".
 """
 
 import argparse
@@ -21,8 +22,8 @@ BLOCK = 5
 
 
 def arguments():
-    """--batch, --size, --threads, --device, --channels-last and --no-tf32, as compare.py gives them."""
-    parser = argparse.ArgumentParser(description="one framework's part of compare.py")
+    """Parses --batch, --size, --threads, --device, --channels-last and --no-tf32, as compare.py passes them."""
+    parser = argparse.ArgumentParser(description="one framework's side of compare.py")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--threads", type=int, default=2)
@@ -33,12 +34,12 @@ def arguments():
 
 
 def serve(name, train_step, infer, notes="", wait=None, peak_memory=None):
-    """Answers commands until the input ends. train_step() gives the loss, as anything that float() takes.
+    """Answers commands until the input ends. train_step() returns the loss, as anything that float() takes.
 
-    On a graphics card, wait() returns when all that the steps asked for is done, and peak_memory() gives bytes.
+    On a GPU, wait() returns once all queued work is done, and peak_memory() returns bytes.
     """
     replies = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what a framework prints does not mix with the answers
+    os.dup2(2, 1)  # so that what a framework prints does not get mixed up with the answers
     print(json.dumps({"name": name, "notes": notes}), file=replies, flush=True)
     for line in sys.stdin:
         command, amount = line.split()
@@ -50,7 +51,7 @@ def serve(name, train_step, infer, notes="", wait=None, peak_memory=None):
 
 
 def _repeat(function, amount, wait):
-    """Times of each call, or block of calls, and the results: "5x" is 5 calls, "5" is calls for 5 seconds."""
+    """Returns the times of each call, or block of calls, and the results. "5x": 5 calls; "5": calls for 5 seconds."""
     milliseconds, results, end = [], [], time.perf_counter()
     count = int(amount[:-1]) if amount.endswith("x") else None
     stop = end + float("inf" if count else amount)
@@ -66,7 +67,7 @@ def _repeat(function, amount, wait):
 
 
 def _peak_memory():
-    """The most memory that this process has held, in bytes."""
+    """Returns the most memory that this process has ever held, in bytes."""
     import resource
 
     unit = 1 if sys.platform == "darwin" else 1024

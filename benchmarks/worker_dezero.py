@@ -1,8 +1,8 @@
-"""DeZero's part of compare.py. What it lacks (concatenation, loss on logits, RMSprop) is written here."""
+"""DeZero's side of compare.py. What DeZero lacks (concatenation, a loss on logits, RMSprop) is written here."""
 
 import numpy as np
 
-np.int = int  # DeZero 0.0.13 uses this name, which NumPy has since dropped
+np.int = int  # DeZero 0.0.13 uses this name, which NumPy has since removed
 import dezero  # noqa: E402
 import dezero.functions as F  # noqa: E402
 import dezero.functions_conv as FC  # noqa: E402
@@ -84,13 +84,13 @@ class LectureUNet(dezero.Model):
 
 model = LectureUNet()
 optimizer = RMSprop().setup(model)
-pictures, targets = (
+images, targets = (
     np.ascontiguousarray(a.transpose(0, 3, 1, 2)) for a in lecture.unet_batch(options.batch, options.size, "float32")
 )
 
 
 def train_step():
-    loss = BinaryCrossEntropyWithLogits(targets)(model(pictures))
+    loss = BinaryCrossEntropyWithLogits(targets)(model(images))
     model.cleargrads()
     loss.backward()
     optimizer.update()
@@ -99,7 +99,7 @@ def train_step():
 
 def infer():
     with dezero.no_grad():
-        F.sigmoid(model(pictures))
+        F.sigmoid(model(images))
 
 
 worker.serve("DeZero 0.0.13", train_step, infer, notes=machine.blas())

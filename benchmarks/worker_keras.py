@@ -1,4 +1,4 @@
-"""Keras/TensorFlow's part of compare.py: the lecture's model, compiled and trained as in the lecture."""
+"""Keras' side of compare.py, on TensorFlow: the lecture's model, compiled and trained as in the lecture."""
 
 import os
 
@@ -28,7 +28,7 @@ def transpose(x, name):
 
 
 def lecture_unet():
-    """The lecture's model with the common weights, compiled."""
+    """Returns the lecture's model with the shared weights, compiled."""
     inputs = layers.Input((options.size, options.size, 3))
     outputs = lecture.forward(
         inputs,
@@ -46,15 +46,15 @@ def lecture_unet():
 
 
 model = lecture_unet()
-pictures, targets = (tf.constant(a) for a in lecture.unet_batch(options.batch, options.size, "float32"))
+images, targets = (tf.constant(a) for a in lecture.unet_batch(options.batch, options.size, "float32"))
 
 
 def train_step():
-    return float(model.train_on_batch(pictures, targets))
+    return float(model.train_on_batch(images, targets))
 
 
 def infer():
-    model.predict_on_batch(pictures)
+    model.predict_on_batch(images)
 
 
 worker.serve(

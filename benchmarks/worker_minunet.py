@@ -1,4 +1,4 @@
-"""minunet's part of compare.py."""
+"""minunet's side of compare.py."""
 
 import sys
 from pathlib import Path
@@ -19,11 +19,11 @@ where = device.resolve_device(options.device)
 model = UNet().to(where)
 model.load_state_dict(lecture.unet_weights("float32"))
 optimizer = optim.RMSprop(model.parameters(), lr=1e-3)
-pictures, targets = (device.to_device(a, where) for a in lecture.unet_batch(options.batch, options.size, "float32"))
+images, targets = (device.to_device(a, where) for a in lecture.unet_batch(options.batch, options.size, "float32"))
 
 
 def train_step():
-    loss = ops.binary_cross_entropy_with_logits(model.logits(Tensor(pictures)), targets)
+    loss = ops.binary_cross_entropy_with_logits(model.logits(Tensor(images)), targets)
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
@@ -32,7 +32,7 @@ def train_step():
 
 def infer():
     with no_grad():
-        model(Tensor(pictures))
+        model(Tensor(images))
 
 
 if where == "cpu":

@@ -1,7 +1,7 @@
-"""PyTorch's part of compare.py, with its default memory layout (channels first) or with --channels-last.
+"""PyTorch's side of compare.py, with its default memory layout (channels first) or with --channels-last.
 
-On a GPU cuDNN first tries out which of its algorithms is the fastest for each layer, and rounds the factors of its
-products to TF32 (10 bits behind the point) as PyTorch does by default, unless --no-tf32.
+On a GPU, cuDNN first tries out which of its algorithms is the fastest for each layer. It rounds the factors of its
+products to TF32 (10 bits after the binary point), as is PyTorch's default, unless told --no-tf32.
 """
 
 import lecture
@@ -20,7 +20,7 @@ memory_format = torch.channels_last if options.channels_last else torch.contiguo
 class KerasRMSprop:
     """Keras' definition, w -= lr g / sqrt(v + eps), in PyTorch's fused operations on lists of tensors.
 
-    PyTorch's own adds eps outside the root: no faster, and with other losses, which would prove nothing.
+    PyTorch's own adds eps outside the root: it is no faster, and its different losses would prove nothing.
     """
 
     def __init__(self, params, lr=1e-3, rho=0.9, eps=1e-7):
@@ -38,7 +38,7 @@ class KerasRMSprop:
 
 
 def layer(name, kernel_shape):
-    """The layer of that name with the common weights, their axes in PyTorch's order."""
+    """Returns the layer of that name with the shared weights, their axes in PyTorch's order."""
     kh, kw, a, b = kernel_shape
     if "Transp" in name:
         module = torch.nn.ConvTranspose2d(b, a, (kh, kw), stride=2)
@@ -78,14 +78,14 @@ class LectureUNet(torch.nn.Module):
 weights = lecture.unet_weights("float32")
 model = LectureUNet().to(device, memory_format=memory_format)
 optimizer = KerasRMSprop(model.parameters())
-pictures, targets = (
+images, targets = (
     torch.from_numpy(a).permute(0, 3, 1, 2).to(device).contiguous(memory_format=memory_format)
     for a in lecture.unet_batch(options.batch, options.size, "float32")
 )
 
 
 def train_step():
-    loss = F.binary_cross_entropy_with_logits(model(pictures), targets)
+    loss = F.binary_cross_entropy_with_logits(model(images), targets)
     model.zero_grad()
     loss.backward()
     optimizer.step()
@@ -94,7 +94,7 @@ def train_step():
 
 @torch.inference_mode()
 def infer():
-    torch.sigmoid(model(pictures))
+    torch.sigmoid(model(images))
 
 
 layout = "channels-last" if options.channels_last else "default"

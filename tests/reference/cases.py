@@ -1,8 +1,8 @@
-"""What is computed by both sides of the comparison: inputs, weights and settings, from seeds alone.
+"""What both sides of the comparison compute with: inputs, weights and settings, made from seeds alone.
 
-make_keras_numbers.py feeds these to Keras and records the answers, test_keras_agreement.py feeds them to
-minunet and compares. The stream of NumPy's RandomState is frozen for ever, and uniform numbers need no
-function of the C library: both sides get the same numbers everywhere. Nothing here imports Keras or minunet.
+make_keras_numbers.py gives these to Keras and records the answers; test_keras_agreement.py gives them to minunet and
+compares. The stream of NumPy's RandomState is frozen forever, and uniform numbers need no function of the C library:
+both sides get the same numbers on every machine. Nothing here imports Keras or minunet.
 """
 
 import math
@@ -10,21 +10,21 @@ import zlib
 
 import numpy as np
 
-SAMPLE = 16  # values recorded per array of gradients or weights: enough to see a swapped axis
+SAMPLE = 16  # values recorded per array of gradients or weights: enough to reveal swapped axes
 
 
 def stream(name):
-    """A RandomState whose seed is a checksum of `name`: each case has numbers of its own."""
+    """Returns a RandomState seeded by a checksum of `name`: each case has numbers of its own."""
     return np.random.RandomState(zlib.crc32(name.encode()))
 
 
 def draw(name, shape, low=-1.0, high=1.0):
-    """Uniform float64 numbers of `shape`, the same wherever `name` is the same."""
+    """Returns uniform float64 numbers of `shape`, the same for the same `name`."""
     return stream(name).uniform(low, high, shape)
 
 
 def sample(array):
-    """SAMPLE values spread evenly over the flattened array, the first and the last among them."""
+    """Returns SAMPLE values spread evenly over the flattened array, including the first and the last."""
     flat = np.asarray(array).reshape(-1)
     return flat[np.linspace(0, flat.size - 1, SAMPLE).astype(int)]
 
@@ -33,9 +33,9 @@ def sample(array):
 
 
 def unet_kernels():
-    """[(layer name, kernel shape)] in the order of the network.
+    """Returns [(layer name, kernel shape)] in the order of the network.
 
-    The shape is (KH, KW, C_in, C_out), or (KH, KW, C_out, C_in) for the transposed ones, Conv_Transp_*.
+    The shape is (KH, KW, C_in, C_out), or (KH, KW, C_out, C_in) for the transposed convolutions, Conv_Transp_*.
     """
     layers, channels, skips = [], 3, []
 
@@ -67,7 +67,7 @@ def unet_kernels():
 
 
 def unet_weights(dtype):
-    """{"Conv_Down_1_1/kernel": array, "Conv_Down_1_1/bias": array, ...}: Glorot-uniform, biases not zero."""
+    """Returns {"Conv_Down_1_1/kernel": array, "Conv_Down_1_1/bias": array, …}: Glorot-uniform, biases not zero."""
     weights, rng = {}, np.random.RandomState(2024)
     for name, shape in unet_kernels():
         kh, kw, a, b = shape
@@ -79,20 +79,20 @@ def unet_weights(dtype):
 
 
 def unet_batch(count, size, dtype):
-    """Pictures (count, size, size, 3) in [0, 1] and targets (count, size, size, 1) of 0 and 1.
+    """Returns images (count, size, size, 3) in [0, 1] and targets (count, size, size, 1) of 0 and 1.
 
-    8 x 8 squares of random colour, and noise on the pixels; the target is 1 where red is above blue.
+    An image is 8 x 8 squares of random colour with noise on each pixel; the target is 1 where red exceeds blue.
     """
     rng = np.random.RandomState(7)
     squares = rng.uniform(0, 1, (count, 8, 8, 3)).repeat(size // 8, axis=1).repeat(size // 8, axis=2)
-    pictures = 0.8 * squares + 0.2 * rng.uniform(0, 1, (count, size, size, 3))
-    return pictures.astype(dtype), (squares[..., :1] > squares[..., 2:]).astype(dtype)
+    images = 0.8 * squares + 0.2 * rng.uniform(0, 1, (count, size, size, 3))
+    return images.astype(dtype), (squares[..., :1] > squares[..., 2:]).astype(dtype)
 
 
 OUTPUT = {"count": 2, "size": 256}  # one forward and backward pass
 TRAINING = {"count": 2, "size": 64}  # STEPS steps on one batch
 STEPS = 20
-OPTIMIZERS = {  # Keras' name: its settings, the rest being defaults
+OPTIMIZERS = {  # Keras' name: its settings; all others are Keras' defaults
     "RMSprop": {"learning_rate": 1e-3},
     "Adam": {"learning_rate": 1e-3},
     "SGD": {"learning_rate": 1e-2, "momentum": 0.875},
@@ -103,7 +103,7 @@ OPTIMIZERS = {  # Keras' name: its settings, the rest being defaults
 
 
 def conv2d_cases():
-    """{name: (x shape, w shape, stride, padding)}."""
+    """Returns {name: (x shape, w shape, stride, padding)}."""
     cases = {}
     for kernel in ((1, 1), (2, 2), (3, 3), (5, 5), (3, 2)):
         for stride in ((1, 1), (2, 2), (3, 3)):
@@ -116,7 +116,7 @@ def conv2d_cases():
 
 
 def conv_transpose2d_cases():
-    """{name: (x shape, w shape, stride, padding)}."""
+    """Returns {name: (x shape, w shape, stride, padding)}."""
     cases = {}
     for kernel in (1, 2, 3, 4):
         for stride in (1, 2, 3):
@@ -129,7 +129,7 @@ def conv_transpose2d_cases():
 
 
 def max_pool2d_cases():
-    """{name: (x shape, window, stride, padding)}; data with "ties" in its name repeats a few values."""
+    """Returns {name: (x shape, window, stride, padding)}; inputs with "ties" in their name repeat a few values."""
     cases = {}
     for size, stride in ((2, 2), (3, 1), (3, 2), (2, 3), (1, 2)):
         for padding in ("same", "valid"):
@@ -142,42 +142,42 @@ def max_pool2d_cases():
 
 
 def max_pool2d_input(name, shape):
-    """Distinct numbers, or 0, 1 and 2 if the name says ties."""
+    """Returns distinct numbers, or only 0, 1 and 2 if the name says ties."""
     return np.floor(draw(name, shape, 0, 3)) if "ties" in name else draw(name, shape)
 
 
 def activation_input():
-    """Logits from the flat to the far ends, exact zero among them (where ReLU has a corner)."""
+    """Returns numbers from one flat end of the sigmoid to the other, including exactly 0, where ReLU has its kink."""
     return np.array([-100, -30, -5, -0.5, -1e-6, 0, 1e-6, 0.5, 5, 30, 100.0])
 
 
 def probabilities():
-    """(p, t): probabilities, exact 0 and 1 and numbers beside them included, against targets 0, 0.3 and 1."""
+    """Returns (p, t): probabilities, including exactly 0 and 1 and numbers close to them, for targets 0, 0.3 and 1."""
     p = np.array([0, 1e-9, 1e-6, 0.1, 0.5, 0.9, 1 - 1e-6, 1])
     return np.repeat(p, 3).reshape(2, 3, 4, 1), np.tile([0, 0.3, 1], p.size).reshape(2, 3, 4, 1)
 
 
 def logits():
-    """(z, t): logits up to +-1000 against targets 0, 0.3 and 1."""
+    """Returns (z, t): logits up to ±1000 for targets 0, 0.3 and 1."""
     z = np.array([-1000, -100, -10, -0.1, 0, 0.1, 10, 100.0])
     return np.repeat(z, 3).reshape(2, 3, 4, 1), np.tile([0, 0.3, 1], z.size).reshape(2, 3, 4, 1)
 
 
 def batch_norm_arrays():
-    """(x, gamma, beta, moving mean, moving variance): channels far from 0, wide, narrow, and constant."""
+    """Returns (x, gamma, beta, moving mean, moving variance); x has channels far from 0, wide, narrow and constant."""
     x = draw("batch_norm x", (3, 5, 4, 4)) * np.array([1, 20, 0.01, 0]) + np.array([0, 100, -1, 2])
     gamma, beta = draw("batch_norm gamma", 4, 0.5, 2), draw("batch_norm beta", 4)
     return x, gamma, beta, draw("batch_norm mean", 4), draw("batch_norm variance", 4, 0.5, 2)
 
 
 def masks():
-    """(p, t) for the Dice loss: two pictures, one with little and one with much foreground."""
+    """Returns (p, t) for the Dice loss: two images, one with little foreground and one with a lot."""
     t = draw("dice target", (2, 5, 4, 1)) > np.array([0.7, -0.5]).reshape(2, 1, 1, 1)
     return draw("dice", (2, 5, 4, 1), 0, 1), t.astype("float64")
 
 
-# Keras rounds the constants of Adam and the momentum of SGD to float32 even in a float64 run. Those that
-# float32 holds exactly, such as 7/8, can be compared to the last digits; Adam's defaults are a case apart.
+# Keras rounds the constants of Adam and the momentum of SGD to float32 even in a float64 run. Numbers that float32
+# holds exactly, such as 7/8, can be compared to the last digit; Adam's defaults are not, and are a case of their own.
 OPTIMIZER_TRACES = {
     "RMSprop": ("RMSprop", {}),
     "SGD": ("SGD", {}),
@@ -190,7 +190,7 @@ OPTIMIZER_TRACES = {
 
 
 def optimizer_trace():
-    """(start, gradients of 6 steps). Sizes from 1e-8 to 10 show where epsilon stands; one step is zero."""
+    """Returns (start, gradients of 6 steps). Sizes from 1e-8 to 10 reveal where epsilon is; one step is all zeros."""
     start = draw("optimizer start", 8)
     gradients = draw("optimizer gradients", (6, 8)) * np.array([0, 1e-8, 1e-6, 1e-4, 1e-3, 1e-2, 1, 10])
     gradients[3] = 0

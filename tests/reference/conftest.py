@@ -1,3 +1,3 @@
-"""pytest looks for examples in every module; these import Keras, which the tests do without."""
+"""pytest collects the doctests of every module; these two import Keras, which the tests do not need."""
 
 collect_ignore = ["make_keras_files.py", "make_keras_numbers.py"]

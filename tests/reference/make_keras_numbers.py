@@ -1,8 +1,8 @@
-"""Record Keras' own numbers for test_keras_agreement.py: keras_unet.npz, keras_ops.npz and keras_summary.txt.
+"""Records Keras' own numbers for test_keras_agreement.py: keras_unet.npz, keras_ops.npz and keras_summary.txt.
 
     python make_keras_numbers.py    in an environment of its own with tensorflow-cpu, see README.md
 
-Needs no minunet. Everything is computed in float64 and, where rounding is part of the matter, in float32 too.
+Does not need minunet. Everything is computed in float64 and, where rounding matters, in float32 too.
 """
 
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ["COLUMNS"] = "240"  # so that no cell of Keras' summary is wrapped
+os.environ["COLUMNS"] = "240"  # wide enough that Keras wraps no cell of its summary
 
 import cases
 import keras
@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 
 
 def lecture_unet(size=256, depth=6, width=8, batch_norm=False):
-    """The model of the lecture in Keras' functional notation; a smaller one of the same plan for other numbers."""
+    """Returns the lecture's model, built with Keras' functional API; other arguments scale it down."""
 
     def conv(x, filters, name):
         if not batch_norm:
@@ -60,7 +60,7 @@ def lecture_unet(size=256, depth=6, width=8, batch_norm=False):
 
 
 def filled_unet(size, dtype):
-    """The lecture's model in `dtype` with the weights of cases.py."""
+    """Returns the lecture's model in `dtype` with the weights of cases.py."""
     keras.backend.clear_session()
     keras.backend.set_floatx(dtype)
     model = lecture_unet(size)
@@ -71,7 +71,7 @@ def filled_unet(size, dtype):
 
 
 def summary_rows():
-    """Keras' summary: lines "name | type | output shape | parameters | connected to", then the totals."""
+    """Yields Keras' summary: lines "name | type | output shape | parameters | connected to", then the totals."""
     lines = []
     lecture_unet().summary(line_length=230, print_fn=lines.append)
     for line in "\n".join(lines).splitlines():
@@ -84,12 +84,12 @@ def summary_rows():
 
 
 def unet_pass(dtype):
-    """One pass forward and back: probabilities, loss, some values of each gradient followed by its norm."""
+    """Returns the results of a forward and a backward pass: probabilities, loss, samples and norm of each gradient."""
     model = filled_unet(cases.OUTPUT["size"], dtype)
     assert model.count_params() == 6_667_639
-    pictures, targets = cases.unet_batch(**cases.OUTPUT, dtype=dtype)
+    images, targets = cases.unet_batch(**cases.OUTPUT, dtype=dtype)
     with tf.GradientTape() as tape:
-        output = model(pictures, training=True)
+        output = model(images, training=True)
         loss = keras.losses.BinaryCrossentropy()(targets, output)
     variables = [v for name, _ in cases.unet_kernels() for v in model.get_layer(name).trainable_variables]
     gradients = tape.gradient(loss, variables)
@@ -102,11 +102,11 @@ def unet_pass(dtype):
 
 
 def unet_losses(dtype, optimizer, settings):
-    """The losses of cases.STEPS training steps on one batch, each before its update, as in model.fit."""
+    """Returns the losses of cases.STEPS training steps on one batch, each before its update, as in model.fit."""
     model = filled_unet(cases.TRAINING["size"], dtype)
     model.compile(getattr(keras.optimizers, optimizer)(**settings), loss="binary_crossentropy")
-    pictures, targets = cases.unet_batch(**cases.TRAINING, dtype=dtype)
-    return [model.train_on_batch(pictures, targets) for _ in range(cases.STEPS)]
+    images, targets = cases.unet_batch(**cases.TRAINING, dtype=dtype)
+    return [model.train_on_batch(images, targets) for _ in range(cases.STEPS)]
 
 
 def unet_numbers():
@@ -123,7 +123,7 @@ def unet_numbers():
 
 
 def with_gradients(name, function, *arrays):
-    """The output of `function` and the gradient of <gy, output> in each array, gy drawn from `name`."""
+    """Yields the output of `function` and the gradient of <gy, output> for each array, with gy drawn from `name`."""
     variables = [tf.Variable(a) for a in arrays]
     with tf.GradientTape() as tape:
         y = function(*variables)
@@ -162,7 +162,10 @@ def operation_numbers():
 
 
 def batch_norm_numbers():
-    """Keras' layer: training, where its averages move, then with these averages; and what is left of the averages."""
+    """Yields the numbers of Keras' layer, first in training and then in use.
+
+    Training updates the moving averages, and the layer in use takes them; they are yielded after both.
+    """
     keras.backend.set_floatx("float64")
     x, gamma, beta, mean, variance = cases.batch_norm_arrays()
     layer = layers.BatchNormalization()
@@ -202,7 +205,7 @@ def optimizer_numbers():
     start, gradients = cases.optimizer_trace()
     for name, (optimizer, settings) in cases.OPTIMIZER_TRACES.items():
         optimizer = getattr(keras.optimizers, optimizer)(0.01, **settings)
-        variable, trace = keras.Variable(start), []  # of one axis: Keras decays that too
+        variable, trace = keras.Variable(start), []  # it has one axis, like a bias: Keras decays those too
         for gradient in gradients:
             optimizer.apply([tf.constant(gradient)], [variable])
             trace.append(variable.numpy().copy())
