@@ -36,6 +36,15 @@ def readable(text: object) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
 
 
+def count(number: int, noun: str) -> str:
+    """Returns a number with its noun, in the plural where it must be.
+
+    >>> count(1, "epoch"), count(2, "epoch")
+    ('1 epoch', '2 epochs')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def one_line(text: object) -> str:
     """Returns the text with all runs of white space as one space."""
     return " ".join(str(text).split())

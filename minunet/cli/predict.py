@@ -177,7 +177,7 @@ def _write(task, image, outputs, name):
     if not np.isfinite(outputs).all():
         raise DataError("the network answers with NaN: its weights are useless")
     answer = task.answer(outputs)
-    write_outputs(name, task.pictures(image.image, answer))
+    write_outputs(name, task.output_images(image.image, answer))
     return answer
 
 

@@ -1,7 +1,7 @@
 """Show what --augment does to an image: a sheet of each transform by itself, and of the ready-made presets.
 
-  python examples/show_augmentation.py                                  a drawn dog, into augmentations.png
-  python examples/show_augmentation.py --image dog.jpg --mask dog.png   an image of your own
+  minunet show-augmentation                                  a drawn dog, into augmentations.png
+  minunet show-augmentation --image dog.jpg --mask dog.png   an image of your own
 
 The red line is the outline of the mask, which has to move with the image.
 """
@@ -80,7 +80,7 @@ def sheet(
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Returns the arguments, checked."""
-    parser = Parser(f"{__doc__}\nExit code: 0 done, 2 wrong use.")
+    parser = Parser(f"{__doc__}\nExit code: 0 done, 2 wrong use.", "show-augmentation")
     add = parser.add_argument
     add("--image", "--picture", type=Path, metavar="FILE", help="the image; needs --mask, too (default: a drawn dog)")
     add("--mask", type=Path, metavar="FILE", help="its mask: 0 is background, 1 or 255 is pet")

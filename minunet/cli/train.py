@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from minunet.cli.arguments import choose_device, describe_device
-from minunet.cli.console import fail, say, warn
+from minunet.cli.console import count, fail, say, warn
 from minunet.cli.datasets import fingerprint, load_datasets
 from minunet.cli.recipes import make_trainer
 from minunet.cli.train_arguments import parse_arguments
@@ -71,12 +71,12 @@ def _train(args: Namespace) -> int:
         "device": device,
         "all_pet": all_pet,
         "augmentation": augment,
-        "pictures": fingerprint(training, validation),
+        "pictures": fingerprint(training, validation),  # the key that older runs have, which must resume
     }
     with _open_run(args, metadata, trainer) as run, Interrupt() as interrupt:
         say(f"folder      {run.folder}")
         if args.resume is not None:
-            say(f"resumed     after {len(run.history)} epochs and {trainer.progress.step} steps")
+            say(f"resumed     after {count(len(run.history), 'epoch')} and {count(trainer.progress.step, 'step')}")
         say("\nscores of training / validation:")
         code = _learn(args, run, trainer, batches, val_batches, interrupt)
         run.draw_predictions(model, task, validation, SHOWN)
@@ -140,7 +140,7 @@ def _learn(
         ) from error
     patience = trainer.early_stopping
     if patience is not None and patience.exhausted:
-        say(f"stopped early: {patience.waited} epochs without an improvement of {args.monitor}")
+        say(f"stopped early: {count(patience.waited, 'epoch')} without an improvement of {args.monitor}")
     run.finish("finished")
     return 0
 

@@ -19,7 +19,7 @@ from minunet.data import DataError
 from minunet.data.images import ImageFile
 from minunet.files import atomic_write
 
-MARK = "minunet predict_pets"
+MARK = "minunet predict_pets"  # as the first version wrote it, whose outputs may be replaced, too
 
 
 def is_output(path: Path, suffixes: Iterable[str]) -> bool:
@@ -57,18 +57,18 @@ def choose_names(images: Sequence[ImageFile], out: Path | None = None) -> list[P
     return names
 
 
-def write_outputs(name: Path, pictures: Mapping[str, NDArray]) -> None:
-    """Writes NAME + suffix for each of `pictures`, {suffix: uint8 array}; creates their folder.
+def write_outputs(name: Path, images: Mapping[str, NDArray]) -> None:
+    """Writes NAME + suffix for each of `images`, {suffix: uint8 array}; creates their folder.
 
     Raises DataError if there is a file of that name which no prediction wrote, and OSError where it cannot be written.
     """
-    paths = {suffix: name.with_name(name.name + suffix) for suffix in pictures}
+    paths = {suffix: name.with_name(name.name + suffix) for suffix in images}
     for path in paths.values():
-        if (path.exists() or path.is_symlink()) and not is_output(path, pictures):
+        if (path.exists() or path.is_symlink()) and not is_output(path, images):
             raise DataError(f"{path} exists already and was not written by a prediction: give another --out")
     name.parent.mkdir(parents=True, exist_ok=True)
     for suffix, path in paths.items():
-        atomic_write(path, _png(pictures[suffix]))
+        atomic_write(path, _png(images[suffix]))
 
 
 def _png(pixels):

@@ -65,10 +65,10 @@ def check_tile(depth: int, tile: int, margin: int) -> None:
     step = 2**depth
     least = 2 * margin + 2 * step
     if margin < 0 or margin % step:
-        raise ValueError(f"the margin is {margin} pixels: with {depth} poolings it must be a multiple of {step}")
+        raise ValueError(f"the margin is {margin} pixels: at depth {depth} it must be a multiple of {step}")
     if tile < least or tile % step:
         raise ValueError(
-            f"the tile size is {tile} pixels: with {depth} poolings it must be a multiple of {step}, at least {least}; "
+            f"the tile size is {tile} pixels: at depth {depth} it must be a multiple of {step}, at least {least}; "
             "the larger the tiles, the less is computed twice"
         )
 

@@ -196,7 +196,7 @@ class UNet(Module):
         if x.shape[1] % step or x.shape[2] % step or 0 in x.shape:
             fitting = " or ".join(f"{h}x{w}" for h, w in _sizes_around(x.shape[1:3], step))
             raise ValueError(
-                f"UNet: the image is {x.shape[1]}x{x.shape[2]}: with {self.depth} poolings, height and width must be "
+                f"UNet: the image is {x.shape[1]}x{x.shape[2]}: at depth {self.depth}, height and width must be "
                 f"multiples of {step}. Resize or pad it to {fitting}, or call model.predict, which pads"
             )
 

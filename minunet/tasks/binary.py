@@ -60,7 +60,7 @@ class Binary:
     def describe(self, answer: NDArray) -> str:
         return f"{answer.mean():.1%} {self.object_name}"
 
-    def pictures(self, image: NDArray, answer: NDArray) -> dict[str, NDArray]:
+    def output_images(self, image: NDArray, answer: NDArray) -> dict[str, NDArray]:
         return dict(zip(self.suffixes, (answer.astype(np.uint8) * 255, overlay(image, answer))))
 
     def panels(self, image: NDArray, labels: NDArray, outputs: NDArray) -> list[Panel]:

@@ -52,7 +52,7 @@ class Task(Protocol):
 
     @property
     def suffixes(self) -> tuple[str, ...]:
-        """The suffixes of the files that `pictures` is about."""
+        """The suffixes of the files that `output_images` become."""
 
     def targets(self, images: Any, labels: Any) -> tuple[Any, Any, Any]:
         """Returns (x, targets, weights), floating-point, from a uint8 batch (images, labels) on the same device."""
@@ -72,7 +72,7 @@ class Task(Protocol):
     def describe(self, answer: NDArray) -> str:
         """Returns the answer in a few words, for a line on the console."""
 
-    def pictures(self, image: NDArray, answer: NDArray) -> dict[str, NDArray]:
+    def output_images(self, image: NDArray, answer: NDArray) -> dict[str, NDArray]:
         """Returns {suffix of a file's name: uint8 pixels} of what prediction leaves behind for one image."""
 
     def panels(self, image: NDArray, labels: NDArray, outputs: NDArray) -> list[Panel]:

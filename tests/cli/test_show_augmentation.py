@@ -1,16 +1,12 @@
-"""examples/show_augmentation.py: the sheet of a drawn pet, and of an image of your own."""
+"""`minunet show-augmentation`: the sheet of a drawn pet, and of an image of your own."""
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-import minunet
 from minunet.cli import show_augmentation
-
-EXAMPLE = Path(minunet.__file__).parents[1] / "examples" / "show_augmentation.py"
 
 
 def run(*arguments):
@@ -47,12 +43,16 @@ def test_it_writes_a_sheet(tmp_path, own, monkeypatch, capsys):
     assert run("--size", "64") == 0
     assert run("--size", "64", *own, "--mask-values", "0=background,7=pet", "--out", "own.jpg") == 0
     assert capsys.readouterr().out.splitlines() == ["written: augmentations.png", "written: own.jpg"]
-    assert run("--size", "64", "--picture", *own[1:], "--mask-values", "0=background,7=pet", "--out", "old.jpg") == 0
-    assert Path("old.jpg").read_bytes() == Path("own.jpg").read_bytes()  # the flag's former name
-    Path("old.jpg").unlink()
     for name in ("augmentations.png", "own.jpg"):
-        with Image.open(name) as picture:
-            assert min(picture.size) > 700
+        with Image.open(name) as image:
+            assert min(image.size) > 700
+
+
+def test_the_flag_for_the_image_keeps_its_former_name(tmp_path, own):
+    options = ["--size", "64", "--mask-values", "0=background,7=pet", "--out"]
+    assert run(*own, *options, tmp_path / "new.jpg") == 0
+    assert run("--picture", *own[1:], *options, tmp_path / "old.jpg") == 0
+    assert (tmp_path / "old.jpg").read_bytes() == (tmp_path / "new.jpg").read_bytes()
 
 
 def test_wrong_use_ends_with_one_line_and_code_2(tmp_path, own, monkeypatch, capsys):
@@ -60,9 +60,11 @@ def test_wrong_use_ends_with_one_line_and_code_2(tmp_path, own, monkeypatch, cap
     before = sorted(tmp_path.iterdir())
     for arguments, message in [
         (own[:2], "--image and --mask go together"),
+        (["--picture", own[1]], "--image and --mask go together"),
+        (own[2:], "--image and --mask go together"),
         (own, "holds 0, 7"),
         ([*own[:3], tmp_path], "is not a file"),
-        (["--size", "8"], "from 16 on"),
+        (["--size", "8"], "must be an integer of at least 16"),
         (["--size", "32", "--out", "no/such/folder.png"], "no/such"),
     ]:
         assert run(*arguments) == 2

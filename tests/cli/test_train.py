@@ -1,4 +1,4 @@
-"""examples/train_pets.py as a user runs it, on tiny sets of tiny pictures."""
+"""`minunet train`, on tiny sets of tiny images."""
 
 import csv
 import json
@@ -15,15 +15,22 @@ import pytest
 from PIL import Image
 
 import minunet
-from minunet import device
+from minunet import UNet, device, optim
+from minunet.cli import datasets
 from minunet.cli import train as train_command
+from minunet.cli.recipes import PRESETS, make_trainer
+from minunet.cli.train_arguments import DRAWN, parse_arguments
+from minunet.data.download import DownloadError
 from minunet.data.drawn_pets import DrawnPets
 from minunet.data.loader import Loader
 from minunet.files import FolderLock
-from minunet.training import loop as train
+from minunet.tasks import Binary
+from minunet.training.loop import Trainer
 from minunet.weights import io
 
-EXAMPLE = Path(minunet.__file__).parents[1] / "examples" / "train_pets.py"
+PACKAGES = Path(minunet.__file__).parents[1]  # where Python finds minunet
+COMMAND = [sys.executable, "-m", "minunet", "train"]
+FILE = Path(__file__)  # a file where a folder is expected
 TINY = ["--image-size", "64", "--limit", "5", "--epochs", "2", "--batch-size", "4", "--device", "cpu"]
 FILES = ["best.npz", "curves.png", "history.csv", "last.npz", "predictions.png", "previous.npz", "run.json"]
 
@@ -41,12 +48,17 @@ def history(folder):
     return list(csv.DictReader((folder / "history.csv").read_text().splitlines()))
 
 
+def run_json(folder):
+    """What run.json says."""
+    return json.loads((folder / "run.json").read_text())
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """The folder of a tiny run on drawn pets, and the process that made it, in another folder."""
     folder = tmp_path_factory.mktemp("with space ü")
-    command = [sys.executable, EXAMPLE, *TINY, "--out", "my run"]
-    environment = {**os.environ, "PYTHONPATH": str(EXAMPLE.parents[1])}
+    command = [*COMMAND, *TINY, "--out", "my run"]
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGES)}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
     return folder / "my run", done
@@ -68,30 +80,30 @@ def test_it_says_what_it_works_on_and_ends_with_the_best_epoch(finished):
     assert re.search(r"best epoch [12]: validation mean IoU \d\.\d{3}.* my run$", last)
 
 
-def test_it_leaves_weights_history_pictures_and_how_it_was_run(finished):
+def test_it_leaves_weights_history_plots_and_how_it_was_run(finished):
     folder, _ = finished
     assert sorted(path.name for path in folder.iterdir()) == FILES
     for name in ("curves.png", "predictions.png"):
-        with Image.open(folder / name) as picture:
-            assert min(picture.size) > 400 and len(np.unique(np.asarray(picture))) > 20
-    about = json.loads((folder / "run.json").read_text())
-    assert about["arguments"]["image_size"] == 64 and about["arguments"]["lr"] == 1e-3 and about["seed"] == 0
-    assert about["versions"]["numpy"] == np.__version__
-    assert about["versions"]["minunet"] == minunet.__version__
-    assert about["device"] == "cpu" and about["status"] == "finished" and about["epochs_done"] == 2
+        with Image.open(folder / name) as image:
+            assert min(image.size) > 400 and len(np.unique(np.asarray(image))) > 20
+    saved = run_json(folder)
+    assert saved["arguments"]["image_size"] == 64 and saved["arguments"]["lr"] == 1e-3 and saved["seed"] == 0
+    assert saved["versions"]["numpy"] == np.__version__
+    assert saved["versions"]["minunet"] == minunet.__version__
+    assert saved["device"] == "cpu" and saved["status"] == "finished" and saved["epochs_done"] == 2
     rows = history(folder)
     best = max(rows, key=lambda row: float(row["val_mean_iou"]))
-    assert [row["epoch"] for row in rows] == ["1", "2"] and about["best"]["epoch"] == int(best["epoch"])
+    assert [row["epoch"] for row in rows] == ["1", "2"] and saved["best"]["epoch"] == int(best["epoch"])
 
 
 @pytest.mark.parametrize("name", ["best", "last"])
 def test_the_weights_have_the_scores_of_their_epoch(finished, name):
     folder, _ = finished
-    epoch = json.loads((folder / "run.json").read_text())["best"]["epoch"] if name == "best" else 2
+    epoch = run_json(folder)["best"]["epoch"] if name == "best" else 2
     row = history(folder)[epoch - 1]
-    model = minunet.load(folder / f"{name}.npz", minunet.UNet())
+    model = minunet.load(folder / f"{name}.npz", UNet())
     held_out = Loader(DrawnPets(5, size=64, first=5), 4, shuffle=False)
-    scores = train.evaluate(model, train.LOSSES["bce"], held_out)
+    scores = Trainer(model, optim.SGD(model.parameters(), lr=1), "bce").evaluate(held_out)
     assert scores["loss"] == pytest.approx(float(row["val_loss"]), abs=2e-6)
     assert scores["mean_iou"] == pytest.approx(float(row["val_mean_iou"]), abs=2e-6)
 
@@ -116,25 +128,25 @@ def test_another_run_is_never_overwritten(finished, capsys):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["--image-size", "100"], "100 is no multiple of 64; 64 and 128 are"),
-        (["--image-size", "1"], "64 is"),
-        (["--image-size", "0"], "'0' must be a whole number from 1 on"),
-        (["--batch-size", "-3"], "from 1 on"),
-        (["--epochs", "2.5"], "from 1 on"),
-        (["--limit", "0"], "from 1 on"),
-        (["--limit", ""], "from 1 on"),
-        (["--threads", "0"], "from 1 on"),
-        (["--seed", "-1"], "from 0 on"),
+        (["--image-size", "100"], "100 is not a multiple of 64; 64 and 128 are"),
+        (["--image-size", "1"], "1 is not a multiple of 64; 64 is"),
+        (["--image-size", "0"], "'0' must be an integer of at least 1 "),
+        (["--batch-size", "-3"], "must be an integer of at least 1 "),
+        (["--epochs", "2.5"], "must be an integer of at least 1 "),
+        (["--limit", "0"], "must be an integer of at least 1 "),
+        (["--limit", ""], "must be an integer of at least 1 "),
+        (["--threads", "0"], "must be an integer of at least 1 "),
+        (["--seed", "-1"], "must be an integer of at least 0 "),
         (["--lr", "nan"], "number above 0"),
         (["--lr", "inf"], "number above 0"),
         (["--lr", "0"], "number above 0"),
         (["--lr", "fast"], "number above 0"),
-        (["--weight-decay", "-0.1"], "number from 0 on"),
-        (["--dropout", "1"], "number from 0 to below 1"),
-        (["--warmup", "nan"], "number from 0 to below 1"),
+        (["--weight-decay", "-0.1"], "must be a number of at least 0 "),
+        (["--dropout", "1"], "must be a number of at least 0 and below 1"),
+        (["--warmup", "nan"], "must be a number of at least 0 and below 1"),
         (["--clip-norm", "0"], "number above 0"),
-        (["--accumulate", "0"], "from 1 on"),
-        (["--early-stop", "0"], "from 1 on"),
+        (["--accumulate", "0"], "must be an integer of at least 1 "),
+        (["--early-stop", "0"], "must be an integer of at least 1 "),
         (["--schedule", "linear"], "invalid choice: 'linear'"),
         (["--monitor", "train_loss"], "invalid choice: 'train_loss'"),
         (["--preset", "worst"], "invalid choice: 'worst'"),
@@ -145,24 +157,28 @@ def test_another_run_is_never_overwritten(finished, capsys):
         (["--epoch", "3"], "unrecognized"),
         (["--data-dir", "no/such/folder"], "no/such/folder.*images/"),
         (["--data-dir", "~nouser/x"], "no pet images in ~nouser/x"),
-        (["--pictures", "~nouser/x", "--masks", "y"], "cannot open the folder .*~nouser/x"),
-        (["--data-dir", EXAMPLE], "train_pets.py"),
+        (["--images", "~nouser/x", "--masks", "y"], "cannot open the folder .*~nouser/x"),
+        (["--data-dir", FILE], "no pet images in .*test_train.py"),
         (["--augment", "some"], "invalid choice: 'some'"),
-        (["--pictures", "."], "--pictures and --masks go together"),
-        (["--masks", "."], "--pictures and --masks go together"),
-        (["--pictures", "a", "--masks", "b", "--data-dir", "c"], "give one or the other"),
+        (["--images", "."], "--images and --masks go together"),
+        (["--pictures", "."], "--images and --masks go together"),
+        (["--masks", "."], "--images and --masks go together"),
+        (["--images", "a", "--masks", "b", "--data-dir", "c"], "give one or the other"),
+        (["--images", "a", "--masks", "b", "--download"], "give one or the other"),
         (["--pictures", "a", "--masks", "b", "--download"], "give one or the other"),
+        (["--images", "no/a", "--masks", "no/b"], "cannot open the folder .*no/a"),
         (["--pictures", "no/a", "--masks", "no/b"], "cannot open the folder .*no/a"),
         (["--mask-values", "0=background"], "--mask-values is about --masks"),
-        (["--pictures", "a", "--masks", "b", "--mask-values", "0=cat"], "'0=cat' must name a meaning"),
-        (["--pictures", "a", "--masks", "b", "--mask-values", ""], "must name a meaning"),
+        (["--images", "a", "--masks", "b", "--mask-values", "0=cat"], "'0=cat' must give each value a meaning"),
+        (["--images", "a", "--masks", "b", "--mask-values", ""], "must give each value a meaning"),
+        (["--validation-fraction", "1"], "number above 0 and below 1"),
+        (["--validation-fraction", "nan"], "number above 0 and below 1"),
         (["--validation-share", "1"], "number above 0 and below 1"),
-        (["--validation-share", "nan"], "number above 0"),
-        (["--out", EXAMPLE], "is not a folder"),
+        (["--out", FILE], "is not a folder"),
         (["--resume", "no/such/folder"], "no/such/folder holds no run"),
-        (["--resume", EXAMPLE], "train_pets.py holds no run"),
+        (["--resume", FILE], "test_train.py holds no run"),
         (["--save-minutes", "0"], "number above 0"),
-        (["--out", EXAMPLE / "below"], "is not a folder"),
+        (["--out", FILE / "below"], "is not a folder"),
     ],
 )
 def test_wrong_use_ends_with_one_line_and_code_2(arguments, message, tmp_path, monkeypatch, capsys):
@@ -173,28 +189,25 @@ def test_wrong_use_ends_with_one_line_and_code_2(arguments, message, tmp_path, m
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)  # root may write everywhere
+def test_a_folder_that_is_not_writable(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)  # root can write everywhere
     assert run(*TINY, "--out", tmp_path / "new") == 2
     error = capsys.readouterr().err
-    assert "cannot be written" in error and error.count("\n") == 1
+    assert "is not writable" in error and error.count("\n") == 1
 
 
-def test_a_disk_that_is_full_ends_the_run_with_one_line(tmp_path, monkeypatch, capsys):
+def test_a_full_disk_ends_the_run_with_one_line(tmp_path, monkeypatch, capsys):
     def full(path, content, keep):
         raise OSError(28, "No space left on device", str(path))
 
     monkeypatch.setattr("minunet.training.checkpoint.atomic_write", full)
     assert run(*TINY, "--out", tmp_path / "new") == 2
     error = capsys.readouterr().err
-    assert (
-        "No space left on device" in error
-        and f"--resume {tmp_path / 'new'} goes on" in error
-        and error.count("\n") == 1
-    )
+    assert "No space left on device" in error and error.count("\n") == 1
+    assert f"--resume {tmp_path / 'new'} continues from there" in error
 
 
-# ---- going on with a run -----------------------------------------------------------------------------------
+# ---- resuming a run ----
 
 
 @pytest.fixture(scope="module")
@@ -209,36 +222,32 @@ def unchanged(folder, before):
     return {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_a_run_goes_on_with_its_own_arguments_to_the_same_numbers(finished, one_epoch, tmp_path, capsys):
+def test_a_run_continues_with_its_own_arguments_to_the_same_numbers(finished, one_epoch, tmp_path, capsys):
     folder = tmp_path / "copy"
     shutil.copytree(one_epoch, folder)
     assert run("--resume", folder, "--epochs", "2") == 0
     out, err = capsys.readouterr()
-    assert err == "" and "resumed     after 1 epochs" in out and "epoch 2/2" in out and "epoch 1/" not in out
+    assert err == "" and "resumed     after 1 epoch" in out and "epoch 2/2" in out and "epoch 1/" not in out
     for name in ("history.csv", "best.npz"):
         assert (folder / name).read_bytes() == (finished[0] / name).read_bytes()
     with np.load(folder / "last.npz") as ours, np.load(finished[0] / "last.npz") as theirs:
         same = [name for name in theirs.files if np.array_equal(ours[name], theirs[name])]
         assert set(theirs.files) - set(same) <= {"training/run/history", "training/progress/seconds"}
-    about = json.loads((folder / "run.json").read_text())
-    assert about["status"] == "finished" and about["epochs_done"] == 2 and about["resumed"] == 1
-    assert about["arguments"]["epochs"] == 2 and about["arguments"]["image_size"] == 64
+    saved = run_json(folder)
+    assert saved["status"] == "finished" and saved["epochs_done"] == 2 and saved["resumed"] == 1
+    assert saved["arguments"]["epochs"] == 2 and saved["arguments"]["image_size"] == 64
 
 
-def test_the_best_weights_say_what_they_learnt_from(one_epoch):
-    about = io.read(one_epoch / "best.npz").metadata
-    assert (
-        about["image_size"] == 64
-        and about["threshold"] == 0.5
-        and about["options"]["depth"] == 6
-        and about["epochs"] == 1
-    )
+def test_the_best_weights_say_how_they_were_trained(one_epoch):
+    metadata = io.read(one_epoch / "best.npz").metadata
+    assert metadata["image_size"] == 64 and metadata["threshold"] == 0.5 and metadata["border"] == "pet"
+    assert metadata["options"]["depth"] == 6 and metadata["epochs"] == 1
 
 
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["--lr", "0.5"], "--lr 0.5 contradicts the run in .*, which has 0.001: leave it away"),
+        (["--lr", "0.5"], "--lr 0.5 contradicts the run in .*, which has 0.001: omit it"),
         (["--preset", "best"], "--preset best contradicts the run in .*, which has lecture"),
         (["--image-size", "128"], "--image-size 128 contradicts"),
         (["--seed", "1"], "--seed 1 contradicts"),
@@ -255,51 +264,39 @@ def test_what_contradicts_the_run_is_refused(one_epoch, arguments, message, caps
 
 
 def test_a_run_that_stopped_early_is_done_until_it_is_given_more_patience(tmp_path, capsys):
-    options = [
-        "--lr",
-        "1e-9",
-        "--image-size",
-        "64",
-        "--limit",
-        "2",
-        "--epochs",
-        "9",
-        "--early-stop",
-        "1",
-        "--device",
-        "cpu",
-    ]
+    options = [*TINY, "--lr", "1e-9", "--limit", "2", "--epochs", "9", "--early-stop", "1"]
     assert run(*options, "--out", tmp_path / "run") == 0
     before = history(tmp_path / "run")
-    assert len(before) < 9 and "stopped early: 1 epochs without a better val_mean_iou" in capsys.readouterr().out
+    assert len(before) < 9
+    assert "stopped early: 1 epoch without an improvement of val_mean_iou" in capsys.readouterr().out
     assert run("--resume", tmp_path / "run") == 0
     assert history(tmp_path / "run") == before and "stopped early" in capsys.readouterr().out
     assert run("--resume", tmp_path / "run", "--early-stop", "2") == 0
     assert len(history(tmp_path / "run")) == len(before) + 1
 
 
-def test_other_pictures_are_refused(one_epoch, monkeypatch, capsys):
+def test_other_images_are_refused(one_epoch, monkeypatch, capsys):
     before = {path.name: path.read_bytes() for path in one_epoch.iterdir()}
     monkeypatch.setattr(train_command, "fingerprint", lambda *datasets: 7)
     assert run("--resume", one_epoch) == 2
     error = capsys.readouterr().err
-    assert "not the pictures that the run began with" in error and error.count("\n") == 1
+    assert "not the images that the run began with" in error and error.count("\n") == 1
     assert unchanged(one_epoch, before)
 
 
-def test_a_damaged_file_is_named_with_the_one_that_is_whole(finished, tmp_path, capsys):
+def test_a_damaged_file_is_named_with_the_one_that_is_intact(finished, tmp_path, capsys):
     folder = tmp_path / "copy"
     shutil.copytree(finished[0], folder)
     (folder / "last.npz").write_bytes(b"nothing")
     assert run("--resume", folder) == 2
     error = capsys.readouterr().err
-    assert re.search(r"last\.npz is damaged.*previous\.npz is whole", error) and error.count("\n") == 1
+    assert re.search(r"last\.npz is damaged.*previous\.npz is intact", error) and error.count("\n") == 1
     (folder / "last.npz").unlink()
     assert run("--resume", folder) == 0
     assert (folder / "history.csv").read_bytes() == (finished[0] / "history.csv").read_bytes()
 
 
-def test_a_folder_in_which_a_run_is_going_on(one_epoch, capsys):
+def test_a_folder_that_another_run_is_writing_into(one_epoch, capsys):
     lock = FolderLock(one_epoch)
     assert run("--resume", one_epoch) == 2
     lock.release()
@@ -308,14 +305,14 @@ def test_a_folder_in_which_a_run_is_going_on(one_epoch, capsys):
 
 
 def test_without_a_gpu_it_trains_on_the_cpu_after_one_warning(tmp_path, monkeypatch, capsys):
-    find = device.resolve_device
+    resolve_device = device.resolve_device
 
-    def find_no_gpu(name):
+    def without_gpu(name):
         if name.startswith("gpu"):
             raise device.GpuUnavailable("driver", "the driver is too old:\ninstall a newer one")
-        return find(name)
+        return resolve_device(name)
 
-    monkeypatch.setattr(device, "resolve_device", find_no_gpu)
+    monkeypatch.setattr(device, "resolve_device", without_gpu)
     arguments = ["--image-size", "64", "--limit", "1", "--epochs", "1", "--device", "gpu"]
     assert run(*arguments, "--out", tmp_path / "run") == 0
     out, err = capsys.readouterr()
@@ -329,15 +326,15 @@ def test_a_loss_that_explodes_ends_with_what_to_try(tmp_path, capsys):
     error = capsys.readouterr().err
     assert re.search(r"epoch 1.* step \d: the loss is (nan|inf).*learning rate.*--lr 1e\+09", error)
     assert error.count("\n") == 1
-    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "diverged"
+    assert run_json(tmp_path / "run")["status"] == "diverged"
     assert not list((tmp_path / "run").glob("*.npz"))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 @pytest.mark.parametrize("wait_for, epochs_done", [("scores of", 0), ("epoch   1/", 1)])
 def test_an_interrupt_saves_everything(wait_for, epochs_done, tmp_path):
-    command = [sys.executable, EXAMPLE, *TINY, "--epochs", "500", "--out", "run"]
-    environment = {**os.environ, "PYTHONPATH": str(EXAMPLE.parents[1])}
+    command = [*COMMAND, *TINY, "--epochs", "500", "--out", "run"]
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGES)}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, cwd=tmp_path, env=environment, **pipes) as process:
         for line in process.stdout:
@@ -347,21 +344,26 @@ def test_an_interrupt_saves_everything(wait_for, epochs_done, tmp_path):
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130 and "Traceback" not in err
     assert {path.name for path in (tmp_path / "run").iterdir()} | {"previous.npz"} == set(FILES)
-    about = json.loads((tmp_path / "run" / "run.json").read_text())
+    saved = run_json(tmp_path / "run")
     rows = (tmp_path / "run" / "history.csv").read_text().splitlines()[1:]
-    assert about["status"] == "interrupted" and about["epochs_done"] == len(rows) >= epochs_done
+    assert saved["status"] == "interrupted" and saved["epochs_done"] == len(rows) >= epochs_done
     assert out.splitlines()[-1].endswith(" run")
     for name in ("best", "last"):
-        minunet.load(tmp_path / "run" / f"{name}.npz", minunet.UNet())
+        minunet.load(tmp_path / "run" / f"{name}.npz", UNet())
 
 
-def test_masks_that_teach_nothing_are_pointed_out_before_training(capsys):
+def test_masks_that_teach_nothing_are_pointed_out_before_training(tmp_path, monkeypatch, capsys):
     class Empty(DrawnPets):
         def __getitem__(self, i):
             image, mask = super().__getitem__(i)
             return image, np.zeros_like(mask)
 
-    train_command.report_masks(Empty(2, size=64), DrawnPets(2, size=64, first=2))
+    def no_training(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train_command, "load_datasets", lambda args: (Empty(2, 64), DrawnPets(2, 64, first=2), "drawn"))
+    monkeypatch.setattr(train_command, "make_trainer", no_training)
+    assert run(*TINY, "--out", tmp_path / "run") == 130
     out, err = capsys.readouterr()
     assert "0.0% of the training pixels" in out
     assert err.count("warning") == 1 and "0.0% of the training pixels are pet" in err
@@ -369,9 +371,9 @@ def test_masks_that_teach_nothing_are_pointed_out_before_training(capsys):
 
 def test_a_download_goes_into_its_own_folder_and_its_failure_is_one_line(monkeypatch, tmp_path, capsys):
     def no_network(folder):
-        raise train_command.DownloadError(f"no network:\ncannot fill {folder}")
+        raise DownloadError(f"no network:\ncannot fill {folder}")
 
-    monkeypatch.setattr(train_command, "download", no_network)
+    monkeypatch.setattr(datasets, "download", no_network)
     monkeypatch.chdir(tmp_path)
     assert run("--download") == 2
     assert capsys.readouterr().err == "error: no network: cannot fill data/oxford-iiit-pet\n"
@@ -380,27 +382,26 @@ def test_a_download_goes_into_its_own_folder_and_its_failure_is_one_line(monkeyp
 
 
 def test_defaults_are_those_of_the_data():
-    drawn, real = train_command.parse_arguments([]), train_command.parse_arguments(["--data-dir", "x"])
-    assert {name: getattr(drawn, name) for name in train_command.DRAWN} == train_command.DRAWN
+    drawn, real = parse_arguments([]), parse_arguments(["--data-dir", "x"])
+    assert {name: getattr(drawn, name) for name in DRAWN} == DRAWN
     assert (real.image_size, real.batch_size, real.epochs, real.limit) == (256, 32, 25, None)
-    assert train_command.parse_arguments(["--data-dir", "x", "--epochs", "3"]).epochs == 3
+    assert parse_arguments(["--data-dir", "x", "--epochs", "3"]).epochs == 3
     assert (drawn.loss, drawn.optimizer, drawn.lr, drawn.device) == ("bce", "rmsprop", 1e-3, "auto")
 
 
 def test_a_preset_is_overruled_by_flags():
-    best = train_command.parse_arguments(["--preset", "best", "--no-batch-norm", "--lr", "0.5", "--epochs", "4"])
-    chosen = {name: getattr(best, name) for name in train_command.PRESETS["best"]}
-    assert chosen == {**train_command.PRESETS["best"], "batch_norm": False, "lr": 0.5}
-    assert (
-        best.epochs == 4
-        and train_command.PRESETS["best"].keys() - {"batch_size"} == train_command.PRESETS["lecture"].keys()
-    )
-    lecture = train_command.parse_arguments(["--batch-norm", "--warmup", "0"])
-    assert lecture.batch_norm is True and (lecture.dropout, lecture.weight_decay, lecture.schedule) == (
-        0,
-        0,
-        "constant",
-    )
+    best = parse_arguments(["--preset", "best", "--no-batch-norm", "--lr", "0.5", "--epochs", "4"])
+    chosen = {name: getattr(best, name) for name in PRESETS["best"]}
+    assert chosen == {**PRESETS["best"], "batch_norm": False, "lr": 0.5}
+    assert best.epochs == 4 and PRESETS["best"].keys() - {"batch_size"} == PRESETS["lecture"].keys()
+    lecture = parse_arguments(["--batch-norm", "--warmup", "0"])
+    assert lecture.batch_norm is True
+    assert (lecture.dropout, lecture.weight_decay, lecture.schedule) == (0, 0, "constant")
+
+
+def trainer_of(flags, batches):
+    """The Trainer that these flags make of a small network."""
+    return make_trainer(parse_arguments(flags), UNet(depth=1, width=1), Binary(), batches)
 
 
 @pytest.mark.parametrize(
@@ -414,88 +415,100 @@ def test_a_preset_is_overruled_by_flags():
 def test_the_schedule_has_the_length_of_the_run(flags, rates):
     """Four steps: 1 epoch of 4 batches, or 2 of 2 groups."""
     epochs, batches = ("2", 5) if "--accumulate" in flags else ("1", 4)
-    schedule = train_command.make_schedule(train_command.parse_arguments(["--epochs", epochs, *flags]), batches)
+    schedule = trainer_of(["--epochs", epochs, *flags], batches).schedule
     assert [schedule(t) for t in range(5)] == pytest.approx(rates)
 
 
-def test_a_plateau_watches_the_monitor():
-    args = train_command.parse_arguments(["--schedule", "plateau", "--monitor", "val_dice"])
-    assert train_command.make_schedule(args, 4).patience.monitor == "val_dice"
+def test_a_plateau_looks_at_the_monitor():
+    schedule = trainer_of(["--schedule", "plateau", "--monitor", "val_dice"], batches=4).schedule
+    assert schedule.patience.monitor == "val_dice"
 
 
 def test_the_best_preset_runs_and_stops_early(tmp_path, capsys):
     """A learning rate so small that nothing gets better."""
-    flags = [
-        "--preset",
-        "best",
-        "--dropout",
-        "0.1",
-        "--lr",
-        "1e-12",
-        "--clip-norm",
-        "1",
-        "--accumulate",
-        "2",
-        "--early-stop",
-        "1",
-    ]
-    assert run(*TINY, *flags, "--monitor", "val_accuracy", "--epochs", "30", "--out", tmp_path / "run") == 0
+    flags = ["--preset", "best", "--dropout", "0.1", "--lr", "1e-12", "--clip-norm", "1", "--accumulate", "2"]
+    flags += ["--early-stop", "1", "--monitor", "val_accuracy", "--epochs", "30"]
+    assert run(*TINY, *flags, "--out", tmp_path / "run") == 0
     out, err = capsys.readouterr()
-    assert "stopped early: 1 epochs without a better val_accuracy" in out and err == ""
-    about = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert about["status"] == "finished" and about["epochs_done"] < 30 and about["arguments"]["batch_norm"] is True
+    assert "stopped early: 1 epoch without an improvement of val_accuracy" in out and err == ""
+    saved = run_json(tmp_path / "run")
+    assert saved["status"] == "finished" and saved["epochs_done"] < 30 and saved["arguments"]["batch_norm"] is True
     assert 0 < float(history(tmp_path / "run")[-1]["lr"]) <= 1e-12
-    minunet.load(tmp_path / "run" / "best.npz", minunet.UNet(dropout=0.1, batch_norm=True))
+    minunet.load(tmp_path / "run" / "best.npz", UNet(dropout=0.1, batch_norm=True))
 
 
 def test_augmentation_is_stated_and_changes_the_training_alone(finished, tmp_path, capsys):
     folder, done = finished
-    assert re.search("^augment +none: each picture as it is$", done.stdout, re.MULTILINE)
-    assert json.loads((folder / "run.json").read_text())["augmentation"] is None
+    assert re.search("^augment +none: each image as it is$", done.stdout, re.MULTILINE)
+    assert run_json(folder)["augmentation"] is None
     one_epoch = [*TINY, "--epochs", "1"]
     for name in ("full", "again"):
         assert run(*one_epoch, "--augment", "full", "--out", tmp_path / name) == 0
     assert re.search(r"augment +full: flip, rotate, .*tint$", capsys.readouterr().out, re.MULTILINE)
-    about = json.loads((tmp_path / "full" / "run.json").read_text())
-    assert about["arguments"]["augment"] == "full" and about["augmentation"].startswith("Augmentation(Flip(")
+    saved = run_json(tmp_path / "full")
+    assert saved["arguments"]["augment"] == "full" and saved["augmentation"].startswith("Augmentation(Flip(")
     assert history(tmp_path / "full") == history(tmp_path / "again")
     assert history(tmp_path / "full")[0]["train_loss"] != history(folder)[0]["train_loss"]
 
 
-def test_pictures_of_ones_own(tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """Folders of eight images and seven masks, in which 7 is pet; and the name of the image without a mask."""
     monkeypatch.setenv("MINUNET_CACHE", str(tmp_path / "cache"))
-    pictures, masks = tmp_path / "my pictures", tmp_path / "masks"
-    pictures.mkdir()
+    images, masks = tmp_path / "my images", tmp_path / "masks"
+    images.mkdir()
     masks.mkdir()
     for (image, mask), name in zip(drawn := DrawnPets(8, size=40), drawn.names):
-        Image.fromarray(image).save(pictures / f"{name}.jpg")
+        Image.fromarray(image).save(images / f"{name}.jpg")
         Image.fromarray(7 * mask[:, :, 0]).save(masks / f"{name}.png")
     (masks / f"{drawn.names[0]}.png").unlink()
-    own = ["--pictures", pictures, "--masks", masks, "--validation-share", "0.3", "--augment", "light"]
-    assert run(*TINY, *own, "--out", tmp_path / "run") == 2
+    return images, masks, drawn.names[0]
+
+
+def test_images_of_ones_own(own, tmp_path, capsys):
+    images, masks, alone = own
+    flags = ["--images", images, "--masks", masks, "--validation-fraction", "0.3", "--augment", "light"]
+    assert run(*TINY, *flags, "--out", tmp_path / "run") == 2
     assert "0 usable images" in (error := capsys.readouterr().err) and error.count("\n") == 1
-    own += ["--mask-values", "0=background,7=pet"]
-    assert run(*TINY, *own, "--epochs", "1", "--out", tmp_path / "run") == 0
+    flags += ["--mask-values", "0=background,7=pet"]
+    assert run(*TINY, *flags, "--epochs", "1", "--out", tmp_path / "run") == 0
     out = capsys.readouterr().out
     assert "5 to train, 2 to validate, 64 x 64" in out and "seed 0 holds out 30%; 1 skipped" in out
     assert {path.name for path in (tmp_path / "run").iterdir()} == set(FILES) - {"previous.npz"}
-    assert run(*TINY, *own, "--strict", "--out", tmp_path / "strict") == 2
-    assert f"there is no mask {drawn.names[0]}.*" in capsys.readouterr().err
+    assert run(*TINY, *flags, "--strict", "--out", tmp_path / "strict") == 2
+    assert f"there is no mask {alone}.*" in capsys.readouterr().err
+
+
+def test_flags_keep_their_former_names(own, tmp_path, capsys):
+    """A run that was started with them gives the same numbers, and is resumed with either."""
+    images, masks, _ = own
+    former = ["--pictures", images, "--masks", masks, "--validation-share", "0.3"]
+    new = ["--images", images, "--masks", masks, "--validation-fraction", "0.3"]
+    options = [*TINY, "--mask-values", "0=background,7=pet", "--epochs", "1"]
+    for name, flags in (("former", former), ("new", new)):
+        assert run(*options, *flags, "--out", tmp_path / name) == 0
+    assert history(tmp_path / "former") == history(tmp_path / "new")
+    assert "5 to train, 2 to validate" in capsys.readouterr().out
+    for flags in ([], former, new):
+        assert run("--resume", tmp_path / "former", *flags) == 0
+    assert history(tmp_path / "former") == history(tmp_path / "new")
+    assert run("--resume", tmp_path / "former", "--validation-share", "0.4") == 2
+    assert "--validation-fraction 0.4 contradicts the run" in capsys.readouterr().err
 
 
 def test_help_has_a_line_for_each_flag(capsys):
     assert run("--help") == 0
     text = " ".join(capsys.readouterr().out.split())
-    flags = """data-dir download pictures masks mask-values validation-share augment
+    flags = """data-dir download images pictures masks mask-values validation-fraction validation-share augment
                device image-size batch-size epochs loss optimizer lr seed limit out strict
                border threads resume save-minutes preset dropout weight-decay schedule warmup clip-norm accumulate
-               early-stop monitor"""
+               early-stop monitor batch-norm"""
     for flag in flags.split():
-        assert f"--{flag} " in text.partition("options:")[2], flag
+        assert re.search(f"--{flag}[ ,]", text.partition("options:")[2]), flag
     assert "default: 256; drawn pets:" in text and "130 after Ctrl-C" in text
 
 
-def test_real_pictures(pets_dir, tmp_path, monkeypatch, capsys):
+def test_real_photographs(pets_dir, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("MINUNET_CACHE", str(tmp_path / "cache"))
     options = ["--data-dir", pets_dir, "--border", "ignore", "--loss", "bce+dice", "--optimizer", "adam"]
     assert run(*TINY, *options, "--out", tmp_path / "run") == 0
@@ -512,25 +525,25 @@ def test_a_gpu_writes_the_history_of_the_cpu(pets_dir, array_on, tmp_path, monke
         options = ["--data-dir", pets_dir, "--limit", "12", "--device", where, "--out", tmp_path / where]
         assert run(*TINY, *options) == 0
         histories.append(history(tmp_path / where))
-    about = json.loads((tmp_path / "gpu" / "run.json").read_text())
-    assert about["device"] == "gpu:0" and any(name.startswith("cupy") for name in about["versions"])
+    saved = run_json(tmp_path / "gpu")
+    assert saved["device"] == "gpu:0" and any(name.startswith("cupy") for name in saved["versions"])
     for cpu, gpu in zip(*histories, strict=True):
         assert {k: float(v) for k, v in gpu.items()} == pytest.approx({k: float(v) for k, v in cpu.items()}, abs=1e-3)
 
 
 def test_a_gpu_without_memory_ends_the_run_with_what_would_fit_and_keeps_the_last_weights(tmp_path, capsys):
     assert run(*TINY, "--epochs", "1", "--out", tmp_path / "run") == 0
-    epochs = train.epochs
+    epochs = Trainer.epochs
 
-    def without_memory_in_the_second_epoch(*arguments, **options):
-        yield next(epochs(*arguments, **options))
-        raise device.OutOfMemory("gpu:0: out of memory with batches of 4 pictures: a batch size of 2 would fit")
+    def without_memory_in_the_second_epoch(*arguments):
+        yield next(epochs(*arguments))
+        raise device.OutOfMemory("gpu:0: out of memory with batches of 4 images: a batch size of 2 would fit")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "epochs", without_memory_in_the_second_epoch)
+        patch.setattr(Trainer, "epochs", without_memory_in_the_second_epoch)
         assert run(*TINY, "--out", tmp_path / "short") == 1
     error = capsys.readouterr().err
-    assert error == "error: gpu:0: out of memory with batches of 4 pictures: a batch size of 2 would fit\n"
-    assert json.loads((tmp_path / "short" / "run.json").read_text())["status"] == "out of memory"
+    assert error == "error: gpu:0: out of memory with batches of 4 images: a batch size of 2 would fit\n"
+    assert run_json(tmp_path / "short")["status"] == "out of memory"
     first, kept = (np.load(tmp_path / name / "last.npz") for name in ("run", "short"))
     assert all(np.array_equal(first[key], kept[key]) for key in first.files if key.startswith("Conv"))

@@ -96,8 +96,8 @@ def test_weights_of_overlapping_answers_add_up_to_one():
     "tile, margin, message",
     [
         (895, 384, "multiple of 64, at least 896"),
-        (832, 384, "the tile size is 832 pixels: with 6 poolings it must be a multiple of 64, at least 896"),
-        (960, 100, "the margin is 100 pixels: with 6 poolings it must be a multiple of 64"),
+        (832, 384, "the tile size is 832 pixels: at depth 6 it must be a multiple of 64, at least 896"),
+        (960, 100, "the margin is 100 pixels: at depth 6 it must be a multiple of 64"),
         (960, -64, "the margin is -64"),
         (0, 0, "at least 128"),
     ],
