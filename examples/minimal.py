@@ -1,6 +1,6 @@
-"""A whole training, written out: the U-Net learns to find drawn cats and dogs. `python examples/minimal.py`, two minutes.
+"""A whole training, written out to be read: `python examples/minimal.py` finds drawn cats and dogs in a minute.
 
-`minunet train` does the same with real photographs, checkpoints, plots, augmentation and a GPU; this file is to be read.
+`minunet train` does the same with real photographs, checkpoints, plots, augmentation and a GPU.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""`python examples/predict_pets.py …` is the command `minunet predict …`; minunet/cli/predict.py has it."""
+"""`python examples/predict_pets.py …` is the command `minunet predict …`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""`python examples/show_augmentation.py …` is the command `minunet show-augmentation …`; minunet/cli/show_augmentation.py has it."""
+"""`python examples/show_augmentation.py …` is the command `minunet show-augmentation …`."""
 
 import sys
 

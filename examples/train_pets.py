@@ -1,4 +1,4 @@
-"""`python examples/train_pets.py …` is the command `minunet train …`; minunet/cli/train.py has it."""
+"""`python examples/train_pets.py …` is the command `minunet train …`."""
 
 import sys
 
