@@ -91,7 +91,8 @@ def test_unet_output_loss_and_gradients(keras_unet, dtype, tolerance):
         gradient, norm = parameters[name].grad, row[-1]
         found = cases.sample(gradient)
         np.testing.assert_allclose(found, row[:-1], rtol=0, atol=tolerance * norm, err_msg=name)
-        np.testing.assert_allclose(np.linalg.norm(gradient), norm, rtol=tolerance, err_msg=name)
+        # in double precision: the sum of squares of a float32 BLAS is as inexact as what is compared here
+        np.testing.assert_allclose(np.linalg.norm(gradient.astype(np.float64)), norm, rtol=tolerance, err_msg=name)
 
 
 @pytest.mark.parametrize(
