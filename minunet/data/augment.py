@@ -3,7 +3,7 @@
     augment = Augmentation(Flip(probability=0.5), Rotate(10), Elastic(0.02, probability=0.5), Brightness(0.2))
     image, mask = augment(image, mask, np.random.default_rng(7))     or, ready-made, PRESETS["light"]
 
-Each transform draws how much, and adds it to the plan of the image: geometry as a matrix or a displacement, colour as a
+Each transform draws how much, and adds it to the plan of the image: geometry as a matrix or a displacement, color as a
 matrix. warp.py carries the plan out, and explains the mathematics.
 
 All random numbers are drawn from the generator that is given; the same one gives the same image.
@@ -23,7 +23,7 @@ LUMA = (0.299, 0.587, 0.114)  # how bright red, green and blue look (ITU-R BT.60
 class Augmentation:
     """Transforms, each with its probability and strength: augment(image, mask, rng) -> (image, mask).
 
-    Those that move pixels are applied in the order given, then Elastic, then the colours in the order given.
+    Those that move pixels are applied in the order given, then Elastic, then the colors in the order given.
     Nothing is kept from call to call, so any number of threads may share one.
 
     >>> augment = Augmentation(Flip(probability=1), Brightness(0))
@@ -168,43 +168,43 @@ class Brightness(Transform):
 
     def add_to(self, plan: Plan, rng: np.random.Generator) -> None:
         factor = _factor(self.strength, rng)
-        plan.recolour(np.diag([factor, factor, factor, 1]))
+        plan.recolor(np.diag([factor, factor, factor, 1]))
 
 
 @dataclass(frozen=True)
 class Contrast(Transform):
-    """Each value's distance from mid-grey, times a factor from 1 / (1 + strength) to 1 + strength."""
+    """Each value's distance from mid-gray, times a factor from 1 / (1 + strength) to 1 + strength."""
 
     strength: float
 
     def add_to(self, plan: Plan, rng: np.random.Generator) -> None:
         factor = _factor(self.strength, rng)
-        colours = np.diag([factor, factor, factor, 1])
-        colours[:3, 3] = 127.5 * (1 - factor)
-        plan.recolour(colours)
+        colors = np.diag([factor, factor, factor, 1])
+        colors[:3, 3] = 127.5 * (1 - factor)
+        plan.recolor(colors)
 
 
 @dataclass(frozen=True)
 class Saturation(Transform):
-    """Each colour's distance from the grey that looks as bright, times 1 - strength to 1 + strength."""
+    """Each color's distance from the gray that looks as bright, times 1 - strength to 1 + strength."""
 
     strength: float
 
     def add_to(self, plan: Plan, rng: np.random.Generator) -> None:
         factor = 1 + rng.uniform(-self.strength, self.strength)
-        colours = np.diag([factor, factor, factor, 1])
-        colours[:3, :3] += (1 - factor) * np.array(LUMA)
-        plan.recolour(colours)
+        colors = np.diag([factor, factor, factor, 1])
+        colors[:3, :3] += (1 - factor) * np.array(LUMA)
+        plan.recolor(colors)
 
 
 @dataclass(frozen=True)
 class Tint(Transform):
-    """Light of another colour: red, green and blue, each times its own factor, 1 - strength to 1 + strength."""
+    """Light of another color: red, green and blue, each times its own factor, 1 - strength to 1 + strength."""
 
     strength: float
 
     def add_to(self, plan: Plan, rng: np.random.Generator) -> None:
-        plan.recolour(np.diag([*(1 + rng.uniform(-self.strength, self.strength, 3)), 1]))
+        plan.recolor(np.diag([*(1 + rng.uniform(-self.strength, self.strength, 3)), 1]))
 
 
 def _factor(strength: float, rng: np.random.Generator) -> float:

@@ -1,8 +1,8 @@
 """Image files of any kind: found, and read as RGB with 8 bits, or as a label map.
 
-    colours      any mode becomes RGB with 8 bits: grey is repeated, palettes are looked up, CMYK is converted, 16 bits
+    colors      any mode becomes RGB with 8 bits: gray is repeated, palettes are looked up, CMYK is converted, 16 bits
                  lose their lower eight, transparent pixels are laid on white; of an animation, the first frame
-    label maps   the integers as they are stored; of a palette its indices, not its colours
+    label maps   the integers as they are stored; of a palette its indices, not its colors
     orientation  a camera held upright stores its image lying on its side, and says so in the EXIF tag 0x0112.
                  `read_image` applies it, as a viewer does, and returns what the tag said, because a mask that was made
                  for the stored pixels needs the same (`apply_orientation`)
@@ -107,17 +107,17 @@ def to_rgb(stored: Image.Image) -> NDArray[np.uint8]:
 
 
 def to_labels(stored: Image.Image) -> NDArray[np.int64]:
-    """Returns the label map of an image, one integer per pixel, (H, W). Grey that was saved as colour is grey again."""
+    """Returns the label map of an image, one integer per pixel, (H, W). Gray that was saved as color is gray again."""
     labels, need = np.asarray(stored), "a mask needs one integer per pixel"
     if labels.dtype.kind == "f":
         raise DataError(f"has floating-point pixels (mode {stored.mode}): {need}; save it with 8 or 16 bits")
     if stored.mode in ("LA", "PA", "RGB", "RGBA"):  # whatever the transparency
         channels = labels[:, :, : 3 if stored.mode.startswith("RGB") else 1]
         if (channels != channels[:, :, :1]).any():
-            raise DataError(f"is coloured (mode {stored.mode}): {need}; save it as grey or with a palette")
+            raise DataError(f"is colored (mode {stored.mode}): {need}; save it as gray or with a palette")
         labels = channels[:, :, 0]
     if labels.ndim != 2:
-        raise DataError(f"has mode {stored.mode}: {need}; save it as grey or with a palette")
+        raise DataError(f"has mode {stored.mode}: {need}; save it as gray or with a palette")
     return labels.astype(np.int64)
 
 

@@ -1,6 +1,6 @@
-"""Where the pixels of an augmented image come from, and what becomes of its colours: collected first, done once.
+"""Where the pixels of an augmented image come from, and what becomes of its colors: collected first, done once.
 
-Geometry. A point of the image is (y, x, 1), y down and x right from the centre. Flips, rotations, scalings and shifts
+Geometry. A point of the image is (y, x, 1), y down and x right from the center. Flips, rotations, scalings and shifts
 are 3 x 3 matrices, and one after the other is their product:
 
     (y', x', 1) = A (y, x, 1)        A = A_k ... A_2 A_1
@@ -20,7 +20,7 @@ is no class:
 Outside, image and mask continue as their mirror images. However many transforms there are, there is one A, one d, and
 so one reading: each further one would blur the image once more, and take as long.
 
-Colour. The same with a colour (r, g, b, 1) and 4 x 4 matrices: they are multiplied first, then applied to all pixels
+Color. The same with a color (r, g, b, 1) and 4 x 4 matrices: they are multiplied first, then applied to all pixels
 once, and what leaves 0..255 on the way may still return.
 """
 
@@ -38,7 +38,7 @@ class Plan:
         self.width = width
         self.matrix = np.eye(3)  # A
         self.displacement: NDArray[np.float32] | None = None  # d: (2, H, W), down and right in pixels
-        self.colours = np.eye(4)
+        self.colors = np.eye(4)
 
     def transform(self, matrix: ArrayLike) -> None:
         """After all transforms so far, sends each point (y, x, 1) to `matrix` (3, 3) times it."""
@@ -48,9 +48,9 @@ class Plan:
         """Adds to d: float32 (2, H, W), how far down and right of its place each new pixel looks."""
         self.displacement = displacement if self.displacement is None else self.displacement + displacement
 
-    def recolour(self, colours: ArrayLike) -> None:
-        """After all changes so far, sends each colour (r, g, b, 1), 0 to 255, to `colours` (4, 4) times it."""
-        self.colours = np.asarray(colours, np.float64) @ self.colours
+    def recolor(self, colors: ArrayLike) -> None:
+        """After all changes so far, sends each color (r, g, b, 1), 0 to 255, to `colors` (4, 4) times it."""
+        self.colors = np.asarray(colors, np.float64) @ self.colors
 
     def apply(self, image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Returns the new image uint8 (H, W, 3), and its mask uint8 (H, W, 1): new arrays."""
@@ -60,9 +60,9 @@ class Plan:
             mirrored, y, x = _mirrored(np.concatenate([planes, mask.transpose(2, 0, 1)]), y, x)
             planes = _bilinear(mirrored[:3], y, x)
             mask = _nearest(mirrored[3], y, x)[:, :, None]
-        if not np.array_equal(self.colours, np.eye(4)):
+        if not np.array_equal(self.colors, np.eye(4)):
             red, green, blue = planes.astype(np.float32)
-            rows = self.colours[:3].tolist()
+            rows = self.colors[:3].tolist()
             planes = np.stack([r * red + g * green + b * blue + offset for r, g, b, offset in rows])
         new = np.empty((self.height, self.width, 3), np.uint8)
         for channel, plane in enumerate(planes):  # one by one: three times as fast as a transposed copy
@@ -70,7 +70,7 @@ class Plan:
         return new, mask.copy()
 
     def _sources(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """p = A⁻¹ (p' + d(p')) of all pixels p': y and x, float32 (H, W), from the first pixel's centre."""
+        """p = A⁻¹ (p' + d(p')) of all pixels p': y and x, float32 (H, W), from the first pixel's center."""
         middle_y, middle_x = (self.height - 1) / 2, (self.width - 1) / 2
         y = np.arange(self.height, dtype=np.float32)[:, None] - middle_y
         x = np.arange(self.width, dtype=np.float32)[None, :] - middle_x
@@ -81,7 +81,7 @@ class Plan:
 
 
 def rotation(degrees: float) -> NDArray[np.float64]:
-    """Returns the matrix of a rotation around the centre, counter-clockwise as one sees it: (3, 3).
+    """Returns the matrix of a rotation around the center, counter-clockwise as one sees it: (3, 3).
 
     >>> rotation(90).round().astype(int)[:2, :2] @ [0, 1]  # (y, x) = (0, 1), on the right, goes up
     array([-1,  0])

@@ -75,7 +75,7 @@ class Binary:
 
 
 def _mask_colors(labels):
-    """Labels (H, W) as a picture: the object light, background dark, ignored pixels grey."""
+    """Labels (H, W) as a picture: the object light, background dark, ignored pixels gray."""
     colors = np.full((*labels.shape, 3), 24, np.uint8)
     colors[labels == 1] = 240
     colors[labels == IGNORE] = 128

@@ -1,4 +1,4 @@
-"""What answers without a network would score: a trained network that does no better has learnt nothing."""
+"""What answers without a network would score: a trained network that does no better has learned nothing."""
 
 from tqdm import tqdm
 

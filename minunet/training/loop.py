@@ -56,7 +56,7 @@ class Trainer:
                     weighted by its fraction of the group's images, also where the last batch or group is smaller. For
                     losses that are a mean over images of one size (all of the binary task) this is the gradient of one
                     large batch. Three things differ: where pixels are ignored, cross entropy divides by those that
-                    count in each batch, not in the whole group; batch normalisation takes the mean and the variance of
+                    count in each batch, not in the whole group; batch normalization takes the mean and the variance of
                     each batch, and updates its running averages once for each; dropout draws once for each.
     early_stopping  no further epoch once its patience is exhausted; None: never.
 

@@ -18,7 +18,7 @@ from minunet.files import atomic_write
 from minunet.tasks import Panel
 from minunet.tasks.outline import overlay
 
-TRAIN, VALIDATION = "#2f6db3", "#e0792a"  # blue and orange, which colour-blind readers can tell apart
+TRAIN, VALIDATION = "#2f6db3", "#e0792a"  # blue and orange, which color-blind readers can tell apart
 INK, FAINT = "#2b2b2b", "#8a8a8a"
 
 
@@ -141,7 +141,7 @@ def _bare(axes):
 
 
 def _color_bar(figure, above, height):
-    """What the colours of a heat map mean, in a thin bar under its column."""
+    """What the colors of a heat map mean, in a thin bar under its column."""
     box = above.get_position()
     axes = figure.add_axes([box.x0, box.y0 - 0.17 / height, box.width, 0.09 / height])
     bar = figure.colorbar(above.get_images()[0], cax=axes, orientation="horizontal", ticks=[0, 0.5, 1])

@@ -39,7 +39,7 @@ class Progress:
         self.scores = self.task.training_scores()
 
     def add(self, loss: Array, logits: Any, labels: Any) -> None:
-        """Counts a batch that was learnt: its loss and its scores."""
+        """Counts a batch that was learned: its loss and its scores."""
         self.losses.add(loss, len(labels))
         self.scores.update(logits, labels)
         self.step += 1

@@ -23,7 +23,7 @@ from minunet.data.augment import (
 from minunet.data.warp import Plan, rotation
 
 MOVES = [Flip(), FlipVertical(), Rotate(180), Scale(0.5), Shift(0.3), Elastic(0.03)]
-COLOURS = [Brightness(0.5), Contrast(0.5), Saturation(1), Tint(0.3)]
+COLORS = [Brightness(0.5), Contrast(0.5), Saturation(1), Tint(0.3)]
 SIZES = [(1, 1), (1, 7), (5, 1), (2, 3), (17, 40), (64, 64)]
 
 
@@ -38,26 +38,26 @@ def noise(height, width, seed=0):
     return image, rng.choice(np.array([0, 1, 255], np.uint8), (height, width, 1))
 
 
-def carried_out(image, mask=None, matrix=None, displacement=None, colours=None):
+def carried_out(image, mask=None, matrix=None, displacement=None, colors=None):
     """What a plan with these transforms makes of an image (and its mask, if given)."""
     plan = Plan(*image.shape[:2])
     if matrix is not None:
         plan.transform(matrix)
     if displacement is not None:
         plan.displace(displacement)
-    if colours is not None:
-        plan.recolour(colours)
+    if colors is not None:
+        plan.recolor(colors)
     new = plan.apply(image, np.zeros((*image.shape[:2], 1), np.uint8) if mask is None else mask)
     return new[0] if mask is None else new
 
 
-def grey(rows):
-    """Rows of numbers as a grey image."""
+def gray(rows):
+    """Rows of numbers as a gray image."""
     return np.repeat(np.array(rows, np.uint8)[:, :, None], 3, axis=2)
 
 
 def moved(rows, dy, dx):
-    return carried_out(grey(rows), matrix=[[1, 0, dy], [0, 1, dx], [0, 0, 1]])[:, :, 0].tolist()
+    return carried_out(gray(rows), matrix=[[1, 0, dy], [0, 1, dx], [0, 0, 1]])[:, :, 0].tolist()
 
 
 class Drawn:
@@ -78,7 +78,7 @@ class Drawn:
 
 
 def test_flips_by_hand():
-    image, mask = grey([[1, 2, 3], [4, 5, 6]]), np.array([[0, 1, 255], [1, 0, 0]], np.uint8)[:, :, None]
+    image, mask = gray([[1, 2, 3], [4, 5, 6]]), np.array([[0, 1, 255], [1, 0, 0]], np.uint8)[:, :, None]
     for transform, picture, outline in [
         (Flip(), [[3, 2, 1], [6, 5, 4]], [[255, 1, 0], [0, 0, 1]]),
         (FlipVertical(), [[4, 5, 6], [1, 2, 3]], [[1, 0, 0], [0, 1, 255]]),
@@ -240,7 +240,7 @@ def test_image_and_mask_move_together(transform):
 def test_any_size_keeps_its_shape_and_its_values(height, width):
     image, mask = noise(height, width)
     before = image.copy(), mask.copy()
-    augment = Augmentation(*MOVES, *COLOURS)
+    augment = Augmentation(*MOVES, *COLORS)
     for seed in range(5):
         new_image, new_mask = augment(image, mask, generator(seed))
         assert new_image.shape == image.shape and new_mask.shape == mask.shape
@@ -276,23 +276,23 @@ def test_other_arrays_are_refused(image, mask):
         PRESETS["full"](image, mask, generator())
 
 
-# ---- colours ----
+# ---- colors ----
 
 
-def recoloured(transform, colour, end):
-    image = np.array(colour, np.uint8).reshape(1, 1, 3)
+def recolored(transform, color, end):
+    image = np.array(color, np.uint8).reshape(1, 1, 3)
     return Augmentation(transform)(image, np.ones((1, 1, 1), np.uint8), Drawn(end))[0].ravel().tolist()
 
 
-def test_colours_by_hand():
-    assert recoloured(Brightness(1), (10, 50, 200), "high") == [20, 100, 255]  # 400 is cut
-    assert recoloured(Brightness(1), (10, 50, 200), "low") == [5, 25, 100]
-    assert recoloured(Contrast(1), (100, 150, 0), "high") == [73, 173, 0]  # 127.5 + 2 (100 - 127.5) = 72.5
-    assert recoloured(Contrast(1), (100, 150, 0), "low") == [114, 139, 64]
-    # bright as the grey 0.299 * 100 + 0.587 * 200 + 0.114 * 50 = 153
-    assert recoloured(Saturation(1), (100, 200, 50), "low") == [153, 153, 153]
-    assert recoloured(Saturation(0.5), (100, 200, 50), "high") == [74, 224, 0]  # 153 + 1.5 (100 - 153) = 73.5
-    assert recoloured(Tint(0.5), (100, 20, 3), "high") == [150, 30, 5]
+def test_colors_by_hand():
+    assert recolored(Brightness(1), (10, 50, 200), "high") == [20, 100, 255]  # 400 is cut
+    assert recolored(Brightness(1), (10, 50, 200), "low") == [5, 25, 100]
+    assert recolored(Contrast(1), (100, 150, 0), "high") == [73, 173, 0]  # 127.5 + 2 (100 - 127.5) = 72.5
+    assert recolored(Contrast(1), (100, 150, 0), "low") == [114, 139, 64]
+    # bright as the gray 0.299 * 100 + 0.587 * 200 + 0.114 * 50 = 153
+    assert recolored(Saturation(1), (100, 200, 50), "low") == [153, 153, 153]
+    assert recolored(Saturation(0.5), (100, 200, 50), "high") == [74, 224, 0]  # 153 + 1.5 (100 - 153) = 73.5
+    assert recolored(Tint(0.5), (100, 20, 3), "high") == [150, 30, 5]
 
 
 def test_tint_gives_each_channel_its_own_factor():
@@ -301,18 +301,18 @@ def test_tint_gives_each_channel_its_own_factor():
     assert len(set(new[0, 0].tolist())) == 3 and (new == new[0, 0]).all()
 
 
-def test_colours_follow_each_other_and_are_cut_only_at_the_end():
+def test_colors_follow_each_other_and_are_cut_only_at_the_end():
     image, mask = np.full((1, 1, 3), 200, np.uint8), np.ones((1, 1, 1), np.uint8)
     plan = Plan(1, 1)
-    plan.recolour(np.diag([2, 2, 2, 1]))
+    plan.recolor(np.diag([2, 2, 2, 1]))
     half_and_ten_more = np.diag([0.5, 0.5, 0.5, 1])
     half_and_ten_more[:3, 3] = 10
-    plan.recolour(half_and_ten_more)
+    plan.recolor(half_and_ten_more)
     assert plan.apply(image, mask)[0].tolist() == [[[210, 210, 210]]]
 
 
-@pytest.mark.parametrize("transform", COLOURS)
-def test_colours_leave_the_mask_alone(transform):
+@pytest.mark.parametrize("transform", COLORS)
+def test_colors_leave_the_mask_alone(transform):
     image, mask = noise(9, 8)
     new_image, new_mask = Augmentation(transform)(image, mask, generator(4))
     np.testing.assert_array_equal(new_mask, mask)
@@ -322,7 +322,7 @@ def test_colours_leave_the_mask_alone(transform):
 # ---- chances ----
 
 
-@pytest.mark.parametrize("kind", [type(transform) for transform in MOVES + COLOURS])
+@pytest.mark.parametrize("kind", [type(transform) for transform in MOVES + COLORS])
 def test_probability_0_and_strength_0_are_the_identity(kind):
     image, mask = noise(23, 31)
     strength = () if kind in (Flip, FlipVertical) else (0.02,)
@@ -356,7 +356,7 @@ def test_the_generator_alone_decides_whatever_the_threads_and_the_order():
     assert not np.array_equal(other[0], one_by_one[0][0])
 
 
-@pytest.mark.parametrize("kind", [type(transform) for transform in MOVES + COLOURS])
+@pytest.mark.parametrize("kind", [type(transform) for transform in MOVES + COLORS])
 @pytest.mark.parametrize("value", [-0.1, 1.1, math.nan, math.inf])
 def test_numbers_out_of_range_are_refused(kind, value):
     strength = () if kind in (Flip, FlipVertical) else (0.1,)
@@ -379,5 +379,5 @@ def test_presets():
     assert list(PRESETS) == ["none", "light", "full"] and PRESETS["none"] is None
     kinds = {name: {type(t) for t in PRESETS[name].transforms} for name in ("light", "full")}
     assert kinds["light"] == {Flip, Rotate, Scale, Shift, Brightness, Contrast}
-    assert kinds["full"] == {type(t) for t in MOVES + COLOURS} - {FlipVertical}
+    assert kinds["full"] == {type(t) for t in MOVES + COLORS} - {FlipVertical}
     assert "Rotate(probability=0.75, strength=10)" in repr(PRESETS["light"])

@@ -1,4 +1,4 @@
-"""Drawn pets: always the same ones, with exact masks, hard for a threshold on colour, readable as files."""
+"""Drawn pets: always the same ones, with exact masks, hard for a threshold on color, readable as files."""
 
 import math
 import os
@@ -161,15 +161,15 @@ def mean_iou(guess, pet):
     return ((guess & pet).sum(axis=(1, 2)) / np.maximum((guess | pet).sum(axis=(1, 2)), 1)).mean()
 
 
-def test_what_colour_alone_can_know_is_not_enough(two_hundred):
-    """P(pet | colour) in 16 x 16 x 16 cells from 140 images, with the threshold that suits the other 60."""
+def test_what_color_alone_can_know_is_not_enough(two_hundred):
+    """P(pet | color) in 16 x 16 x 16 cells from 140 images, with the threshold that suits the other 60."""
     images, pet = two_hundred[0], two_hundred[1] != BACKGROUND
     cells = (images // 16).astype(int) @ (256, 16, 1)
     known, held_out = slice(0, 140), slice(140, 200)
     total = np.bincount(cells[known].ravel(), minlength=4096)
     share = (np.bincount(cells[known][pet[known]], minlength=4096) + pet.mean()) / (total + 1)
     scores = [mean_iou(share[cells[held_out]] > t, pet[held_out]) for t in np.linspace(0.05, 0.9, 35)]
-    print(f"colour histogram: mean IoU {max(scores):.3f}")
+    print(f"color histogram: mean IoU {max(scores):.3f}")
     assert 0.25 < max(scores) < 0.5
 
 
@@ -336,7 +336,7 @@ def test_the_command_line(tmp_path, capsys):
         (["new", "--seed", "-1"], "seed is -1"),
         (["new", "--trainval", "0", "--test", "0"], "trainval is 0 and test 0"),
         (["new", "--size", "big"], "invalid int value: 'big'"),
-        (["new", "--colour"], "unrecognized arguments: --colour"),
+        (["new", "--color"], "unrecognized arguments: --color"),
         ([], "the following arguments are required: folder"),
     ],
 )

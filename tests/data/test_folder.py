@@ -23,7 +23,7 @@ def folders(tmp_path):
 
 
 def put(folders, name, level=0, mask=None, values=(0, 1), picture_end=".jpg", mask_end=".png", size=(30, 20)):
-    """A grey image (as PNG, whatever its name says) and a mask whose right half has the second value."""
+    """A gray image (as PNG, whatever its name says) and a mask whose right half has the second value."""
     Image.new("RGB", size, (level, 100, 200)).save(folders[0] / f"{name}{picture_end}", "PNG")
     if mask is None:
         array = np.full((size[1], size[0]), values[0], np.uint8)
@@ -72,7 +72,7 @@ def test_masks_as_programs_save_them(folders, mask):
     assert ImageFolder(*folders, size=2)[0][1][:, :, 0].tolist() == [[0, 1], [0, 1]]
 
 
-def test_of_a_palette_the_numbers_count_not_the_colours(folders):
+def test_of_a_palette_the_numbers_count_not_the_colors(folders):
     mask = Image.fromarray(np.array([[0, 1], [1, 0]], np.uint8)).convert("P")
     mask.putpalette([255, 0, 0, 0, 255, 0])
     put(folders, "a", mask=mask, size=(2, 2))
@@ -148,7 +148,7 @@ def test_other_values_sizes_and_damages_are_named(folders):
     put(folders, "good")
     put(folders, "both", mask=Image.fromarray(np.array([[0, 1, 255] * 10] * 20, np.uint8)))
     put(folders, "other", values=(0, 38))
-    put(folders, "colour", mask=Image.new("RGB", (30, 20), (255, 0, 0)))
+    put(folders, "color", mask=Image.new("RGB", (30, 20), (255, 0, 0)))
     put(folders, "float", mask=Image.new("F", (30, 20)), mask_end=".tif")
     put(folders, "cmyk", mask=Image.new("CMYK", (30, 20)), mask_end=".tif")
     put(folders, "size", mask=Image.new("L", (30, 21)))
@@ -163,7 +163,7 @@ def test_other_values_sizes_and_damages_are_named(folders):
     for name, text in {
         "both.png": "holds 0, 1, 255: a mask holds 0 and 1, or 0 and 255; say what",
         "other.png": "holds 0, 38: a mask holds 0 and 1, or 0 and 255; say what",
-        "colour.png": "is coloured (mode RGB): a mask needs one integer per pixel; save it as grey",
+        "color.png": "is colored (mode RGB): a mask needs one integer per pixel; save it as gray",
         "float.tif": "has floating-point pixels (mode F): a mask needs one integer per pixel",
         "cmyk.tif": "has mode CMYK: a mask needs one integer per pixel",
         "size.png": "is 30 x 21, but its image is 30 x 20 (width x height)",

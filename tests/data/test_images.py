@@ -134,7 +134,7 @@ def test_a_pipe_is_not_waited_for(tmp_path):
 
 
 def test_the_first_frame_of_an_animation(tmp_path):
-    frames = [Image.new("RGB", (6, 4), colour) for colour in ("red", "lime")]
+    frames = [Image.new("RGB", (6, 4), color) for color in ("red", "lime")]
     for format in ("GIF", "PNG", "WEBP", "TIFF"):
         file = io.BytesIO()
         frames[0].save(

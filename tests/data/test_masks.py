@@ -53,7 +53,7 @@ def test_the_values_say_what_it_is(tmp_path, values, mode, expected):
         ([[0, 254]], "holds 0, 254"),
         ([[3, 4]], "holds 3, 4"),
         ([range(9)], r"holds 0, 1, 2, 3, 4, \.\.\.:"),
-        ([[[1, 2, 1]]], r"is coloured \(mode RGB\): a mask needs one integer"),
+        ([[[1, 2, 1]]], r"is colored \(mode RGB\): a mask needs one integer"),
     ],
 )
 def test_other_values_are_refused(tmp_path, values, message):
@@ -132,14 +132,14 @@ def test_every_reader_takes_a_trimap_however_it_was_saved(tmp_path, mode):
     [
         (
             Image.new("RGB", (3, 2), (1, 2, 3)),
-            "is coloured (mode RGB): a mask needs one integer per pixel; save it as grey",
+            "is colored (mode RGB): a mask needs one integer per pixel; save it as gray",
         ),
-        (Image.new("RGBA", (3, 2), (1, 2, 3)), "is coloured (mode RGBA): a mask needs one integer per pixel"),
+        (Image.new("RGBA", (3, 2), (1, 2, 3)), "is colored (mode RGBA): a mask needs one integer per pixel"),
         (
             Image.new("F", (3, 2), 1.0),
             "has floating-point pixels (mode F): a mask needs one integer",
         ),
-        (Image.new("CMYK", (3, 2), 1), "has mode CMYK: a mask needs one integer per pixel; save it as grey"),
+        (Image.new("CMYK", (3, 2), 1), "has mode CMYK: a mask needs one integer per pixel; save it as gray"),
     ],
     ids=lambda value: getattr(value, "mode", None),
 )

@@ -165,7 +165,7 @@ def test_the_folder_above_is_good_enough(root, tmp_path):
 # ---- every kind of image ----
 
 
-def grey16(level):
+def gray16(level):
     return Image.fromarray(np.full((6, 6), level, np.uint16))
 
 
@@ -189,9 +189,9 @@ def palette(transparent=False):
         (palette(), "PNG", (10, 20, 30)),
         (palette(transparent=True), "PNG", (255, 255, 255)),
         (palette(), "GIF", (10, 20, 30)),
-        (grey16(0xFFFF), "PNG", (255, 255, 255)),
-        (grey16(0x4D99), "PNG", (0x4D, 0x4D, 0x4D)),
-        (grey16(0x4D99), "TIFF", (0x4D, 0x4D, 0x4D)),
+        (gray16(0xFFFF), "PNG", (255, 255, 255)),
+        (gray16(0x4D99), "PNG", (0x4D, 0x4D, 0x4D)),
+        (gray16(0x4D99), "TIFF", (0x4D, 0x4D, 0x4D)),
         (Image.new("I", (6, 6), 0x4D99), "TIFF", (0x4D, 0x4D, 0x4D)),
         (Image.new("CMYK", (6, 6), (0, 255, 255, 0)), "TIFF", (255, 0, 0)),
         (Image.new("RGB", (6, 6), (12, 34, 56)), "BMP", (12, 34, 56)),
@@ -215,7 +215,7 @@ def test_any_mode_becomes_rgb(root, picture, format, expected):
 
 
 def test_the_first_frame_of_an_animation(root):
-    frames = [Image.new("RGB", (6, 6), colour) for colour in ("red", "lime")]
+    frames = [Image.new("RGB", (6, 6), color) for color in ("red", "lime")]
     put(root, "Bengal_1", frames[0], halves(6, 6), "GIF", save_all=True, append_images=frames[1:])
     only(root)
     assert (Pets(root, size=6)[0][0] == (255, 0, 0)).all()
@@ -244,7 +244,7 @@ def test_a_trimap_that_fits_only_the_upright_image_decides(root):
     assert mask[:, :, 0].tolist() == [[1] * 4] * 2 + [[0] * 4] * 2
 
 
-def test_a_palette_trimap_is_read_by_its_values_not_by_its_colours(root):
+def test_a_palette_trimap_is_read_by_its_values_not_by_its_colors(root):
     trimap = halves(6, 6).convert("P")
     trimap.putdata([1, 1, 1, 2, 2, 2] * 6)
     trimap.putpalette([255, 255, 255] * 256)
@@ -295,9 +295,9 @@ def spoil(root):
     black_white = "holds 0, 255: a trimap holds 1 (pet), 2 (background), 3 (boundary)"
     add("black_white", "annotations/trimaps/{}.png", black_white, trimap=halves(6, 6, (0, 255)))
     add("four", "annotations/trimaps/{}.png", "holds 4: a trimap", trimap=halves(6, 6, (1, 4)))
-    coloured = "is coloured (mode RGB): a mask needs one integer per pixel; save it as grey or with a palette"
-    add("coloured", "annotations/trimaps/{}.png", coloured, trimap=Image.new("RGB", (6, 6), (1, 2, 1)))
-    add("wide", "annotations/trimaps/{}.png", "holds 257: a trimap", trimap=grey16(257))
+    colored = "is colored (mode RGB): a mask needs one integer per pixel; save it as gray or with a palette"
+    add("colored", "annotations/trimaps/{}.png", colored, trimap=Image.new("RGB", (6, 6), (1, 2, 1)))
+    add("wide", "annotations/trimaps/{}.png", "holds 257: a trimap", trimap=gray16(257))
     add("float", "images/{}.jpg", "floating-point pixels")
     Image.new("F", (6, 6), 0.5).save(images / "float.jpg", "TIFF")
     add("deep", "images/{}.jpg", "more than 16 bits")

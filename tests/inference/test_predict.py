@@ -120,8 +120,8 @@ def test_resizing_keeps_the_images_own_sizes_and_order():
 
     left = np.zeros((40, 60, 3), np.uint8)
     left[:, :30] = 255
-    grey = np.full((5, 7, 3), 51, np.uint8)
-    first, second = predict_resized(Red(), [left, grey], (16, 8))
+    gray = np.full((5, 7, 3), 51, np.uint8)
+    first, second = predict_resized(Red(), [left, gray], (16, 8))
     assert first.shape == (40, 60, 1) and second.shape == (5, 7, 1) and first.dtype == second.dtype == np.float32
     assert first[:, :18].min() > 0.99 and first[:, 42:].max() < 0.01
     np.testing.assert_allclose(second, 0.2, rtol=1e-6)

@@ -69,6 +69,6 @@ def test_a_row_of_panels():
     image, p = np.full((2, 3, 3), 9, np.uint8), np.full((2, 3, 1), 0.3)
     shown, mask, heat, outline = Binary().panels(image, LABELS[0], p)
     assert np.array_equal(shown.pixels, image) and np.array_equal(heat.pixels, p[..., 0])
-    assert mask.pixels[..., 0].tolist() == [[24, 240, 128], [240, 24, 240]]  # dark, light, grey
+    assert mask.pixels[..., 0].tolist() == [[24, 240, 128], [240, 24, 240]]  # dark, light, gray
     assert np.array_equal(outline.pixels, image) and outline.caption == "IoU 0.00"
     assert Binary().panels(image, np.full_like(LABELS[0], 255), p)[-1].caption == "all pixels ignored"

@@ -63,7 +63,7 @@ def epochs(model, optimizer, loss, training, validation, count, stop=lambda: Fal
 
 
 @pytest.mark.parametrize("name, bound", [("bce", 0.05), ("dice", 0.05), ("bce+dice", 0.05)])
-def test_four_pictures_can_be_learnt_by_heart(name, bound):
+def test_four_pictures_can_be_learned_by_heart(name, bound):
     model, optimizer, _, _ = setup()
     four = Loader(Squares(4), 4, shuffle=False)
     steady = schedules.Cosine(
@@ -74,7 +74,7 @@ def test_four_pictures_can_be_learnt_by_heart(name, bound):
     assert rows[-1]["val_mean_iou"] > 0.95
 
 
-def test_four_drawn_pets_can_be_learnt_by_heart():
+def test_four_drawn_pets_can_be_learned_by_heart():
     model = UNet(depth=3, width=8, seed=0)
     four = Loader(DrawnPets(4, size=32), 4, shuffle=False)
     optimizer = optim.Adam(model.parameters(), lr=5e-3)

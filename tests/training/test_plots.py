@@ -20,9 +20,9 @@ def pixels(path):
         return np.asarray(picture.convert("RGB")).astype(int)
 
 
-def shows(path, colour):
-    """How many pixels have nearly this colour."""
-    rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+def shows(path, color):
+    """How many pixels have nearly this color."""
+    rgb = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
     return int((abs(pixels(path) - rgb).max(axis=2) < 12).sum())
 
 
@@ -30,10 +30,10 @@ def shows(path, colour):
 def test_curves_of_any_length_show_both_lines(tmp_path, epochs):
     path = tmp_path / "curves.png"
     plots.save_curves(path, history(epochs), baseline=0.3)
-    for colour in (plots.TRAIN, plots.VALIDATION):
+    for color in (plots.TRAIN, plots.VALIDATION):
         half = pixels(path).shape[1] // 2
         assert half > 400
-        assert shows(path, colour) > (200 if epochs == 100 else 20)
+        assert shows(path, color) > (200 if epochs == 100 else 20)
     assert [f.name for f in tmp_path.iterdir()] == ["curves.png"]
 
 
@@ -42,8 +42,8 @@ def test_a_higher_loss_is_drawn_higher(tmp_path):
     picture = pixels(tmp_path / "c.png")
     panel = picture[int(0.15 * len(picture)) :, : picture.shape[1] // 2]  # below the legend
 
-    def row_of(colour):
-        rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    def row_of(color):
+        rgb = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
         return np.argwhere(abs(panel - rgb).max(axis=2) < 12)[:, 0].mean()
 
     assert row_of(plots.VALIDATION) < row_of(plots.TRAIN) - 100
@@ -66,7 +66,7 @@ def test_predictions_sheet_has_a_row_per_picture(tmp_path):
     outline = "#{:02x}{:02x}{:02x}".format(*COLOR)
     assert shows(tmp_path / "1.png", outline) > 100
     assert shows(tmp_path / "3.png", outline) > 1.3 * shows(tmp_path / "1.png", outline)
-    assert shows(tmp_path / "3.png", "#808080") > 10_000  # the ignored mask is grey
+    assert shows(tmp_path / "3.png", "#808080") > 10_000  # the ignored mask is gray
 
 
 @pytest.mark.parametrize("count, rows", [(1, 1), (3, 1), (4, 2), (7, 3)])

@@ -51,7 +51,7 @@ def test_history_is_a_table_of_the_rows(tmp_path):
     assert "seconds" not in header  # the same seed, the same file
 
 
-def test_what_was_learnt_before_an_interrupt_is_saved(tmp_path):
+def test_what_was_learned_before_an_interrupt_is_saved(tmp_path):
     early = runs.RunFolder(tmp_path / "early", {})
     early.finish("interrupted", model_of(7))
     assert weight_in(early.folder / "best.npz") == weight_in(early.folder / "last.npz") == 7

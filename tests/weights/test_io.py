@@ -166,7 +166,7 @@ def test_a_module_without_options_is_saved_too(tmp_path):
     "about, message",
     [
         ('{"options": {"depth": 30}}', "contradicts itself: .*30.* but its arrays are of"),
-        ('{"options": {"colour": "red"}}', "no UNet that can be built here: .*colour"),
+        ('{"options": {"color": "red"}}', "no UNet that can be built here: .*color"),
         ('{"options": 3}', "contradicts itself"),
         ("[1, 2]", "its metadata is"),
         ("{", "damaged"),

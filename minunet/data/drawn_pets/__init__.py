@@ -6,7 +6,7 @@
     python -m minunet.data.drawn_pets folder --trainval 700 --test 100
 
 The images are meant to be clear to the eye and hard for a threshold: the pet has a face, limbs and fur, but the clutter
-around it wears the same colours. A number and a seed always give the same image, whatever was drawn before; so a
+around it wears the same colors. A number and a seed always give the same image, whatever was drawn before; so a
 held-out set is simply other numbers.
 
     scenes.py, animals.py, heads.py, poses.py    what is in an image, as outlines with an ink

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from minunet.data.drawn_pets.paint import Ink, Part, blob, oval, tube
 
-Colour = tuple[int, ...]  # (r, g, b), 0..255
+Color = tuple[int, ...]  # (r, g, b), 0..255
 
 BLACK = (34, 28, 30)
 PINK = (206, 140, 134)
@@ -21,11 +21,11 @@ WHITE = (255, 255, 255)
 
 
 class Coat(NamedTuple):
-    """Colours of a coat, and the pattern that its marks make."""
+    """Colors of a coat, and the pattern that its marks make."""
 
-    main: Colour
-    marks: Colour  # of stripes, spots, patches
-    light: Colour  # of muzzle, chest and paws
+    main: Color
+    marks: Color  # of stripes, spots, patches
+    light: Color  # of muzzle, chest and paws
     pattern: str  # "plain", "tabby", "patches", "spots", "points" (dark face, paws, tail) or "saddle"
     bib: bool  # whether muzzle, chest and paws are light
 
@@ -79,8 +79,8 @@ def choose_coat(species: str, rng: np.random.Generator) -> Coat:
     coats = CAT_COATS if species == "cat" else DOG_COATS
     coat = coats[rng.integers(len(coats))]
     tint = rng.uniform(0.9, 1.08) * rng.uniform(0.97, 1.03, 3)
-    colours = (np.array(coat[:3]) * tint).clip(0, 255).astype(int).tolist()
-    main, marks, light = map(tuple, colours)
+    colors = (np.array(coat[:3]) * tint).clip(0, 255).astype(int).tolist()
+    main, marks, light = map(tuple, colors)
     return Coat(main, marks, light, coat.pattern, coat.bib)
 
 
@@ -115,9 +115,9 @@ def choose_build(species: str, rng: np.random.Generator) -> Build:
     )
 
 
-def shaded(colour: Colour, factor: float) -> Colour:
-    """Returns the colour made darker (factor < 1) or lighter."""
-    return tuple(int(min(255, v * factor)) for v in colour)
+def shaded(color: Color, factor: float) -> Color:
+    """Returns the color made darker (factor < 1) or lighter."""
+    return tuple(int(min(255, v * factor)) for v in color)
 
 
 class Figure:
@@ -150,44 +150,44 @@ class Figure:
         yield
         self._turn, self._origin = before
 
-    def fur(self, colour: Colour, height: int, direction: float = math.pi / 2) -> Ink:
+    def fur(self, color: Color, height: int, direction: float = math.pi / 2) -> Ink:
         """Returns a furry ink; height and direction are explained in paint.Ink."""
-        return Ink(colour, height, direction, 1.0, self.build.hair)
+        return Ink(color, height, direction, 1.0, self.build.hair)
 
     def add(self, outline: NDArray, ink: Ink, marks: Sequence[tuple[NDArray, Ink]] = ()) -> None:
         """Adds a furry part, with marks [(outline, ink), …] inside it."""
         self.parts.append(Part(self._out(outline), ink, [(self._out(mark), ink) for mark, ink in marks]))
 
-    def detail(self, outline: NDArray, colour: Colour, height: int = 200) -> None:
+    def detail(self, outline: NDArray, color: Color, height: int = 200) -> None:
         """Adds something smooth."""
-        self.details.append(Part(self._out(outline), Ink(colour, height)))
+        self.details.append(Part(self._out(outline), Ink(color, height)))
 
-    def whisker(self, outline: NDArray, colour: Colour) -> None:
+    def whisker(self, outline: NDArray, color: Color) -> None:
         """Adds a line that does not count as pet."""
-        self.whiskers.append(Part(self._out(outline), Ink(colour, 210)))
+        self.whiskers.append(Part(self._out(outline), Ink(color, 210)))
 
     def limb(
         self,
         *knots: tuple[float, float, float],
         height: int = 150,
         shade: float = 1.0,
-        colour: Colour | None = None,
-        paw: Colour | None = None,
+        color: Color | None = None,
+        paw: Color | None = None,
     ) -> None:
         """Adds a round limb through (x, y, radius) knots.
 
-        It has one colour, or the coat's pattern; paw is the colour of its lower end; shade darkens it.
+        It has one color, or the coat's pattern; paw is the color of its lower end; shade darkens it.
         """
         outline, spine, normals, radii = tube(*knots)
         run = spine[-1] - spine[0]
-        ink = self.fur(shaded(colour or self.coat.main, shade), height, math.atan2(run[1], run[0]) % math.pi)
-        marked = ink._replace(colour=shaded(self.coat.marks, shade))
-        marks = [] if colour else [(mark, marked) for mark in self._pattern(spine, normals, radii)]
+        ink = self.fur(shaded(color or self.coat.main, shade), height, math.atan2(run[1], run[0]) % math.pi)
+        marked = ink._replace(color=shaded(self.coat.marks, shade))
+        marks = [] if color else [(mark, marked) for mark in self._pattern(spine, normals, radii)]
         if paw:
             low = slice(len(spine) * 5 // 8, None)
             side, end = 1.5 * (radii * normals)[low], spine[-1:] + 2 * radii[-1] * (spine[-1] - spine[-2])
             sock = np.concatenate([spine[low] + side, end, (spine[low] - side)[::-1]])
-            marks.append((sock, ink._replace(colour=shaded(paw, shade))))
+            marks.append((sock, ink._replace(color=shaded(paw, shade))))
         self.add(outline, ink, marks)
 
     def _out(self, outline):
@@ -202,12 +202,12 @@ class Figure:
             count = int(rng.integers(8, 14))
             at, across = rng.integers(len(spine), size=count), rng.uniform(-0.9, 0.9, (count, 1))
             sizes = rng.uniform(0.08, 0.2, count) * (0.3 + thick)
-            centres = spine[at] + across * radii[at] * normals[at]
-            return [oval(x, y, r, 0.8 * r, points=9) for (x, y), r in zip(centres, sizes)]
+            centers = spine[at] + across * radii[at] * normals[at]
+            return [oval(x, y, r, 0.8 * r, points=9) for (x, y), r in zip(centers, sizes)]
         if pattern == "patches" and thick > 0.1:
             at, across = rng.integers(len(spine), size=2), rng.uniform(-0.3, 0.8, (2, 1))
-            centres = spine[at] + across * radii[at] * normals[at]
-            return [patch(x, y, r, rng) for (x, y), (r,) in zip(centres, radii[at])]
+            centers = spine[at] + across * radii[at] * normals[at]
+            return [patch(x, y, r, rng) for (x, y), (r,) in zip(centers, radii[at])]
         if pattern == "saddle" and thick > 0.15 and len(spine) > 14:
             return [np.concatenate([spine + 1.3 * radii * normals, (spine + 0.25 * radii * normals)[::-1]])]
         return []

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from minunet.data.drawn_pets.compose import check_seeds, check_size, draw, species_of
 from minunet.files import atomic_folder, remove_leftovers
 
-BREEDS = {"cat": "Drawn_Cat", "dog": "drawn_dog"}  # in the official names, too, only those of cats are capitalised
+BREEDS = {"cat": "Drawn_Cat", "dog": "drawn_dog"}  # in the official names, too, only those of cats are capitalized
 CLASS_IDS = {"cat": "1 1 1", "dog": "2 2 1"}  # CLASS-ID SPECIES BREED-ID, as in the official lists
 ABANDONED = 3600  # seconds after which an unfinished folder that nobody touches belongs to a program that was killed
 

@@ -65,8 +65,8 @@ def _cat_eye(fig, side, x, y, iris, pupil, asleep):
     """An almond that slants up to the outside, with an upright pupil; or a closed eye."""
     if asleep:
         return _closed_eye(fig, x, y, 0.2)
-    for grow, colour in ((1.22, BLACK), (1.0, iris)):
-        fig.detail(ALMOND * (side * grow, grow) + (x, y), colour)
+    for grow, color in ((1.22, BLACK), (1.0, iris)):
+        fig.detail(ALMOND * (side * grow, grow) + (x, y), color)
     fig.detail(oval(x, y, pupil, 0.17), (14, 12, 14))
     fig.detail(oval(x - 0.06, y - 0.08, 0.055, 0.055, points=10), WHITE)
     return None
@@ -74,14 +74,14 @@ def _cat_eye(fig, side, x, y, iris, pupil, asleep):
 
 def _whiskers(fig, turn):
     """Three on each side, light on a dark coat and dark on a light one."""
-    colour = (240, 238, 232) if sum(fig.coat.main) < 560 else (120, 110, 104)
+    color = (240, 238, 232) if sum(fig.coat.main) < 560 else (120, 110, 104)
     for side in (-1, 1):
         for row in (-1, 0, 1):
             x, y = side * 0.26 + 1.5 * turn, 0.46 + 0.07 * row
             far = side * fig.rng.uniform(1.35, 1.6) + turn
             low = 0.46 + 0.26 * row + fig.rng.uniform(-0.08, 0.08)
             middle = (x + far) / 2, (y + low) / 2 - 0.07
-            fig.whisker(tube((x, y, 0.014), (*middle, 0.012), (far, low, 0.004))[0], colour)
+            fig.whisker(tube((x, y, 0.014), (*middle, 0.012), (far, low, 0.004))[0], color)
 
 
 # ---- dogs ----
@@ -125,7 +125,7 @@ def _hanging_ears(fig):
                 (side, 0.05, 0.29),
                 (side * 0.97, long, 0.2),
                 height=250,
-                colour=fig.ear,
+                color=fig.ear,
             )
 
 
@@ -158,7 +158,7 @@ def _mouth(fig, x, top, low, wide):
 def _face_marks(fig, turn, skin):
     """Marks [(outline, ink), …] on a face: a tabby's M, spots, patches, a dark cap, a blaze."""
     coat, rng = fig.coat, fig.rng
-    marked = skin._replace(colour=coat.marks)
+    marked = skin._replace(color=coat.marks)
     if coat.pattern == "tabby":
         places = (-0.42, -0.14, 0.14, 0.42)
         brow = [[(x - 0.09, -1.1), (x + 0.09, -1.1), (0.7 * x + turn, -0.32)] for x in places]
@@ -175,5 +175,5 @@ def _face_marks(fig, turn, skin):
         marks.append((mirrored((0, -1.2), (1.2, -1.2), (1.2, -0.1), (0.5, -0.3), (0, -0.25)), marked))
     if coat.bib and rng.random() < 0.7:
         blaze = mirrored((0, -1.0), (0.1, -0.9), (0.12, -0.3), (0.3, 0.3), (0, 0.5))
-        marks.append((blaze + (turn, 0), skin._replace(colour=coat.light)))
+        marks.append((blaze + (turn, 0), skin._replace(color=coat.light)))
     return marks

@@ -4,7 +4,7 @@ A drawing is a list of `Part`s, back to front. Each is an outline with an ink, a
 inside that outline. Coordinates are in units of the image: (0, 0) top left, (1, 1) bottom right.
 
 `paint` first draws only which ink lies where. Then fur moves the inks along the direction of its hairs, which frays
-every edge. Only after that does each number get its colour, the streaks of its hair, and the light on its height.
+every edge. Only after that does each number get its color, the streaks of its hair, and the light on its height.
 """
 
 import math
@@ -27,7 +27,7 @@ SHEEN = 30  # what even black reflects, of 255
 class Ink(NamedTuple):
     """What a number stands for."""
 
-    colour: tuple[int, ...]  # (r, g, b), 0..255
+    color: tuple[int, ...]  # (r, g, b), 0..255
     height: int = 0  # towards us, 0..255, for the relief
     direction: float = math.pi / 2  # of the hair, in radians
     texture: float = 0.0  # how clearly hair shows, 0..1
@@ -85,7 +85,7 @@ def paint(
     tiles = palette.tiles()[np.asarray(numbers)[::zoom, ::zoom]]
     shine = _streaks(tiles, rng) * (reduced(lambda ink: 255 * ink.texture) * np.float32(HAIR_CONTRAST / 255))
     shine += _relief(reduced(lambda ink: ink.height), scale, light)
-    numbers.putpalette(palette.colours())
+    numbers.putpalette(palette.colors())
     rgb = np.asarray(numbers.convert("RGB").reduce(zoom)).astype(np.float32)
     rgb += (rgb + SHEEN) * shine[:, :, None]
     return Painted(rgb, cover, solid)
@@ -95,7 +95,7 @@ def paint(
 
 
 def oval(x: float, y: float, rx: float, ry: float, tilt: float = 0.0, points: int = 28) -> NDArray:
-    """Returns the outline (points, 2) of an ellipse with its centre at (x, y), rotated by tilt radians."""
+    """Returns the outline (points, 2) of an ellipse with its center at (x, y), rotated by tilt radians."""
     c, s = math.cos(tilt), math.sin(tilt)
     return _circle(points) @ np.array([[rx * c, rx * s], [-ry * s, ry * c]]) + (x, y)
 
@@ -136,7 +136,7 @@ def _circle(points):
 
 
 def _catmull_rom(steps):
-    """Weights (steps, 4) of four neighbouring knots for points on a smooth curve between the middle two."""
+    """Weights (steps, 4) of four neighboring knots for points on a smooth curve between the middle two."""
     t = np.arange(steps) / steps
     weights = [-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2]
     return np.stack(weights, axis=1) / 2
@@ -189,10 +189,10 @@ class _Palette:
         steps = DIRECTIONS / math.pi
         return np.array(self.table(lambda ink: round(ink.direction * steps) % DIRECTIONS), np.int32)
 
-    def colours(self):
-        """Returns a flat list r, g, b, r, g, b … for an image of mode "P"; paper has the colour of the first ink."""
+    def colors(self):
+        """Returns a flat list r, g, b, r, g, b … for an image of mode "P"; paper has the color of the first ink."""
         inks = list(self._numbers)
-        return [value for ink in inks[:1] + inks for value in ink.colour]
+        return [value for ink in inks[:1] + inks for value in ink.color]
 
 
 def _draw(numbers, parts, palette):

@@ -22,12 +22,12 @@ def _leg(fig, *knots, height, shade=1.0, foot=0.05):
     """A leg through (x, y, radius) knots, down to a paw that reaches forward by `foot`."""
     fig.limb(*knots, height=height, shade=shade, paw=fig.paw)
     x, y, r = knots[-1]
-    colour = shaded(fig.paw, shade)
-    fig.add(oval(x + foot, y + 0.25 * r, 1.5 * r, 0.95 * r, points=16), fig.fur(colour, height + 20, 0.3))
+    color = shaded(fig.paw, shade)
+    fig.add(oval(x + foot, y + 0.25 * r, 1.5 * r, 0.95 * r, points=16), fig.fur(color, height + 20, 0.3))
     for toe in (0.15, 0.75):
         gap = x + foot + toe * r
         line = tube((gap, y + 0.1 * r, 0.008), (gap + 0.1 * r, y + 0.8 * r, 0.01))[0]
-        fig.detail(line, shaded(colour, 0.5), height + 20)
+        fig.detail(line, shaded(color, 0.5), height + 20)
 
 
 def _tail(fig, x, y):
@@ -49,8 +49,8 @@ def _tail(fig, x, y):
 
 
 def _tail_limb(fig, *knots, height=100):
-    colour = fig.coat.marks if fig.coat.pattern == "points" else None
-    fig.limb(*knots, height=height, shade=0.92, colour=colour)
+    color = fig.coat.marks if fig.coat.pattern == "points" else None
+    fig.limb(*knots, height=height, shade=0.92, color=color)
 
 
 def _bib(fig, outline, height):
