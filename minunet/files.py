@@ -4,8 +4,8 @@
     with atomic_folder(path) as draft:  a folder: filled as `draft`, and called `path` once everything is in it
     with FolderLock(folder):            nobody else writes into the folder
 
-What is unfinished is called .NAME.RANDOM.part and lies beside NAME, so that the last step is a rename on one disk. A
-process that is killed leaves it behind; `remove_leftovers` clears it away.
+Until it is finished, NAME is called .NAME.RANDOM.part, in the same folder, so that the last step is a rename on one
+disk. A process that is killed leaves that behind; `remove_leftovers` clears it away.
 """
 
 from __future__ import annotations
@@ -25,16 +25,18 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 UNFINISHED = ".part"
+OUTDATED = ".old"
+RANDOM = "[a-z0-9_]" * 8  # what tempfile puts into a name, as a pattern
 LOCK = ".lock"
 
 
 def atomic_write(path: str | Path, content: bytes | str, keep: str | Path | None = None) -> None:
     """Writes `content` (bytes, or str as UTF-8) to the file `path`, which at all times holds the old or the new.
 
-    It is written to a file beside, flushed to the disk, then moved over the old one. Whatever stops the program or the
-    disk on the way, the old file stays as it was.
+    It is written to a file beside it and flushed to the disk; that file then takes the place of the old one. Whatever
+    stops the program or the disk on the way, the old file stays as it was.
     keep: a path in the same folder under which the old file, if there is one, is kept once the new one is complete.
-    Raises OSError with the name of the file: no space left, no such folder, read-only folder.
+    Raises OSError with the name of the file: no space left, no such folder, a read-only folder.
     """
     path = Path(path)
     try:
@@ -81,10 +83,10 @@ def atomic_folder(path: str | Path, replace: bool = False) -> Iterator[Path]:
     """Yields an empty hidden folder beside `path`, which is renamed to `path` when the block ends.
 
     If the block raises, the hidden folder is removed, and `path` is as it was. The folder above must exist. The caller
-    sees to it that the files reach the disk before the block ends.
+    makes sure that the files reach the disk before the block ends.
     replace: whether a folder called `path` may be replaced. If another process puts its own there at the same moment,
     that one stays: of two builders of the same content, either may win. Without `replace`, only an empty folder gives
-    way. Raises OSError if `path` cannot be taken.
+    way. Raises OSError if the folder cannot be called `path`.
     """
     path = Path(path)
     draft = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED))
@@ -102,7 +104,7 @@ def atomic_folder(path: str | Path, replace: bool = False) -> Iterator[Path]:
 
 
 def _replace_folder(draft: Path, path: Path) -> None:
-    outdated = draft.with_suffix(f".old{UNFINISHED}")
+    outdated = draft.with_suffix(OUTDATED + UNFINISHED)
     with suppress(FileNotFoundError):
         os.rename(path, outdated)
     try:
@@ -115,13 +117,15 @@ def _replace_folder(draft: Path, path: Path) -> None:
     shutil.rmtree(outdated, ignore_errors=True)
 
 
-def remove_leftovers(folder: str | Path, name: str = "*", older_than: float | None = None) -> None:
+def remove_leftovers(folder: str | Path, name: str | None = None, older_than: float | None = None) -> None:
     """Removes what killed processes left unfinished in the folder: files of `atomic_write`, folders of `atomic_folder`.
 
-    name: only for final names that match this pattern. older_than: only what nobody has touched for so many seconds.
-    Without it, nobody else may be writing there.
+    name: a pattern (as glob has it); only what was to get such a name is removed. None removes everything that is
+    called .*.part, so the folder must be our own. older_than: only what nobody has touched for that many seconds;
+    without it, nobody else may be writing there.
     """
-    for left in Path(folder).glob(f".{name}{UNFINISHED}" if name == "*" else f".{name}.*{UNFINISHED}"):
+    patterns = [".*"] if name is None else [f".{name}.{RANDOM}", f".{name}.{RANDOM}{OUTDATED}"]
+    for left in (path for pattern in patterns for path in Path(folder).glob(pattern + UNFINISHED)):
         if older_than is not None and not _untouched_for(left, older_than):
             continue
         if left.is_dir():
@@ -151,43 +155,56 @@ class FolderInUse(OSError):
 class FolderLock:
     """Holds `folder` until release(), the end of a `with` block, or the end of the process, however it ends.
 
-    The lock is the kernel's. The file .lock in the folder is only its place, and holds the number of the process.
+    The lock itself is the kernel's, on the file .lock in the folder, which also names the process. Whoever releases the
+    folder removes that file, while it is still locked. Another process may have opened it just before; it then locks a
+    file that no longer has a name, notices, and starts over. So only the file called .lock ever counts, and only its
+    holder removes it: two processes never hold one folder.
+
     Raises FolderInUse, and OSError if the folder cannot be written. Where the system or the disk does not support such
     locks (Windows, some network disks), nothing is held.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self._path = Path(folder) / LOCK
+        self._file = -1
         self._close: weakref.finalize | None = None
-        while fcntl is not None:
-            file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
-            self._close = weakref.finalize(self, os.close, file)
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                holder = os.read(file, 20).decode(errors="replace").strip() or "that has just started"
-                self._close()
-                raise FolderInUse(f"the process {holder} is writing into {folder}: wait for it, or stop it") from error
-            except OSError:  # a disk without locks
-                return
-            if self._is_still_there(file):
-                os.truncate(file, 0)
-                os.write(file, b"%d\n" % os.getpid())
-                return
-            self._close()
+        while fcntl is not None and not self._acquire():
+            pass
 
-    def _is_still_there(self, file: int) -> bool:
-        """Whether the path still leads to the open file: the holder before may have removed it in the meantime."""
+    def _acquire(self) -> bool:
+        """Locks the file. Returns False if it was removed in the meantime: then there is another one to lock."""
+        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
+        self._close = weakref.finalize(self, os.close, self._file)
         try:
-            return os.path.samestat(os.fstat(file), os.stat(self._path))
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.read(self._file, 20).decode(errors="replace").strip() or "that has just started"
+            self._close()
+            message = f"the process {holder} is writing into {self._path.parent}: wait for it, or stop it"
+            raise FolderInUse(message) from error
+        except OSError:  # a disk without locks
+            return True
+        if not self._has_its_name():
+            self._close()
+            return False
+        with suppress(OSError):  # on a full disk the lock holds all the same
+            os.truncate(self._file, 0)
+            os.write(self._file, b"%d\n" % os.getpid())
+        return True
+
+    def _has_its_name(self) -> bool:
+        """Returns whether .lock is still the file that was opened: it, or the whole folder, may have been removed."""
+        try:
+            return os.path.samestat(os.fstat(self._file), os.stat(self._path))
         except FileNotFoundError:
             return False
 
     def release(self) -> None:
-        """Lets the folder go. The file is removed while it is still locked: so nobody loses a lock of his own."""
+        """Lets the folder go, and removes the file. A second call does nothing."""
         if self._close is not None and self._close.alive:
             with suppress(OSError):
-                self._path.unlink(missing_ok=True)
+                if self._has_its_name():
+                    self._path.unlink()
             self._close()
 
     def __enter__(self) -> FolderLock:

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import subprocess
 import sys
 import time
 
@@ -261,12 +262,41 @@ def test_leftovers_are_told_by_name_and_age(tmp_path):
         for path in (folder / "file", folder):
             os.utime(path, (time.time() - age,) * 2)
 
-    for name, age in ((".data.1.part", 3700), (".data.2.part", 3500), (".more.3.part", 9999), ("data.part", 9999)):
+    one, two, more, theirs = (
+        ".data.aaaaaaa1.part",
+        ".data._aaaaaa2.old.part",
+        ".more.aaaaaaa3.part",
+        ".data.x.aaaaaaa4.part",
+    )
+    for name, age in (
+        (one, 3700),
+        (two, 3500),
+        (more, 9999),
+        (theirs, 9999),
+        ("data.part", 9999),
+        (".data.part", 9999),
+    ):
         left(name, age)
-    os.utime(tmp_path / ".data.2.part", (0, 0))  # but the file in it is newer
+    os.utime(tmp_path / two, (0, 0))  # but the file in it is newer
     remove_leftovers(tmp_path, "data", older_than=3600)
-    assert names(tmp_path) == [".data.2.part", ".more.3.part", "data.part"]
+    assert names(tmp_path) == sorted([two, more, theirs, "data.part", ".data.part"])
     remove_leftovers(tmp_path, "data")
-    assert names(tmp_path) == [".more.3.part", "data.part"]
+    assert names(tmp_path) == sorted([more, theirs, "data.part", ".data.part"])
     remove_leftovers(tmp_path)
     assert names(tmp_path) == ["data.part"]
+
+
+@pytest.mark.parametrize("replace", [True, False])
+def test_the_leftovers_of_a_killed_process_are_recognized(tmp_path, replace):
+    """The process ends in the middle of the block, and while the old folder has already been put aside."""
+    killed = "import os; from minunet.files import atomic_folder\n"
+    if replace:
+        (tmp_path / "data").mkdir()
+        killed += "rename, os.rename = os.rename, lambda a, b: rename(a, b) if b.suffixes[-2:] == ['.old', '.part'] "
+        killed += "else os._exit(9)\n"
+    killed += f"with atomic_folder({str(tmp_path / 'data')!r}, {replace}):\n    os._exit(9) if not {replace} else None"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    assert subprocess.run([sys.executable, "-c", killed], env=environment).returncode == 9
+    assert len(names(tmp_path)) == 1 + replace
+    remove_leftovers(tmp_path, "data")
+    assert names(tmp_path) == []

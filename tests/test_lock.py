@@ -20,6 +20,29 @@ sys.stdin.read()
 """
 
 
+# A folder called "held" exists exactly while a process works under the lock: mkdir fails if there are two.
+TAKE_TURNS = """
+import os, sys, time
+from minunet.files import FolderInUse, FolderLock
+held, turns, end = os.path.join(sys.argv[1], "held"), 0, time.monotonic() + 1.0
+while time.monotonic() < end:
+    try:
+        with FolderLock(sys.argv[1]):
+            os.mkdir(held)
+            turns += 1
+            os.rmdir(held)
+    except FolderInUse:
+        pass
+print(turns)
+"""
+
+
+def start(script, folder):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen([sys.executable, "-c", script, folder], env=environment, **pipes)
+
+
 def test_the_second_is_refused_until_the_first_lets_go(tmp_path):
     first = FolderLock(tmp_path)
     with pytest.raises(FolderInUse, match=f"the process {os.getpid()} is writing into .*{tmp_path.name}"):
@@ -37,10 +60,7 @@ def test_a_lock_that_is_let_go_by_nobody_ends_with_its_owner(tmp_path):
 
 
 def test_a_killed_process_holds_nothing(tmp_path):
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD, tmp_path], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, **pipes
-    ) as process:
+    with start(HOLD, tmp_path) as process:
         assert process.stdout.readline() == b"held\n"
         with pytest.raises(FolderInUse, match=f"the process {process.pid} "):
             FolderLock(tmp_path)
@@ -89,3 +109,36 @@ def test_a_lock_file_that_is_removed_at_the_last_moment_is_not_held_in_vain(tmp_
     holders.pop().release()
     FolderLock(tmp_path).release()
     assert os.listdir(tmp_path) == []
+
+
+def test_processes_that_take_turns_are_never_two_at_a_time(tmp_path):
+    """Each releases the folder as soon as it holds it: opening, locking and removing the file meet in any order."""
+    processes = [start(TAKE_TURNS, tmp_path) for _ in range(4)]
+    for process in processes:
+        output, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors.decode()
+        assert int(output) > 0
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_that_somebody_has_replaced_is_left_to_its_new_holder(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with FolderLock(folder):
+        folder.rename(tmp_path / "before")
+        folder.mkdir()
+        second = FolderLock(folder)
+    with pytest.raises(FolderInUse):
+        FolderLock(folder)
+    second.release()
+
+
+def test_the_number_of_the_process_may_be_lacking(tmp_path, monkeypatch):
+    """On a full disk the file stays empty, and the lock holds."""
+
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with FolderLock(tmp_path), pytest.raises(FolderInUse, match="the process that has just started is writing"):
+        FolderLock(tmp_path)

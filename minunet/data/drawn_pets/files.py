@@ -1,5 +1,6 @@
 """Drawn pets as files, in the layout of the Oxford-IIIT Pet dataset (see minunet/data/pets.py)."""
 
+import glob
 import operator
 import os
 from collections.abc import Iterator
@@ -35,7 +36,7 @@ def write_dataset(folder: str | Path, trainval: int, test: int, size: int = 256,
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"{folder} is there and not empty: name a new folder, or empty this one")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(folder.parent, folder.name, ABANDONED)
+    remove_leftovers(folder.parent, glob.escape(folder.name), ABANDONED)
     with atomic_folder(folder) as draft:
         _write_files(draft, trainval, test, size, seed)
 
