@@ -114,10 +114,9 @@ def test_a_lock_file_that_is_removed_at_the_last_moment_is_not_held_in_vain(tmp_
 def test_processes_that_take_turns_are_never_two_at_a_time(tmp_path):
     """Each releases the folder as soon as it holds it: opening, locking and removing the file meet in any order."""
     processes = [start(TAKE_TURNS, tmp_path) for _ in range(4)]
-    for process in processes:
-        output, errors = process.communicate(timeout=60)
-        assert process.returncode == 0, errors.decode()
-        assert int(output) > 0
+    outputs = [process.communicate(timeout=60) for process in processes]
+    assert [errors.decode() for _, errors in outputs] == [""] * 4
+    assert all(int(turns) > 0 for turns, _ in outputs)
     assert os.listdir(tmp_path) == []
 
 

@@ -4,7 +4,7 @@ scored and drawn.
 
     task.py       the interface that every task offers
     binary.py     object or background, by one probability per pixel
-    outline.py    drawing the outline of a mask on an image, for the pictures of all tasks
+    outline.py    drawing the outline of a mask on an image, for all tasks
 """
 
 from minunet.tasks.binary import Binary

@@ -26,7 +26,7 @@ class Binary:
     """The task of the lecture: see minunet/tasks/task.py for what each method is for.
 
     threshold    the answer is the object where the probability is above it.
-    object_name  what the object is called in messages and pictures.
+    object_name  what the object is called in messages and figures.
     """
 
     out_channels: int = 1
@@ -75,7 +75,7 @@ class Binary:
 
 
 def _mask_colors(labels):
-    """Labels (H, W) as a picture: the object light, background dark, ignored pixels gray."""
+    """Labels (H, W) as an image: the object light, background dark, ignored pixels gray."""
     colors = np.full((*labels.shape, 3), 24, np.uint8)
     colors[labels == 1] = 240
     colors[labels == IGNORE] = 128

@@ -9,7 +9,7 @@ from minunet.autograd import Tensor
 
 
 class Panel(NamedTuple):
-    """One picture of a row that shows an image and an answer side by side.
+    """One image of a row that shows an image and an answer side by side.
 
     pixels is uint8 (H, W, 3), drawn as it is, or floating-point (H, W), 0 to 1, drawn as a heat map with a color bar.
     """

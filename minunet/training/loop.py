@@ -3,20 +3,20 @@
 One step, in the order of the lecture:
 
     z = model.logits(batch.x)                     forward: a number per pixel, above zero for the object
-    loss = criterion(z, targets, weights)         how wrong they are, one number
+    loss = criterion(z, targets, weights)         how wrong these are, as one number
     loss.backward()                               the gradient of that number, in every parameter's .grad
     optimizer.step()                              a small step downhill
     optimizer.zero_grad()                         forget the gradients, or they would add up
 
-An epoch takes such a step for each batch of the training set, or for each group of batches (`accumulate`), then looks
-at the validation set without learning. `Trainer.epochs` yields one row of scores per finished epoch, so the caller's
-`for` decides what happens between epochs: save, draw, or `break`.
+An epoch takes such a step for each batch of the training set, or for each group of batches (`accumulate`), then scores
+the validation set without learning from it. `Trainer.epochs` yields a row of scores for each finished epoch, so the
+caller's `for` decides what happens between epochs: save, draw, or `break`.
 
     trainer = Trainer(model, optimizer, "bce")
     for row in trainer.epochs(training, validation, count=25):
         print(row["epoch"], row["val_mean_iou"])
 
-On a GPU, Python runs ahead of the device: nothing in a step reads a value back, except the loss now and then.
+On a GPU, Python runs ahead of the device: no step reads a value back, except the loss now and then.
 """
 
 import time
@@ -40,7 +40,7 @@ from minunet.training.memory import advise_batch_size
 from minunet.training.progress import Losses, Progress
 from minunet.training.schedules import Schedule
 
-Row = dict[str, float]
+Row = dict[str, float]  # scores by name
 
 
 class Trainer:
@@ -48,7 +48,7 @@ class Trainer:
 
     model           has logits(x), train(), eval() and .device.
     optimizer       has step() and zero_grad().
-    loss            a name in `task.losses`, or a function of its own: loss(z, targets, weights).
+    loss            a name in `task.losses`, or a function loss(z, targets, weights).
     task            the kind of segmentation; by default binary.
     schedule        decides the learning rate before each step, see schedules.py; None leaves it to the optimizer.
     clip_norm       the longest gradient allowed, see optim.clip_gradients; None: any.
@@ -58,11 +58,13 @@ class Trainer:
                     large batch. Three things differ: where pixels are ignored, cross entropy divides by those that
                     count in each batch, not in the whole group; batch normalization takes the mean and the variance of
                     each batch, and updates its running averages once for each; dropout draws once for each.
-    early_stopping  no further epoch once its patience is exhausted; None: never.
+    early_stopping  once its patience is exhausted, no further epoch begins; None: all epochs are trained.
 
-    Two callbacks may be assigned. stop(): asked between steps; once it answers True no further row comes, and the model
-    stays as it is after the last step. after_step(): called between steps, when all of `parts()` and the model belong
-    together and can be saved.
+    Two callbacks may be assigned. stop(): asked between steps; once it returns True, no further row comes, and the
+    model stays as it is after the last step. after_step(): called after each step, when the model and all of `parts()`
+    are of the same moment and can be saved.
+
+    Raises ValueError for an unknown loss, or for `accumulate` below 1.
     """
 
     def __init__(
@@ -78,10 +80,12 @@ class Trainer:
         early_stopping: Patience | None = None,
     ) -> None:
         if accumulate < 1:
-            raise ValueError(f"accumulate is {accumulate}: it must be at least 1")
+            raise ValueError(f"accumulate is {accumulate}: it must be an integer of at least 1")
+        self.task = Binary() if task is None else task
+        if isinstance(loss, str) and loss not in self.task.losses:
+            raise ValueError(f"loss is {loss!r}: it must be one of {', '.join(self.task.losses)}, or a function")
         self.model = model
         self.optimizer = optimizer
-        self.task = Binary() if task is None else task
         self.loss = self.task.losses[loss] if isinstance(loss, str) else loss
         self.schedule = schedule
         self.clip_norm = clip_norm
@@ -104,14 +108,14 @@ class Trainer:
         return {name: part for name, part in parts.items() if part is not None}
 
     def epochs(self, training: Loader, validation: Loader, count: int) -> Iterator[Row]:
-        """Trains until `count` epochs are done, or until it is stopped, and yields the row of scores of each.
+        """Trains until `count` epochs are done, or until it is stopped, and yields a row of scores after each epoch.
 
         A row holds "epoch" (from 1), "train_X" and "val_X" for "loss" and each score X of the task, "lr" (the learning
         rate of the last step), and "seconds". The training scores are those of the predictions made while learning, so
         they lag a little behind.
 
-        Raises Diverged when a loss is NaN or infinite, at the latest at the end of its epoch and before its row;
-        OutOfMemory, which names a batch size that fits, when a GPU's memory is used up.
+        Raises Diverged if a loss is NaN or infinite, at the latest at the end of its epoch and before its row;
+        OutOfMemory, which names a batch size that fits, if the GPU runs out of memory.
         """
         keep_freed_memory()
         while self.progress.epoch <= count and not self._is_over():
@@ -125,13 +129,15 @@ class Trainer:
         return self.stop() or (self.early_stopping is not None and self.early_stopping.exhausted)
 
     def _epoch(self, training: Loader, validation: Loader) -> Row | None:
-        """Trains for an epoch, or what is left of it, and validates. Returns the row, or None if it was stopped."""
+        """Trains for an epoch, or what is left of it, and validates. Returns its row, or None if it was stopped."""
         train_scores = self._train(training)
-        val_scores = None if train_scores is None else self.evaluate(validation, f"epoch {self.progress.epoch}")
-        if train_scores is None or val_scores is None:
+        if train_scores is None:
+            return None
+        val_scores = self.evaluate(validation, f"epoch {self.progress.epoch}")
+        if val_scores is None:
             return None
         names = ("loss", *self.task.score_names)
-        row = {
+        row: Row = {
             "epoch": self.progress.epoch,
             **{f"train_{name}": train_scores[name] for name in names},
             **{f"val_{name}": val_scores[name] for name in names},
@@ -165,20 +171,20 @@ class Trainer:
         return ready_batches(self.task, self.prefetcher, source)
 
     def _learn(self, batch: Batch, weight: float) -> None:
-        """Adds the gradients of a batch's loss, times `weight`, to those that are there."""
+        """Forward and backward for one batch: adds `weight` times the gradient of its loss to what is in .grad."""
         z = self.model.logits(batch.x)
         loss = self.loss(z, batch.targets, batch.weights)
         (loss if weight == 1 else loss * weight).backward()
         self.progress.add(loss.data, z, batch.labels)
 
     def _weight_in_group(self, loader: Loader, index: int) -> float:
-        """The fraction of its group's images that the batch number `index` holds."""
+        """Returns which fraction of its group's images is in batch number `index`, counted from 0."""
         first = index // self.accumulate * self.accumulate * loader.batch_size
         group = min(self.accumulate * loader.batch_size, len(loader.dataset) - first)
         return min(loader.batch_size, len(loader.dataset) - index * loader.batch_size) / group
 
     def _step(self) -> None:
-        """One step downhill along the gradients that are there, which are then forgotten."""
+        """Takes one step downhill along the gradients in .grad, which are then forgotten."""
         if self.schedule is not None:
             self.optimizer.lr = self.schedule(self.optimizer.steps)
         if self.clip_norm is not None:
@@ -188,9 +194,9 @@ class Trainer:
 
     @no_grad()
     def evaluate(self, loader: Loader, name: str = "validation") -> Row | None:
-        """Returns the scores of the model on all images of a loader: "loss", and what the task's scores are.
+        """Returns the scores of the model on all images of a loader: "loss", and those of the task.
 
-        Returns None if stop() answered True on the way. Raises Diverged if the loss is not finite.
+        Returns None if stop() returned True on the way. Raises Diverged if the loss is not finite.
         """
         self.model.eval()
         losses, scores = Losses(f"{name}, validation", self.model.device), self.task.training_scores()
@@ -219,7 +225,7 @@ def _bar(loader: Loader, name: str) -> tqdm:
 
 
 def _advance(bar: tqdm, images: int, losses: Losses) -> None:
-    """Moves the bar on, and shows the newest loss where that is known without waiting for a GPU."""
+    """Advances the bar, and shows the newest loss if it is known without waiting for a GPU."""
     newest = losses.newest()
     if newest is not None:
         bar.set_postfix(loss=f"{newest:.4f}", refresh=False)

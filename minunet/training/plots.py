@@ -1,4 +1,4 @@
-"""The pictures of a run: its curves, and a sheet of predictions; and sheets of any images with their masks.
+"""The figures of a run: its curves, and a sheet of predictions; and sheets of any images with their masks.
 
 Figures are drawn through matplotlib's object interface, without pyplot, so that no window opens, no setting of the
 caller changes, and nothing is kept once the file is written."""

@@ -79,12 +79,12 @@ class Drawn:
 
 def test_flips_by_hand():
     image, mask = gray([[1, 2, 3], [4, 5, 6]]), np.array([[0, 1, 255], [1, 0, 0]], np.uint8)[:, :, None]
-    for transform, picture, outline in [
+    for transform, expected, outline in [
         (Flip(), [[3, 2, 1], [6, 5, 4]], [[255, 1, 0], [0, 0, 1]]),
         (FlipVertical(), [[4, 5, 6], [1, 2, 3]], [[1, 0, 0], [0, 1, 255]]),
     ]:
         new_image, new_mask = Augmentation(transform)(image, mask, generator())
-        assert new_image[:, :, 1].tolist() == picture and new_mask[:, :, 0].tolist() == outline
+        assert new_image[:, :, 1].tolist() == expected and new_mask[:, :, 0].tolist() == outline
 
 
 @pytest.mark.parametrize("side", [1, 2, 5, 16, 33])
@@ -342,17 +342,17 @@ def test_a_transform_is_made_as_often_as_its_probability_says():
 
 
 def test_the_generator_alone_decides_whatever_the_threads_and_the_order():
-    pictures = [noise(40, 30, seed) for seed in range(30)]
+    images = [noise(40, 30, seed) for seed in range(30)]
 
     def changed(number):
-        return PRESETS["full"](*pictures[number], generator(number))
+        return PRESETS["full"](*images[number], generator(number))
 
     one_by_one = [changed(number) for number in range(30)]
     with ThreadPoolExecutor(4) as threads:
         backwards = list(threads.map(changed, reversed(range(30))))[::-1]
     for first, second in zip(one_by_one, backwards):
         assert np.array_equal(first[0], second[0]) and np.array_equal(first[1], second[1])
-    other = PRESETS["full"](*pictures[0], generator(99))
+    other = PRESETS["full"](*images[0], generator(99))
     assert not np.array_equal(other[0], one_by_one[0][0])
 
 

@@ -322,7 +322,7 @@ def test_a_cache_that_another_program_keeps_changing_is_one_line_and_memory(sour
 
 
 def test_what_was_left_an_hour_ago_is_removed(sources, own_cache):
-    old, new = own_cache / f".{'a' * 32}.1.part", own_cache / f".{'b' * 32}.2.part"
+    old, new = own_cache / f".{'a' * 32}.x1_abcde.part", own_cache / f".{'b' * 32}.abcdefg8.part"
     for folder, age in ((old, 3700), (new, 3500)):
         folder.mkdir(parents=True)
         (folder / "images.npy").touch()

@@ -18,7 +18,7 @@ from minunet import files as minunet_files
 from minunet.data import download as module
 from minunet.data.download import DownloadError, download
 
-PICTURE = bytes(range(256)) * 2000  # half a megabyte that gzip cannot make into nothing in one read
+PHOTO = bytes(range(256)) * 2000  # half a megabyte that gzip cannot make into nothing in one read
 
 
 def archive_of(members):
@@ -35,7 +35,7 @@ def archive_of(members):
     return file.getvalue()
 
 
-IMAGES = archive_of({"images": None, "images/Bengal_1.jpg": PICTURE, "images/pug_2.jpg": b"two"})
+IMAGES = archive_of({"images": None, "images/Bengal_1.jpg": PHOTO, "images/pug_2.jpg": b"two"})
 ANNOTATIONS = archive_of({"./annotations/trimaps/Bengal_1.png": b"mask", "./annotations/list.txt": b"list"})
 
 
@@ -103,7 +103,7 @@ def files(folder):
 
 
 WHOLE = {
-    "images/Bengal_1.jpg": PICTURE,
+    "images/Bengal_1.jpg": PHOTO,
     "images/pug_2.jpg": b"two",
     "annotations/trimaps/Bengal_1.png": b"mask",
     "annotations/list.txt": b"list",
@@ -366,7 +366,7 @@ def test_no_member_leaves_the_folder_and_no_link_is_made(server, tmp_path, name,
         (IMAGES[:4000] + b"\0\1\2\3" * 100 + IMAGES[4400:300_000], "is damaged"),
         (b"not an archive", "is damaged"),
         (b"", "is damaged"),
-        (archive_of({"pictures/one.jpg": b"one"}), "contains no folder images"),
+        (archive_of({"photos/one.jpg": b"one"}), "contains no folder images"),
         (archive_of({"images": b"a file of that name"}), "contains no folder images"),
     ],
 )

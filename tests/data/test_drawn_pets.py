@@ -263,11 +263,11 @@ def test_files_in_the_official_layout(tmp_path):
     assert os.listdir(tmp_path / "new") == ["pets"]
     for number, name in enumerate(names):
         image, trimap = draw(number, seed=1, size=64)
-        with Image.open(root / "images" / f"{name}.jpg") as picture:
-            assert picture.format == "JPEG" and picture.mode == "RGB"
-            assert np.abs(np.asarray(picture).astype(float) - image).mean() < 8
-        with Image.open(root / "annotations" / "trimaps" / f"{name}.png") as picture:
-            assert picture.mode == "L" and np.array_equal(np.asarray(picture), trimap)
+        with Image.open(root / "images" / f"{name}.jpg") as stored:
+            assert stored.format == "JPEG" and stored.mode == "RGB"
+            assert np.abs(np.asarray(stored).astype(float) - image).mean() < 8
+        with Image.open(root / "annotations" / "trimaps" / f"{name}.png") as stored:
+            assert stored.mode == "L" and np.array_equal(np.asarray(stored), trimap)
 
 
 def test_pets_reads_them(tmp_path):

@@ -16,15 +16,15 @@ def own_cache(tmp_path, monkeypatch):
 @pytest.fixture
 def folders(tmp_path):
     """Two empty folders, with a space and an umlaut in their names."""
-    folders = tmp_path / "my pictures", tmp_path / "meine Masken ü"
+    folders = tmp_path / "my images", tmp_path / "meine Masken ü"
     for folder in folders:
         folder.mkdir()
     return folders
 
 
-def put(folders, name, level=0, mask=None, values=(0, 1), picture_end=".jpg", mask_end=".png", size=(30, 20)):
+def put(folders, name, level=0, mask=None, values=(0, 1), image_end=".jpg", mask_end=".png", size=(30, 20)):
     """A gray image (as PNG, whatever its name says) and a mask whose right half has the second value."""
-    Image.new("RGB", size, (level, 100, 200)).save(folders[0] / f"{name}{picture_end}", "PNG")
+    Image.new("RGB", size, (level, 100, 200)).save(folders[0] / f"{name}{image_end}", "PNG")
     if mask is None:
         array = np.full((size[1], size[0]), values[0], np.uint8)
         array[:, size[0] // 2 :] = values[1]
@@ -42,8 +42,8 @@ def read(folders, **options):
 def test_pairs_have_the_same_name_up_to_the_last_dot(folders):
     for level, name in enumerate(["b", "a.first", "c d"]):
         put(folders, name, 10 * level)
-    put(folders, "z", 90, picture_end=".PNG", mask_end=".bmp")
-    (folders[0] / "notes.txt").write_text("not a picture")
+    put(folders, "z", 90, image_end=".PNG", mask_end=".bmp")
+    (folders[0] / "notes.txt").write_text("not an image")
     (folders[0] / ".hidden.jpg").write_text("nor is this")
     (folders[1] / "more").mkdir()
     dataset = read(folders)
@@ -135,7 +135,7 @@ def test_what_has_no_partner_is_listed(folders, caplog):
     assert sorted(dataset.skipped) == [
         "meine Masken ü/b.png: there is no image b.*",
         "meine Masken ü/c.bmp: c.png has the same name; keep one of them",
-        "my pictures/a.jpg: there is no mask a.*",
+        "my images/a.jpg: there is no mask a.*",
     ]
     assert len(caplog.records) == 1
     assert all(problem in caplog.text for problem in dataset.skipped)

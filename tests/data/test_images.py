@@ -11,15 +11,15 @@ from minunet.data import DataError
 from minunet.data.images import find_images, quiet_pillow, read_image
 
 
-def put(path, picture=None, format="PNG", **options):
+def put(path, image=None, format="PNG", **options):
     path.parent.mkdir(parents=True, exist_ok=True)
-    (picture or Image.new("RGB", (6, 4), "red")).save(path, format, **options)
+    (image or Image.new("RGB", (6, 4), "red")).save(path, format, **options)
     return path
 
 
 def found(*arguments):
-    pictures, problems = find_images(arguments)
-    return [str(picture.relative_path) for picture in pictures], problems
+    images, skipped = find_images(arguments)
+    return [str(image.relative_path) for image in images], skipped
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def album(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ["b.JPG", "a.png", "z/c.tif", "z/d ü.webp", ".hidden.png", ".git/e.png", "z/._c.tif"]:
         put(tmp_path / "album" / name)
-    (tmp_path / "album" / "notes.txt").write_text("no picture")
+    (tmp_path / "album" / "notes.txt").write_text("not an image")
     return tmp_path / "album"
 
 

@@ -14,8 +14,8 @@ from minunet.data.pets import Pets
 def mask_of(tmp_path, values, mode=None, orientation=1, size=None, border="pet"):
     """read_mask of a file with these values."""
     values = np.array(values)
-    picture = Image.fromarray(values.astype(bool) if mode == "1" else values.astype(mode or np.uint8))
-    picture.save(tmp_path / "mask.png")
+    stored = Image.fromarray(values.astype(bool) if mode == "1" else values.astype(mode or np.uint8))
+    stored.save(tmp_path / "mask.png")
     height, width = size or values.shape
     return read_mask(
         tmp_path / "mask.png", UprightImage(np.zeros((height, width, 3), np.uint8), orientation), border

@@ -39,9 +39,9 @@ def halves(width, height, values=(1, 2)):
     return Image.fromarray(trimap)
 
 
-def put(root, name, picture, trimap, format="PNG", **options):
+def put(root, name, image, trimap, format="PNG", **options):
     """PNG by default, so that what is read is exactly what was put there, though the name says .jpg."""
-    picture.save(root / "images" / f"{name}.jpg", format, **options)
+    image.save(root / "images" / f"{name}.jpg", format, **options)
     trimap.save(root / "annotations" / "trimaps" / f"{name}.png")
 
 
@@ -170,15 +170,15 @@ def gray16(level):
 
 
 def palette(transparent=False):
-    picture = Image.new("P", (6, 6), 5)
-    picture.putpalette([0, 0, 0] * 5 + [10, 20, 30] + [0, 0, 0] * 250)
+    image = Image.new("P", (6, 6), 5)
+    image.putpalette([0, 0, 0] * 5 + [10, 20, 30] + [0, 0, 0] * 250)
     if transparent:
-        picture.info["transparency"] = 5
-    return picture
+        image.info["transparency"] = 5
+    return image
 
 
 @pytest.mark.parametrize(
-    "picture, format, expected",
+    "stored, format, expected",
     [
         (Image.new("L", (6, 6), 77), "PNG", (77, 77, 77)),
         (Image.new("1", (6, 6), 1), "PNG", (255, 255, 255)),
@@ -202,13 +202,13 @@ def palette(transparent=False):
     ],
     ids=lambda value: getattr(value, "mode", None),
 )
-def test_any_mode_becomes_rgb(root, picture, format, expected):
-    put(root, "Bengal_1", picture, halves(6, 6), format)
+def test_any_mode_becomes_rgb(root, stored, format, expected):
+    put(root, "Bengal_1", stored, halves(6, 6), format)
     only(root)
     image, _ = Pets(root, size=6, strict=True)[0]
     if expected is None:  # lossy formats: near to what was put there
         white, alike = (255, 255, 255), {"CMYK": (255, 0, 0), "L": (120, 120, 120)}
-        expected = alike.get(picture.mode, picture.getpixel((0, 0)))
+        expected = alike.get(stored.mode, stored.getpixel((0, 0)))
         assert abs(image.astype(int) - expected).max() <= 4 and tuple(expected) != white
     else:
         assert (image == expected).all()
@@ -268,12 +268,12 @@ def spoil(root):
     expected = {}
     images, trimaps = root / "images", root / "annotations" / "trimaps"
 
-    def add(name, where, message, picture=None, trimap=None):
-        put(root, name, picture or Image.new("RGB", (6, 6)), trimap or halves(6, 6))
+    def add(name, where, message, image=None, trimap=None):
+        put(root, name, image or Image.new("RGB", (6, 6)), trimap or halves(6, 6))
         expected[name] = where.format(name), message
 
-    add("no_picture", "images/{}.jpg", "is missing")
-    (images / "no_picture.jpg").unlink()
+    add("no_image", "images/{}.jpg", "is missing")
+    (images / "no_image.jpg").unlink()
     add("no_trimap", "annotations/trimaps/{}.png", "is missing")
     (trimaps / "no_trimap.png").unlink()
     add("cut_off", "images/{}.jpg", "cannot be read: image file is truncated")

@@ -18,8 +18,8 @@ BOX[5:15, 5:25] = True
 
 
 def names(*paths, out=None):
-    pictures = [ImageFile(Path(path), Path(path).relative_to("in")) for path in paths]
-    return [None if name is None else name.as_posix() for name in choose_names(pictures, out)]
+    images = [ImageFile(Path(path), Path(path).relative_to("in")) for path in paths]
+    return [None if name is None else name.as_posix() for name in choose_names(images, out)]
 
 
 def test_results_lie_beside_or_in_the_same_subfolder_of_out():

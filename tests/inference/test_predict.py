@@ -1,4 +1,4 @@
-"""Pictures of any size: squeezed, and in tiles that must give the whole picture's answer."""
+"""Images of any size: resized, and in tiles that must give the whole image's answer."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from minunet.inference.predict import check_tile, exact_margin, predict_resized,
 rng = np.random.default_rng(0)
 
 
-def picture(height, width):
+def noise(height, width):
     return rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
@@ -33,7 +33,7 @@ def far_sighted(depth, width=1):
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 4])
 def test_an_answer_depends_on_exactly_what_the_derivation_says(depth):
-    """A row of the picture is made brighter: does the mask change in a group of 2^D rows far from edges?"""
+    """A row of the image is made brighter: does the mask change in a group of 2^D rows far from edges?"""
     step = 2**depth
     model, x = all_paths_open(depth), np.ones((1, 25 * step, step, 3))
     group = slice(12 * step, 13 * step)
@@ -57,9 +57,9 @@ def test_an_answer_depends_on_exactly_what_the_derivation_says(depth):
 
 
 @pytest.mark.parametrize("height, width", [(300, 181), (96, 400), (7, 5), (64, 65)])
-def test_tiles_give_the_answer_of_the_whole_picture_at_every_pixel(height, width, xp_array):
+def test_tiles_give_the_answer_of_the_whole_image_at_every_pixel(height, width, xp_array):
     device = Tensor(xp_array(np.ones(1))).device
-    model, image = far_sighted(depth=2).to(device), picture(height, width)
+    model, image = far_sighted(depth=2).to(device), noise(height, width)
     tiled, whole = predict_tiled(model, image, tile=80), model.predict(image)
     assert tiled.shape == whole.shape == (height, width, 1) and tiled.dtype == np.float32
     assert np.ptp(whole) > 0.05 or height < 10
@@ -67,7 +67,7 @@ def test_tiles_give_the_answer_of_the_whole_picture_at_every_pixel(height, width
 
 
 def test_the_same_for_the_lectures_depth():
-    model, image = far_sighted(depth=6), picture(200, 1300)
+    model, image = far_sighted(depth=6), noise(200, 1300)
     whole = model.predict(image)
     np.testing.assert_allclose(predict_tiled(model, image, tile=896), whole, atol=1e-5, rtol=0)
 
@@ -75,7 +75,7 @@ def test_the_same_for_the_lectures_depth():
 def test_a_margin_that_is_too_small_is_seen_and_blended():
     """So the tests above could fail; and no step is left where two tiles meet."""
     model = far_sighted(depth=3)
-    image = np.repeat(np.repeat(picture(1, 30), 20, axis=1), 64, axis=0)
+    image = np.repeat(np.repeat(noise(1, 30), 20, axis=1), 64, axis=0)
     whole = model.predict(image)
     error = predict_tiled(model, image, tile=64, margin=16) - whole
     assert np.abs(error).max() > 1e-4
@@ -88,7 +88,7 @@ def test_weights_of_overlapping_answers_add_up_to_one():
     for parameter in model.parameters():
         parameter.data = np.zeros_like(parameter.data)
     for height, width, tile, margin in [(50, 33, 12, 2), (20, 20, 20, 6), (41, 9, 16, 4), (12, 64, 8, 0)]:
-        answer = predict_tiled(model, picture(height, width), tile, margin)
+        answer = predict_tiled(model, noise(height, width), tile, margin)
         np.testing.assert_allclose(answer, 0.5, rtol=1e-6)
 
 
@@ -129,5 +129,5 @@ def test_resizing_keeps_the_images_own_sizes_and_order():
 
 def test_an_image_of_the_size_of_training_is_just_predicted():
     model = UNet(depth=2, width=2)
-    image = picture(32, 32)
+    image = noise(32, 32)
     np.testing.assert_array_equal(predict_resized(model, [image], 32)[0], model.predict(image))

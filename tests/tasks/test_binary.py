@@ -1,4 +1,4 @@
-"""The binary task: from labels to targets, from outputs to an answer, its scores and pictures."""
+"""The binary task: from labels to targets, from outputs to an answer, its scores and images."""
 
 import numpy as np
 import pytest

@@ -17,7 +17,7 @@ def test_outline_of_a_ring_has_two_sides():
 
 def test_outline_gets_thicker_inwards_and_ends_at_the_frame():
     mask = np.zeros((6, 6), bool)
-    mask[:, 2:] = True  # leaves the picture on three sides
+    mask[:, 2:] = True  # leaves the image on three sides
     for thickness in (1, 2, 3):
         expected = np.zeros((6, 6), bool)
         expected[:, 2 : 2 + thickness] = True

@@ -22,14 +22,12 @@ from minunet.training.loop import Trainer
 from minunet.training.run_folder import RunFolder
 
 EPOCHS = 8
-LONGEST, MORE = (
-    0.3,
-    0.03,
-)  # seconds until a kill, at most, and how much later each next one may be: so it comes to an end
+LONGEST = 0.3  # seconds until the first kill, at most
+MORE = 0.03  # how much later each further one may be: so the run comes to an end
 
 
 class Squares:
-    """Ten small pictures: a light square on a dark, noisy background."""
+    """Ten small images: a light square on a dark, noisy background."""
 
     names = [f"square {i}" for i in range(10)]
 

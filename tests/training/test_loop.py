@@ -23,7 +23,7 @@ from minunet.training.progress import Diverged, Losses
 
 
 class Squares:
-    """A dataset of N small pictures: a light square on a dark, noisy background."""
+    """A dataset of N small images: a light square on a dark, noisy background."""
 
     def __init__(self, count, seed=0, size=16):
         self.names = [f"square_{i}" for i in range(count)]
@@ -63,12 +63,11 @@ def epochs(model, optimizer, loss, training, validation, count, stop=lambda: Fal
 
 
 @pytest.mark.parametrize("name, bound", [("bce", 0.05), ("dice", 0.05), ("bce+dice", 0.05)])
-def test_four_pictures_can_be_learned_by_heart(name, bound):
+def test_four_images_can_be_learned_by_heart(name, bound):
     model, optimizer, _, _ = setup()
     four = Loader(Squares(4), 4, shuffle=False)
-    steady = schedules.Cosine(
-        1e-2, steps=60
-    )  # at a constant rate RMSprop jumps to the end, and one epoch decides by chance
+    # At a constant rate RMSprop jumps around to the end, and chance decides which epoch is the last.
+    steady = schedules.Cosine(1e-2, steps=60)
     rows = list(epochs(model, optimizer, LOSSES[name], four, four, 60, schedule=steady))
     assert rows[-1]["val_loss"] < bound < rows[0]["val_loss"]
     assert rows[-1]["val_mean_iou"] > 0.95
@@ -91,7 +90,7 @@ def test_rows_hold_what_can_be_counted_again():
             p = model(Tensor(images.astype(np.float32) / 255)).numpy()
         true = masks == 1
         loss = -np.where(true, np.log(p), np.log(1 - p)).astype(np.float64).mean()
-        assert row[f"{part}_loss"] == pytest.approx(loss, rel=1e-4)  # over pictures: batches are uneven
+        assert row[f"{part}_loss"] == pytest.approx(loss, rel=1e-4)  # over images: batches are uneven
         assert row[f"{part}_iou"] == pytest.approx(metrics.iou(p, masks), abs=1e-3)
         assert row[f"{part}_mean_iou"] == pytest.approx(metrics.mean_iou(p, masks), abs=1e-3)
         assert row[f"{part}_accuracy"] == pytest.approx(((p > 0.5) == true).mean(), abs=1e-3)
@@ -148,7 +147,7 @@ def trained(where, make_optimizer, steps, state=None):
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("first, second", [("cpu", "gpu"), ("gpu", "cpu"), ("gpu", "gpu")])
-def test_a_run_goes_on_on_another_device(first, second, name, array_on):
+def test_a_run_continues_on_another_device(first, second, name, array_on):
     array_on("gpu")  # or skip
     make = OPTIMIZERS[name]
     weights, memory = trained(second, make, 2, trained(first, make, 3))
@@ -256,7 +255,7 @@ def test_break_leaves_no_thread_behind():
 
 def test_constant_answers():
     dataset = Squares(5)
-    dataset.pairs[0][1][...] = 0  # a picture without a pet: "all is background" is right there
+    dataset.pairs[0][1][...] = 0  # an image without a pet: "all is background" is right there
     baselines = constant_baselines(Binary(), dataset)
     pet, background = baselines["all pet"], baselines["all background"]
     assert pet["iou"] == pet["foreground"] == pytest.approx(4 * 64 / (5 * 256))
@@ -275,18 +274,18 @@ class Steps(optim.SGD):
         super().step()
 
 
-def gradients_of_steps(batch_size, accumulate, loss="bce+dice", pictures=11, dataset=None):
+def gradients_of_steps(batch_size, accumulate, loss="bce+dice", images=11, dataset=None):
     """The gradients of each step of an epoch."""
     model = small_net()
     optimizer = Steps(model.parameters(), lr=1e-3)
-    training = Loader(dataset or Squares(pictures), batch_size, seed=5)
+    training = Loader(dataset or Squares(images), batch_size, seed=5)
     list(epochs(model, optimizer, LOSSES[loss], training, training, 1, accumulate=accumulate))
     return optimizer.seen
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_accumulated_batches_make_the_step_of_one_large_batch(loss):
-    """11 pictures: two groups of 6 and 5, in batches of 3, 3 | 3, 2 and, at once, of 6 | 5."""
+    """11 images: two groups of 6 and 5, in batches of 3, 3 | 3, 2 and, at once, of 6 | 5."""
     parts, whole = gradients_of_steps(3, 2, loss), gradients_of_steps(6, 1, loss)
     assert len(parts) == len(whole) == 2
     for part, one in zip(parts, whole, strict=True):
@@ -295,14 +294,14 @@ def test_accumulated_batches_make_the_step_of_one_large_batch(loss):
 
 
 def test_the_last_group_may_have_one_batch():
-    parts, whole = gradients_of_steps(2, 2, pictures=5), gradients_of_steps(4, 1, pictures=5)
+    parts, whole = gradients_of_steps(2, 2, images=5), gradients_of_steps(4, 1, images=5)
     assert len(parts) == len(whole) == 2
     for a, b in zip(parts[1], whole[1], strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5 * abs(b).max())
 
 
 def test_where_pixels_are_ignored_each_batch_has_its_own_mean():
-    """The documented difference: of one picture a single pixel counts, a pet, and of the other all, background. In one
+    """The documented difference: of one image a single pixel counts, a pet, and of the other all, background. In one
     batch that is 1 to 256, and the last bias must go down; in two batches it is half and half."""
     dataset = Squares(2)
     dataset.pairs[0][1][...] = 255
@@ -327,9 +326,16 @@ def test_no_step_is_left_half_done_when_it_stops():
     assert all(p.grad is None for p in model.parameters())
 
 
-def test_accumulate_must_be_one_or_more():
-    with pytest.raises(ValueError, match="accumulate is 0: it must be at least 1"):
+def test_accumulate_must_be_at_least_one():
+    with pytest.raises(ValueError, match="accumulate is 0: it must be an integer of at least 1"):
         next(epochs(*setup_with_loss(), 1, accumulate=0))
+
+
+def test_a_loss_is_a_function_or_one_of_the_names_of_the_task():
+    model, optimizer, *_ = setup()
+    assert Trainer(model, optimizer, "dice").loss is LOSSES["dice"] and Trainer(model, optimizer, max).loss is max
+    with pytest.raises(ValueError, match="loss is 'focal': it must be one of bce, dice, bce.dice, or a function"):
+        Trainer(model, optimizer, "focal")
 
 
 def setup_with_loss():
@@ -363,12 +369,12 @@ def test_the_schedule_is_asked_before_each_step_and_told_of_each_epoch():
     assert [row["lr"] for row in epochs(*setup_with_loss(), 1)] == [1e-3]
 
 
-def test_a_regularised_network_learns_and_repeats_itself():
+def test_a_regularized_network_learns_and_repeats_itself():
     def rows():
         model = UNet(depth=2, width=4, dropout=0.2, batch_norm=True)
         optimizer = optim.Adam(model.parameters(), lr=3e-3, weight_decay=0.01)
-        pictures, options = Loader(Squares(6), 3), {"schedule": schedules.Cosine(3e-3, 60, 6), "clip_norm": 5.0}
-        found = list(epochs(model, optimizer, LOSSES["bce+dice"], pictures, pictures, 30, **options))
+        images, options = Loader(Squares(6), 3), {"schedule": schedules.Cosine(3e-3, 60, 6), "clip_norm": 5.0}
+        found = list(epochs(model, optimizer, LOSSES["bce+dice"], images, images, 30, **options))
         return [{key: value for key, value in row.items() if key != "seconds"} for row in found]
 
     first = rows()

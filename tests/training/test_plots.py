@@ -1,4 +1,4 @@
-"""The pictures of a run, by what can be found in the files."""
+"""The figures of a run, by what can be found in the files."""
 
 import matplotlib
 import numpy as np
@@ -16,8 +16,8 @@ def history(epochs):
 
 
 def pixels(path):
-    with Image.open(path) as picture:
-        return np.asarray(picture.convert("RGB")).astype(int)
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB")).astype(int)
 
 
 def shows(path, color):
@@ -39,8 +39,8 @@ def test_curves_of_any_length_show_both_lines(tmp_path, epochs):
 
 def test_a_higher_loss_is_drawn_higher(tmp_path):
     plots.save_curves(tmp_path / "c.png", [{**history(1)[0], "train_loss": 0.2, "val_loss": 0.8}])
-    picture = pixels(tmp_path / "c.png")
-    panel = picture[int(0.15 * len(picture)) :, : picture.shape[1] // 2]  # below the legend
+    image = pixels(tmp_path / "c.png")
+    panel = image[int(0.15 * len(image)) :, : image.shape[1] // 2]  # below the legend
 
     def row_of(color):
         rgb = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
@@ -49,7 +49,7 @@ def test_a_higher_loss_is_drawn_higher(tmp_path):
     assert row_of(plots.VALIDATION) < row_of(plots.TRAIN) - 100
 
 
-def test_predictions_sheet_has_a_row_per_picture(tmp_path):
+def test_predictions_sheet_has_a_row_per_image(tmp_path):
     rng = np.random.default_rng(0)
     images = rng.integers(0, 60, (3, 64, 64, 3), np.uint8)
     masks = np.zeros((3, 64, 64, 1), np.uint8)
@@ -70,7 +70,7 @@ def test_predictions_sheet_has_a_row_per_picture(tmp_path):
 
 
 @pytest.mark.parametrize("count, rows", [(1, 1), (3, 1), (4, 2), (7, 3)])
-def test_a_sheet_shows_each_picture_with_its_outline(tmp_path, count, rows):
+def test_a_sheet_shows_each_image_with_its_outline(tmp_path, count, rows):
     masks = [np.zeros((64, 64, 1), np.uint8) for _ in range(count)]
     for mask in masks:
         mask[16:48, 16:48] = 1
@@ -80,7 +80,7 @@ def test_a_sheet_shows_each_picture_with_its_outline(tmp_path, count, rows):
     plots.save_sheet(path, images, masks, [f"a_$1$ {n}" for n in range(count)], columns=3)
     green = (abs(pixels(path) - (10, 90, 10)).max(axis=2) < 12)[:, :, None]
     outline = shows(path, "#{:02x}{:02x}{:02x}".format(*COLOR))
-    side = int(green.any(axis=(1, 2))[: len(green) // rows].sum())  # of one picture on the sheet
+    side = int(green.any(axis=(1, 2))[: len(green) // rows].sum())  # of one image on the sheet
     assert green.sum() + outline == pytest.approx(count * side**2, rel=0.02)
     assert outline == pytest.approx(count * (32**2 - 30**2) * (side / 64) ** 2, rel=0.1)
 
@@ -89,11 +89,11 @@ def test_a_sheet_is_written_in_the_format_of_its_name(tmp_path):
     for name, format in [("a.png", "PNG"), ("a.JPG", "JPEG"), ("a.jpeg", "JPEG")]:
         image, mask = np.zeros((9, 9, 3), np.uint8), np.ones((9, 9, 1), np.uint8)
         plots.save_sheet(tmp_path / name, [image], [mask], ["a"])
-        with Image.open(tmp_path / name) as picture:
-            assert picture.format == format
+        with Image.open(tmp_path / name) as image:
+            assert image.format == format
 
 
-def test_a_picture_that_cannot_be_written_leaves_the_old_one(tmp_path):
+def test_a_figure_that_cannot_be_written_leaves_the_old_one(tmp_path):
     path = tmp_path
     with pytest.raises(OSError):
         plots.save_curves(path, history(2))

@@ -28,7 +28,7 @@ def no_curves(monkeypatch):
 
 
 class Noise:
-    """Seven small pictures of noise, with half of each as the mask."""
+    """Seven small images of noise, with half of each as the mask."""
 
     names = [f"noise {i}" for i in range(7)]
 

@@ -69,8 +69,8 @@ def test_without_a_name_the_folder_is_called_after_the_time(tmp_path, monkeypatc
 
 
 def test_predictions_are_drawn_with_the_best_weights(tmp_path, monkeypatch):
-    class Pictures:
-        names = [f"picture {i}" for i in range(5)]
+    class Images:
+        names = [f"image {i}" for i in range(5)]
 
         def __len__(self):
             return 5
@@ -79,14 +79,14 @@ def test_predictions_are_drawn_with_the_best_weights(tmp_path, monkeypatch):
             return np.full((8, 8, 3), i, np.uint8), np.zeros((8, 8, 1), np.uint8)
 
     run = runs.RunFolder(tmp_path, {})
-    run.draw_predictions(model_of(1), Binary(), Pictures(), 3)  # no weights yet: no picture
+    run.draw_predictions(model_of(1), Binary(), Images(), 3)  # no weights yet: nothing is drawn
     assert not (tmp_path / "predictions.png").exists()
     run.add(row(1, 0.5), model_of(-1))
     drawn = []
     monkeypatch.setattr(runs.plots, "save_panels", lambda *arguments: drawn.append(arguments))
-    run.draw_predictions(model_of(9), Binary(), Pictures(), 3)
+    run.draw_predictions(model_of(9), Binary(), Images(), 3)
     (path, rows, names, title) = drawn[0]
-    assert path == tmp_path / "predictions.png" and names == ["picture 0", "picture 1", "picture 3"]
+    assert path == tmp_path / "predictions.png" and names == ["image 0", "image 1", "image 3"]
     for number, (image, mask, probability, outline) in zip((0, 1, 3), rows, strict=True):
         assert (image.pixels == number).all() and (mask.pixels == 24).all() and image.pixels.shape == (8, 8, 3)
         assert probability.pixels.shape == (8, 8)

@@ -42,8 +42,8 @@ def test_batch_norm_has_its_arrays_in_the_order_of_keras(tmp_path):
             np.testing.assert_array_equal(variables[str(i)], model.state_dict()[f"BatchNorm_Down_1_2/{name}"])
         assert "dropout" not in file["layers"]
     again = io.load_model(tmp_path / "a.weights.h5")
-    picture = np.random.default_rng(0).random((4, 6, 3), np.float32)
-    assert again.options == model.options and np.array_equal(again.predict(picture), model.predict(picture))
+    image = np.random.default_rng(0).random((4, 6, 3), np.float32)
+    assert again.options == model.options and np.array_equal(again.predict(image), model.predict(image))
 
 
 def test_the_same_weights_give_the_same_file(tmp_path):

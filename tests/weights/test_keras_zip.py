@@ -18,7 +18,7 @@ GENUINE = REFERENCE / "keras_small.keras"
 
 
 def answers():
-    """A picture, and Keras' probabilities for it."""
+    """An image, and Keras' probabilities for it."""
     spec = importlib.util.spec_from_file_location("keras_cases", REFERENCE / "cases.py")
     cases = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(cases)
@@ -34,9 +34,9 @@ def test_a_file_that_keras_wrote_gives_keras_probabilities(tmp_path, name):
     else:
         path.write_bytes(zipfile.ZipFile(GENUINE).read("model.weights.h5"))
     model = io.load_model(path)
-    picture, expected = answers()
+    image, expected = answers()
     assert model.options == UNet(depth=3, width=2).options
-    assert np.abs(model.predict(picture) - expected).max() < 1e-5
+    assert np.abs(model.predict(image) - expected).max() < 1e-5
     assert expected.std() > 1e-3  # not the same everywhere: a swapped layer would show
     again = io.load(path, UNet(depth=3, width=2, seed=8))
     assert all(
