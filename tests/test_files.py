@@ -23,7 +23,7 @@ def test_bytes_and_text(tmp_path):
 
 @pytest.mark.parametrize("step", ["fsync", "replace", "chmod"])
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-def test_whatever_stops_it_the_old_file_stays_and_no_litter(tmp_path, monkeypatch, step, error):
+def test_whatever_stops_it_the_old_file_stays_and_nothing_else_is_left(tmp_path, monkeypatch, step, error):
     path = tmp_path / "weights.npz"
     atomic_write(path, b"old")
 
@@ -71,7 +71,7 @@ def test_the_old_file_can_be_kept_under_another_name(tmp_path, monkeypatch, link
 
 
 @pytest.mark.parametrize("links", [True, False], ids=["with links", "without links"])
-def test_at_no_moment_are_both_files_missing_or_unfinished(tmp_path, monkeypatch, links):
+def test_at_every_moment_one_of_the_two_files_is_complete(tmp_path, monkeypatch, links):
     """The process is stopped before each call to the system in turn, and tries again: what is there is always whole."""
     new, old = tmp_path / "new", tmp_path / "old"
 
@@ -144,7 +144,7 @@ def test_a_folder_in_its_place(tmp_path):
 @pytest.mark.skipif(
     sys.platform == "win32" or getattr(os, "geteuid", lambda: 1)() == 0, reason="no folder is read-only for this user"
 )
-def test_a_folder_that_may_not_be_written(tmp_path):
+def test_a_read_only_folder(tmp_path):
     tmp_path.chmod(0o555)
     try:
         with pytest.raises(PermissionError):
@@ -177,7 +177,7 @@ def fill(folder, content="new"):
 
 
 @pytest.mark.parametrize("replace", [True, False])
-def test_a_folder_appears_when_it_is_filled(tmp_path, replace):
+def test_a_folder_appears_once_it_is_filled(tmp_path, replace):
     with atomic_folder(tmp_path / "data", replace) as draft:
         assert draft.parent == tmp_path and draft.name.startswith(".data.") and draft.name.endswith(".part")
         fill(draft)
@@ -187,7 +187,7 @@ def test_a_folder_appears_when_it_is_filled(tmp_path, replace):
 
 @pytest.mark.parametrize("replace", [True, False])
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-def test_whatever_stops_it_the_old_folder_stays_and_no_litter(tmp_path, replace, error):
+def test_whatever_stops_it_the_old_folder_stays_and_nothing_else_is_left(tmp_path, replace, error):
     if replace:
         (tmp_path / "data").mkdir()
         fill(tmp_path / "data", "old")
@@ -254,7 +254,7 @@ def test_others_may_open_the_folder_as_far_as_the_umask_allows(tmp_path):
     assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o750
 
 
-def test_leftovers_are_told_by_name_and_age(tmp_path):
+def test_leftovers_are_recognized_by_name_and_age(tmp_path):
     def left(name, age):
         folder = tmp_path / name
         folder.mkdir()

@@ -43,7 +43,7 @@ def start(script, folder):
     return subprocess.Popen([sys.executable, "-c", script, folder], env=environment, **pipes)
 
 
-def test_the_second_is_refused_until_the_first_lets_go(tmp_path):
+def test_the_second_is_refused_until_the_first_releases_it(tmp_path):
     first = FolderLock(tmp_path)
     with pytest.raises(FolderInUse, match=f"the process {os.getpid()} is writing into .*{tmp_path.name}"):
         FolderLock(tmp_path)
@@ -54,7 +54,7 @@ def test_the_second_is_refused_until_the_first_lets_go(tmp_path):
     second.release()
 
 
-def test_a_lock_that_is_let_go_by_nobody_ends_with_its_owner(tmp_path):
+def test_a_lock_that_nobody_releases_ends_with_its_owner(tmp_path):
     FolderLock(tmp_path)
     FolderLock(tmp_path).release()
 
@@ -82,7 +82,7 @@ def test_where_there_are_no_locks_nothing_is_held(tmp_path, monkeypatch, without
         one.release()
 
 
-def test_a_folder_that_was_let_go_is_as_it_was_before(tmp_path):
+def test_a_released_folder_is_as_it_was_before(tmp_path):
     with FolderLock(tmp_path) as lock:
         assert (tmp_path / ".lock").read_text() == f"{os.getpid()}\n"
     assert os.listdir(tmp_path) == []
@@ -93,7 +93,7 @@ def test_a_folder_that_was_let_go_is_as_it_was_before(tmp_path):
             FolderLock(tmp_path)
 
 
-def test_a_lock_file_that_is_removed_at_the_last_moment_is_not_held_in_vain(tmp_path, monkeypatch):
+def test_a_lock_file_that_is_removed_at_the_last_moment_is_not_mistaken_for_the_lock(tmp_path, monkeypatch):
     """Between opening the file and locking it, the holder before lets go, and another process takes the folder."""
     flock, holders = files.fcntl.flock, [FolderLock(tmp_path)]
 
@@ -111,7 +111,7 @@ def test_a_lock_file_that_is_removed_at_the_last_moment_is_not_held_in_vain(tmp_
     assert os.listdir(tmp_path) == []
 
 
-def test_processes_that_take_turns_are_never_two_at_a_time(tmp_path):
+def test_processes_that_take_turns_never_hold_the_folder_at_the_same_time(tmp_path):
     """Each releases the folder as soon as it holds it: opening, locking and removing the file meet in any order."""
     processes = [start(TAKE_TURNS, tmp_path) for _ in range(4)]
     outputs = [process.communicate(timeout=60) for process in processes]
@@ -120,7 +120,7 @@ def test_processes_that_take_turns_are_never_two_at_a_time(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_a_folder_that_somebody_has_replaced_is_left_to_its_new_holder(tmp_path):
+def test_a_folder_that_was_replaced_by_hand_is_left_to_its_new_holder(tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
     with FolderLock(folder):
@@ -132,8 +132,8 @@ def test_a_folder_that_somebody_has_replaced_is_left_to_its_new_holder(tmp_path)
     second.release()
 
 
-def test_the_number_of_the_process_may_be_lacking(tmp_path, monkeypatch):
-    """On a full disk the file stays empty, and the lock holds."""
+def test_on_a_full_disk_the_folder_is_locked_all_the_same(tmp_path, monkeypatch):
+    """Its file then stays empty, and the message cannot name the process."""
 
     def full(*arguments):
         raise OSError(28, "No space left on device")

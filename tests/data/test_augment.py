@@ -135,7 +135,7 @@ def test_scale_grows_and_shrinks_by_the_same_factor(end, factor):
     assert new[20:44, 20:44].sum() == min(256 * factor**2, 24**2)  # farther out, the mirror images begin
 
 
-def test_moves_are_done_in_the_order_given():
+def test_transforms_are_applied_in_the_order_given():
     image, mask = noise(12, 12)
     rotated_first = Augmentation(Rotate(90), Flip())(image, mask, Drawn("high"))[0]
     np.testing.assert_array_equal(rotated_first, np.rot90(image)[:, ::-1])
@@ -202,7 +202,7 @@ def test_elastic_is_bounded_and_smooth(grid):
         assert abs(np.diff(d, axis=2)).max() <= 7.5 * grid / 96 + 1e-5
 
 
-def test_elastic_folds_nothing_over():
+def test_elastic_never_folds_the_image_over():
     for seed in range(50):
         d = displacement(0.1 / 3, 3, seed=seed) * (0.1 / 3 * 96)
         (yy, xy), (yx, xx) = np.diff(d, axis=1)[:, :, :-1], np.diff(d, axis=2)[:, :-1]
@@ -253,7 +253,7 @@ def test_any_size_keeps_its_shape_and_its_values(height, width):
     np.testing.assert_array_equal(mask, before[1])
 
 
-def test_arrays_that_cannot_be_written_to_are_no_obstacle_and_never_returned():
+def test_read_only_arrays_are_accepted_and_never_returned():
     image, mask = noise(6, 6)
     image.flags.writeable = mask.flags.writeable = False
     new = Augmentation()(image, mask, generator())

@@ -61,7 +61,7 @@ def folders(own_cache):
     return sorted(path.name for path in own_cache.iterdir())
 
 
-def test_a_second_call_decodes_nothing_and_remembers_the_problems(sources, own_cache):
+def test_a_second_call_decodes_nothing_and_remembers_what_was_skipped(sources, own_cache):
     first, second = Reader(), Reader()
     check(cache.decode_all(first, sources, SIZE))
     check(cache.decode_all(second, sources, SIZE))
@@ -191,7 +191,7 @@ def test_which_folder(monkeypatch, tmp_path):
     assert cache.cache_folder() == Path.home() / ".cache" / "minunet"
 
 
-def test_a_folder_that_cannot_be_made_is_one_line_and_memory(sources, monkeypatch, tmp_path, caplog):
+def test_without_a_cache_folder_the_images_stay_in_memory(sources, monkeypatch, tmp_path, caplog):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("MINUNET_CACHE", str(tmp_path / "file" / "cache"))
     with caplog.at_level(logging.INFO, "minunet"):
@@ -228,7 +228,7 @@ def start(folder, seconds, before=""):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX resource limits")
-def test_a_disk_that_fills_up_is_one_line_and_memory(tmp_path, own_cache):
+def test_on_a_full_disk_the_images_stay_in_memory(tmp_path, own_cache):
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))\n"
     output, errors = start(tmp_path, 0, limit).communicate(timeout=60)
     assert output.endswith(f"sum {SUM} ndarray\n"), errors
@@ -236,7 +236,7 @@ def test_a_disk_that_fills_up_is_one_line_and_memory(tmp_path, own_cache):
     assert folders(own_cache) == []
 
 
-def test_a_killed_build_leaves_nothing_that_is_taken_for_a_cache(tmp_path, own_cache):
+def test_what_a_killed_build_leaves_is_never_taken_for_a_cache(tmp_path, own_cache):
     process = start(tmp_path, 0.2)
     assert process.stdout.read(6) == "......"
     process.kill()
@@ -257,7 +257,7 @@ def test_a_killed_build_leaves_nothing_that_is_taken_for_a_cache(tmp_path, own_c
     assert folders(own_cache) == [left.split(".")[1]]
 
 
-def test_programs_that_build_at_once_all_end_up_with_a_whole_cache(tmp_path, own_cache):
+def test_programs_that_build_at_the_same_time_all_end_up_with_a_complete_cache(tmp_path, own_cache):
     processes = [start(tmp_path, 0.02) for _ in range(4)]
     for process in processes:
         output, errors = process.communicate(timeout=60)
@@ -268,7 +268,7 @@ def test_programs_that_build_at_once_all_end_up_with_a_whole_cache(tmp_path, own
     assert output == f"sum {SUM} memmap\n", errors
 
 
-def test_an_error_in_the_reader_is_no_problem_of_the_data_and_leaves_nothing(sources, own_cache):
+def test_an_error_in_the_reader_is_raised_and_leaves_nothing_behind(sources, own_cache):
     def read(source):
         raise ZeroDivisionError
 
@@ -283,7 +283,7 @@ def test_what_is_written_about_it_is_plain_json(sources, own_cache):
     assert metadata["skipped"] == [[3, "3.b: is bad"]]
 
 
-def test_a_program_that_is_faster_is_believed(sources, own_cache):
+def test_the_cache_of_a_faster_program_is_used(sources, own_cache):
     """While this one reads its last image, the other builds the whole cache."""
 
     class Slower(Reader):
@@ -315,7 +315,7 @@ def test_a_cache_that_cannot_be_put_in_place(sources, own_cache, monkeypatch, ca
     assert len(folders(own_cache)) == faster and len(caplog.records) == (not faster)
 
 
-def test_a_cache_that_another_program_keeps_changing_is_one_line_and_memory(sources, monkeypatch, caplog):
+def test_a_cache_that_another_program_keeps_changing_is_not_used(sources, monkeypatch, caplog):
     monkeypatch.setattr(cache, "_open", lambda *arguments: None)
     check(cache.decode_all(Reader(), sources, SIZE))
     assert "another program has changed it" in caplog.text and len(caplog.records) == 1

@@ -137,7 +137,7 @@ def test_a_second_call_asks_for_nothing_and_changes_nothing(server, tmp_path):
     assert server.log == [] and before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
 
 
-def test_a_folder_in_which_all_is_there_need_not_be_writable(server, tmp_path, monkeypatch):
+def test_a_complete_folder_need_not_be_writable(server, tmp_path, monkeypatch):
     fetch(server, tmp_path)
 
     def denied(*arguments, **options):
@@ -147,7 +147,7 @@ def test_a_folder_in_which_all_is_there_need_not_be_writable(server, tmp_path, m
     assert fetch(server, tmp_path) == tmp_path
 
 
-def test_what_lies_beside_the_folder_in_an_archive_is_passed_over(server, tmp_path):
+def test_other_folders_of_an_archive_are_passed_over(server, tmp_path):
     members = {"readme.txt": b"hello", "images": b"a file of that name", "images/a.jpg": b"one", "other/b.jpg": b"two"}
     server.files["/pets/images.tar.gz"] = archive_of(members)
     fetch(server, tmp_path)
@@ -166,7 +166,7 @@ def test_only_what_is_missing_is_fetched(server, tmp_path):
 # ---- broken connections ----
 
 
-def test_a_connection_that_breaks_is_resumed_where_it_broke(server, tmp_path):
+def test_a_broken_connection_is_resumed_where_it_broke_off(server, tmp_path):
     server.faults = ["drop", "drop"]
     fetch(server, tmp_path)
     assert files(tmp_path) == WHOLE
@@ -180,7 +180,7 @@ def test_many_breaks_are_fine_as_long_as_something_comes(server, tmp_path):
     assert files(tmp_path) == WHOLE
 
 
-def test_breaks_without_progress_end_with_an_error_and_the_next_call_goes_on(server, tmp_path):
+def test_breaks_without_progress_end_with_an_error_and_the_next_call_continues(server, tmp_path):
     server.faults = ["drop"] + ["drop at once"] * 4
     with pytest.raises(DownloadError, match=rf"broke off; {HALF} bytes are here so far\..*Run it again"):
         fetch(server, tmp_path)
@@ -196,7 +196,7 @@ def test_a_server_without_ranges_starts_again(server, tmp_path):
     assert files(tmp_path) == WHOLE and [asked for _, asked, _ in server.log[:2]] == [None, f"bytes={HALF}-"]
 
 
-def test_a_server_without_ranges_that_always_breaks_off_is_given_up(server, tmp_path):
+def test_a_server_without_ranges_that_always_breaks_off_is_given_up_on(server, tmp_path):
     class Stubborn(Handler):
         def do_GET(self):
             self.headers.replace_header("Range", "") if "Range" in self.headers else None
@@ -209,13 +209,13 @@ def test_a_server_without_ranges_that_always_breaks_off_is_given_up(server, tmp_
     assert len(server.log) == 5  # one that brings something, and four that do not
 
 
-def test_errors_that_pass_are_waited_for(server, tmp_path):
+def test_temporary_errors_are_waited_out(server, tmp_path):
     server.faults = ["503", "429"]
     fetch(server, tmp_path)
     assert files(tmp_path) == WHOLE
 
 
-def test_a_part_that_is_whole_already(server, tmp_path):
+def test_a_part_that_is_already_complete(server, tmp_path):
     (tmp_path / "images.tar.gz.part").write_bytes(IMAGES)
     fetch(server, tmp_path)
     assert files(tmp_path) == WHOLE and server.log[0][1] == f"bytes={len(IMAGES)}-"
@@ -254,7 +254,7 @@ def test_a_wrong_sum_is_deleted_and_says_what_to_do(server, tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_a_foreign_part_is_not_taken_for_the_beginning(server, tmp_path):
+def test_the_beginning_of_another_file_is_noticed_and_deleted(server, tmp_path):
     (tmp_path / "images.tar.gz.part").write_bytes(b"<html>" * 100)
     with pytest.raises(DownloadError, match="md5 sum of what came is not the official one"):
         fetch(server, tmp_path)
@@ -262,7 +262,7 @@ def test_a_foreign_part_is_not_taken_for_the_beginning(server, tmp_path):
     assert files(tmp_path) == WHOLE
 
 
-def test_not_found_is_not_asked_for_again(server, tmp_path):
+def test_not_found_is_not_tried_again(server, tmp_path):
     server.files = {"/pets/images.tar.gz": IMAGES}
     archives = {"images": md5(IMAGES), "annotations": "0" * 32}
     message = r"annotations.tar.gz: the server answers 404 Not Found\. .* put it at"
@@ -447,7 +447,7 @@ def test_killed_while_fetching(server, tmp_path):
 
 
 @pytest.mark.parametrize("system", ["without locks", "with a file system that refuses"])
-def test_where_nothing_can_be_locked_it_goes_on(server, system, tmp_path, monkeypatch):
+def test_without_locks_it_downloads_all_the_same(server, system, tmp_path, monkeypatch):
     class Refuses:
         LOCK_EX = LOCK_NB = 0
 

@@ -118,7 +118,7 @@ def test_some_pets_are_cut_by_the_edge_and_most_are_not(two_hundred):
 
 
 @pytest.mark.parametrize("size, reach", [(64, 1), (128, 1), (256, 3)])
-def test_the_border_lies_between_pet_and_background(size, reach):
+def test_the_boundary_lies_between_pet_and_background(size, reach):
     for index in range(4):
         trimap = np.pad(draw(index, size=size)[1], reach, mode="edge")
         shifts = [
@@ -238,7 +238,7 @@ def test_held_out_images_are_other_numbers():
         ({"count": 1, "size": 8}, "size is 8: a drawn pet needs at least 16 pixels"),
     ],
 )
-def test_a_dataset_that_cannot_be(arguments, message):
+def test_arguments_of_a_dataset_out_of_range(arguments, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         DrawnPets(**arguments)
 
@@ -288,14 +288,14 @@ def test_a_folder_that_is_not_empty_is_left_alone(tmp_path):
     assert contents(tmp_path) == ["notes.txt"] and (tmp_path / "notes.txt").read_text() == "mine"
 
 
-def test_an_empty_folder_is_taken(tmp_path):
+def test_an_empty_folder_is_used(tmp_path):
     (tmp_path / "empty").mkdir()
     write_dataset(tmp_path / "empty", 1, 0, size=32)
     assert (tmp_path / "empty" / "annotations" / "test.txt").read_text() == ""
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
-def test_stopped_on_the_way_it_leaves_nothing(tmp_path, monkeypatch, error):
+def test_an_interrupted_drawing_leaves_nothing_behind(tmp_path, monkeypatch, error):
     def stopped(number, *arguments):
         if number == 1:
             raise error
@@ -308,7 +308,7 @@ def test_stopped_on_the_way_it_leaves_nothing(tmp_path, monkeypatch, error):
 
 
 @pytest.mark.parametrize("trainval, test", [(-1, 2), (2, -1), (0, 0)])
-def test_counts_that_make_no_dataset(tmp_path, trainval, test):
+def test_counts_out_of_range(tmp_path, trainval, test):
     with pytest.raises(ValueError, match=f"trainval is {trainval} and test {test}"):
         write_dataset(tmp_path / "pets", trainval, test)
     assert os.listdir(tmp_path) == []

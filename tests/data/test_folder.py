@@ -72,7 +72,7 @@ def test_masks_as_programs_save_them(folders, mask):
     assert ImageFolder(*folders, size=2)[0][1][:, :, 0].tolist() == [[0, 1], [0, 1]]
 
 
-def test_of_a_palette_the_numbers_count_not_the_colors(folders):
+def test_the_indices_of_a_palette_count_and_not_its_colors(folders):
     mask = Image.fromarray(np.array([[0, 1], [1, 0]], np.uint8)).convert("P")
     mask.putpalette([255, 0, 0, 0, 255, 0])
     put(folders, "a", mask=mask, size=(2, 2))
@@ -144,7 +144,7 @@ def test_what_has_no_partner_is_listed(folders, caplog):
         read(folders, strict=True)
 
 
-def test_other_values_sizes_and_damages_are_named(folders):
+def test_other_values_and_sizes_and_damaged_files_are_named(folders):
     put(folders, "good")
     put(folders, "both", mask=Image.fromarray(np.array([[0, 1, 255] * 10] * 20, np.uint8)))
     put(folders, "other", values=(0, 38))
@@ -175,7 +175,7 @@ def test_other_values_sizes_and_damages_are_named(folders):
     assert "holds 0, 38: the table of values has only 0, 1" in "".join(read(folders, values={0: 0, 1: 1}).skipped)
 
 
-def test_no_pair_at_all_is_an_error_that_says_how_it_should_be(folders):
+def test_no_pair_at_all_is_an_error_that_describes_the_layout(folders):
     with pytest.raises(DataError, match=r"0 usable images(.|\n)*Expected: an image IMAGES/NAME"):
         read(folders)
     put(folders, "a")

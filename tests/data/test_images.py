@@ -100,7 +100,7 @@ def test_a_damaged_exif_tag_does_not_hide_the_image(tmp_path):
     assert (image == (255, 0, 0)).all() and orientation == 1
 
 
-def test_pillows_warnings_are_kept_back_and_numpys_are_not(tmp_path, monkeypatch):
+def test_pillows_warnings_are_silenced_and_numpys_are_not(tmp_path, monkeypatch):
     path = put(tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
     with quiet_pillow():

@@ -7,7 +7,7 @@ from minunet.data.labels import IGNORE, MEANINGS, USUAL, check_table, lookup, tr
 
 
 @pytest.mark.parametrize("border", MEANINGS)
-def test_a_trimap_table_leads_its_boundary_where_it_was_asked_to(border):
+def test_the_boundary_of_a_trimap_becomes_what_was_asked_for(border):
     table = trimap_table(border)
     assert table == {1: 1, 2: 0, 3: MEANINGS[border]}
     trimap = np.array([[1, 2, 3]], np.uint8)

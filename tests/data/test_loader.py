@@ -129,7 +129,7 @@ def test_seed_epoch_and_index_alone_decide_what_an_image_gets():
     assert len(drawn) == 4 * 20
 
 
-def test_the_first_image_gets_other_random_numbers_than_the_order():
+def test_the_first_image_gets_different_random_numbers_from_the_order():
     """NumPy takes the seeds [3, 1] and [3, 1, 0] for the same."""
     got = []
 
@@ -197,7 +197,7 @@ def test_the_next_batch_is_prepared_while_one_is_in_use_and_no_more_than_that():
     batches.close()
 
 
-def test_an_error_reaches_the_caller_where_its_batch_is_asked_for():
+def test_an_error_reaches_the_caller_when_its_batch_is_asked_for():
     class Broken(Numbers):
         def __getitem__(self, index):
             if index == 4:

@@ -95,7 +95,7 @@ def test_the_arrays_belong_to_the_caller_and_indices_are_checked(root):
 
 
 @pytest.mark.parametrize("border, values", [("pet", [1, 0, 1]), ("background", [1, 0, 0]), ("ignore", [1, 0, IGNORE])])
-def test_the_border_is_what_was_asked_for(root, border, values):
+def test_the_boundary_counts_as_what_was_asked_for(root, border, values):
     trimap = np.repeat(np.array([[1, 2, 3]], np.uint8), 10, axis=0)
     put(root, "Bengal_1", Image.new("RGB", (3, 10)), Image.fromarray(trimap))
     only(root)
@@ -307,7 +307,7 @@ def spoil(root):
     return expected
 
 
-def test_every_problem_is_named_in_one_message_and_the_rest_is_used(root, caplog):
+def test_everything_skipped_is_named_in_one_message_and_the_rest_is_used(root, caplog):
     expected = spoil(root)
     before = contents(root)
     pets = Pets(root, size=6)
@@ -434,7 +434,7 @@ def test_arguments_out_of_range(root, arguments, error, message):
         Pets(root, **{"size": 4, **arguments})
 
 
-def test_an_image_of_too_many_pixels_is_a_problem_and_a_large_one_is_not(root, monkeypatch, caplog, recwarn):
+def test_an_image_of_too_many_pixels_is_skipped_and_a_large_one_is_not(root, monkeypatch, caplog, recwarn):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 700)  # Pillow warns above it, and refuses twice as many
     put(root, "Bengal_1", Image.new("RGB", (30, 30), "red"), halves(30, 30))
     put(root, "Bengal_20", Image.new("RGB", (60, 60), "red"), halves(60, 60))

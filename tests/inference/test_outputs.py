@@ -22,12 +22,12 @@ def names(*paths, out=None):
     return [None if name is None else name.as_posix() for name in choose_names(images, out)]
 
 
-def test_results_lie_beside_or_in_the_same_subfolder_of_out():
+def test_outputs_lie_beside_the_image_or_in_the_same_subfolder_of_out():
     assert names("in/cat.jpg", "in/a/cat.jpg") == ["in/cat", "in/a/cat"]
     assert names("in/cat.jpg", "in/a/cat.jpg", out=Path("out")) == ["out/cat", "out/a/cat"]
 
 
-def test_names_that_would_collide_keep_their_endings():
+def test_names_that_would_collide_keep_their_suffixes():
     assert names("in/cat.jpg", "in/Cat.png", "in/dog.v2.jpg") == ["in/cat.jpg", "in/Cat.png", "in/dog.v2"]
     assert names("in/cat.jpg", "in/cat.png", "in/cat.jpg.gif") == [
         "in/cat.jpg",
@@ -53,7 +53,7 @@ def test_a_mask_of_black_and_white_and_an_outline(tmp_path):
     assert (changed == (BOX & ~inner)).all()  # a line of one pixel
 
 
-def test_results_are_known_again_and_replaced(tmp_path):
+def test_outputs_are_recognized_and_replaced(tmp_path):
     write_outputs(tmp_path / "cat", Binary().output_images(IMAGE, BOX))
     assert is_output(tmp_path / "cat.mask.png", Binary.suffixes) and is_output(
         tmp_path / "cat.overlay.png", Binary.suffixes

@@ -102,7 +102,7 @@ def test_weights_of_overlapping_answers_add_up_to_one():
         (0, 0, "at least 128"),
     ],
 )
-def test_tiles_that_cannot_be(tile, margin, message):
+def test_tile_sizes_out_of_range(tile, margin, message):
     with pytest.raises(ValueError, match=message):
         check_tile(6, tile, margin)
     check_tile(6, 896, 384)
@@ -127,7 +127,7 @@ def test_resizing_keeps_the_images_own_sizes_and_order():
     np.testing.assert_allclose(second, 0.2, rtol=1e-6)
 
 
-def test_an_image_of_the_size_of_training_is_just_predicted():
+def test_an_image_of_the_training_size_is_predicted_as_it_is():
     model = UNet(depth=2, width=2)
     image = noise(32, 32)
     np.testing.assert_array_equal(predict_resized(model, [image], 32)[0], model.predict(image))

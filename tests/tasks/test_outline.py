@@ -6,7 +6,7 @@ import pytest
 from minunet.tasks.outline import outline, overlay
 
 
-def test_outline_of_a_ring_has_two_sides():
+def test_the_outline_of_a_ring_has_two_sides():
     ring = np.ones((7, 7), bool)
     ring[3, 3] = ring[0] = ring[-1] = ring[:, 0] = ring[:, -1] = False
     expected = ring.copy()
@@ -15,7 +15,7 @@ def test_outline_of_a_ring_has_two_sides():
     assert np.array_equal(outline(ring), expected)
 
 
-def test_outline_gets_thicker_inwards_and_ends_at_the_frame():
+def test_an_outline_grows_inward_and_has_no_line_along_the_edge_of_the_image():
     mask = np.zeros((6, 6), bool)
     mask[:, 2:] = True  # leaves the image on three sides
     for thickness in (1, 2, 3):
@@ -26,7 +26,7 @@ def test_outline_gets_thicker_inwards_and_ends_at_the_frame():
     assert not outline(np.zeros((4, 4))).any()
 
 
-def test_overlay_changes_the_outline_and_nothing_else():
+def test_an_overlay_changes_the_outline_and_nothing_else():
     image = np.full((5, 5, 3), 7, np.uint8)
     mask = np.zeros((5, 5, 1), np.uint8)
     mask[1:4, 1:4] = 1

@@ -25,7 +25,7 @@ def test_on_the_cpu_batches_are_passed_on_as_they_are():
     assert list(Prefetcher("cpu").batches(given)) == given
 
 
-def test_on_the_gpu_they_arrive_whole_epoch_after_epoch_in_the_same_memory(array_on):
+def test_on_the_gpu_they_arrive_intact_epoch_after_epoch_in_the_same_memory(array_on):
     array_on("gpu")  # or skip
     prefetcher, places = Prefetcher("gpu"), []
     for epoch in range(3):

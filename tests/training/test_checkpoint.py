@@ -68,7 +68,7 @@ def test_there_and_back(folder):
     assert sorted(os.listdir(folder)) == ["last.npz", "previous.npz"]
 
 
-def test_without_the_last_file_the_one_before_it_counts(folder):
+def test_without_the_last_checkpoint_the_previous_one_is_used(folder):
     (folder / "last.npz").unlink()
     name, model, optimizer = loaded(folder)
     assert name == "previous.npz" and optimizer.steps == 2 and same(model, trained(2)[0])
@@ -128,7 +128,7 @@ def test_when_both_are_damaged(folder):
         loaded(folder)
 
 
-def test_weights_alone_are_no_run(folder):
+def test_weights_alone_cannot_be_resumed_from(folder):
     minunet.save(folder / "last.npz", small())
     with pytest.raises(CheckpointError, match="only weights, not the state of a run.*previous.npz is intact"):
         loaded(folder)
@@ -197,7 +197,7 @@ def test_whatever_the_system_refuses_both_files_stay(folder, monkeypatch, call, 
     assert sorted(os.listdir(folder)) == ["last.npz", "previous.npz"]
 
 
-def test_a_copy_of_the_folder_goes_on_as_well(folder, tmp_path_factory):
+def test_a_copy_of_the_folder_can_be_resumed_from(folder, tmp_path_factory):
     copy = tmp_path_factory.mktemp("copies") / "run"
     shutil.copytree(folder, copy)
     assert loaded(copy)[2].steps == 3

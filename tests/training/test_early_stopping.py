@@ -29,7 +29,7 @@ def test_nan_is_never_better():
 
 
 @pytest.mark.parametrize("seen", [[], [0.5], [0.5, 0.4]])
-def test_a_state_goes_on(seen):
+def test_a_state_is_restored(seen):
     one, other = Patience("val_iou", 3), Patience("val_iou", 3)
     answers(one, seen)
     state = {name: np.array(array.tolist()) for name, array in one.state_dict().items()}

@@ -33,7 +33,7 @@ def fresh(trainer):
     return Trainer(trainer.model, trainer.optimizer, "bce")
 
 
-def test_after_the_first_epoch_no_memory_is_asked_from_the_driver(cupy):
+def test_after_the_first_epoch_no_memory_is_requested_from_the_driver(cupy):
     class Hook(cupy.cuda.memory_hook.MemoryHook):
         name, sizes = "from the driver", []
 
@@ -109,7 +109,7 @@ def test_a_step_launches_little_and_reads_nothing_back(cupy):
     assert [name for name in names if "DtoH" in name] == []
 
 
-def test_images_too_large_to_be_counted_through_are_refused():
+def test_images_with_too_many_numbers_to_index_are_refused():
     """Rows of P(x) are counted in 32 bits: 2**20 windows of 9 x 9 pixels and 64 channels are too many."""
     wide = (1, 2, 1 << 20, 64)
     with pytest.raises(ValueError, match="too large for the CUDA kernels"):

@@ -63,7 +63,7 @@ def epochs(model, optimizer, loss, training, validation, count, stop=lambda: Fal
 
 
 @pytest.mark.parametrize("name, bound", [("bce", 0.05), ("dice", 0.05), ("bce+dice", 0.05)])
-def test_four_images_can_be_learned_by_heart(name, bound):
+def test_four_images_can_be_memorized(name, bound):
     model, optimizer, _, _ = setup()
     four = Loader(Squares(4), 4, shuffle=False)
     # At a constant rate RMSprop jumps around to the end, and chance decides which epoch is the last.
@@ -73,7 +73,7 @@ def test_four_images_can_be_learned_by_heart(name, bound):
     assert rows[-1]["val_mean_iou"] > 0.95
 
 
-def test_four_drawn_pets_can_be_learned_by_heart():
+def test_four_drawn_pets_can_be_memorized():
     model = UNet(depth=3, width=8, seed=0)
     four = Loader(DrawnPets(4, size=32), 4, shuffle=False)
     optimizer = optim.Adam(model.parameters(), lr=5e-3)
@@ -81,7 +81,7 @@ def test_four_drawn_pets_can_be_learned_by_heart():
     assert rows[-1]["val_loss"] < 0.45 < 0.6 < rows[0]["val_loss"]
 
 
-def test_rows_hold_what_can_be_counted_again():
+def test_the_scores_in_a_row_can_be_recomputed():
     model, optimizer, training, validation = setup(lr=1e-9)  # weights that barely move
     (row,) = epochs(model, optimizer, LOSSES["bce"], training, validation, 1)
     for part, loader in (("train", training), ("val", validation)):
@@ -187,7 +187,7 @@ def test_what_the_network_says_about_ignored_pixels_changes_no_loss(name):
     assert gradients[0][2] == 0 and (gradients[0][[0, 1, 3]] != 0).all()
 
 
-def test_a_loss_that_is_no_number_stops_with_its_epoch_and_step_and_yields_no_row():
+def test_a_loss_that_is_not_finite_is_reported_with_its_epoch_and_step_and_yields_no_row():
     model, optimizer, training, validation = setup(count=12)
     calls, loss = [], LOSSES["bce"]
 
@@ -212,14 +212,14 @@ def test_a_loss_that_is_read_late_is_still_named_by_its_step():
         losses.mean()
 
 
-def test_an_overflowing_network_diverges_without_other_noise():
+def test_an_overflowing_network_diverges_without_further_warnings():
     model, _, training, validation = setup()
     optimizer = optim.SGD(model.parameters(), lr=1e30)
     with pytest.raises(Diverged, match="epoch 1"):  # NumPy's own warnings are errors in these tests
         list(epochs(model, optimizer, LOSSES["bce"], training, validation, 3))
 
 
-def test_weights_that_break_in_the_last_step_are_seen_before_they_could_be_saved():
+def test_weights_that_become_nan_in_the_last_step_are_noticed_before_they_could_be_saved():
     model, optimizer, _, validation = setup()
     one_step = Loader(Squares(4), 4)
     step = optimizer.step
@@ -293,7 +293,7 @@ def test_accumulated_batches_make_the_step_of_one_large_batch(loss):
             np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5 * abs(b).max())
 
 
-def test_the_last_group_may_have_one_batch():
+def test_the_last_group_may_hold_a_single_batch():
     parts, whole = gradients_of_steps(2, 2, images=5), gradients_of_steps(4, 1, images=5)
     assert len(parts) == len(whole) == 2
     for a, b in zip(parts[1], whole[1], strict=True):
@@ -383,7 +383,7 @@ def test_a_regularized_network_learns_and_repeats_itself():
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-def test_interrupt_is_asked_first_and_forced_the_second_time(capfd):
+def test_the_first_signal_asks_to_stop_and_the_second_forces_it(capfd):
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt), Interrupt() as interrupt:
         assert not interrupt()

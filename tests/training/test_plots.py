@@ -49,7 +49,7 @@ def test_a_higher_loss_is_drawn_higher(tmp_path):
     assert row_of(plots.VALIDATION) < row_of(plots.TRAIN) - 100
 
 
-def test_predictions_sheet_has_a_row_per_image(tmp_path):
+def test_a_sheet_of_predictions_has_a_row_per_image(tmp_path):
     rng = np.random.default_rng(0)
     images = rng.integers(0, 60, (3, 64, 64, 3), np.uint8)
     masks = np.zeros((3, 64, 64, 1), np.uint8)

@@ -171,7 +171,7 @@ def test_two_runs_that_begin_at_once_in_an_empty_folder(tmp_path, monkeypatch):
     runs.RunFolder(tmp_path, {})
 
 
-def test_a_run_that_was_killed_before_its_first_epoch_begins_again(undisturbed, tmp_path):
+def test_a_run_that_was_killed_before_its_first_epoch_starts_over(undisturbed, tmp_path):
     with runs.RunFolder(tmp_path, {}):
         pass
     go(tmp_path)

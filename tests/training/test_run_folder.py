@@ -29,7 +29,7 @@ def weight_in(path):
     return float(load(path, UNet(depth=1, width=2)).parameters()[0].data.max())
 
 
-def test_best_is_kept_and_last_moves_on(tmp_path):
+def test_the_best_weights_are_kept_and_the_last_ones_move_on(tmp_path):
     run = runs.RunFolder(tmp_path / "a" / "b", {"seed": 3, "path": Path("x")})
     for epoch, score in enumerate([0.2, 0.6, 0.6, 0.4], 1):
         run.add(row(epoch, score), model_of(epoch))
@@ -61,7 +61,7 @@ def test_what_was_learned_before_an_interrupt_is_saved(tmp_path):
     assert weight_in(late.folder / "best.npz") == 1 and weight_in(late.folder / "last.npz") == 7
 
 
-def test_without_a_name_the_folder_is_called_after_the_time(tmp_path, monkeypatch):
+def test_without_a_name_the_folder_is_named_after_the_time(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(runs.time, "strftime", lambda form: "2024-05-01_13-20-45")
     folders = [runs.RunFolder(None, {}).folder for _ in range(3)]
@@ -95,7 +95,7 @@ def test_predictions_are_drawn_with_the_best_weights(tmp_path, monkeypatch):
     assert "epoch 1" in title
 
 
-def test_folders_that_are_not_free(tmp_path):
+def test_folders_that_cannot_be_used(tmp_path):
     (tmp_path / "file").write_text("mine")
     for folder, error, message in [
         (tmp_path, FileExistsError, "not empty"),
@@ -109,7 +109,7 @@ def test_folders_that_are_not_free(tmp_path):
 
 
 @pytest.mark.parametrize("installed", ["cupy-cuda12x", "cupy-cuda13x", None])
-def test_the_versions_name_the_cupy_that_is_there(installed, monkeypatch):
+def test_the_versions_name_the_cupy_that_is_installed(installed, monkeypatch):
     def version(name):
         if name.startswith("cupy") and name != installed:
             raise runs.packages.PackageNotFoundError(name)

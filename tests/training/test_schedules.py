@@ -34,7 +34,7 @@ def test_plateau_by_hand():
     assert rates == [1, 1, 1, 1, 0.5, 0.5, 0.25, 0.25]  # two epochs without better, and again two
 
 
-def test_a_plateau_goes_on_from_its_state():
+def test_a_plateau_continues_from_its_state():
     whole, first, second = (schedules.Plateau(lr, patience=2) for lr in (1.0, 1.0, 0.7))
     losses = [0.5, 0.6, 0.7, 0.4, 0.4, 0.4, 0.3]
     for i, loss in enumerate(losses):

@@ -133,7 +133,7 @@ def test_damaged_files_of_every_format(tmp_path, suffix):
         refused(path)
 
 
-def test_a_file_that_says_nothing_is_read_from_its_shapes(path):
+def test_without_metadata_a_model_is_built_from_the_shapes_of_its_arrays(path):
     model = UNet(in_channels=4, depth=3, width=2, seed=1, batch_norm=True)
     np.savez(path, **model.state_dict())
     assert io.read(path).metadata == {}
@@ -172,7 +172,7 @@ def test_a_module_without_options_is_saved_too(tmp_path):
         ("{", "damaged"),
     ],
 )
-def test_a_file_that_lies_about_itself(path, about, message):
+def test_a_file_that_contradicts_itself(path, about, message):
     np.savez(path, about=np.array(about), **small().state_dict())
     with pytest.raises(WeightsError, match=message):
         io.load_model(path)
@@ -237,7 +237,7 @@ def test_no_pickle_is_ever_loaded(path, write):
     refused(path)
 
 
-def test_every_single_bit_counts(path):
+def test_every_flipped_bit_is_noticed(path):
     """A bit that turns over is noticed, or it changes nothing that is loaded (it is in a date, say)."""
     content = bytearray(path.read_bytes())
     starts = [info.header_offset for info in zipfile.ZipFile(path).infolist()[:2]]

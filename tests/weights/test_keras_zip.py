@@ -66,7 +66,7 @@ def test_the_network_is_described_as_keras_describes_it(tmp_path):
     assert ours == theirs and len(theirs) == 25
 
 
-def test_without_a_model_that_minunet_can_build(tmp_path):
+def test_a_network_that_minunet_cannot_build(tmp_path):
     path = tmp_path / "broken.keras"
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("config.json", "{}")
