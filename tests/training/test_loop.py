@@ -17,6 +17,7 @@ from minunet.tasks import Binary
 from minunet.training import schedules
 from minunet.training.baselines import constant_baselines
 from minunet.training.batches import Prefetcher, ready_batches
+from minunet.training.early_stopping import Patience
 from minunet.training.interrupt import Interrupt
 from minunet.training.loop import Trainer
 from minunet.training.progress import Diverged, Losses
@@ -300,6 +301,14 @@ def test_the_last_group_may_hold_a_single_batch():
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5 * abs(b).max())
 
 
+@pytest.mark.parametrize("batch_size, accumulate", [(6, 1), (6, 2), (3, 2), (3, 5)])
+def test_a_step_with_fewer_images_is_no_shorter(batch_size, accumulate):
+    """Five images, where there is room for more in the batch or in the group: the gradient is their mean."""
+    (found,), (expected,) = gradients_of_steps(batch_size, accumulate, images=5), gradients_of_steps(5, 1, images=5)
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5 * abs(b).max())
+
+
 def test_where_pixels_are_ignored_each_batch_has_its_own_mean():
     """The documented difference: of one image a single pixel counts, a pet, and of the other all, background. In one
     batch that is 1 to 256, and the last bias must go down; in two batches it is half and half."""
@@ -367,6 +376,33 @@ def test_the_schedule_is_asked_before_each_step_and_told_of_each_epoch():
     assert schedule.asked == [0, 1, 2, 3] and schedule.told == [1, 2]
     assert [row["lr"] for row in rows] == [0.005, 0.00125]  # of the last step of the epoch
     assert [row["lr"] for row in epochs(*setup_with_loss(), 1)] == [1e-3]
+
+
+def test_validation_runs_in_eval_mode_and_training_in_training_mode():
+    model = UNet(depth=2, width=4, dropout=0.5, batch_norm=True)
+    trainer = Trainer(model, optim.SGD(model.parameters(), lr=1e-3), "bce")
+    training, validation = Loader(Squares(4), 2), Loader(Squares(3, seed=9), 2, shuffle=False)
+    rows, before = trainer.epochs(training, validation, 2), model.state_dict()
+    for epoch in (1, 2):
+        row, after = next(rows), model.state_dict()
+        assert row["epoch"] == epoch and all((before[name] != after[name]).any() for name in before)
+        with no_grad():  # the model is in eval mode now: no dropout, no mean over the batch
+            p = model(Tensor(np.stack([image for image, _ in validation.dataset]).astype(np.float32) / 255)).numpy()
+        true = np.stack([mask for _, mask in validation.dataset]) == 1
+        assert row["val_loss"] == pytest.approx(-np.log(np.where(true, p, 1 - p)).astype(np.float64).mean(), rel=1e-4)
+        before = after
+    assert trainer.evaluate(validation)["loss"] == row["val_loss"]
+    assert all(np.array_equal(array, before[name]) for name, array in model.state_dict().items())
+
+
+def test_early_stopping_begins_no_further_epoch():
+    model, _, training, validation = setup()
+    patience = Patience("val_loss", 2)
+    trainer = Trainer(model, optim.SGD(model.parameters(), lr=1e-30), "bce", early_stopping=patience)  # nothing changes
+    assert [row["epoch"] for row in trainer.epochs(training, validation, 9)] == [1, 2, 3]
+    assert trainer.progress.epoch == 4 and not list(trainer.epochs(training, validation, 9))
+    patience.epochs = 3
+    assert [row["epoch"] for row in trainer.epochs(training, validation, 9)] == [4]
 
 
 def test_a_regularized_network_learns_and_repeats_itself():
