@@ -3,10 +3,10 @@
     augment = Augmentation(Flip(probability=0.5), Rotate(10), Elastic(0.02, probability=0.5), Brightness(0.2))
     image, mask = augment(image, mask, np.random.default_rng(7))     or, ready-made, PRESETS["light"]
 
-Each transform draws how much, and adds it to the plan of the image: geometry as a matrix or a displacement, color as a
-matrix. warp.py carries the plan out, and explains the mathematics.
+Each transform draws how strongly it acts, and adds that to the plan of the image: geometry as a matrix or a
+displacement, color as a matrix. warp.py carries the plan out, and explains the mathematics.
 
-All random numbers are drawn from the generator that is given; the same one gives the same image.
+All random numbers are drawn from the generator that is passed in; the same one gives the same image.
 """
 
 from dataclasses import KW_ONLY, dataclass, fields
@@ -40,7 +40,7 @@ class Augmentation:
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Returns a changed image uint8 (H, W, 3) and its mask uint8 (H, W, 1), new arrays of the same shapes.
 
-        The mask gets no values that it did not have. Raises ValueError for another shape or dtype.
+        The mask never gets a value that it did not have. Raises ValueError for another shape or dtype.
         """
         fits = image.ndim == 3 and image.shape[2] == 3 and mask.shape == (*image.shape[:2], 1)
         if not fits or image.dtype != np.uint8 or mask.dtype != np.uint8:
@@ -63,7 +63,7 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Transform:
-    """One kind of change. It is made with this probability, and then at random up to its strength.
+    """One kind of change: made with this probability, and then by a random amount of up to its strength.
 
     strength: in the unit that each transform names. Raises ValueError for a probability outside 0..1, or a strength
     below 0 or above `most`.
@@ -81,7 +81,7 @@ class Transform:
                 raise ValueError(f"{type(self).__name__}: {name} is {value}: it must be between 0 and {most:g}")
 
     def add_to(self, plan: Plan, rng: np.random.Generator) -> None:
-        """Draws how much, and adds it to the plan of one image."""
+        """Draws how strongly to act, and adds that to the plan of one image."""
         raise NotImplementedError
 
 
@@ -186,7 +186,7 @@ class Contrast(Transform):
 
 @dataclass(frozen=True)
 class Saturation(Transform):
-    """Each color's distance from the gray that looks as bright, times 1 - strength to 1 + strength."""
+    """Each color's distance from the gray of the same brightness, times 1 - strength to 1 + strength."""
 
     strength: float
 

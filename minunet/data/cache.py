@@ -7,8 +7,8 @@ time. Each combination of sources and size has a folder of its own there:
     masks.npy      uint8 (N, H, W, 1)
     metadata.json  what it was made from (size and time of each file), checksums, and what was skipped
 
-It is built in a temporary folder and then renamed (files.py), so that it is complete or absent; of two programs that
-build it at once, each ends up with a complete one. A cache that does not fit when it is opened is built anew.
+It is built in a temporary folder and then renamed (files.py), so that it is complete or absent; if two programs
+build it at the same time, each ends up with a complete one. A cache that does not fit when it is opened is rebuilt.
 """
 
 import hashlib
@@ -29,8 +29,8 @@ from tqdm import tqdm
 from minunet.data import DataError
 from minunet.files import atomic_folder, remove_leftovers
 
-FORMAT = 2  # raise it whenever the files, or what datasets put into them, change their meaning
-BLOCK = 64  # images under way at a time: enough for all threads, and a slow disk cannot fill the memory
+FORMAT = 2  # increase it whenever the meaning of the files, or of what datasets put into them, changes
+BLOCK = 64  # images in flight at a time: enough for all threads, and a slow disk cannot fill the memory
 ABANDONED = 3600  # seconds after which an unfinished folder that nobody touches belongs to a program that was killed
 
 Source = tuple[Path, ...]
@@ -57,7 +57,7 @@ def decode_all(
              called from several threads
     sources  tuples of file paths; a file that changes, appears or disappears makes the cache invalid
     size     (H, W)
-    key      a text; another key has another cache
+    key      a string; each key has a cache of its own
     on_disk  False keeps the arrays in memory only. The same happens, after a line in the log, if the cache folder
              cannot be written: the next run has to decode again, and nothing else changes
     """
@@ -85,7 +85,7 @@ def decode_all(
 
 
 def cache_folder() -> Path:
-    """Returns the folder of all caches (absolute, perhaps not there yet). RuntimeError if there is no home folder."""
+    """Returns the absolute path of the folder of all caches. Raises RuntimeError if there is no home folder."""
     if os.environ.get("MINUNET_CACHE"):
         return Path(os.environ["MINUNET_CACHE"]).expanduser().absolute()
     xdg = Path(os.environ.get("XDG_CACHE_HOME", ""))
@@ -121,11 +121,11 @@ def _decode(read: Read, sources: Sequence[Source], keep: Keep) -> dict[int, str]
 
 
 class _AlreadyThere(Exception):
-    """Another program has built the same cache meanwhile."""
+    """Another program has built the same cache in the meantime."""
 
 
 def _build(folder: Path, read: Read, sources: Sequence[Source], shape: tuple[int, ...], made_from: str) -> None:
-    """Makes the folder of a cache; OSError if it cannot be written."""
+    """Makes the folder of a cache. Raises OSError if it cannot be written."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder.parent, "[0-9a-f]" * len(folder.name), ABANDONED)
     with suppress(_AlreadyThere), atomic_folder(folder, replace=True) as draft:
@@ -151,7 +151,7 @@ def _build(folder: Path, read: Read, sources: Sequence[Source], shape: tuple[int
 
 
 class _RowWriter:
-    """Writes the rows of a .npy file one after the other, and their checksum; skipped rows are zeros."""
+    """Writes the rows of a .npy file one after the other, and sums them up; skipped rows are zeros."""
 
     def __init__(self, stack: ExitStack, path: Path, shape: tuple[int, ...]) -> None:
         self.file = stack.enter_context(open(path, "wb"))
@@ -194,7 +194,7 @@ def _open(folder: Path, shape: tuple[int, ...], made_from: str) -> Decoded | Non
                 return None
         skipped = {int(row): str(reason) for row, reason in metadata["skipped"]}
         return Decoded(arrays["images"], arrays["masks"], skipped)
-    except Exception:  # whatever a damaged file leads to, the answer is the same: build it anew
+    except Exception:  # whatever a damaged file leads to, the answer is the same: build a new one
         return None
 
 

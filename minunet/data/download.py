@@ -47,7 +47,7 @@ def download(
 
     What is there already is left as it is: a second call does nothing, and one after an interruption continues.
 
-    folder    made if need be
+    folder    created if need be
     base_url  where NAME.tar.gz lies
     archives  {NAME: md5 sum in hexadecimal}; archive NAME unpacks into one folder NAME
     pause     seconds before a second try; twice as many before each further one
@@ -96,17 +96,19 @@ def _only_one(folder: Path) -> Iterator[None]:
 
 
 def _provide(archive: Path, url: str, md5: str, pause: float) -> None:
-    """Makes sure that the right archive is there: the file at hand, or a download through a .part file."""
+    """Makes sure that the right archive is there: the one at hand, or a download by way of a .part file."""
     if archive.exists():
         if _md5(archive) != md5:
-            raise DownloadError(f"{archive} cannot be used, its md5 sum is not the official one: delete it, run again.")
+            raise DownloadError(
+                f"{archive} cannot be used: its md5 sum is not the official one. Delete it, and run again."
+            )
         return
     part = archive.with_name(archive.name + ".part")
     try:
         _fetch(url, part, pause)
         if _md5(part) != md5:
             part.unlink()
-            raise _Refused("the md5 sum of what came is not the official one, so it was deleted")
+            raise _Refused("the md5 sum of the downloaded file is not the official one, so it was deleted")
     except (_Network, _Refused) as error:
         raise DownloadError(
             f"Cannot fetch {url}: {error}. Run it again to continue where it stopped; or download that file in "
@@ -124,7 +126,7 @@ class _Refused(Exception):
 
 
 def _fetch(url: str, part: Path, pause: float) -> None:
-    """Downloads `url` to its end, trying again as long as something comes. _Network or _Refused if that fails."""
+    """Downloads `url` to its end, trying again as long as something comes. Raises _Network or _Refused."""
     largest, failures = _size(part), 0
     while True:
         try:
@@ -139,7 +141,7 @@ def _fetch(url: str, part: Path, pause: float) -> None:
 
 
 def _fetch_rest(url: str, part: Path) -> None:
-    """Appends to `part` what is missing. _Network if it is still incomplete then."""
+    """Appends what is missing to `part`. Raises _Network if it is still incomplete afterward."""
     start = _size(part)
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
     try:
@@ -163,7 +165,7 @@ def _fetch_rest(url: str, part: Path) -> None:
 
 
 def _append(response: HTTPResponse, part: Path, start: int, total: int | None) -> int:
-    """Writes the response's bytes into `part` from byte `start` on. Returns its size then."""
+    """Writes the response's bytes into `part`, from byte `start` on. Returns the size of the file."""
     # "ab" continues at the end, which is `start`; "wb" empties the file.
     with (
         open(part, "ab" if start else "wb") as file,
@@ -183,7 +185,7 @@ def _append(response: HTTPResponse, part: Path, start: int, total: int | None) -
 
 @contextmanager
 def _network_errors() -> Iterator[None]:
-    """Tells failures of the connection from those of the disk, which are OSErrors, too."""
+    """Tells failures of the connection from those of the disk, which are OSErrors as well."""
     try:
         yield
     except urllib.error.HTTPError:
@@ -216,7 +218,7 @@ def _unpack(archive: Path, name: str) -> None:
             if hasattr(os, "sync"):  # thousands of files reach the disk before their folder gets its name
                 os.sync()
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DownloadError(f"{archive} is damaged ({error}): delete it, run again.") from error
+        raise DownloadError(f"{archive} is damaged ({error}): delete it, and run again.") from error
 
 
 def _unpack_members(archive: Path, name: str, folder: Path) -> None:
@@ -231,15 +233,15 @@ def _unpack_members(archive: Path, name: str, folder: Path) -> None:
                     found = True
                 bar.update(packed.tell() - bar.n)
     if not found:
-        raise DownloadError(f"{archive} contains no folder {name}: delete it, run again.")
+        raise DownloadError(f"{archive} contains no folder {name}: delete it, and run again.")
 
 
 def _safe_parts(member: tarfile.TarInfo, archive: Path) -> tuple[str, ...]:
-    """Returns the parts of a member's path. DownloadError unless it is a file or folder that stays in its place.
+    """Returns the parts of a member's path. Raises DownloadError unless it is a file or folder inside its place.
 
-    By hand, because tarfile's own filter="data" is missing from some Python 3.10 and 3.11, and because less is needed
-    here: no links, so none leads out; no devices, owners or modes. Windows paths have both / and \\ as separators, and
-    drives: a path without anchor and .. there has none on any system.
+    By hand, because tarfile's own filter="data" is missing from some releases of Python 3.10 and 3.11, and because less
+    is needed here: no links, so none leads out; no devices, owners or modes. Windows paths have both / and \\ as
+    separators, and drives: a path without anchor and .. there has none on any system.
     """
     path = PureWindowsPath(member.name)
     if path.anchor or ".." in path.parts:

@@ -35,11 +35,11 @@ ToMask = Callable[[Image.Image], NDArray[np.uint8]]
 class ImageFolder:
     """Images and masks as a dataset: folder[i] -> (image uint8 (H, W, 3), mask uint8 (H, W, 1)).
 
-    images, masks  two folders; hidden files, and those without an image's extension, are passed over
+    images, masks  two folders; hidden files, and those without an image's extension, do not count
     size           an int for squares, or (H, W); both are resized to it (sample.py)
     values         what the values of the masks mean, a dict (or its pairs) to 0 (background), 1 (found) or 255
                    (ignored), such as {0: 0, 7: 1, 8: 1}; by default 0 is background, and 1 or 255 is found
-    strict, cache  as for Pets: raise instead of skipping, and keep what was decoded
+    strict, cache  as for Pets: whether to raise instead of skipping, and whether to keep what was decoded
 
     Attributes, lists of str: `names` of the usable images in alphabetical order, without their extensions; `skipped`,
     each "file: what is wrong", files without a partner among them.
@@ -98,7 +98,7 @@ def _absolute(path: str | Path) -> Path:
 def _pairs(images: Path, masks: Path) -> tuple[dict[str, tuple[Path, Path]], list[str]]:
     """Returns {name: (image path, mask path)} in alphabetical order, and what has no partner."""
     if images == masks:
-        raise DataError(f"{images} cannot be both: images and masks need a folder each")
+        raise DataError(f"{images} is named for both images and masks: they need a folder each")
     skipped: list[str] = []
     found: list[dict[str, list[Path]]] = []
     for folder in (images, masks):
@@ -118,7 +118,7 @@ def _pairs(images: Path, masks: Path) -> tuple[dict[str, tuple[Path, Path]], lis
 
 
 def _image_files(folder: Path) -> list[Path]:
-    """The files with an image's extension, sorted. DataError if the folder cannot be opened."""
+    """Returns the files with an image's extension, sorted. Raises DataError if the folder cannot be opened."""
     try:
         paths = sorted(folder.iterdir())
     except OSError as error:

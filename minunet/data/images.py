@@ -81,7 +81,7 @@ def quiet_pillow() -> Iterator[None]:
     """Silences Pillow's warnings about odd EXIF tags, and about more than 89 million pixels.
 
     They do not say in which file, and what can be read is read. Twice as many pixels are an error anyway.
-    To be entered in the main thread, around all reading: all threads share the filters of warnings.
+    Enter it in the main thread, around all reading: all threads share the filters of warnings.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")

@@ -1,4 +1,4 @@
-"""Known masks, found beside and read for single images: what predictions are compared with.
+"""Known masks of single images, found and read: what predictions are compared with.
 
 A known mask may be a trimap, or an image of 0 and 255 or of 0 and 1; its values say which (labels.py).
 """

@@ -35,7 +35,8 @@ def report_skipped(where: str, usable: int, skipped: Sequence[str], expected: st
     shown = [f"\n  {reason}" for reason in skipped[:SHOWN]]
     if len(skipped) > SHOWN:
         shown.append(f"\n  ... and {len(skipped) - SHOWN} more")
-    message = f"{where}: {usable} usable images, {len(skipped)} skipped:{''.join(shown)}"
+    images = "image" if usable == 1 else "images"
+    message = f"{where}: {usable} usable {images}, {len(skipped)} skipped:{''.join(shown)}"
     if not usable:
         raise DataError(f"{message}\nExpected: {expected}.")
     if strict:

@@ -4,7 +4,8 @@
     NAME.overlay.png    the image with the outline of the mask
 
 All carry a mark inside (the PNG text "Software"). Only files with this mark are ever replaced: a mask that somebody
-drew and gave the same name stays as it is. Each is written completely or not at all (files.py)."""
+drew and gave the same name stays as it is. Each is written completely or not at all (files.py).
+"""
 
 import io
 from collections import Counter
@@ -38,7 +39,8 @@ def choose_names(images: Sequence[ImageFile], out: Path | None = None) -> list[P
 
     out: a folder, in which the images of a folder keep their subfolders; None: beside each image. The outputs of
     cat.jpg and cat.png in one folder are called cat.jpg.mask.png and cat.png.mask.png; of two images with the very same
-    name, the second gets None."""
+    name, the second gets None.
+    """
 
     def folder(image):
         return image.path.parent if out is None else out / image.relative_path.parent

@@ -28,7 +28,8 @@ and of the tiles too, up to the rounding of float32: the tests allow 1e-5 in a p
 
 With a smaller margin tiles cost less and are no longer exact: the farthest pixels weigh little, but they weigh
 something. Answers overlap by 2^D pixels and are blended there from one into the other, so that such a difference, or
-one of rounding, becomes a slope and never a seam."""
+one of rounding, becomes a slope and never a seam.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -79,7 +80,8 @@ def predict_tiled(model: UNet, image: NDArray, tile: int = 2048, margin: int | N
     image: uint8 (H, W, in_channels). tile: side of a window in pixels, a multiple of 2**model.depth. margin: how far a
     window sees beyond its answer, a multiple of 2**model.depth; by default as far as the answer depends on anything, so
     that it is that of model.predict(image) up to rounding. Returns float32 (H, W, out_channels). Raises ValueError for
-    a tile size or margin that does not fit."""
+    a tile size or margin that does not fit.
+    """
     margin = exact_margin(model.depth) if margin is None else margin
     check_tile(model.depth, tile, margin)
     step = 2**model.depth

@@ -7,8 +7,7 @@ from minunet.tasks import Task
 
 
 def constant_baselines(task: Task, dataset: Dataset) -> dict[str, dict[str, float]]:
-    """Returns {answer: its scores} of the same answer everywhere, such as "all background", on all images of the
-    dataset.
+    """Returns {answer: its scores} of giving the same answer everywhere, such as "all background", on a dataset.
 
     Raises ValueError if every pixel of the dataset is ignored.
     """

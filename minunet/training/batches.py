@@ -32,8 +32,13 @@ from minunet.tasks import Task
 
 
 class Batch(NamedTuple):
-    """A batch on the device: images x (N, H, W, C), 0 to 1; targets and weights for the loss; labels (uint8) for the
-    scores."""
+    """A batch on the device.
+
+    x        images, floats of 0 to 1, (N, H, W, C)
+    targets  what the loss compares with, see `Task.targets`
+    weights  how much each pixel counts in the loss
+    labels   uint8, for the scores
+    """
 
     x: Tensor
     targets: Any
@@ -71,7 +76,8 @@ class Prefetcher:
         """Yields each batch of `source`, a tuple of NumPy arrays of equal length, as arrays on the device.
 
         On a GPU they are lent: the batch after the next overwrites them, once the work that the caller has queued on
-        them by then is done. On the CPU they are passed on as they are."""
+        them by then is done. On the CPU they are passed on as they are.
+        """
         if self.device == "cpu":
             yield from source
             return

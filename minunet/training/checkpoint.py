@@ -49,8 +49,7 @@ def save(folder: str | Path, model: Module, parts: Mapping[str, Any], metadata: 
 
 
 def load(folder: str | Path, model: Module, parts: Mapping[str, Any]) -> Path:
-    """Restores what `save` wrote, from last.npz, or from previous.npz if there is no last.npz. Returns the path of the
-    file.
+    """Restores what `save` wrote, from last.npz, or from previous.npz if there is no last.npz. Returns which file.
 
     Raises FileNotFoundError if there is neither; CheckpointError if the file is damaged, or of another kind of run: it
     says what is wrong, and whether previous.npz can be used in its place.
@@ -88,7 +87,7 @@ def _load_file(path, model, parts):
 
 
 def _advice(path, previous):
-    """What can be done where a checkpoint cannot be used."""
+    """What to do about a checkpoint that cannot be used, in words."""
     if path == previous or not previous.exists():
         return "There is no older checkpoint of this run"
     try:

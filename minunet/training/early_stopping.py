@@ -16,10 +16,10 @@ class Patience:
     """Counts the epochs since the best value of one score.
 
     monitor  a key of the rows that training yields; a loss should fall, every other score should rise.
-    epochs   how many epochs in a row may bring no improvement, 1 or more; None: any number, patience never runs out.
+    epochs   how many epochs in a row may bring no improvement, at least 1; None: any number, patience never runs out.
 
     best, waited: the best value so far (None at first), and the number of epochs since.
-    Raises ValueError for another number of epochs.
+    Raises ValueError unless `epochs` is None or an integer of at least 1.
 
     >>> patience = Patience("val_loss", epochs=2)
     >>> [patience.update({"val_loss": loss}) for loss in (0.5, 0.4, 0.6, 0.4)]

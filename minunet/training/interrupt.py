@@ -11,7 +11,8 @@ class Interrupt:
 
     Inside `with Interrupt() as interrupt:`, the first SIGINT (Ctrl-C) or SIGTERM makes `interrupt()` answer True and is
     kept in `interrupt.signal`; the second raises KeyboardInterrupt at once. Outside the main thread, where Python
-    allows no handlers, it changes nothing."""
+    allows no handlers, it changes nothing.
+    """
 
     signal: int | None = None
 

@@ -97,8 +97,7 @@ class Trainer:
         self.after_step: Callable[[], None] = lambda: None
 
     def parts(self) -> dict[str, Any]:
-        """Returns {name: part} of all that changes along with the model; each part has state_dict and
-        load_state_dict."""
+        """Returns {name: part} of all that changes along with the model, each with state_dict and load_state_dict."""
         parts = {
             "optimizer": self.optimizer,
             "schedule": self.schedule,

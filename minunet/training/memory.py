@@ -15,8 +15,8 @@ from minunet.nn.costs import training_costs
 def advise_batch_size(model: Module, optimizer: Any, loader: Any) -> Iterator[None]:
     """Inside the block, a GPU that runs out of memory raises OutOfMemory, which names a batch size that fits.
 
-    The free memory can be counted only once the failed step's arrays are gone. Those that finished functions held are
-    released here, so the block should call a function for each step rather than hold a batch or a loss itself.
+    The free memory can be counted only once the arrays of the failed step are gone. What finished functions held is
+    released here; so the block should call a function for each step, and hold no batch and no loss itself.
     """
     try:
         yield
@@ -54,7 +54,7 @@ def out_of_memory(model: Module, optimizer: Any, loader: Any) -> OutOfMemory:
     except Exception as error:
         if not ran_out_of_memory(error):
             raise
-        fits = 0  # not even for one image, to look at its graph
+        fits = 0  # there is no room even for the one image whose graph is to be measured
     fits = min(fits, loader.batch_size - 1)
     advice = f"a batch size of {fits} would fit" if fits else "not even one image fits, use smaller ones"
     return OutOfMemory(f"{failed}: {advice}. `nvidia-smi` lists what else is on the GPU")

@@ -1,7 +1,8 @@
 """The figures of a run: its curves, and a sheet of predictions; and sheets of any images with their masks.
 
 Figures are drawn through matplotlib's object interface, without pyplot, so that no window opens, no setting of the
-caller changes, and nothing is kept once the file is written."""
+caller changes, and nothing is kept once the file is written.
+"""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -26,7 +27,8 @@ def save_curves(path: str | Path, history: Sequence[Mapping[str, float]], baseli
     """Writes curves.png: the loss and the pixel IoU of each epoch, of training and validation.
 
     history: one dict per epoch, with the keys epoch, train_loss, val_loss, train_iou, val_iou; it may be empty.
-    baseline: the pixel IoU of the answer "pet" everywhere on the validation set, drawn as a line to beat."""
+    baseline: the pixel IoU of the answer "pet" everywhere on the validation set, drawn as a line to beat.
+    """
     figure = Figure(figsize=(10, 4.2), dpi=120)
     left, right = figure.subplots(1, 2)
     figure.subplots_adjust(left=0.06, right=0.975, top=0.9, bottom=0.13, wspace=0.16)
@@ -74,10 +76,9 @@ def _curve(axes, history, key, title):
 def save_panels(
     path: str | Path, rows: Sequence[Sequence[Panel]], names: Sequence[str] | None = None, title: str | None = None
 ) -> None:
-    """Writes a row of panels per image (see `Task.panels`), such as image | true mask | probability | predicted
-    outline.
+    """Writes a row of panels per image, such as image | true mask | probability | predicted outline.
 
-    rows: at least one, all with the same titles; names: one for each row; title: one line.
+    rows: at least one, as `Task.panels` returns them, all with the same titles; names: one for each row; title: a line.
     """
     columns = len(rows[0])
     inch, top = 2.0, 0.75 if title else 0.45
@@ -118,7 +119,8 @@ def save_sheet(
     """Writes images, each with the outline of its mask and a title above, row by row; as a .jpg or a .png.
 
     images: at least one array uint8 (H, W, 3); masks: as many arrays uint8 (H, W, 1), 1 inside; titles: as many
-    strings."""
+    strings.
+    """
     rows, inch = -(-len(images) // columns), 1.8
     figure = Figure(figsize=(columns * (inch + 0.08) + 0.1, rows * (inch + 0.3) + 0.08), dpi=110)
     grid = figure.subplots(rows, columns, squeeze=False)

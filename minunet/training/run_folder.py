@@ -10,7 +10,8 @@
 
 Each file is written under another name and then renamed, so that it is never found half written. last.npz decides: a
 run that was killed between two files resumes from there, and writes the others anew. While a run is going on, it holds
-a lock on its folder."""
+a lock on its folder.
+"""
 
 import json
 import math
@@ -41,9 +42,9 @@ COLUMNS = ["epoch", *(f"{part}_{name}" for name in SCORES for part in ("train", 
 class RunFolder:
     """A run that writes into its folder. In a `with` block it holds the folder, so that no other run writes there.
 
-    folder            created if need be; None creates one in runs/, called after the date and time.
+    folder            created if need be; None creates one in runs/, named after the date and time.
     metadata          what run.json shall begin with, a dict; what JSON cannot hold is written as text.
-    parts             {name: part}: what a checkpoint holds beside the model, see `Trainer.parts`.
+    parts             {name: part}: what a checkpoint holds besides the model, see `Trainer.parts`.
     baseline          the pixel IoU to beat, a line in the curves.
     weights_metadata  what the weights files shall say about themselves, see weights/io.py.
     save_minutes      `save_if_due` saves once the newest checkpoint is this old.
@@ -137,7 +138,8 @@ class RunFolder:
         """Writes how the run ended: "finished", "interrupted", "diverged" or "out of memory".
 
         model: given if it was trained further after the last epoch that was added. Its weights become last.npz, and
-        best.npz too if no epoch was finished."""
+        best.npz too if no epoch was finished.
+        """
         if model is not None:
             self.save_checkpoint(model)
             if self.best is None:
@@ -176,7 +178,7 @@ class RunFolder:
     def summary(self) -> str:
         """Returns one line: the best epoch with its scores, and where everything is."""
         if self.best is None:
-            return f"no epoch was finished; what there is, is in {self.folder}"
+            return f"no epoch was finished; what was saved is in {self.folder}"
         return (
             f"best epoch {self.best['epoch']}: validation mean IoU {self.best['val_mean_iou']:.3f}, "
             f"pixel IoU {self.best['val_iou']:.3f}; weights, curves and predictions are in {self.folder}"
@@ -197,8 +199,9 @@ class RunFolder:
 
 
 def history_csv(history: list[dict[str, float]]) -> str:
-    """Returns the rows as text: a header, then a line per epoch; scores with six decimals, "lr" with six significant
-    digits.
+    """Returns the rows as text: a header, then a line per epoch.
+
+    Scores have six decimals, "lr" has six significant digits.
 
     >>> history_csv([]).split(",")[:5]
     ['epoch', 'train_loss', 'val_loss', 'train_iou', 'val_iou']
@@ -227,9 +230,9 @@ def versions() -> dict[str, str | None]:
 
 
 def read_run(folder: str | Path) -> dict[str, Any]:
-    """Returns run.json of the run in `folder`; its "command" is the list of arguments with which it was started, if
-    any.
+    """Returns run.json of the run in `folder`.
 
+    Its "command" is the list of arguments with which the run was started, or empty.
     Raises CheckpointError if there is none, or if it is damaged.
     """
     path = Path(folder) / "run.json"
@@ -247,7 +250,8 @@ def check_free(folder: str | Path | None) -> None:
     """Raises OSError unless `folder` is a writable folder without files, or can be created; None is always free.
 
     Hidden files do not count: a run that was killed at once may have left its lock. Nothing is created here, so this
-    can be asked before the long work starts."""
+    can be asked before the long work starts.
+    """
     there = Path("runs" if folder is None else folder)
     while not os.path.lexists(there) and there != there.parent:
         there = there.parent

@@ -5,7 +5,7 @@
     Constant   lr
 
     Cosine     lr (t + 1) / W                                   for t < W:   up in a straight line
-               lr (1 + cos(π (t - W) / (T - W))) / 2            afterwards:  down along half a cosine, to 0 at t = T
+               lr (1 + cos(π (t - W) / (T - W))) / 2            afterward:  down along half a cosine, to 0 at t = T
 
     Plateau    lr, multiplied by a factor below 1 each time that a score has not improved for some epochs
 

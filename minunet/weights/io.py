@@ -40,7 +40,7 @@ class Weights(NamedTuple):
 def save(path: str | Path, model: Module, metadata: Mapping[str, Any] | None = None) -> None:
     """Writes the weights of `model` to `path`, completely or not at all.
 
-    metadata: what the file shall also say about itself, a dict for JSON; the model's class and options are added.
+    metadata: what else the file is to say about itself, a dict for JSON; the model's class and options are added.
     Raises WeightsError for a suffix of no known format, and where a package for it is missing; ValueError for a model
     that the format cannot hold; OSError where the file cannot be written.
     """
@@ -95,8 +95,7 @@ def read(path: str | Path) -> Weights:
 
 
 def read_arrays(path: str | Path) -> dict[str, NDArray]:
-    """Returns {name: array} of all that an .npz file holds beside the metadata. Raises FileNotFoundError or
-    WeightsError."""
+    """Returns {name: array} of all that an .npz file holds besides the metadata. Raises as `read`."""
     return _read(path, npz.decode_arrays, kinds="fiubU").arrays
 
 

@@ -24,8 +24,7 @@ CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 
 
 def encode(model: UNet, metadata: Mapping[str, Any]) -> bytes:
-    """See minunet/weights/__init__.py. `model` must be a UNet; the model in Keras takes images of any size that
-    fits."""
+    """See minunet/weights/__init__.py. The model in Keras takes images of any size that fits the poolings."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as file:
         for name, content in (
@@ -72,20 +71,15 @@ def config(model: UNet) -> dict[str, Any]:
 
 
 def _convolution(keras_class, layer):
-    return [
-        (
-            keras_class,
-            layer.name,
-            {
-                "filters": layer.out_channels,
-                "kernel_size": layer.kernel_size,
-                "strides": layer.stride,
-                "padding": layer.padding,
-                "activation": layer.activation or "linear",
-                "use_bias": layer.bias is not None,
-            },
-        )
-    ]
+    settings = {
+        "filters": layer.out_channels,
+        "kernel_size": layer.kernel_size,
+        "strides": layer.stride,
+        "padding": layer.padding,
+        "activation": layer.activation or "linear",
+        "use_bias": layer.bias is not None,
+    }
+    return [(keras_class, layer.name, settings)]
 
 
 def _pooling(layer):

@@ -247,7 +247,8 @@ def test_a_server_that_stops_sending(server, tmp_path, monkeypatch):
 
 def test_a_wrong_sum_is_deleted_and_says_what_to_do(server, tmp_path):
     message = (
-        r"images.tar.gz: the md5 sum of what came is not the official one.*deleted.*Run it again.*put it at .*tar.gz"
+        r"images.tar.gz: the md5 sum of the downloaded file is not the official one.*deleted"
+        r".*Run it again.*put it at .*tar.gz"
     )
     with pytest.raises(DownloadError, match=message):
         fetch(server, tmp_path, images="0" * 32)
@@ -256,7 +257,7 @@ def test_a_wrong_sum_is_deleted_and_says_what_to_do(server, tmp_path):
 
 def test_the_beginning_of_another_file_is_noticed_and_deleted(server, tmp_path):
     (tmp_path / "images.tar.gz.part").write_bytes(b"<html>" * 100)
-    with pytest.raises(DownloadError, match="md5 sum of what came is not the official one"):
+    with pytest.raises(DownloadError, match="md5 sum of the downloaded file is not the official one"):
         fetch(server, tmp_path)
     fetch(server, tmp_path)
     assert files(tmp_path) == WHOLE
@@ -288,7 +289,7 @@ def test_an_archive_put_there_by_hand(server, tmp_path):
     (tmp_path / "images.tar.gz").write_bytes(IMAGES)
     (tmp_path / "annotations.tar.gz").write_bytes(b"something else")
     with pytest.raises(
-        DownloadError, match=r"annotations.tar.gz cannot be used, its md5 sum is not the official one: delete it"
+        DownloadError, match=r"annotations.tar.gz cannot be used: its md5 sum is not the official one. Delete it"
     ):
         fetch(server, tmp_path)
     assert (tmp_path / "annotations.tar.gz").read_bytes() == b"something else"

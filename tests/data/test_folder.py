@@ -139,7 +139,7 @@ def test_what_has_no_partner_is_listed(folders, caplog):
     ]
     assert len(caplog.records) == 1
     assert all(problem in caplog.text for problem in dataset.skipped)
-    assert "1 usable images, 3 skipped" in caplog.text
+    assert "1 usable image, 3 skipped" in caplog.text
     with pytest.raises(DataError, match=r"there is no mask a\.\*"):
         read(folders, strict=True)
 

@@ -227,7 +227,7 @@ def _spread(spine, thick, rng):
 
 
 def _stripe(spine, normals, radii, t, rng):
-    """A stripe across a limb at index t: wide at the upper edge, tapering towards the lower."""
+    """A stripe across a limb at index t: wide at the upper edge, tapering toward the lower."""
     (r,), normal = radii[t], normals[t]
     along = np.array([-normal[1], normal[0]]) * (0.02 + 0.14 * r) * rng.uniform(0.8, 1.3)
     reach = rng.uniform(-0.6, 0.2) if r > 0.12 else -1.2  # thin limbs wear rings

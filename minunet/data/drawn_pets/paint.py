@@ -28,7 +28,7 @@ class Ink(NamedTuple):
     """What a number stands for."""
 
     color: tuple[int, ...]  # (r, g, b), 0..255
-    height: int = 0  # towards us, 0..255, for the relief
+    height: int = 0  # toward us, 0..255, for the relief
     direction: float = math.pi / 2  # of the hair, in radians
     texture: float = 0.0  # how clearly hair shows, 0..1
     length: float = 0.0  # of the hair, 0..1
