@@ -151,7 +151,7 @@ def _build(folder: Path, read: Read, sources: Sequence[Source], shape: tuple[int
 
 
 class _RowWriter:
-    """Writes the rows of a .npy file one after the other, and sums them up; skipped rows are zeros."""
+    """Writes the rows of a .npy file one after the other, and computes their checksum; skipped rows are zeros."""
 
     def __init__(self, stack: ExitStack, path: Path, shape: tuple[int, ...]) -> None:
         self.file = stack.enter_context(open(path, "wb"))

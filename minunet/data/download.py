@@ -237,7 +237,7 @@ def _unpack_members(archive: Path, name: str, folder: Path) -> None:
 
 
 def _safe_parts(member: tarfile.TarInfo, archive: Path) -> tuple[str, ...]:
-    """Returns the parts of a member's path. Raises DownloadError unless it is a file or folder inside its place.
+    """Returns the parts of a member's path. Raises DownloadError unless it is a file or folder that stays inside.
 
     By hand, because tarfile's own filter="data" is missing from some releases of Python 3.10 and 3.11, and because less
     is needed here: no links, so none leads out; no devices, owners or modes. Windows paths have both / and \\ as

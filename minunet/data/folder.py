@@ -98,7 +98,7 @@ def _absolute(path: str | Path) -> Path:
 def _pairs(images: Path, masks: Path) -> tuple[dict[str, tuple[Path, Path]], list[str]]:
     """Returns {name: (image path, mask path)} in alphabetical order, and what has no partner."""
     if images == masks:
-        raise DataError(f"{images} is named for both images and masks: they need a folder each")
+        raise DataError(f"{images} is given for both images and masks: they need a folder each")
     skipped: list[str] = []
     found: list[dict[str, list[Path]]] = []
     for folder in (images, masks):

@@ -1,7 +1,7 @@
 """Where the pixels of an augmented image come from, and what becomes of its colors: first collected, then done at once.
 
 Geometry. A point of the image is (y, x, 1), y down and x right from the center. Flips, rotations, scalings and shifts
-are 3 x 3 matrices, and one after the other they are the product:
+are 3 x 3 matrices, and a sequence of them is their product:
 
     (y', x', 1) = A (y, x, 1)        A = A_k ... A_2 A_1
 

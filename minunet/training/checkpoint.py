@@ -49,7 +49,7 @@ def save(folder: str | Path, model: Module, parts: Mapping[str, Any], metadata: 
 
 
 def load(folder: str | Path, model: Module, parts: Mapping[str, Any]) -> Path:
-    """Restores what `save` wrote, from last.npz, or from previous.npz if there is no last.npz. Returns which file.
+    """Restores what `save` wrote from last.npz, or previous.npz if there is no last.npz, and returns that file's path.
 
     Raises FileNotFoundError if there is neither; CheckpointError if the file is damaged, or of another kind of run: it
     says what is wrong, and whether previous.npz can be used in its place.
