@@ -28,6 +28,7 @@ UNFINISHED = ".part"
 OUTDATED = ".old"
 RANDOM = "[a-z0-9_]" * 8  # what tempfile puts into a name, as a pattern
 LOCK = ".lock"
+ABANDONED = 3600  # seconds after which something unfinished that nobody touches belongs to a process that was killed
 
 
 def atomic_write(path: str | Path, content: bytes | str, keep: str | Path | None = None) -> None:

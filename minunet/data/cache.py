@@ -27,11 +27,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from minunet.data import DataError
-from minunet.files import atomic_folder, remove_leftovers
+from minunet.files import ABANDONED, atomic_folder, remove_leftovers
 
 FORMAT = 2  # increase it whenever the meaning of the files, or of what datasets put into them, changes
 BLOCK = 64  # images in flight at a time: enough for all threads, and a slow disk cannot fill the memory
-ABANDONED = 3600  # seconds after which an unfinished folder that nobody touches belongs to a program that was killed
 
 Source = tuple[Path, ...]
 Read = Callable[[Source], tuple[NDArray[np.uint8], NDArray[np.uint8]]]

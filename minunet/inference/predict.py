@@ -43,7 +43,7 @@ from minunet.models.unet import reflected_indices
 
 
 def predict_resized(model: UNet, images: Sequence[NDArray], size: int | tuple[int, int]) -> list[NDArray]:
-    """Returns the outputs for images of any size, each resized to the size of training, and the outputs resized back.
+    """Returns the outputs for images of any size: each is resized to the training size, and its outputs back.
 
     images: uint8 (H, W, 3) each; size: (H, W), or an int for squares.
     Returns float32 arrays (H, W, out_channels), each of its own image's size.

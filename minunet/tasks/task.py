@@ -9,7 +9,7 @@ from minunet.autograd import Tensor
 
 
 class Panel(NamedTuple):
-    """One image of a row that shows an image and an answer side by side.
+    """One image of a row that shows, side by side, an image and what a network says about it.
 
     pixels is uint8 (H, W, 3), drawn as it is, or floating-point (H, W), 0 to 1, drawn as a heat map with a color bar.
     """
@@ -20,7 +20,7 @@ class Panel(NamedTuple):
 
 
 class Scores(Protocol):
-    """Adds up the scores of many batches where the arrays live; reads them once at the end."""
+    """Adds up the scores of many batches on the device where the arrays are; reads them once, at the end."""
 
     def update(self, outputs: Any, labels: Any) -> None:
         """Counts one batch of outputs (N, H, W, K) against its labels."""
@@ -48,7 +48,7 @@ class Task(Protocol):
 
     @property
     def score_names(self) -> tuple[str, ...]:
-        """The scores that a row of the history holds beside "loss"."""
+        """The scores that a row of the history holds besides "loss"."""
 
     @property
     def suffixes(self) -> tuple[str, ...]:

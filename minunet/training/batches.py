@@ -51,7 +51,7 @@ class Batch(NamedTuple):
 
 
 def ready_batches(task: Task, prefetcher: "Prefetcher", source: Iterable[tuple[NDArray, NDArray]]) -> Iterator[Batch]:
-    """Yields a Batch for each pair of NumPy arrays (images, labels) of `source`; on a GPU its labels are lent.
+    """Yields a Batch for each pair of NumPy arrays (images, labels) of `source`; on a GPU its labels are only lent.
 
     >>> from minunet.tasks import Binary
     >>> source = [(np.zeros((2, 4, 4, 3), np.uint8), np.ones((2, 4, 4, 1), np.uint8))]
@@ -95,7 +95,7 @@ class Prefetcher:
             self.stream.synchronize()  # whoever drops the slots early must not free memory that is being copied to
 
     def _slot(self, i, arrays):
-        """Slot i, made anew where the arrays do not fit into it."""
+        """Returns slot i, after replacing it if the arrays do not fit into it."""
         if self.slots[i] is None or not self.slots[i].fits(arrays):
             self.stream.synchronize()
             self.slots[i] = _Slot(arrays, self.device, self.stream)

@@ -29,7 +29,7 @@ def advise_batch_size(model: Module, optimizer: Any, loader: Any) -> Iterator[No
 
 
 def _without_arrays(error: BaseException) -> BaseException:
-    """Returns the error, and clears the local variables of the finished functions that it or a cause passed through."""
+    """Returns the error, after clearing the local variables of all finished functions that it passed through."""
     link: BaseException | None = error
     while link is not None:
         traceback.clear_frames(link.__traceback__)

@@ -14,7 +14,7 @@ READ_EVERY = 20  # steps between two looks at the loss on a GPU
 
 
 class Diverged(ArithmeticError):
-    """The loss is not a finite number any more. The message names the epoch and the step, and what to try."""
+    """The loss is no longer a finite number. The message names the epoch and the step, and what to try."""
 
 
 class Progress:
@@ -75,7 +75,7 @@ class Losses:
         self.images: list[int] = []
 
     def add(self, loss: Any, images: int) -> None:
-        """Notes the mean loss of a batch of so many images: an array of one element, or a number."""
+        """Records the mean loss of a batch of this many images: an array of one element, or a number."""
         if self.array is None:
             self.array = to_device(np.empty(64), self.device)
         elif len(self.images) == len(self.array):

@@ -9,7 +9,7 @@
     run.json          how the run was started, with what, how far it came, its best scores
 
 Each file is written under another name and then renamed, so that it is never found half written. last.npz decides: a
-run that was killed between two files resumes from there, and writes the others anew. While a run is going on, it holds
+run that was killed between two files resumes from there, and rewrites the others. While a run is going on, it holds
 a lock on its folder.
 """
 
@@ -43,14 +43,14 @@ class RunFolder:
     """A run that writes into its folder. In a `with` block it holds the folder, so that no other run writes there.
 
     folder            created if need be; None creates one in runs/, named after the date and time.
-    metadata          what run.json shall begin with, a dict; what JSON cannot hold is written as text.
+    metadata          what run.json begins with, a dict; what JSON cannot hold is written as text.
     parts             {name: part}: what a checkpoint holds besides the model, see `Trainer.parts`.
     baseline          the pixel IoU to beat, a line in the curves.
-    weights_metadata  what the weights files shall say about themselves, see weights/io.py.
+    weights_metadata  what the weights files say about themselves, see weights/io.py.
     save_minutes      `save_if_due` saves once the newest checkpoint is this old.
     resume            a model: the run in `folder` is resumed, and the model, the parts and the history take over what
                       was saved there; `metadata` updates run.json. A run that was killed before its first checkpoint
-                      begins anew.
+                      starts over.
 
     history: the rows so far. best: the row with the best validation mean IoU, None before the first.
     Raises OSError if the folder cannot be written, is in use, or holds files already: no run overwrites another.

@@ -281,9 +281,9 @@ def test_pets_reads_them(tmp_path):
 
 def test_a_folder_that_is_not_empty_is_left_alone(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(FileExistsError, match="is there and not empty"):
+    with pytest.raises(FileExistsError, match="exists and is not empty"):
         write_dataset(tmp_path, 1, 1, size=32)
-    with pytest.raises(FileExistsError, match="is there and not empty"):
+    with pytest.raises(FileExistsError, match="exists and is not empty"):
         write_dataset(tmp_path / "notes.txt", 1, 1, size=32)
     assert contents(tmp_path) == ["notes.txt"] and (tmp_path / "notes.txt").read_text() == "mine"
 

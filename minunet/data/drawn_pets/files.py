@@ -12,11 +12,10 @@ from PIL import Image
 from tqdm import tqdm
 
 from minunet.data.drawn_pets.compose import check_seeds, check_size, draw, species_of
-from minunet.files import atomic_folder, remove_leftovers
+from minunet.files import ABANDONED, atomic_folder, remove_leftovers
 
 BREEDS = {"cat": "Drawn_Cat", "dog": "drawn_dog"}  # in the official names, too, only those of cats are capitalized
 CLASS_IDS = {"cat": "1 1 1", "dog": "2 2 1"}  # CLASS-ID SPECIES BREED-ID, as in the official lists
-ABANDONED = 3600  # seconds after which an unfinished folder that nobody touches belongs to a program that was killed
 
 
 def write_dataset(folder: str | Path, trainval: int, test: int, size: int = 256, seed: int = 0) -> None:
@@ -24,7 +23,7 @@ def write_dataset(folder: str | Path, trainval: int, test: int, size: int = 256,
 
     The images are numbered 0 … trainval - 1, and those to test with from there on. They are called
     Drawn_Cat_NUMBER.jpg or drawn_dog_NUMBER.jpg: what stands before the last underscore is the breed.
-    The folder appears once everything is written, or not at all. Raises FileExistsError if it is there and not empty,
+    The folder appears once everything is written, or not at all. Raises FileExistsError if it exists and is not empty,
     ValueError for an argument out of range, OSError if it cannot be written.
     """
     folder = Path(folder)
@@ -34,7 +33,7 @@ def write_dataset(folder: str | Path, trainval: int, test: int, size: int = 256,
     size = check_size(size)
     check_seeds(0, seed)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FileExistsError(f"{folder} is there and not empty: name a new folder, or empty this one")
+        raise FileExistsError(f"{folder} exists and is not empty: name a new folder, or empty this one")
     folder.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder.parent, glob.escape(folder.name), ABANDONED)
     with atomic_folder(folder) as draft:
