@@ -14,12 +14,12 @@ from minunet.device import Array, cupy_module, resolve_device
 
 
 def compile_kernel(source: str, name: str) -> Any:
-    """The kernel `name` of CUDA C++ `source`, as a function of (blocks, threads, arguments)."""
+    """Returns the kernel `name` of the CUDA C++ `source`, a function of (blocks, threads, arguments)."""
     return cupy_module().RawKernel(source, name, options=("-std=c++17",))
 
 
 def describe_gpu(device: str) -> str:
-    """The GPU in words, with the versions that matter: "NVIDIA T4, 15 GB, sm_75, CuPy 14.2.0, CUDA 12.9"."""
+    """Returns the GPU in words, with the versions that matter: "NVIDIA T4, 15 GB, sm_75, CuPy 14.2.0, CUDA 12.9"."""
     cupy = cupy_module()
     properties = cupy.cuda.runtime.getDeviceProperties(_index(device))
     version = cupy.cuda.runtime.runtimeGetVersion()
@@ -34,7 +34,7 @@ def describe_gpu(device: str) -> str:
 
 
 def kept_zeros(size: int) -> Array:
-    """Unsigned integers that start at 0 and stay on the GPU: one array per size, GPU and stream, kept between calls."""
+    """Returns an array of unsigned integers, 0 at first, that stays on the GPU: one per size, GPU and stream."""
     cupy = cupy_module()
     return _kept_zeros(size, cupy.cuda.Device().id, cupy.cuda.get_current_stream().ptr)
 
@@ -45,13 +45,13 @@ def _kept_zeros(size: int, device: int, stream: int) -> Array:
 
 
 def memory_kept(device: str) -> int:
-    """Bytes that this process holds on a GPU for its arrays, in use or not; only `release_memory` lowers it."""
+    """Returns how many bytes this process holds on a GPU, in use or not; only `release_memory` lowers that."""
     with cupy_module().cuda.Device(_index(device)):
         return cupy_module().get_default_memory_pool().total_bytes()
 
 
 def memory_free(device: str) -> int:
-    """Bytes that new arrays can still take on a GPU: free there, or held by this process and not in use."""
+    """Returns how many bytes new arrays can still take on a GPU: free there, or held by this process and not in use."""
     cupy = cupy_module()
     with cupy.cuda.Device(_index(device)):
         pool = cupy.get_default_memory_pool()
@@ -60,7 +60,7 @@ def memory_free(device: str) -> int:
 
 
 def release_memory(device: str) -> None:
-    """Gives back the memory that this process holds on a GPU and does not use. On the CPU there is none."""
+    """Gives back the memory that this process holds on a GPU and does not use. Does nothing for the CPU."""
     if device != "cpu":
         with cupy_module().cuda.Device(_index(device)):
             cupy_module().get_default_memory_pool().free_all_blocks()
@@ -70,23 +70,23 @@ def release_memory(device: str) -> None:
 
 
 def main_stream() -> Any:
-    """The stream on which everything is computed."""
+    """Returns the stream on which everything is computed."""
     return cupy_module().cuda.get_current_stream()
 
 
 def side_stream(device: str) -> Any:
-    """A second stream of the GPU, which does not wait for the first."""
+    """Returns a second stream of the GPU, which does not wait for the first."""
     with cupy_module().cuda.Device(_index(device)):
         return cupy_module().cuda.Stream(non_blocking=True)
 
 
 def event() -> Any:
-    """A mark for streams to record and to wait for: record(stream), stream.wait_event(event), synchronize()."""
+    """Returns a mark that streams record and wait for: record(stream), stream.wait_event(event), synchronize()."""
     return cupy_module().cuda.Event(disable_timing=True)
 
 
 def pinned(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-    """An uninitialised NumPy array in pinned memory, from which a GPU copies while everything else goes on."""
+    """Returns an uninitialized NumPy array in pinned memory, from which a GPU copies while everything else goes on."""
     count = int(np.prod(shape))
     memory = cupy_module().cuda.alloc_pinned_memory(count * np.dtype(dtype).itemsize)
     return np.frombuffer(memory, dtype, count).reshape(shape)
@@ -97,22 +97,22 @@ def copy_async(target: Any, source: NDArray[Any], stream: Any) -> None:
     target.set(source, stream=stream)
 
 
-# ---- time: a GPU works through its queue while Python runs ahead, so a clock on the wall says little ----
+# ---- time: a GPU works through its queue while Python runs ahead, so a wall clock says little ----
 
 
 def synchronize(device: str) -> None:
-    """Waits until the GPU has finished everything in its queues. On the CPU there is nothing to wait for."""
+    """Waits until the GPU has finished everything in its queues. Does nothing for the CPU."""
     if device != "cpu":
         cupy_module().cuda.Device(_index(device)).synchronize()
 
 
 def mark(device: str) -> Any:
-    """A point in time, reached when everything asked of the device so far is done; for `seconds_between`."""
+    """Returns a point in time, reached when all work queued on the device so far is done; for `seconds_between`."""
     return time.perf_counter() if device == "cpu" else main_stream().record()
 
 
 def seconds_between(first: Any, second: Any) -> float:
-    """Seconds from one mark to another of the same device (waits for the second)."""
+    """Returns the seconds from one mark to another of the same device (waits for the second)."""
     if isinstance(first, float):
         return second - first
     second.synchronize()

@@ -101,18 +101,18 @@ class OutOfMemory(MemoryError):
 
 
 def array_module(array: Any) -> ModuleType:
-    """The library that owns `array`: `cupy` for a CuPy array, `numpy` for everything else."""
-    cupy = sys.modules.get("cupy")  # no CuPy array can exist before CuPy was imported
+    """Returns the library that owns `array`: `cupy` for a CuPy array, `numpy` for everything else."""
+    cupy = sys.modules.get("cupy")  # no CuPy array can exist before CuPy is imported
     return cupy if cupy is not None and isinstance(array, cupy.ndarray) else np
 
 
 def device_of(array: Any) -> str:
-    """The name of the device that holds `array`: "cpu" or "gpu:K"."""
+    """Returns the name of the device that holds `array`: "cpu" or "gpu:K"."""
     return "cpu" if array_module(array) is np else f"gpu:{array.device.id}"
 
 
 def to_device(array: Array, device: str) -> Array:
-    """`array` on `device`; the same array if it is already there.
+    """Returns `array` on `device`; the same array if it is already there.
 
     Raises GpuUnavailable if there is no such GPU, ValueError for a name that is not a device.
 
@@ -127,14 +127,14 @@ def to_device(array: Array, device: str) -> Array:
 
 
 def to_numpy(array: Any) -> NDArray[Any]:
-    """`array` as a NumPy array in main memory (waits for the GPU if it comes from there)."""
+    """Returns `array` as a NumPy array in main memory (waits for the GPU if it comes from there)."""
     return np.asarray(array) if array_module(array) is np else array.get()
 
 
 def resolve_device(name: str) -> str:
-    """The full name of the device called `name`: "cpu" or "gpu:K". "auto" is the first GPU if it works, else "cpu".
+    """Returns the full name of a device, "cpu" or "gpu:K"; for "auto", the first GPU if it works, else "cpu".
 
-    The first time a GPU is named it is tried out (memory, a kernel, a matrix product); each time, it becomes the one
+    The first time a GPU is named, it is tried out (memory, a kernel, a matrix product); each time, it becomes the one
     that this process works on. Raises GpuUnavailable (see its `.reason`) or ValueError.
 
     >>> resolve_device("cpu")
@@ -157,16 +157,16 @@ def resolve_device(name: str) -> str:
 
 
 def ran_out_of_memory(error: BaseException) -> bool:
-    """Whether `error` is what CuPy or a CUDA library raises when the memory of a GPU is used up.
+    """Returns whether `error` is what CuPy or a CUDA library raises when the memory of a GPU is used up.
 
-    Not every MemoryError is: running out of main memory calls for a different remedy.
+    Not every MemoryError is one: running out of main memory calls for a different remedy.
     """
     return type(error).__name__ == "OutOfMemoryError" or any(sign in str(error) for sign in OUT_OF_MEMORY)
 
 
 @functools.cache
 def cupy_module() -> Any:
-    """The module cupy. Raises GpuUnavailable if it is not installed or cannot be imported."""
+    """Returns the module cupy. Raises GpuUnavailable if it is not installed or cannot be imported."""
     try:
         import cupy
     except ModuleNotFoundError as error:

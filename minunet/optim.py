@@ -97,7 +97,7 @@ class Optimizer:
     def __init__(self, params: Params, lr: float, weight_decay: float = 0.0) -> None:
         self.params = list(params)
         if not self.params:
-            raise ValueError("an optimizer needs parameters, this list is empty: give model.parameters()")
+            raise ValueError("params is empty: an optimizer needs at least one parameter; give model.parameters()")
         self.lr = _positive("lr", lr)
         if not 0 <= weight_decay < float("inf"):
             raise ValueError(f"weight_decay is {weight_decay!r}: it must be 0 or a positive number")
@@ -134,7 +134,7 @@ class Optimizer:
         self._change(irregular, reference)
 
     def _change(self, rows: list[Row], kernels: ModuleType) -> None:
-        """One step for the parameters in `rows` of arrays (w, g, *state)."""
+        """Takes one step for the parameters in `rows` of arrays (w, g, *state)."""
         if self.weight_decay:
             kernels.decay([w for w, *_ in rows if w.ndim > 1], 1 - self.lr * self.weight_decay)
         kernels.update(self.rule, self.numbers(), rows, self.cuda)
@@ -161,14 +161,13 @@ class Optimizer:
         unknown = sorted(set(state) - set(shapes) - {"kind", "steps", "lr"})
         wrong = [key for key in state if key in shapes and np.shape(state[key]) != shapes[key]]
         missing = sorted({"kind", "steps", "lr"} - set(state))
-        present = {
-            key.split("/")[0] for key in shapes if key in state
-        }  # a parameter that never had a gradient has no state
+        # A parameter that never had a gradient has no state; one that has some must have all of it.
+        present = {key.split("/")[0] for key in shapes if key in state}
         missing += [key for key in shapes if key.split("/")[0] in present and key not in state]
         if unknown or wrong or missing or str(state["kind"]) != self._kind():
             raise ValueError(
                 f"this state does not fit a {type(self).__name__} with these parameters: "
-                f"it is of {state.get('kind', 'no kind')!s}, this is {self._kind()}; "
+                f"it is for {state.get('kind', 'no kind')!s}, this is {self._kind()}; "
                 f"unknown {unknown}, wrong shape {wrong}, missing {missing}"
             )
         self.steps = int(state["steps"])
@@ -281,12 +280,12 @@ def clip_gradients(params: Params, max_norm: float) -> Array | float:
 
 
 def _is_regular(row: Row) -> bool:
-    """Can the fast kernels take these arrays? They run through memory from end to end, and expect one type."""
+    """Returns whether the fast kernels take these arrays: they expect contiguous memory, and one dtype."""
     return all(a.flags.c_contiguous and a.dtype == row[0].dtype for a in row)
 
 
 def _positive(name: str, value: float) -> float:
-    """`value` as a Python float (a np.float64 would turn the arithmetic of float32 parameters into float64)."""
+    """Returns `value` as a Python float: an np.float64 would turn the arithmetic of float32 parameters into float64."""
     if not 0 < value < float("inf"):
         raise ValueError(f"{name} is {value!r}: it must be a positive number")
     return float(value)
@@ -294,5 +293,5 @@ def _positive(name: str, value: float) -> float:
 
 def _fraction(name: str, value: float) -> float:
     if not 0 <= value < 1:
-        raise ValueError(f"{name} is {value!r}: it must be at least 0 and less than 1")
+        raise ValueError(f"{name} is {value!r}: it must be at least 0 and below 1")
     return float(value)

@@ -1,6 +1,6 @@
-"""Automatic differentiation of array programs. Knows nothing of images, and nothing of the floors above it."""
+"""Automatic differentiation of array programs. It knows nothing about images or networks."""
 
-from minunet.autograd import arithmetic, operators, rearrange  # operators: hangs + - * / and the others onto Tensor
+from minunet.autograd import arithmetic, operators, rearrange  # operators adds + - * / and the rest to Tensor
 from minunet.autograd.function import Function
 from minunet.autograd.gradcheck import GradcheckReport, GradientError, gradcheck
 from minunet.autograd.tensor import Operand, Tensor, TensorLike, no_grad

@@ -13,7 +13,7 @@ from minunet.device import array_module
 
 
 def sum_to(g, shape):
-    """Returns the Σ of g over the axes along which an array of `shape` was repeated to get g's shape."""
+    """Returns g summed over the axes along which an array of `shape` was repeated to get g's shape."""
     if g.shape == shape:
         return g
     added = g.ndim - len(shape)
@@ -156,8 +156,8 @@ class MatMul(Function):
     def forward(self, a, b):
         if a.ndim == 0 or b.ndim == 0 or a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
             raise ValueError(
-                f"MatMul: shapes {a.shape} and {b.shape}: the last axis of the left must equal the last but one "
-                "of the right; transpose or reshape one of them"
+                f"MatMul: shapes {a.shape} and {b.shape}: the last axis of the left must equal the "
+                "second-to-last of the right; transpose or reshape one of them"
             )
         self.a = a
         self.b = b

@@ -49,7 +49,7 @@ class Function:
 
     @property
     def operation(self) -> str:
-        """The operation's name, as messages give it: "Conv2D" for a Conv2DFunction."""
+        """The operation's name, as messages show it: "Conv2D" for a Conv2DFunction."""
         return type(self).__name__.removesuffix("Function")
 
     def __call__(self, *inputs: TensorLike) -> Tensor:
@@ -61,7 +61,8 @@ class Function:
             # Only where the inputs came from is kept, not the tensors: an activation that no backward needs is freed.
             self.sources = tuple((x.creator or x) if need else None for x, need in zip(tensors, self.needs))
             self.expected = tuple((x.shape, x.dtype, x.device) for x in tensors)
-            y.requires_grad, y.creator = True, self
+            y.requires_grad = True
+            y.creator = self
         return y
 
     def _check_devices(self, tensors: list[Tensor]) -> None:
@@ -73,7 +74,7 @@ class Function:
             )
 
     def input_gradients(self, gy: Array) -> tuple[Any, ...]:
-        """backward(gy) as a tuple, each gradient checked against its input."""
+        """Returns backward(gy) as a tuple, each gradient checked against its input."""
         gradients = self.backward(gy)
         gradients = gradients if isinstance(gradients, tuple) else (gradients,)
         if len(gradients) != len(self.sources):
@@ -101,7 +102,7 @@ class Function:
         return tuple(checked)
 
     def release(self) -> None:
-        """Forgets everything that was stored for backward; a second backward through this node raises."""
+        """Forgets everything that was stored for backward; a second backward through this node raises RuntimeError."""
         vars(self).clear()
 
     def run_backward(self, gy: Array) -> None:
@@ -117,7 +118,8 @@ class Function:
             ours = [_is_ours(gradients, i, gy) for i in range(len(gradients))]
             del gy
             for i, source in enumerate(sources):
-                gx, gradients[i] = gradients[i], None
+                gx = gradients[i]
+                gradients[i] = None
                 if isinstance(source, Tensor):
                     source.accumulate(gx, ours[i])
                 elif source is not None:
@@ -128,7 +130,7 @@ class Function:
 def _inputs_first(root: Function) -> list[Function]:
     """Returns all Functions below `root`, each after those that it depends on.
 
-    A loop with a stack of its own, since a graph can be deeper than Python's recursion limit.
+    A loop with its own stack, since a graph can be deeper than Python's recursion limit.
     """
     order, seen, stack = [], set(), [(root, False)]
     while stack:

@@ -1,6 +1,6 @@
-"""The operators of Tensor, hung onto the class: what `a + b`, `x.sum()` or `x[0]` calls.
+"""The operators of Tensor, added to the class from here: what `a + b`, `x.sum()` or `x[0]` calls.
 
-A number beside a tensor takes on the tensor's dtype: a float32 network stays float32.
+A number beside a tensor takes on the tensor's dtype, so a float32 network stays float32.
 """
 
 import numbers
@@ -14,7 +14,7 @@ from minunet.device import array_module, resolve_device
 
 
 def _operand(value, like):
-    """Returns `value` as a Tensor; a plain number gets the dtype that it would have in a sum with the tensor `like`."""
+    """Returns `value` as a Tensor; a plain number gets the dtype that it should have beside the tensor `like`."""
     if isinstance(value, Tensor):
         return value
     if isinstance(value, (numbers.Number, np.generic)):
@@ -36,12 +36,12 @@ def _binary(function, swapped=False):
 
 
 def _sum(self, axis=None, keepdims=False):
-    """Σ over `axis`: None for all, an int, or a tuple of ints."""
+    """Returns Σ over `axis`: None for all, an int, or a tuple of ints."""
     return Sum(axis, keepdims)(self)
 
 
 def _mean(self, axis=None, keepdims=False):
-    """The sum divided by the number of elements that went into it."""
+    """Returns the sum divided by the number of elements that went into it."""
     axes = range(self.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
     count = 1
     for a in axes:
@@ -50,25 +50,25 @@ def _mean(self, axis=None, keepdims=False):
 
 
 def _reshape(self, *shape):
-    """The same numbers in another shape: x.reshape(2, 3) or x.reshape((2, 3)); one size may be -1."""
+    """Returns the same numbers in another shape: x.reshape(2, 3) or x.reshape((2, 3)); one size may be -1."""
     return Reshape(shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape)(self)
 
 
 def _transpose(self, *axes):
-    """The axes in another order: x.transpose(0, 2, 1) or x.transpose((0, 2, 1)); with none given, reversed."""
+    """Returns the axes in another order: x.transpose(0, 2, 1) or x.transpose((0, 2, 1)); reversed if none is given."""
     axes = axes[0] if len(axes) == 1 and isinstance(axes[0], (tuple, list)) else axes
     return Transpose(tuple(axes) or None)(self)
 
 
 def _getitem(self, index):
-    """x[index] as in NumPy: integers, slices, None, Ellipsis, integer arrays and masks."""
+    """Returns x[index] as in NumPy: integers, slices, None, Ellipsis, integer arrays and masks."""
     parts = index if isinstance(index, tuple) else (index,)
     parts = tuple(part.data if isinstance(part, Tensor) else part for part in parts)
     return GetItem(parts if isinstance(index, tuple) else parts[0])(self)
 
 
 def _to(self, device):
-    """This tensor on `device` ("cpu", "gpu", "gpu:1"); gradients travel back. Raises GpuUnavailable."""
+    """Returns this tensor on `device` ("cpu", "gpu", "gpu:1"); gradients travel back. Raises GpuUnavailable."""
     device = resolve_device(device)
     return self if device == self.device else To(device)(self)
 

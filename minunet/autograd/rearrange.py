@@ -59,7 +59,7 @@ class Transpose(Function):
 
 
 class GetItem(Function):
-    """y = x[index];  gx is 0 but at the index, where gy is added: an element picked twice receives two gradients."""
+    """y = x[index];  gx is 0 except at the index, where gy is added: an element picked twice receives two gradients."""
 
     def __init__(self, index):
         self.index = index

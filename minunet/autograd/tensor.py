@@ -24,7 +24,7 @@ _mode = _GradientMode()
 
 
 def gradients_are_recorded() -> bool:
-    """False inside `with no_grad():`."""
+    """Returns False inside `with no_grad():`, True elsewhere."""
     return _mode.enabled
 
 
@@ -37,7 +37,8 @@ def no_grad() -> Iterator[None]:
     ...     (x * x).requires_grad
     False
     """
-    before, _mode.enabled = _mode.enabled, False
+    before = _mode.enabled
+    _mode.enabled = False
     try:
         yield
     finally:
@@ -45,7 +46,7 @@ def no_grad() -> Iterator[None]:
 
 
 class Creator(Protocol):
-    """What a Tensor knows of the Function that made it (function.py)."""
+    """What a Tensor needs to know about the Function that made it (function.py)."""
 
     @property
     def operation(self) -> str: ...
@@ -101,7 +102,7 @@ class Tensor:
 
     @property
     def device(self) -> str:
-        """ "cpu" or "gpu:K"."""
+        """The device that holds the data: "cpu" or "gpu:K"."""
         return device_of(self.data)
 
     def __len__(self) -> int:
@@ -114,15 +115,15 @@ class Tensor:
         return f"Tensor({to_numpy(self.data)!r}, device={self.device!r}{name}{grad}{made})"
 
     def numpy(self) -> NDArray[Any]:
-        """The values as a NumPy array (shared with this tensor on the CPU, copied from a GPU)."""
+        """Returns the values as a NumPy array (shared with this tensor on the CPU, copied from a GPU)."""
         return to_numpy(self.data)
 
     def item(self) -> Any:
-        """The value of a tensor with one element, as a Python number."""
+        """Returns the value of a tensor with one element, a Python number."""
         return self.data.item()
 
     def detach(self) -> Tensor:
-        """A tensor with the same array and no history."""
+        """Returns a tensor with the same array and no history."""
         return Tensor(self.data)
 
     def backward(self, gy: TensorLike | None = None) -> None:
@@ -151,7 +152,7 @@ class Tensor:
             self.grad = array_module(gx).asarray(self.grad + gx)  # not +=: the user may hold the old array
 
     def _upstream(self, gy: TensorLike | None) -> Array:
-        """The gradient to start from, checked against this tensor."""
+        """Returns the gradient to start from, checked against this tensor."""
         xp = array_module(self.data)
         if gy is None:
             if self.size != 1:
@@ -168,7 +169,7 @@ class Tensor:
             raise ValueError(f"the upstream gradient is on {device_of(gy)}, the tensor on {self.device}: move one")
         return gy.astype(self.dtype, copy=False)
 
-    if TYPE_CHECKING:  # operators.py hangs these onto the class
+    if TYPE_CHECKING:  # operators.py adds these to the class
 
         @property
         def T(self) -> Tensor: ...
@@ -195,7 +196,7 @@ class Tensor:
         def to(self, device: str) -> Tensor: ...
 
 
-TensorLike: TypeAlias = (
-    Tensor | Array | NDArray[np.bool_]
-)  # what operations take (Array has a minus, bool arrays have not)
-Operand: TypeAlias = TensorLike | float | np.generic  # what may stand beside a Tensor, as in a + b
+# What operations take. Arrays of bool are listed on their own: they have no minus, which an Array has.
+TensorLike: TypeAlias = Tensor | Array | NDArray[np.bool_]
+# What may stand beside a Tensor, as in a + b
+Operand: TypeAlias = TensorLike | float | np.generic

@@ -2,8 +2,7 @@
 
     image 256x256x3                                                                        mask 256x256x1
        │                                                                                        ▲
-    [Conv, Conv] 8 ──────────────── skip 1 ────────────────────────────▶ [up 2 | skip 8] ── [Conv, Conv] 16 ── Conv 1x1,
-    σ
+    [Conv, Conv] 8 ──────────────── skip 1 ────────────────────────────▶ [up 2 | skip 8] ─ [Conv, Conv] 16 ─ Conv 1x1, σ
        │ pool                                                             ▲
     [Conv, Conv] 16 ─────────────── skip 2 ────────────▶ [up 4 | skip 16] ── [Conv, Conv] 16
        │ pool                                             ▲
@@ -42,7 +41,7 @@ from minunet.nn.summary import print_summary
 class DoubleConv(Module):
     """Two 3x3 convolutions with ReLU: (N,H,W,in_channels) → (N,H,W,filters). Their names end in _1 and _2.
 
-    batch_norm: normalises each before its ReLU. They then have no bias: the mean is subtracted anyway, and β takes its
+    batch_norm: normalizes each before its ReLU. They then have no bias: the mean is subtracted anyway, and β takes its
     place. dropout: the rate at which whole feature maps of the result are dropped.
     """
 
@@ -57,8 +56,10 @@ class DoubleConv(Module):
 
     @staticmethod
     def _norm(filters, name):
-        """The running averages span about ten steps. A hundred, as with Keras' 0.99, would be several epochs of a small
-        dataset."""
+        """Returns a BatchNorm whose running averages span about ten steps.
+
+        A hundred, as with Keras' 0.99, would be several epochs of a small dataset.
+        """
         return BatchNorm(filters, momentum=0.9, activation="relu", name=name)
 
     def forward(self, x):
@@ -82,7 +83,7 @@ class Down(Module):
 class Up(Module):
     """One level of the decoder: (N,H,W,in_channels), and a skip (N,2H,2W,skip_channels) → (N,2H,2W,filters).
 
-    below: the last part of the names of the level underneath, out of which this one upsamples ("Bottle", "Up_1", …).
+    below: the last part of the names of the level underneath, which this one upsamples ("Bottle", "Up_1", …).
     The lecture upsamples into few channels, an eighth of those below: most of what the convolutions see is the skip.
     """
 
@@ -93,7 +94,7 @@ class Up(Module):
         self.convolutions = DoubleConv(upsampled + skip_channels, filters, prefix, rng, batch_norm)
 
     def join(self, x, skip):
-        """(N,H,W,in_channels) and the skip → [upsampled, skip], what the convolutions work on."""
+        """Returns [upsampled, skip], which the convolutions work on, from (N,H,W,in_channels) and the skip."""
         return self.concatenate(self.upsample(x), skip)
 
 
@@ -104,10 +105,10 @@ class UNet(Module):
     out_channels  channels of the mask.
     depth         levels of the encoder; height and width must be multiples of 2**depth.
     width         filters of the first level; each level down has twice as many.
-    seed          decides the first weights, and what dropout drops.
+    seed          decides the initial weights, and what dropout drops.
     dropout       rate at which whole feature maps are dropped in training, where there are most of them and dropping
                   costs least: at the deepest encoder level and in the bottleneck. 0: no dropout layers.
-    batch_norm    batch normalisation after each 3x3 convolution (ops/batch_norm.py). In training it uses the statistics
+    batch_norm    batch normalization after each 3x3 convolution (ops/batch_norm.py). In training it uses the statistics
                   of the batch, in eval mode its running averages.
 
     model(x)         Tensor (N,H,W,in_channels), 0 to 1  →  probabilities (N,H,W,out_channels)
@@ -168,8 +169,7 @@ class UNet(Module):
         return self.out(self._features(x))
 
     def logits(self, x: Tensor | NDArray) -> Tensor:
-        """Returns the output before the last sigmoid: Tensor (N,H,W,in_channels) → (N,H,W,out_channels), any
-        numbers."""
+        """Returns the output before the last sigmoid: Tensor (N,H,W,in_channels) → (N,H,W,out_channels)."""
         return self.out(self._features(x), activate=False)
 
     def _features(self, x):
@@ -253,7 +253,7 @@ def reflected_indices(n: int, multiple: int) -> NDArray:
 
 
 def _sizes_around(size: Iterable[int], step: int) -> list[tuple[int, ...]]:
-    """The next sizes that fit, below (where there is one) and above."""
+    """Returns the nearest sizes that fit, below (where there is one) and above."""
     size = tuple(size)
     below = tuple(n // step * step for n in size)
     above = tuple(max(-(-n // step), 1) * step for n in size)

@@ -39,7 +39,7 @@ def training_costs(model: Any, image_size: tuple[int, int]) -> Costs:
     """Returns the Costs of the model on an image of image_size = (H, W), wherever the model lives.
 
     model: a Module with `in_channels`. It is left as it was, its running averages and random states included.
-    The optimizer does not count: its step depends on the parameters alone, not on the images.
+    The optimizer does not count: the cost of its step depends on the parameters alone, not on the images.
     """
     state = [tensor for _, tensor in (*model.named_buffers(), *model.named_random_states())]
     before = [tensor.data.copy() for tensor in state]

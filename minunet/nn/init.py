@@ -11,7 +11,7 @@ def glorot_uniform(
 ) -> NDArray[np.floating[Any]]:
     """Returns a float32 array of `shape`, uniform in ±√(6 / (fan_in + fan_out)).
 
-    On average, a layer with such weights neither amplifies nor damps what passes through it, forwards or backwards.
+    On average, a layer with such weights neither amplifies nor dampens what passes through it, forwards or backwards.
     fan_in: how many numbers enter one output; fan_out: how many outputs one number enters (KH·KW·channels each).
     rng: numpy Generator. Source: Glorot and Bengio, 2010; Keras' default.
 

@@ -47,7 +47,7 @@ class Module:
 
     buffer_names        running averages: they move to the device with the model, and keep their dtype.
     random_state_names  the states of random streams: they stay in main memory, where numbers are drawn, and belong to a
-                        run, not to what was learnt. A weights file may lack them.
+                        run, not to what was learned. A weights file may lack them.
     """
 
     name: str | None = None
@@ -66,7 +66,7 @@ class Module:
         return y
 
     def _members(self) -> Iterator[tuple[str, Any]]:
-        """(name, value) of all attributes, and of the items of lists among them."""
+        """Yields (name, value) for all attributes, and for the items of lists among them."""
         for name, value in vars(self).items():
             if isinstance(value, (list, tuple)):
                 yield from ((f"{name}/{i}", item) for i, item in enumerate(value))
@@ -108,7 +108,10 @@ class Module:
         return list({id(tensor): tensor for _, tensor in self.named_parameters()}.values())
 
     def _saved(self) -> dict[str, Tensor]:
-        """{name: Tensor} of all state, parameters first. Raises ValueError where two have the same name."""
+        """Returns {name: Tensor} of all state, parameters first.
+
+        Raises ValueError where two have the same name: a file would keep only one of them.
+        """
         state = self._named(lambda module, name, _: name in module.buffer_names + module.random_state_names, "")
         found: dict[str, Tensor] = {}
         for name, tensor in (*self.named_parameters(), *state):
@@ -142,13 +145,13 @@ class Module:
         return self
 
     def train(self: AnyModule, training: bool = True) -> AnyModule:
-        """Switches to training and returns the Module."""
+        """Switches to training mode (or, for False, to evaluation mode) and returns the Module."""
         for module in self.modules():
             module.training = training
         return self
 
     def eval(self: AnyModule) -> AnyModule:
-        """Switches to using what was learnt and returns the Module."""
+        """Switches to evaluation mode and returns the Module."""
         return self.train(False)
 
     def state_dict(self) -> dict[str, NDArray[Any]]:

@@ -72,7 +72,7 @@ def print_summary(model: Module, input_shape: tuple[int, int, int]) -> None:
 
 
 def _buffers(module):
-    """What Keras counts as non-trainable parameters."""
+    """Returns what Keras counts as non-trainable parameters."""
     return [buffer for _, buffer in module.named_buffers()]
 
 

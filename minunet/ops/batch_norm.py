@@ -1,7 +1,7 @@
-"""Batch normalisation: gives every channel mean 0 and variance 1, then a mean and a scale that are learnt.
+"""Batch normalization: gives every channel mean 0 and variance 1, then a mean and a scale that are learned.
 
     x, y         (N, H, W, C)
-    gamma, beta  (C,)           the learnt scale and mean
+    gamma, beta  (C,)           the learned scale and mean
 
 Forward. Per channel, over its M = N·H·W pixels of the batch:
 
@@ -26,7 +26,7 @@ The two sums are the other gradients:    gβ = Σ gy        gγ = Σ gy x̂ = r 
 In words: adding a constant to a channel, or multiplying it by one, changes no y (except through ε), so the gradient's
 components in these two directions are removed.
 
-With μ and v held constant (the running averages, when the network is used) y is linear in x, and gx = γ r gy.
+With μ and v held constant (the running averages, when the network is used), y is linear in x, and gx = γ r gy.
 
 ReLU may be fused: with activation="relu" it is computed in the same pass over memory. Backward then begins with gz = gy
 where z > 0, else 0, with z = γ x̂ + β; z is recomputed from x, so that y need not be kept. x is the only array of its

@@ -16,7 +16,7 @@ prediction minus truth, never large, never 0/0. The value needs no logarithm of 
 
     l = (1 - t) z + ln(1 + e⁻ᶻ) = max(z, 0) - t z + ln(1 + e^(-|z|))
 
-in which nothing can overflow. Train on logits; the form on probabilities is here for comparison, and for models that
+and here nothing can overflow. Train on logits; the form on probabilities is here for comparison, and for models that
 end in a sigmoid. A clipped p has no gradient: a network that is confidently wrong could not learn from it.
 
 The mean is over all N·H·W pixels. If all weights are 0, so is L.

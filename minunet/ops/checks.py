@@ -11,12 +11,13 @@ def check_arrays(operation: str, **arrays: tuple[Any, int]) -> None:
     given = {name: pair for name, pair in arrays.items() if pair[0] is not None}
     for name, (array, axes) in given.items():
         if array.ndim != axes:
+            count = "1 axis" if axes == 1 else f"{axes} axes"
             layout = " (images are (N,H,W,C), kernels have 4 axes too)" if axes == 4 else ""
-            raise ValueError(f"{operation}: {name} has shape {array.shape}, it must have {axes} axes{layout}")
+            raise ValueError(f"{operation}: {name} has shape {array.shape}: it must have {count}{layout}")
         if array.dtype.kind != "f":
             raise TypeError(
-                f'{operation}: {name} is {array.dtype}, it must be floating-point: give array.astype("float32")'
+                f'{operation}: {name} is {array.dtype}: it must be floating-point; give array.astype("float32")'
             )
     if len({array.dtype for array, _ in given.values()}) > 1:
         types = ", ".join(f"{name} {array.dtype}" for name, (array, _) in given.items())
-        raise TypeError(f"{operation}: all dtypes must be the same, these are {types}; convert with .astype")
+        raise TypeError(f"{operation}: the dtypes are {types}: they must all be the same; convert with .astype")

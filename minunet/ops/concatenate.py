@@ -57,12 +57,12 @@ class ConcatenateFunction(Function):
         shapes = [x.shape for x in arrays]
         if len({len(s) for s in shapes}) > 1 or len({s[:axis] + s[axis + 1 :] for s in shapes}) > 1:
             raise ValueError(
-                f"concatenate along axis {self.axis}: shapes {', '.join(map(str, shapes))} must be equal in all other "
-                "axes; crop or pad one of them"
+                f"concatenate along axis {self.axis}: the shapes are {', '.join(map(str, shapes))}: they must be equal "
+                "in all other axes; crop or pad one of them"
             )
         if len({x.dtype for x in arrays}) > 1:
             raise TypeError(
-                f"concatenate: all dtypes must be the same, these are {', '.join(str(x.dtype) for x in arrays)}; "
+                f"concatenate: the dtypes are {', '.join(str(x.dtype) for x in arrays)}: they must all be the same; "
                 "convert with .astype"
             )
 

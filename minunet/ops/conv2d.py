@@ -78,7 +78,7 @@ class Conv2DFunction(Function):
         if x.shape[3] != w.shape[2]:
             raise ValueError(
                 f"conv2d: x {x.shape} has {x.shape[3]} channels, w {w.shape} (KH,KW,C_in,C_out) takes {w.shape[2]}: "
-                f"they must be equal; images are channels-last (N,H,W,C)"
+                "they must be equal; images are channels-last (N,H,W,C)"
             )
         if b is not None and b.shape[0] != w.shape[3]:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Dropout: in each step some of the features are dropped at random, so that none can rely on another one alone.
+"""Dropout: in each step some of the features are dropped at random, so that none can rely on another alone.
 
     x, y  of any shape
     keep  0 or 1, shaped like x, or with axes of size 1 along which the choice is shared
@@ -9,8 +9,8 @@ p, the rate, is the probability that an entry of `keep` is 0. A feature is kept 
 E[keep] = 1 - p, so y is x on average: because of the division ("inverted" dropout) nothing has to be rescaled when the
 network is used; dropout is then simply skipped.
 
-Whole maps. Neighbouring pixels of a feature map carry nearly the same information: drop single ones, and the next
-convolution infers them from their neighbours. So with `keep` of shape (N, 1, 1, C) an image loses whole feature maps.
+Whole maps. Neighboring pixels of a feature map carry nearly the same information: drop single ones, and the next
+convolution infers them from their neighbors. So with `keep` of shape (N, 1, 1, C) an image loses whole feature maps.
 It is cheaper, too: N·C random bytes instead of N·H·W·C.
 
 Source: Srivastava et al., 2014; whole maps: Tompson et al., 2015 (Keras' SpatialDropout2D).

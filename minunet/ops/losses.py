@@ -14,7 +14,7 @@ from minunet.ops.sigmoid import sigmoid
 
 
 def dice_loss_on_logits(z: TensorLike, t: TensorLike, weights: TensorLike | None = None) -> Tensor:
-    """`dice_loss` of the probabilities σ(z).
+    """Returns the `dice_loss` of the probabilities σ(z).
 
     >>> import numpy as np
     >>> dice_loss_on_logits(np.array([[0.0, 0.0]]), np.array([[1.0, 0.0]])).item()   # 1 - (2 · ½ + 1) / (1 + 1 + 1)

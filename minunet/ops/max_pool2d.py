@@ -43,16 +43,15 @@ class MaxPool2DFunction(Function):
         self.input_size = x.shape[1:3]
         self.pads = window_pads(self.input_size, self.size, self.stride, self.padding, "max_pool2d")
         self._check_padding()
-        y, self.argmax = kernels_for(x).max_pool(
-            x, self.size, self.stride, self.pads
-        )  # a byte per window; x is not kept
+        # x is not kept: argmax, a byte per window, says enough
+        y, self.argmax = kernels_for(x).max_pool(x, self.size, self.stride, self.pads)
         return y
 
     def backward(self, gy):
         return kernels_for(gy).max_pool_gradient(gy, self.argmax, self.size, self.stride, self.pads, self.input_size)
 
     def _check_padding(self):
-        """A window that holds nothing but padding has no maximum."""
+        """Raises ValueError where a window may hold nothing but padding: it would have no maximum."""
         if any(max(p) >= k for p, k in zip(self.pads, self.size)):
             raise ValueError(
                 f"max_pool2d: padding {self.padding!r} is not smaller than the window {self.size}: "

@@ -1,9 +1,9 @@
 """How a window slides over an image: strides and paddings as the user writes them, checked and spelled out.
 
 "valid"   no padding: only windows that lie entirely inside. OH = ⌊(H - KH) / SH⌋ + 1.
-"same"    padded such that OH = ⌈H / SH⌉, as Keras (TensorFlow) does it: (OH-1)·SH + KH - H rows in all where that is
+"same"    padded so that OH = ⌈H / SH⌉, as Keras (TensorFlow) does it: (OH-1)·SH + KH - H rows in all where that is
           positive; the smaller half above, the larger below.
-p, (p, q) p rows of padding above and below, q columns left and right.
+p, (p, q) p rows of padding above and below, and p or q columns left and right.
 """
 
 import numbers

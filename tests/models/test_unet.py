@@ -194,9 +194,9 @@ def test_a_batch_of_no_pictures_is_not_called_a_wrong_size():
 
 
 def test_pictures_of_another_type_name_both():
-    with pytest.raises(TypeError, match="conv2d: all dtypes must be the same, these are x float64, w float32"):
+    with pytest.raises(TypeError, match="conv2d: the dtypes are x float64, w float32: they must all be the same"):
         small()(np.zeros((1, 8, 8, 3)))
-    with pytest.raises(TypeError, match="x is uint8, it must be floating-point"):
+    with pytest.raises(TypeError, match="x is uint8: it must be floating-point"):
         small()(np.zeros((1, 8, 8, 3), "uint8"))
 
 

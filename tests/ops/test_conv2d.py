@@ -179,24 +179,24 @@ def test_only_the_gradients_that_are_asked_for():
 @pytest.mark.parametrize(
     "change, error, message",
     [
-        ({"x": np.ones((3, 3, 1))}, ValueError, r"conv2d: x has shape \(3, 3, 1\), it must have 4 axes.*\(N,H,W,C\)"),
+        ({"x": np.ones((3, 3, 1))}, ValueError, r"conv2d: x has shape \(3, 3, 1\): it must have 4 axes.*\(N,H,W,C\)"),
         (
             {"x": np.ones((1, 3, 3, 2))},
             ValueError,
             r"conv2d: x \(1, 3, 3, 2\) has 2 channels, w \(2, 2, 1, 1\).*takes 1.*channels-last",
         ),
-        ({"w": np.ones((2, 2, 1))}, ValueError, r"conv2d: w has shape \(2, 2, 1\), it must have 4 axes"),
-        ({"b": np.ones((1, 1))}, ValueError, r"conv2d: b has shape \(1, 1\), it must have 1 axes"),
+        ({"w": np.ones((2, 2, 1))}, ValueError, r"conv2d: w has shape \(2, 2, 1\): it must have 4 axes"),
+        ({"b": np.ones((1, 1))}, ValueError, r"conv2d: b has shape \(1, 1\): it must have 1 axis"),
         ({"b": np.ones(3)}, ValueError, r"conv2d: b has 3 entries, w \(2, 2, 1, 1\) has 1 filters"),
         (
             {"x": IMAGE.astype("uint8")},
             TypeError,
-            r'conv2d: x is uint8, it must be floating-point.*astype\("float32"\)',
+            r'conv2d: x is uint8: it must be floating-point.*astype\("float32"\)',
         ),
         (
             {"w": TAPS.astype("float32")},
             TypeError,
-            r"conv2d: all dtypes must be the same, these are x float64, w float32.*astype",
+            r"conv2d: the dtypes are x float64, w float32: they must all be the same; convert with .astype",
         ),
         ({"stride": 0}, ValueError, r"conv2d: stride is 0: it must be an integer of at least 1"),
         ({"stride": (1, 2, 3)}, ValueError, r"conv2d: stride is \(1, 2, 3\)"),

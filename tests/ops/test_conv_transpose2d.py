@@ -164,7 +164,7 @@ def test_only_the_gradients_that_are_asked_for():
 @pytest.mark.parametrize(
     "change, error, message",
     [
-        ({"x": np.ones((2, 2, 1))}, ValueError, r"conv_transpose2d: x has shape \(2, 2, 1\), it must have 4 axes"),
+        ({"x": np.ones((2, 2, 1))}, ValueError, r"conv_transpose2d: x has shape \(2, 2, 1\): it must have 4 axes"),
         (
             {"x": np.ones((1, 2, 2, 3))},
             ValueError,
@@ -175,9 +175,9 @@ def test_only_the_gradients_that_are_asked_for():
         (
             {"w": TAPS.astype("float32")},
             TypeError,
-            r"conv_transpose2d: all dtypes must be the same, these are x float64, w float32",
+            r"conv_transpose2d: the dtypes are x float64, w float32: they must all be the same",
         ),
-        ({"x": X.astype(int)}, TypeError, r"conv_transpose2d: x is int64, it must be floating-point"),
+        ({"x": X.astype(int)}, TypeError, r"conv_transpose2d: x is int64: it must be floating-point"),
         ({"stride": -2}, ValueError, r"conv_transpose2d: stride is -2: it must be an integer of at least 1"),
         ({"padding": "full"}, ValueError, r"conv_transpose2d: padding is 'full'"),
         ({"padding": (1,)}, ValueError, r"conv_transpose2d: padding is \(1,\)"),

@@ -127,8 +127,8 @@ def test_types_are_kept(xp_array, dtype):
 @pytest.mark.parametrize(
     "x, options, error, message",
     [
-        (np.ones((4, 4, 1)), {}, ValueError, r"max_pool2d: x has shape \(4, 4, 1\), it must have 4 axes"),
-        (np.ones((1, 4, 4, 1), int), {}, TypeError, r"max_pool2d: x is int64, it must be floating-point"),
+        (np.ones((4, 4, 1)), {}, ValueError, r"max_pool2d: x has shape \(4, 4, 1\): it must have 4 axes"),
+        (np.ones((1, 4, 4, 1), int), {}, TypeError, r"max_pool2d: x is int64: it must be floating-point"),
         (
             np.ones((1, 1, 4, 1)),
             {},
