@@ -1,4 +1,4 @@
-"""What only a GPU has; the clock and `release_memory` answer on the CPU too."""
+"""What only a GPU has; the clock and `release_memory` work for the CPU too."""
 
 import time
 
@@ -59,6 +59,6 @@ def test_a_copy_from_pinned_memory_on_a_second_stream(gpu):
     assert target.tolist() == [[0, 1, 2], [3, 4, 5]]
 
 
-def test_a_gpu_in_words(gpu):
+def test_describe_gpu(gpu):
     assert resolve_device(gpu) == gpu
     assert all(word in cuda.describe_gpu(gpu) for word in (" GB, sm_", "CuPy ", "CUDA "))

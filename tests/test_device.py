@@ -1,4 +1,4 @@
-"""Devices: names, and the reasons why there may be no GPU, told apart with a CuPy that fails in each way."""
+"""Devices: names, and the reasons why there may be no GPU, each simulated by a CuPy that fails in that way."""
 
 import builtins
 import sys
@@ -24,7 +24,7 @@ class OutOfMemoryError(MemoryError):
 
 
 class FakeCuPy:
-    """As much of CuPy as `resolve_device` touches. `count` GPUs; `failure` is raised by the first allocation."""
+    """As much of CuPy as `resolve_device` uses. `count` GPUs; `failure` is raised by the first allocation."""
 
     def __init__(self, count=1, count_failure=None, failure=None):
         self.used = []
@@ -195,7 +195,7 @@ def test_there_and_back(xp_array):
         "no message",
     ],
 )
-def test_what_is_missing_is_told_apart(install, cupy, reason, message):
+def test_each_reason_has_its_own_message(install, cupy, reason, message):
     install(cupy)
     with pytest.raises(GpuUnavailable, match=message) as caught:
         resolve_device("gpu")
@@ -204,7 +204,7 @@ def test_what_is_missing_is_told_apart(install, cupy, reason, message):
     assert isinstance(caught.value, RuntimeError)
 
 
-def test_a_gpu_that_is_not_there_names_those_that_are(install):
+def test_a_gpu_that_does_not_exist_names_those_that_do(install):
     install(FakeCuPy(count=2))
     with pytest.raises(GpuUnavailable, match="there is no gpu:5 in this machine; it has: gpu:0, gpu:1") as caught:
         resolve_device("gpu:5")
@@ -258,7 +258,7 @@ def test_a_gpu_that_failed_is_tried_again(install):
     assert resolve_device("gpu") == "gpu:0"  # another program has ended in the meantime
 
 
-def test_memory_of_a_gpu_and_main_memory_are_told_apart():
+def test_gpu_memory_and_main_memory_are_told_apart():
     assert device.ran_out_of_memory(OutOfMemoryError("Out of memory allocating 512 bytes"))
     assert device.ran_out_of_memory(CUDARuntimeError("cudaErrorMemoryAllocation: out of memory"))
     assert not device.ran_out_of_memory(MemoryError("Unable to allocate 8 GiB for an array"))

@@ -1,4 +1,4 @@
-"""Optimizers: the first steps by hand, and a state that lets a run go on exactly as it would have."""
+"""Optimizers: the first steps by hand, and a state from which a run continues exactly as it would have."""
 
 import math
 
@@ -91,7 +91,7 @@ def test_the_step_is_taken_in_place_and_leaves_the_gradient(make, shape):
     assert w.grad is gradient and (gradient == 0.5).all()
 
 
-TURNED = {
+LAYOUTS = {
     "the parameter": lambda w: setattr(w, "data", w.data.T.copy().T),
     "the gradient": lambda w: setattr(w, "grad", w.grad.T.copy().T),
     "another type": lambda w: setattr(w, "grad", w.grad.astype("float32")),
@@ -99,9 +99,9 @@ TURNED = {
 
 
 @every_optimizer
-@pytest.mark.parametrize("turn", TURNED.values(), ids=TURNED)
-def test_the_order_in_memory_does_not_matter(make, turn, xp_array):
-    """An array that was transposed on the way here lies in memory column by column."""
+@pytest.mark.parametrize("change", LAYOUTS.values(), ids=LAYOUTS)
+def test_the_memory_layout_does_not_matter(make, change, xp_array):
+    """An array that was transposed on its way here is stored column by column."""
     start, gradient = np.arange(6.0).reshape(2, 3), np.array([[1.0, 2, -3], [0.5, 0, 8]])
     plain, other = (Tensor(xp_array(start.copy()), requires_grad=True) for _ in range(2))
     for w in (plain, other):
@@ -109,14 +109,14 @@ def test_the_order_in_memory_does_not_matter(make, turn, xp_array):
         for _ in range(2):
             w.grad = xp_array(gradient.copy())
             if w is other:
-                turn(w)
+                change(w)
             optimizer.step()
     np.testing.assert_allclose(to_numpy(other.data), to_numpy(plain.data), rtol=1e-6)  # lr · g in float32
     assert (to_numpy(plain.data) != start).all()
 
 
 @every_optimizer
-def test_a_parameter_without_gradient_stays(make):
+def test_a_parameter_without_a_gradient_stays_the_same(make):
     used, unused = Tensor([1.0], requires_grad=True), Tensor([1.0], requires_grad=True)
     optimizer = make([used, unused])
     used.grad = np.array([1.0])
@@ -147,7 +147,7 @@ def test_the_learning_rate_may_change_between_steps(make):
 
 
 @every_optimizer
-def test_a_parabola_is_walked_down(make, xp_array):
+def test_a_parabola_is_minimized(make, xp_array):
     w = Tensor(xp_array(np.array([1.0, -2.0])), requires_grad=True)
     optimizer = make([w], lr=0.02)
     for _ in range(300):
@@ -157,7 +157,7 @@ def test_a_parabola_is_walked_down(make, xp_array):
     assert abs(to_numpy(w.data)).max() < 0.05
 
 
-# ---- an optimizer of one's own -----------------------------------------------------------------------------
+# ---- a custom optimizer -----------------------------------------------------------------------------
 
 
 def nesterov(w, g, m, lr, mu):
@@ -175,12 +175,12 @@ class Nesterov(optim.Optimizer):
         return self.lr, 0.5
 
 
-def test_an_optimizer_of_ones_own(xp_array):
+def test_a_custom_optimizer(xp_array):
     # m = -1, then 0.5·(-1) + 2 = 1.5
     assert two_steps(xp_array, lambda p: Nesterov(p, lr=0.5)) == [10 - 0.5 - 1, 8.5 + 0.75 + 2]
 
 
-def test_the_state_of_an_optimizer_of_ones_own():
+def test_the_state_of_a_custom_optimizer():
     w = Tensor(np.ones((2, 3)), requires_grad=True)
     first, second = Nesterov([w], lr=0.5, weight_decay=0.25), Nesterov([w], lr=0.1)
     w.grad = np.ones((2, 3))
@@ -212,7 +212,7 @@ def train(model, optimizer, steps, x, t):
 
 
 @every_optimizer
-def test_a_run_that_was_stopped_goes_on_bit_for_bit(make):
+def test_a_stopped_run_continues_bit_for_bit(make):
     rng = np.random.default_rng(0)
     x, t = rng.uniform(0, 1, (1, 8, 8, 3)).astype("float32"), np.ones((1, 8, 8, 1), "float32")
     whole = UNet(depth=1, width=2)
@@ -232,7 +232,7 @@ def test_a_run_that_was_stopped_goes_on_bit_for_bit(make):
 
 
 @every_optimizer
-def test_a_state_is_made_of_copies(make):
+def test_a_state_holds_copies(make):
     w = Tensor([1.0], requires_grad=True)
     optimizer = make([w], lr=0.01)
     w.grad = np.array([1.0])
@@ -301,7 +301,7 @@ def test_the_state_follows_the_parameters_to_their_device(xp_array):
 
 @every_optimizer
 @pytest.mark.parametrize("lr", [0, -1, float("nan"), float("inf")])
-def test_a_learning_rate_that_cannot_be(make, lr):
+def test_an_invalid_learning_rate(make, lr):
     with pytest.raises(ValueError, match="lr is .*: it must be a positive number"):
         make([Tensor([1.0], requires_grad=True)], lr=lr)
 
@@ -318,13 +318,13 @@ def test_a_learning_rate_that_cannot_be(make, lr):
         (optim.Adam, {"epsilon": -1}, "epsilon is -1"),
     ],
 )
-def test_options_that_cannot_be(optimizer, options, message):
+def test_invalid_options(optimizer, options, message):
     with pytest.raises(ValueError, match=message):
         optimizer([Tensor([1.0], requires_grad=True)], **options)
 
 
 @every_optimizer
-def test_no_parameters_at_all(make):
+def test_no_parameters(make):
     with pytest.raises(ValueError, match="params is empty: .*give model.parameters"):
         make([])
 
@@ -347,12 +347,14 @@ def test_adam_with_weight_decay_is_adamw(xp_array):
     for g, expected in zip(GRADIENTS, ADAMW, strict=True):
         w.grad = xp_array(np.array(g))
         optimizer.step()
-        np.testing.assert_allclose(to_numpy(w.data), expected, rtol=1e-7)  # what the two ε leave
+        np.testing.assert_allclose(
+            to_numpy(w.data), expected, rtol=1e-7
+        )  # the difference that the two ε make
 
 
 @every_optimizer
-def test_decay_is_taken_off_beside_the_step(make):
-    """With a gradient of 0 nothing moves but by the decay: w (1 - lr λ) in each step, and no bias at all."""
+def test_decay_is_applied_beside_the_step(make):
+    """With a gradient of 0, only the decay changes anything: w (1 - lr λ) in each step, and no bias at all."""
     kernel, bias, unused = (Tensor(np.full(shape, 8.0), requires_grad=True) for shape in ((1, 2), (2,), (1, 2)))
     optimizer = make([kernel, bias, unused], lr=0.5, weight_decay=0.25)
     kernel.grad, bias.grad = np.zeros((1, 2)), np.zeros(2)
@@ -363,7 +365,7 @@ def test_decay_is_taken_off_beside_the_step(make):
 
 
 @every_optimizer
-def test_decay_follows_the_learning_rate_and_the_type(make):
+def test_decay_follows_the_learning_rate_and_keeps_the_dtype(make):
     w = Tensor(np.full((1, 2), 8, "float32"), requires_grad=True)
     optimizer = make([w], lr=0.5, weight_decay=np.float64(0.25))
     optimizer.lr = 0.25
@@ -373,7 +375,7 @@ def test_decay_follows_the_learning_rate_and_the_type(make):
 
 
 @pytest.mark.parametrize("weight_decay", [-1, float("nan"), float("inf")])
-def test_a_decay_that_cannot_be(weight_decay):
+def test_an_invalid_weight_decay(weight_decay):
     with pytest.raises(ValueError, match="weight_decay is .*: it must be 0 or a positive number"):
         optim.Adam([Tensor([1.0], requires_grad=True)], weight_decay=weight_decay)
 
@@ -395,11 +397,11 @@ def test_a_gradient_that_is_too_long_is_scaled_as_a_whole(xp_array):
 
 
 @pytest.mark.parametrize("max_norm", [13.0, 14.0, 1e30])
-def test_a_gradient_that_is_short_enough_stays_to_the_last_bit(xp_array, max_norm):
+def test_a_gradient_that_is_short_enough_is_unchanged_to_the_last_bit(xp_array, max_norm):
     assert clipped(xp_array, max_norm) == [13, [[3, 0], [0, 4]], [12, 0, 0]]
 
 
-def test_clipping_keeps_the_type_and_takes_a_gradient_of_zeros(xp_array):
+def test_clipping_keeps_the_dtype_and_accepts_a_gradient_of_zeros(xp_array):
     w = Tensor(xp_array(np.ones(3, "float32")), requires_grad=True)
     w.grad = xp_array(np.zeros(3, "float32"))
     assert float(optim.clip_gradients([w], np.float64(2))) == 0

@@ -1,4 +1,4 @@
-"""mypy and pyright on two scripts of a user: nothing to report in the one, exactly the marked lines in the other."""
+"""mypy and pyright on two user scripts: they report nothing in the one, and exactly the marked lines in the other."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def run(command, cwd, **environment):
 
 
 def mypy(scripts, folder):
-    """{(script, line)} of everything that mypy reports, with what it says."""
+    """{(script, line): message} for everything that mypy reports."""
     pytest.importorskip("mypy", reason="mypy is not installed: pip install mypy")
     done = run(
         ["mypy", "--strict", "--follow-imports=silent", f"--cache-dir={folder}", *scripts], HERE, MYPYPATH=str(ROOT)
@@ -40,11 +40,11 @@ def mypy(scripts, folder):
 
 
 def pyright(scripts, folder):
-    """The same of pyright, which fetches itself with its first start."""
+    """The same for pyright, which downloads itself when it is first started."""
     pytest.importorskip("pyright", reason="pyright is not installed: pip install pyright")
     started = run(["pyright", "--version"], folder)
     if started.returncode:
-        pytest.skip(f"pyright cannot start here, it needs the network once: {started.stderr.strip()[-200:]}")
+        pytest.skip(f"pyright cannot start here: the first time, it needs the network: {started.stderr.strip()[-200:]}")
     for script in scripts:
         shutil.copy(HERE / script, folder)
     (folder / "pyrightconfig.json").write_text(json.dumps({"include": list(scripts), "extraPaths": [str(ROOT)]}))

@@ -2,5 +2,5 @@
 
 gradient_cases/  every hand-written derivative, as cases for gradcheck
 selftest.py      every operation on a device, compared with other kernels
-speed.py         a training step beside what the device could do at best
+speed.py         a training step compared with the most that the device could do
 """

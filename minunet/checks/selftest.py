@@ -56,7 +56,7 @@ def _difference(a, b):
 
 
 def all_checks(quick: bool = False) -> list[Check]:
-    """Returns every Check, the same ones each time. quick: without those in the sizes that training has."""
+    """Returns every Check, the same ones each time. quick: without those at the sizes that training has."""
     rng = np.random.default_rng(0)
     cases = [*all_cases(), *([] if quick else full_size_cases(rng))]
     checks = [Check(case.operation, case.label, _of_case(case)) for case in cases]
@@ -66,7 +66,7 @@ def all_checks(quick: bool = False) -> list[Check]:
 
 
 def full_size_cases(rng: np.random.Generator) -> Iterator[Case]:
-    """Layers of the lecture's U-Net on images of 256 x 256, and one so large that P(x) is made in several blocks."""
+    """Yields layers of the lecture's U-Net on images of 256 x 256, and one so large that P(x) takes several blocks."""
     layers = [(256, 3, 8), (256, 8, 8), (256, 10, 16), (128, 16, 16), (32, 128, 64), (4, 256, 512)]
     for side, channels, filters in layers:
         x, w = rng.standard_normal((4, side, side, channels)), rng.standard_normal((3, 3, channels, filters)) / 9
@@ -133,14 +133,14 @@ def _of_optimizer(make):
 
 
 def _batch(device, dtype):
-    """A batch as it enters the network; always float32, whatever `dtype`."""
+    """Returns a batch as it enters the network: float32, whatever `dtype` is."""
     rng = np.random.default_rng(3)
     images, masks = rng.integers(0, 256, (2, 9, 7, 3), np.uint8), _masks(rng, 2)
     return [*Binary().targets(to_device(images, device), to_device(masks, device))]
 
 
 def _scores(device, dtype):
-    """All scores of two batches."""
+    """Returns all scores of two batches."""
     rng, scores = np.random.default_rng(4), MaskScores()
     for count in (3, 2):
         p, masks = rng.uniform(0, 1, (count, 9, 7, 1)).astype(dtype), _masks(rng, count)
@@ -153,7 +153,7 @@ def _masks(rng, count):
 
 
 class Row(NamedTuple):
-    """One operation: how many checks, {dtype: worst error}, a line about each that failed."""
+    """One operation: the number of checks, {dtype: worst error}, and a line about each check that failed."""
 
     operation: str
     checks: int
@@ -164,7 +164,7 @@ class Row(NamedTuple):
 def run(
     checks: Iterable[Check], device: str, watch: Callable[[Iterable[Check]], Iterable[Check]] = lambda checks: checks
 ) -> list[Row]:
-    """Returns the Rows, in the order of the checks. watch(checks): the same checks, with a progress bar perhaps."""
+    """Returns the Rows, in the order of the checks. watch(checks) yields the same checks, maybe with a progress bar."""
     rows: dict[str, Row] = {}
     for check in watch(checks):
         row = rows.setdefault(check.operation, Row(check.operation, 0, dict.fromkeys(ALLOWED, 0.0), []))
@@ -173,7 +173,7 @@ def run(
                 error, why = check.error(device, dtype), ""
             except MemoryError:
                 raise
-            except Exception as found:  # whatever a broken kernel makes the libraries raise, the table continues
+            except Exception as found:  # whatever a broken kernel makes the libraries raise: the table goes on
                 error, why = float("inf"), f" ({type(found).__name__}: {found})"
             row.worst[dtype] = max(row.worst[dtype], error)
             if error > check.allowed(dtype):

@@ -1,4 +1,4 @@
-"""How fast a device is, and how close a training step of the lecture's U-Net comes to that.
+"""How fast a device is, and how close to that a training step of the lecture's U-Net comes.
 
 Two numbers bound what any program can do on a device, and both are measured on it: how many bytes a large copy moves
 per second, and how much arithmetic a large float32 matrix product does per second. A step that reached either bound
@@ -23,7 +23,7 @@ STEPS = 5  # queued one after the other, as in training, before the clock is rea
 
 
 def bandwidth(device: str, size: int = 1 << 28) -> float:
-    """Returns bytes per second, read and written, for the fastest of several copies of `size` bytes."""
+    """Returns the bytes per second, read and written, of the fastest of several copies of `size` bytes."""
     source = to_device(np.zeros(size, np.uint8), device)
     target = array_module(source).empty_like(source)
     return 2 * size / _fastest(device, lambda: array_module(source).copyto(target, source))
@@ -103,7 +103,7 @@ def largest_batch(device: str, batch: int, size: int) -> tuple[int, float]:
 
 
 def report(device: str, batch: int, size: int, quick: bool = False) -> Iterator[str]:
-    """Yields the lines of the report. quick: small copies and products, whose figures say little."""
+    """Yields the lines of the report. quick: small copies and products, whose figures mean little."""
     bytes_per_second = bandwidth(device, 1 << 20) if quick else bandwidth(device)
     flop_per_second = arithmetic(device, 1024) if quick else arithmetic(device)
     yield f"a large copy moves          {bytes_per_second / 1e9:9.1f} GB/s, read and written"

@@ -36,13 +36,13 @@ _chosen: ContextVar[str | None] = ContextVar("chosen kernels", default=None)
 def kernels_for(array: Array) -> ModuleType:
     """Returns the kernels for `array`, a module: those chosen by use_kernels, or else those of the array's device.
 
-    Raises ValueError if the chosen kernels cannot take the array.
+    Raises ValueError if the array is on a device that the chosen kernels do not work on.
     """
     device = device_of(array)
     name = _chosen.get() or ("cpu" if device == "cpu" else "gpu")
     if (name == "cpu") != (device == "cpu") and name != "reference":
         raise ValueError(
-            f'the "{name}" kernels were chosen, but the array is on {device}: move it, or leave use_kernels'
+            f'the "{name}" kernels were chosen, but the array is on {device}: move it, or leave the use_kernels block'
         )
     return importlib.import_module(f"minunet.kernels.{name}")
 

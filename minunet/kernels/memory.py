@@ -11,7 +11,7 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # names and numbers of gli
 
 
 def keep_freed_memory() -> bool:
-    """From now on this process keeps up to 2 GB of what it frees, to use it again. Returns whether that could be set.
+    """Makes this process keep up to 2 GB of what it frees, to use it again. Returns whether that could be set.
 
     Only glibc (Linux) has this option; elsewhere nothing changes. Peak memory stays the same.
     """

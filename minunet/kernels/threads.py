@@ -37,7 +37,7 @@ class _Pool:
         self.forget()
 
     def forget(self):
-        """Begins anew, without threads; the next one to ask starts them."""
+        """Starts over, without threads; the next call that needs them starts them."""
         self.lock = threading.Lock()
         self.threads = None
         self.executor = None
@@ -63,7 +63,7 @@ class _Pool:
             return self.executor
 
     def __enter__(self):
-        with self.lock:  # of several Python threads, the first one in limits the BLAS and the last one out ends that
+        with self.lock:  # of several callers, the first one in limits the BLAS and the last one out lifts the limit
             if self.holders == 0:
                 if self.controller is None:
                     self.controller = ThreadpoolController()
@@ -82,8 +82,8 @@ class _Pool:
     def _take_control(self):
         """Makes this Python thread free to change the limit.
 
-        Since version 3.8 of threadpoolctl only the thread that limited OpenBLAS may do so. Here the last one out,
-        perhaps another than the first one in, ends the limit; so no thread is left in control.
+        Since version 3.8 of threadpoolctl, only the thread that limited OpenBLAS may do so. Here the last one out lifts
+        the limit, and that need not be the first one in; so no thread is left in control.
         """
         for library in self.controller.lib_controllers:
             if hasattr(library, "clear_controlling_thread"):
@@ -103,7 +103,7 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(threads: int) -> None:
-    """From now on the CPU kernels use `threads` threads. Raises ValueError unless that is an integer of at least 1."""
+    """Makes the CPU kernels use `threads` threads. Raises ValueError unless that is an integer of at least 1."""
     if not isinstance(threads, (int, np.integer)) or isinstance(threads, bool) or threads < 1:
         raise ValueError(f"the number of threads is {threads!r}: it must be an integer of at least 1")
     _pool.resize(int(threads))

@@ -10,7 +10,7 @@ from minunet.device import array_module
 
 
 def output_size(size, kernel_size, stride, pads):
-    """(OH, OW): how many windows fit along each axis of an image of `size` = (H, W).
+    """Returns (OH, OW): how many windows fit along each axis of an image of `size` = (H, W).
 
     >>> output_size((7, 8), (3, 3), (2, 2), ((0, 0), (1, 1)))
     (3, 4)
@@ -19,7 +19,7 @@ def output_size(size, kernel_size, stride, pads):
 
 
 def pad(x, pads, value=0.0):
-    """x (N,H,W,C) with each image padded with `value`."""
+    """Returns x (N,H,W,C) with each image padded with `value`."""
     xp = array_module(x)
     (top, bottom), (left, right) = pads
     N, H, W, C = x.shape
@@ -29,17 +29,17 @@ def pad(x, pads, value=0.0):
 
 
 def crop(padded, pads, size):
-    """The adjoint of pad: the images of `size` = (H, W) without their padding, a view."""
+    """The adjoint of pad. Returns the images of `size` = (H, W) without their padding, a view."""
     (top, _), (left, _) = pads
     return padded[:, top : top + size[0], left : left + size[1]]
 
 
 def tap(padded, k, l, stride, out_size):
-    """The pixels that lie under tap (k, l) of all windows: a view (N,OH,OW,C)."""
+    """Returns the pixels that lie under tap (k, l) of all windows, a view (N,OH,OW,C)."""
     (SH, SW), (OH, OW) = stride, out_size
     return padded[:, k : k + (OH - 1) * SH + 1 : SH, l : l + (OW - 1) * SW + 1 : SW]
 
 
 def argmax_dtype(size):
-    """The integer type for an index into a window: one byte if it has at most 256 pixels."""
+    """Returns the integer type for an index into a window: one byte if it has at most 256 pixels."""
     return np.dtype(np.uint8 if size[0] * size[1] <= 256 else np.int32)

@@ -34,17 +34,16 @@ def box_iou(a: Sequence[float], b: Sequence[float]) -> float:
         height of the overlap   h = max(0, min(a.y1, b.y1) - max(a.y0, b.y0))
         IoU = w h / (area(a) + area(b) - w h)
 
-    By hand: a is 4 x 4 with its corner at (0, 0), b is 4 x 4 with its corner at (2, 1). They overlap from x =
-    2 to 4 and from y = 1 to 4, so w h = 2 * 3 = 6; together they cover 16 + 16 - 6 = 26; IoU = 6 / 26 =
-    0.2308.
+    By hand: a is 4 x 4 with its corner at (0, 0), b is 4 x 4 with its corner at (2, 1). They overlap from x = 2 to 4
+    and from y = 1 to 4, so w h = 2 * 3 = 6; together they cover 16 + 16 - 6 = 26; IoU = 6 / 26 = 0.2308.
 
     >>> round(box_iou((0, 0, 4, 4), (2, 1, 6, 5)), 4)
     0.2308
     >>> box_iou((0, 0, 4, 4), (0, 0, 4, 4)), box_iou((0, 0, 1, 1), (1, 0, 2, 1))    # the same; only touching
     (1.0, 0.0)
 
-    Two boxes without area have the IoU 0. Raises ValueError for a box that is not four finite numbers, or
-    whose corners are the wrong way round.
+    The IoU of two boxes without area is 0. Raises ValueError for a box that is not four finite numbers, or whose
+    corners are the wrong way round.
     """
     (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = _box(a), _box(b)
     w = max(0.0, min(ax1, bx1) - max(ax0, bx0))
@@ -54,7 +53,7 @@ def box_iou(a: Sequence[float], b: Sequence[float]) -> float:
 
 
 def _box(box):
-    """The four corners as floats, checked."""
+    """Returns the four corners as floats, checked."""
     corners = [float(v) for v in box]
     if len(corners) != 4 or not all(math.isfinite(v) for v in corners):
         raise ValueError(f"a box is {tuple(corners)}: it must be four finite numbers (x0, y0, x1, y1)")

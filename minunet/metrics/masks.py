@@ -36,8 +36,8 @@ Scored: TypeAlias = Tensor | Array | ArrayLike
 class MaskScores:
     """Adds up the scores of many batches where the arrays live, and reads them once at the end.
 
-    `update` copies nothing from the device to the host, so a GPU is not made to wait in the middle of an
-    epoch; `result` makes one small copy.
+    `update` copies nothing from the device to the host, so a GPU is not made to wait in the middle of an epoch;
+    `result` makes one small copy.
 
     threshold: a pixel is predicted to be the object where its value is above this. For logits, give 0.0
         (sigmoid(z) > 0.5 exactly where z > 0).
@@ -54,31 +54,31 @@ class MaskScores:
 
     def __init__(self, threshold: float = 0.5) -> None:
         self.threshold = threshold
-        self._counts: list[Array] = []  # per batch an array (images, 5) on its device, see kernels' mask_counts
+        self._counts: list[Array] = []  # per batch an array (images, 5) on its device, see reference.mask_counts
         self._read = np.zeros((0, 5), np.int64)  # those of earlier batches, in main memory
 
     def update(self, probabilities: Scored, masks: Scored) -> None:
         """Counts one batch.
 
-        probabilities: (N, ...), any real dtype; masks: the same shape and device, values 0, 1, and 255 to
-        ignore.
-        Raises ValueError if the shapes differ, or there is no pixel.
+        probabilities: (N, ...), any real dtype; masks: the same shape and device, values 0, 1, and 255 to ignore.
+        Raises ValueError if the shapes differ, or if there are no pixels.
         """
         p, t = _array(probabilities), _array(masks)
         if p.shape != t.shape or p.size == 0 or p.ndim == 0:
             raise ValueError(
-                f"predictions {p.shape} and masks {t.shape} must have the same shape and at least one pixel, "
-                "for example (N, H, W, 1)"
+                f"predictions have shape {p.shape}, masks {t.shape}: they must have the same shape and at least "
+                "one pixel, for example (N, H, W, 1)"
             )
         if p.dtype.kind != "f":
             p = p.astype("float64")
         self._counts.append(kernels_for(p).mask_counts(p, t, self.threshold, IGNORE))
 
     def _per_image(self):
-        """The counts of all images so far, int (images, 5); one copy from the device."""
+        """Returns the counts of all images so far, int (images, 5), with one copy from the device."""
         if self._counts:
             counts = array_module(self._counts[0]).concatenate(self._counts)
-            self._read, self._counts = np.concatenate([self._read, to_numpy(counts)]), []
+            self._read = np.concatenate([self._read, to_numpy(counts)])
+            self._counts = []
         return self._read
 
     def state_dict(self) -> dict[str, NDArray]:
@@ -90,14 +90,16 @@ class MaskScores:
         counts = np.array(state["counts"], np.int64)
         if counts.ndim != 2 or counts.shape[1] != 5:
             raise ValueError(f"counts has shape {counts.shape}: it must be (images, 5)")
-        self._read, self._counts = counts, []
+        self._read = counts
+        self._counts = []
 
     def result(self) -> dict[str, float]:
         """Returns the scores so far, a dict of Python numbers.
 
         "iou", "mean_iou", "dice", "accuracy": as above; "foreground": the fraction of the counted pixels that is the
         object in the masks; "images": how many images were counted. Raises ValueError if no pixel was counted, or if a
-        mask held a value other than 0, 1 and 255."""
+        mask held a value other than 0, 1 and 255.
+        """
         per_image = self._per_image()
         if not len(per_image):
             raise ValueError("no scores yet: call update(probabilities, masks) first")
@@ -181,6 +183,6 @@ def _scores(p, t, threshold):
 
 
 def _array(x):
-    """The array of a Tensor, of a list, or the array itself."""
+    """Returns the array of a Tensor or of a list, or the array itself."""
     x = x.data if isinstance(x, Tensor) else x
     return array_module(x).asarray(x)

@@ -1,4 +1,4 @@
-"""The operators of Tensor: values against NumPy's own, gradients against numbers by hand and plain loops."""
+"""The operators of Tensor: values against NumPy, gradients against numbers by hand and plain loops."""
 
 import hypothesis
 import hypothesis.extra.numpy as arrays
@@ -73,7 +73,7 @@ UNARY = {
 
 
 @pytest.mark.parametrize("f", UNARY.values(), ids=UNARY)
-def test_values_are_those_of_numpy(f):
+def test_values_match_numpy(f):
     y, expected = f(Tensor(A)), f(A)
     assert isinstance(y, Tensor)
     assert y.shape == np.shape(expected)
@@ -101,7 +101,7 @@ def test_values_of_two_arrays_that_broadcast(f, a, b):
         (ROW, STACK),
     ],
 )
-def test_matrix_products_as_numpy_defines_them(a, b):
+def test_matrix_products_match_numpy(a, b):
     np.testing.assert_allclose((Tensor(a) @ Tensor(b)).data, np.matmul(a, b), rtol=1e-14)
 
 
@@ -190,7 +190,7 @@ def test_powers_at_zero():
     arrays.mutually_broadcastable_shapes(num_shapes=2, max_dims=4, max_side=4), hypothesis.strategies.integers(0, 99)
 )
 @hypothesis.settings(max_examples=60)
-def test_products_that_broadcast_against_plain_loops(shapes, seed):
+def test_broadcast_products_against_plain_loops(shapes, seed):
     (a_shape, b_shape), y_shape = shapes
     rng = np.random.default_rng(seed)
     a, b, gy = rng.standard_normal(a_shape), rng.standard_normal(b_shape), rng.standard_normal(y_shape)
@@ -209,7 +209,7 @@ def test_products_that_broadcast_against_plain_loops(shapes, seed):
 
 
 def place(index, shape):
-    """Which element of an array of `shape` stands at `index` of the array that it is broadcast to."""
+    """Which element of an array of `shape` is at `index` of the array that it is broadcast to."""
     index = index[len(index) - len(shape) :]
     return tuple(0 if size == 1 else i for i, size in zip(index, shape))
 
@@ -222,7 +222,7 @@ def place(index, shape):
 )
 @pytest.mark.parametrize("f", BINARY.values(), ids=BINARY)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_number_takes_on_the_type_of_the_tensor(dtype, f, number):
+def test_a_number_takes_on_the_dtype_of_the_tensor(dtype, f, number):
     for x in (leaf([[1, 2]], dtype), leaf(3, dtype)):
         for y in (f(x, number), f(number, x)):
             assert y.dtype == dtype
@@ -238,7 +238,7 @@ def test_float32_stays_float32(name):
     assert y.dtype == x.grad.dtype == np.float32
 
 
-def test_mixed_arrays_are_computed_as_numpy_does_and_each_gradient_has_its_own_type():
+def test_mixed_dtypes_follow_numpy_and_each_gradient_has_the_dtype_of_its_input():
     a, b = leaf([1, 2], "float32"), leaf([[3], [4]], "float64")
     for f in (*BINARY.values(), lambda a, b: a @ b.reshape(2)):
         a.grad = b.grad = None
@@ -248,7 +248,7 @@ def test_mixed_arrays_are_computed_as_numpy_does_and_each_gradient_has_its_own_t
         assert (a.grad.dtype, b.grad.dtype) == (np.float32, np.float64)
 
 
-def test_whole_numbers():
+def test_integers():
     n = Tensor([1, 2, 3])
     assert (n + 1).dtype == (n * 2).dtype == (-n).dtype == n.sum().dtype == np.int64
     assert (n / 2).dtype == (n + 0.5).dtype == n.mean().dtype == np.float64
@@ -269,7 +269,7 @@ def test_arrays_on_the_left():
     assert isinstance(np.float64(3) / x, Tensor)
 
 
-def test_rows_of_a_tensor_one_by_one():
+def test_iterating_over_the_rows_of_a_tensor():
     rows = list(leaf([[1, 2], [3, 4]]))
     assert [row.data.tolist() for row in rows] == [[1, 2], [3, 4]]
 

@@ -1,4 +1,4 @@
-"""The check of derivatives must be able to fail: here it meets derivatives that are wrong in many ways."""
+"""gradcheck must be able to fail: here it meets derivatives that are wrong in many ways."""
 
 import re
 
@@ -12,7 +12,7 @@ BOTH_FORMS = pytest.mark.parametrize("directions", [None, 3], ids=["elements", "
 
 
 class Tripled(Function):
-    """y = 3x; its backward is handed in."""
+    """y = 3x; its backward is passed in."""
 
     def __init__(self, backward):
         self.answer = backward
@@ -47,7 +47,7 @@ X = np.random.default_rng(0).standard_normal((2, 3))
 
 
 @BOTH_FORMS
-def test_a_right_gradient_passes(directions):
+def test_a_correct_gradient_passes(directions):
     report = gradcheck(tripled(lambda gy: 3 * gy), X, directions)
     assert report.worst_relative_error < 1e-8
     assert report.checked == (6 if directions is None else 3)
@@ -100,7 +100,7 @@ def test_the_error_of_the_directions_names_both_values():
 
 @BOTH_FORMS
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_a_gradient_that_is_no_number_is_caught(bad, directions):
+def test_a_gradient_that_is_not_finite_is_caught(bad, directions):
     def backward(gy):
         gx = 3 * gy
         gx[0, 1] = bad
@@ -111,13 +111,13 @@ def test_a_gradient_that_is_no_number_is_caught(bad, directions):
 
 
 @BOTH_FORMS
-def test_a_forward_that_is_no_number_is_caught(directions):
+def test_a_forward_that_is_nan_is_caught(directions):
     with pytest.raises(GradientError), np.errstate(all="ignore"):
         gradcheck(lambda x: x.log(), np.array([1.0, -1.0]), directions)
 
 
 @BOTH_FORMS
-def test_history_that_was_lost_is_caught(directions):
+def test_lost_history_is_caught(directions):
     with pytest.raises(GradientError):
         gradcheck(lambda x: x * x.detach(), X, directions)
 
@@ -140,7 +140,7 @@ def test_an_input_that_is_not_used_has_gradient_zero(directions):
     assert gradcheck(lambda a, b: a * 2, [X, X], directions).worst_relative_error < 1e-8
 
 
-def test_tensors_that_ask_for_no_gradient_are_held_constant():
+def test_tensors_that_require_no_gradient_are_held_constant():
     def f(a, b):
         return a * Tripled(lambda gy: gy)(b)  # wrong for b
 
@@ -152,11 +152,11 @@ def test_tensors_that_ask_for_no_gradient_are_held_constant():
         gradcheck(f, [X, X])
 
 
-def test_whole_numbers_are_held_constant():
+def test_integers_are_held_constant():
     assert gradcheck(lambda x, n: x * n, [X, np.array([1, 2, 3])]).checked == 6
 
 
-def test_inputs_are_left_as_they_are():
+def test_inputs_are_left_unchanged():
     x = Tensor(X.copy(), requires_grad=True)
     gradcheck(lambda x: x * x, [x])
     gradcheck(lambda x: x * x, [x], directions=2)
@@ -181,7 +181,7 @@ def test_the_tolerance_decides():
 @pytest.mark.parametrize(
     "inputs", [X.astype("float32"), [X, X.astype("float32")], Tensor(X.astype("float16"), requires_grad=True)]
 )
-def test_smaller_types_are_refused(inputs):
+def test_smaller_dtypes_are_refused(inputs):
     with pytest.raises(TypeError, match="needs float64, input . is float"):
         gradcheck(lambda *x: x[0] * 1, inputs)
 
@@ -191,7 +191,7 @@ def test_nothing_to_check():
         gradcheck(lambda n: n * 2.0, np.array([1, 2]))
 
 
-def test_no_direction_at_all_would_check_nothing():
+def test_zero_directions_are_refused():
     with pytest.raises(ValueError, match="directions"):
         gradcheck(tripled(lambda gy: gy), X, directions=0)
 

@@ -1,4 +1,4 @@
-"""The engine: how gradients travel, add up, and what is let go on the way."""
+"""The engine: how gradients travel and add up, and what is freed on the way."""
 
 import threading
 import weakref
@@ -15,7 +15,7 @@ def leaf(values, dtype="float64"):
 
 
 class Watched(Function):
-    """y = 3x, and weak references to all that passes through."""
+    """y = 3x, with weak references to everything that passes through."""
 
     def __init__(self, seen):
         self.seen = seen
@@ -40,7 +40,7 @@ def test_gradients_of_leaves_add_up_until_they_are_cleared():
     np.testing.assert_array_equal(first, [2, 4])
     (x * 10).sum().backward()
     np.testing.assert_array_equal(x.grad, [12, 14])
-    np.testing.assert_array_equal(first, [2, 4])  # who still holds it sees no change
+    np.testing.assert_array_equal(first, [2, 4])  # a reference to the old array sees no change
     x.grad = None
     (x * 10).sum().backward()
     np.testing.assert_array_equal(x.grad, [10, 10])
@@ -71,7 +71,7 @@ def test_results_that_are_used_more_than_once():
     assert x.grad == 8 * 3 + 24 * 9
 
 
-def test_each_function_runs_after_all_that_used_its_output():
+def test_each_function_runs_after_all_consumers_of_its_output():
     calls = []
 
     class Noted(Function):
@@ -93,14 +93,14 @@ def test_each_function_runs_after_all_that_used_its_output():
     assert calls == [("d", 10), ("c", 11), ("b", 12), ("a", 13)]
 
 
-def test_only_leaves_keep_a_gradient_and_only_those_that_ask():
+def test_only_leaves_that_require_a_gradient_keep_one():
     x, constant = leaf([1]), Tensor(np.array([2.0]))
     y = x * constant
     (y * y).backward()
     assert y.grad is None and constant.grad is None and x.grad == 8
 
 
-def test_no_product_is_computed_for_an_input_that_needs_none():
+def test_backward_is_told_which_gradients_are_needed():
     seen = []
 
     class Needs(Function):
@@ -161,7 +161,7 @@ def test_a_leaf_receives_the_upstream_gradient_itself_as_a_copy():
 # ---- graphs that are gone, or deep -------------------------------------------------------------------------
 
 
-def test_a_second_backward_says_why_it_cannot_be():
+def test_a_second_backward_says_why_it_is_impossible():
     x = leaf([1, 2])
     y = (x * x).sum()
     y.backward()
@@ -170,7 +170,7 @@ def test_a_second_backward_says_why_it_cannot_be():
     np.testing.assert_array_equal(x.grad, [2, 4])
 
 
-def test_a_graph_of_which_a_part_is_gone():
+def test_a_graph_that_is_partly_freed():
     x = leaf([1, 2])
     shared = x * x
     (shared * 5).sum().backward()
@@ -193,7 +193,7 @@ def deep_graph(x):
 
 def test_backward_through_a_deep_graph():
     x = leaf(1)
-    deep_graph(x * 1).backward()  # the terms -1 + 1 - 1 + … cancel but for the first
+    deep_graph(x * 1).backward()  # the terms -1 + 1 - 1 + … cancel, except for the first
     assert x.grad == 1
     x = leaf(1)
     deep_graph(x).backward()
@@ -263,13 +263,13 @@ def test_no_grad_around_a_recursive_function():
 
 
 def run_in_thread(function):
-    """Runs it to its end in a thread, which has a mode of its own: if left wrong, it harms no other test."""
+    """Runs it in a thread, which has a gradient mode of its own: if it is left wrong, no other test suffers."""
     thread = threading.Thread(target=function)
     thread.start()
     thread.join()
 
 
-def test_no_grad_concerns_its_own_thread_alone():
+def test_no_grad_affects_only_its_own_thread():
     x, results = leaf([1]), []
     with no_grad():
         run_in_thread(lambda: results.append((x * x).requires_grad))
@@ -376,14 +376,14 @@ class Doubled(Function):
         (lambda gy: (gy, gy, gy), r"Doubled\.backward returned 3 gradients for 2 inputs"),
     ],
 )
-def test_a_gradient_that_cannot_be_right(answer, message, monkeypatch):
+def test_a_gradient_of_the_wrong_shape_dtype_or_number_is_refused(answer, message, monkeypatch):
     monkeypatch.setattr(Doubled, "answer", staticmethod(answer), raising=False)
     a, b = leaf(np.ones((2, 3))), leaf(np.ones((2, 3)))
     with pytest.raises(RuntimeError, match=message):
         Doubled()(a, b).backward(np.ones((2, 3)))
 
 
-def test_a_function_without_its_two_halves(monkeypatch):
+def test_a_function_without_forward_or_backward(monkeypatch):
     class Empty(Function):
         pass
 
@@ -405,7 +405,7 @@ def test_a_graph_dies_with_its_last_tensor(no_collector):
     assert len(seen) == 4 and all(ref() is None for ref in seen)
 
 
-def test_backward_frees_what_was_saved_although_the_loss_lives(no_collector):
+def test_backward_frees_what_was_saved_even_while_the_loss_lives(no_collector):
     seen = []
     y = Watched(seen)(Watched(seen)(leaf([1])) * 2).sum()
     functions, arrays = seen[::2], seen[1::2]
@@ -416,7 +416,7 @@ def test_backward_frees_what_was_saved_although_the_loss_lives(no_collector):
     assert y.item() == 18
 
 
-def test_memory_falls_while_backward_proceeds(no_collector):
+def test_memory_falls_as_backward_proceeds(no_collector):
     alive = []
 
     class Counts(Watched):
@@ -453,7 +453,7 @@ def test_nothing_is_saved_under_no_grad(no_collector):
 # ---- devices -----------------------------------------------------------------------------------------------
 
 
-def test_an_operation_between_two_devices_names_both_and_the_fix(elsewhere):
+def test_an_operation_across_devices_names_both_and_the_fix(elsewhere):
     here, there = Tensor(np.ones((2, 3))), Tensor(elsewhere(np.ones(3)))
     with pytest.raises(ValueError, match=r'Add: .*\(2, 3\) on cpu, \(3,\) on gpu:7.*\.to\("cpu"\)'):
         here + there
@@ -467,7 +467,7 @@ def test_an_upstream_gradient_from_another_device(elsewhere):
         (x * 2).backward(elsewhere(np.ones(2)))
 
 
-def test_a_gradient_that_backward_returns_elsewhere(elsewhere):
+def test_a_gradient_that_backward_returns_on_a_simulated_device(elsewhere):
     class ReturnsElsewhere(Function):
         def forward(self, x):
             return x * 1
@@ -496,13 +496,13 @@ def test_a_gradient_that_backward_returns_on_another_device(xp_array):
         ReturnsNumPy()(x).backward(xp_array(np.ones(2)))
 
 
-def test_to_the_device_where_it_is(xp_array):
+def test_to_the_device_that_it_is_already_on(xp_array):
     x = Tensor(xp_array([1.0]), requires_grad=True)
     assert x.to(x.device) is x
 
 
 def test_there_and_back(xp_array):
-    """Gradients travel the same way back, from whichever side."""
+    """Gradients travel back the same way, from either side."""
     x, w = Tensor(xp_array([1.0, 2.0]), requires_grad=True), leaf([1, 10])
     y = (x * 3).to("cpu") * w
     assert y.device == "cpu"
@@ -525,7 +525,7 @@ def test_to_is_the_identity():
     np.testing.assert_array_equal(x.grad, [5, 6])
 
 
-def test_to_a_gpu_that_is_not_there(monkeypatch):
+def test_to_a_gpu_that_does_not_exist(monkeypatch):
     def no_gpu(index):
         raise GpuUnavailable("device", "there is no NVIDIA GPU in this machine")
 
@@ -535,7 +535,7 @@ def test_to_a_gpu_that_is_not_there(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["cuda", "gpu:", "gpu:x", "", None, 0])
-def test_to_something_that_is_no_device(name):
+def test_to_something_that_is_not_a_device(name):
     with pytest.raises(ValueError, match='is not a device: use "cpu"'):
         leaf([1]).to(name)
 
@@ -543,7 +543,7 @@ def test_to_something_that_is_no_device(name):
 # ---- the tensor itself -------------------------------------------------------------------------------------
 
 
-def test_what_a_tensor_tells_of_itself():
+def test_attributes_and_repr_of_a_tensor():
     x = Tensor(np.arange(6, dtype="float32").reshape(2, 3), requires_grad=True, name="weights")
     assert (x.shape, x.ndim, x.size, len(x), x.dtype, x.device) == ((2, 3), 2, 6, 2, np.float32, "cpu")
     assert "weights" in repr(x) and "requires_grad" in repr(x) and "cpu" in repr(x)
@@ -557,7 +557,7 @@ def test_item_is_a_python_number():
         Tensor([1.0, 2.0]).item()
 
 
-def test_data_is_taken_over_without_a_copy_and_from_lists():
+def test_arrays_are_used_without_a_copy_and_lists_are_converted():
     array = np.ones(3)
     assert Tensor(array).data is array and Tensor(Tensor(array)).data is array
     np.testing.assert_array_equal(Tensor([[1, 2], [3, 4]]).data, [[1, 2], [3, 4]])

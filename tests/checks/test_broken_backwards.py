@@ -1,4 +1,4 @@
-"""A check that cannot fail proves nothing: here each derivative is broken on purpose, and is noticed.
+"""A check that cannot fail proves nothing: here each derivative is broken on purpose, and the check must notice.
 
 Every break is one that has been made before: a swapped tap, a sum that is missing, a wrong slice, a sign.
 """
@@ -81,7 +81,7 @@ def both(gx, gy):
 
 
 def first_slice(g, shape):
-    """In place of the sum over repeated axes: one of the terms."""
+    """Instead of the sum over repeated axes, one of the terms."""
     g = g[(0,) * (g.ndim - len(shape))]
     return g[tuple(slice(0, 1) if size == 1 else slice(None) for size in shape)]
 
@@ -178,7 +178,7 @@ def relu_forgotten(gy, x, mean, r, gamma, beta, relu, *rest):
 
 
 def replaced(leaf, gx, owned):
-    """In place of adding up in a leaf."""
+    """Instead of adding up in a leaf."""
     leaf.grad = gx.copy()
 
 
@@ -187,7 +187,7 @@ Pool, Join, Dice = max_pool2d.MaxPool2DFunction, concatenate.ConcatenateFunction
 Norm, Drop = batch_norm.BatchNormFunction, dropout.DropoutFunction
 BCE, Logits = binary_cross_entropy.BinaryCrossEntropyFunction, binary_cross_entropy.BinaryCrossEntropyWithLogitsFunction
 
-# A break must call the original, even while it stands in its place.
+# A break must call the original, even while it replaces it.
 dice_backward, max_pool_gradient, cross_entropy = Dice.backward, cpu.max_pool_gradient, cpu.cross_entropy
 normalize_gradient = cpu.normalize_gradient
 
@@ -281,7 +281,7 @@ BREAKS = [
     Break(K, "image and gradient exchanged", "conv_transpose2d", upstream(K, lambda gy: gy[:, ::-1])),
     Break(K, "output channels reversed", "conv_transpose2d", gradient(K, 1, lambda gw: gw[:, :, ::-1])),
     Break(Pool, "zeros", "max_pool2d", gradient(Pool, 0, lambda gx: 0 * gx)),
-    Break(cpu, "the place after the argmax", "max_pool2d", wrapped(cpu, "max_pool_gradient", next_place)),
+    Break(cpu, "the pixel after the argmax", "max_pool2d", wrapped(cpu, "max_pool_gradient", next_place)),
     Break(Pool, "shifted by a pixel", "nn.MaxPool2D", gradient(Pool, 0, lambda gx: np.roll(gx, 1, 2))),
     Break(cpu, "the last of overlapping windows", "max_pool2d", {"max_pool_gradient": overwritten}),
     Break(cpu, "spread over the window", "max_pool2d", {"max_pool_gradient": spread}),
@@ -359,7 +359,7 @@ def one_thread():
 
 def notices(operation):
     """Does a case of the operation raise? GradientError, or the engine's RuntimeError for a wrong shape."""
-    for case in reversed(CASES[operation]):  # the special ones stand last
+    for case in reversed(CASES[operation]):  # the special ones come last
         try:
             case.run()
         except GradientError:
@@ -378,8 +378,8 @@ def test_the_break_is_noticed(monkeypatch, broken):
     assert notices(broken.operation)
 
 
-def test_of_equals_the_last_wins(monkeypatch):
-    """Between equals there is no derivative that a difference could prove: who wins is tested by hand."""
+def test_which_of_several_equals_gets_the_gradient(monkeypatch):
+    """Among equals there is no derivative that a difference could prove: which one gets it is tested by hand."""
     max_pool = cpu.max_pool
 
     def last_of_equals(x, size, stride, pads):

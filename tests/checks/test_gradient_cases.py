@@ -1,4 +1,4 @@
-"""Every derivative against differences of its forward: the cases of `python -m minunet gradcheck`."""
+"""Every derivative against differences of its forward: the cases of `minunet gradcheck`."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def test_gradient_on_the_gpu(case, array_on):
 
 
 @every_case
-def test_forward_and_backward_change_no_array_that_is_not_theirs(case):
+def test_forward_and_backward_change_none_of_their_inputs(case):
     """Inputs and the upstream gradient are read-only here: a write into one of them raises."""
 
     def read_only(array):
@@ -55,7 +55,7 @@ SMALL = [case for case in CASES if case.operation in WINDOWS and not case.option
 
 @pytest.mark.parametrize("case", SMALL, ids=[f"{case.operation} {case.label}" for case in SMALL])
 @pytest.mark.parametrize("kernels", ["reference", "cpu"])
-def test_gradient_on_each_of_the_kernels(case, kernels):
+def test_gradient_on_each_kernel_module(case, kernels):
     with use_kernels(kernels):
         case.run()
 
@@ -66,6 +66,6 @@ def test_the_cases_are_the_same_each_time():
         assert all(np.array_equal(a, b) for a, b in zip(first.inputs, second.inputs, strict=True))
 
 
-def test_the_cases_tell_themselves_apart():
+def test_the_cases_have_distinct_names():
     names = [(case.operation, case.label) for case in CASES]
     assert len(set(names)) == len(names)

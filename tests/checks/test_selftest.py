@@ -1,4 +1,4 @@
-"""`python -m minunet selftest`: what is right, wrong, or missing, and how its figures are told."""
+"""`minunet selftest`: what is right, wrong, or missing, and how its figures are reported."""
 
 import inspect
 
@@ -18,7 +18,7 @@ def few_checks(*operations):
 
 @pytest.fixture
 def quick_command(monkeypatch):
-    """The command with a few checks and no measuring."""
+    """The command with a few checks and no measurements."""
     monkeypatch.setattr(selftest, "all_checks", lambda quick: few_checks("relu", "max_pool2d", "optimizer"))
     monkeypatch.setattr(speed, "report", lambda where, batch, size, quick: [f"{where} {batch} {size} {quick}"])
 
@@ -71,7 +71,7 @@ def test_without_a_gpu_it_says_what_is_missing(capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("arguments", [["--device", "tpu"], ["--device"]])
-def test_wrong_use(arguments, capsys):
+def test_wrong_usage(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
         command.main(["selftest", *arguments])
     assert caught.value.code == 2 and "selftest --help)" in capsys.readouterr().err
@@ -89,7 +89,7 @@ def public_functions(module):
 
 
 @pytest.mark.parametrize("where, kernels", [("cpu", cpu), ("gpu", gpu)])
-def test_every_kernel_is_called_and_right(where, kernels, array_on, monkeypatch):
+def test_every_kernel_is_called_and_correct(where, kernels, array_on, monkeypatch):
     array_on(where)  # or skip
     where, called = device.resolve_device(where), set()
 
@@ -114,7 +114,7 @@ def test_the_error_is_relative_to_the_whole_array():
     assert {check.error("gpu:0", "float32") for check in (types, shapes, nothing)} == {np.inf}
 
 
-def test_the_layers_in_their_full_size_are_among_the_checks():
+def test_layers_of_full_size_are_among_the_checks():
     names = {(check.operation, check.label) for check in all_checks()}
     assert ("conv2d", "256x256, 3 to 8") in names - {(check.operation, check.label) for check in all_checks(quick=True)}
 
@@ -158,10 +158,10 @@ def test_a_batch_that_does_not_fit_is_halved(monkeypatch):
         speed.largest_batch("cpu", 64, 256)
 
 
-def test_a_copy_and_a_product_take_time(xp_array):
+def test_bandwidth_and_arithmetic_are_plausible(xp_array):
     where = device.device_of(xp_array(np.ones(1)))
     assert 1e6 < speed.bandwidth(where, 1 << 20) < 1e14 and 1e6 < speed.arithmetic(where, 64) < 1e16
 
 
-def test_a_step_takes_time():
+def test_the_time_of_a_step_is_plausible():
     assert 1e-4 < speed.seconds_per_step("cpu", 1, 64, seconds=0) < 60

@@ -181,7 +181,7 @@ POOLS = {
     name: geometry
     for name, geometry in GEOMETRIES.items()
     if all(max(width) < k for width, k in zip(geometry[3], geometry[1]))
-}  # no window of padding alone
+}  # without windows that hold nothing but padding
 
 
 @pytest.mark.parametrize("ties", [False, True], ids=["distinct", "ties"])
@@ -201,7 +201,7 @@ def test_max_pool_and_its_gradient(kernels, geometry, dtype, ties):
     assert_close(gx, pooling_gradient(gy, expected_argmax, kernel, stride, pads, tuple(size)), dtype)
 
 
-def test_windows_of_more_places_than_a_byte_can_tell_apart(kernels):
+def test_windows_with_more_pixels_than_a_byte_can_count(kernels):
     x = np.zeros((1, 1, 257, 1))
     x[0, 0, 256] = 1
     y, argmax = kernels.max_pool(x, (1, 257), (1, 1), NO_PADS)
@@ -218,7 +218,7 @@ def test_relu_gradient(kernels, shape, dtype):
     assert_close(np.asarray(kernels.relu_gradient(gy, y)), np.where(y > 0, gy, 0), dtype)
 
 
-def test_no_image_at_all(kernels):
+def test_an_empty_batch(kernels):
     w = np.ones((3, 3, 2, 4))
     one = (1, 1), ((1, 1), (1, 1))
     assert kernels.convolve(np.ones((0, 5, 6, 2)), w, None, *one).shape == (0, 5, 6, 4)
@@ -230,7 +230,7 @@ def test_no_image_at_all(kernels):
     assert kernels.max_pool_gradient(y, argmax, (2, 2), (2, 2), NO_PADS, (4, 4)).shape == (0, 4, 4, 2)
 
 
-def test_what_is_no_number_is_not_lost(kernels):
+def test_nan_is_not_hidden(kernels):
     x = np.ones((1, 4, 4, 1))
     x[0, 2, 1] = np.nan
     one = np.ones((1, 1, 1, 1))
@@ -249,7 +249,7 @@ def test_what_is_no_number_is_not_lost(kernels):
 @pytest.mark.parametrize(
     "name", ["3x3 same", "kernel above stride", "stride above kernel, padded", "rows and columns differ", "1x1"]
 )
-def test_where_the_blocks_are_cut(monkeypatch, name, block_bytes, threads):
+def test_it_does_not_matter_where_the_blocks_are_cut(monkeypatch, name, block_bytes, threads):
     monkeypatch.setattr(cpu.patches, "BLOCK_BYTES", block_bytes)
     set_num_threads(threads)
     (N, H, W), kernel, stride, pads = GEOMETRIES[name]
@@ -271,7 +271,7 @@ def test_where_the_blocks_are_cut(monkeypatch, name, block_bytes, threads):
 
 @pytest.mark.parametrize("workspace", [1, 700, 3000])
 @pytest.mark.parametrize("name", ["3x3 same", "stride above kernel, padded", "rows and columns differ", "1x1"])
-def test_where_the_workspace_of_the_gpu_ends(monkeypatch, array_on, name, workspace):
+def test_the_size_of_the_gpu_workspace_does_not_matter(monkeypatch, array_on, name, workspace):
     kernels = OnNumPy(gpu, array_on("gpu"))
     monkeypatch.setattr(gpu.convolution, "WIDE", dict.fromkeys(gpu.convolution.WIDE, 0))
     monkeypatch.setattr(gpu.patches, "workspace_bytes", lambda device: workspace)
@@ -291,10 +291,10 @@ def test_where_the_workspace_of_the_gpu_ends(monkeypatch, array_on, name, worksp
         ((1, 2, 1 << 28, 8), (1, 2, 1 << 28, 1), (1, 1)),  # a row of x
         ((1, 2, 1 << 28, 1), (1, 2, 1 << 28, 8), (1, 1)),  # a row of y
         ((1, 2, 1 << 25, 8), (1, 2, 1 << 25, 1), (3, 3)),  # a row of P(x)
-        ((1, 1 << 16, 1 << 16, 1), (1, 1, 1, 1), (1, 1)),  # a image
+        ((1, 1 << 16, 1 << 16, 1), (1, 1, 1, 1), (1, 1)),  # an image
     ],
 )
-def test_what_the_cuda_kernels_cannot_count_is_refused(x, y, window):
+def test_images_too_large_for_the_cuda_kernels_are_refused(x, y, window):
     with pytest.raises(ValueError, match="too large for the CUDA kernels.*tiles"):
         gpu.launch.geometry(x, y, window, (1, 1), NO_PADS)
     smaller = (1, 2, 1 << 20, 8), (1, 2, 1 << 20, 1)
@@ -302,7 +302,7 @@ def test_what_the_cuda_kernels_cannot_count_is_refused(x, y, window):
 
 
 @dtypes
-def test_arrays_that_begin_between_two_vectors_are_moved(array_on, dtype):
+def test_unaligned_arrays_are_copied(array_on, dtype):
     """A GPU cannot read four numbers at once from there; the simulation can, so this looks at the address."""
     whole = array_on("gpu")(np.arange(40, dtype=dtype))
     for start in (0, 1, 2, 3, 4):
@@ -313,7 +313,7 @@ def test_arrays_that_begin_between_two_vectors_are_moved(array_on, dtype):
 
 
 @pytest.mark.parametrize("text", ["-1", "1 GB", "0", ""])
-def test_a_workspace_that_is_no_number_of_bytes(monkeypatch, text):
+def test_an_invalid_workspace_size(monkeypatch, text):
     monkeypatch.setenv("MINUNET_GPU_WORKSPACE", text)
     gpu.patches.workspace_bytes.cache_clear()
     with pytest.raises(ValueError, match="number of bytes"):
@@ -338,8 +338,8 @@ def test_any_number_of_channels(kernels, channels):
 
 
 @pytest.mark.parametrize("channels", [2, 4, 5, 12])
-def test_each_channel_has_an_argmax_of_its_own(kernels, channels):
-    """Also where several channels are read at a time. Distinct values, windows apart and overlapping, with padding."""
+def test_each_channel_has_its_own_argmax(kernels, channels):
+    """Even where several channels are read at a time. Distinct values; windows apart and overlapping; padding."""
     rng = np.random.default_rng(channels)
     x = rng.permutation(2 * 6 * 8 * channels).reshape(2, 6, 8, channels).astype(float)
     for size, stride, pads in (((2, 2), (2, 2), NO_PADS), ((3, 2), (2, 1), ((1, 1), (0, 1)))):
@@ -367,7 +367,7 @@ def layouts(array):
 
 
 @pytest.mark.parametrize("name", ["3x3 same", "2x2, stride 2", "kernel above stride", "1x1"])
-def test_how_the_inputs_lie_in_memory(kernels, name):
+def test_the_memory_layout_of_the_inputs_does_not_matter(kernels, name):
     x, w, b, gy = drawn(GEOMETRIES[name])
     (_, *size), kernel, stride, pads = GEOMETRIES[name]
     expected_y, expected_gw = convolution(x, w, stride, pads), kernel_gradient(x, gy, kernel, stride, pads)
@@ -385,8 +385,8 @@ def test_how_the_inputs_lie_in_memory(kernels, name):
 
 
 @pytest.mark.parametrize("name", ["3x3 same", "2x2, stride 2", "kernel above stride", "1x1"])
-def test_an_upstream_gradient_that_is_one_number_repeated(kernels, name):
-    """As backward of a sum gives it: a view whose strides are 0."""
+def test_a_broadcast_upstream_gradient(kernels, name):
+    """As the backward of a sum returns it: a view whose strides are 0."""
     x, w, _, gy = drawn(GEOMETRIES[name])
     (_, *size), kernel, stride, pads = GEOMETRIES[name]
     gy = np.broadcast_to(0.5, gy.shape)
@@ -405,7 +405,7 @@ def test_an_upstream_gradient_that_is_one_number_repeated(kernels, name):
 
 
 def test_a_result_is_not_overwritten_by_the_next_call(kernels):
-    """Scratch memory must not leave the kernels, nor an input come back as a result."""
+    """No result may be scratch memory, or one of the inputs."""
     for (N, H, W), kernel, stride, pads in GEOMETRIES.values():
         first, second = (drawn(((N, H, W), kernel, stride, pads), F=3, seed=seed) for seed in (1, 2))
 
@@ -435,7 +435,7 @@ def test_a_result_is_not_overwritten_by_the_next_call(kernels):
 
 
 def all_products(seed=0, size=(3, 17, 19)):
-    """The products of a image that is cut into many blocks."""
+    """The products of images that are cut into many blocks."""
     same = (1, 1), ((1, 1), (1, 1))
     x, w, b, gy = drawn((size, (3, 3), *same), C=4, F=5, dtype="float32", seed=seed)
     doubled = tuple(2 * n - 1 for n in size[1:])
@@ -453,7 +453,7 @@ def all_products(seed=0, size=(3, 17, 19)):
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_the_same_bits_from_run_to_run(monkeypatch, threads):
+def test_two_runs_give_the_same_bits(monkeypatch, threads):
     monkeypatch.setattr(cpu.patches, "BLOCK_BYTES", 4000)
     set_num_threads(threads)
     first = all_products()
@@ -518,7 +518,7 @@ def test_each_module_has_the_kernels_of_the_reference_with_the_same_parameters(m
 # ---- which kernels -----------------------------------------------------------------------------------------
 
 
-def test_the_device_chooses_the_kernels_and_use_kernels_overrules_it(elsewhere):
+def test_the_device_chooses_the_kernels_and_use_kernels_overrides_it(elsewhere):
     here, there = np.ones(1), elsewhere(np.ones(1))
     assert kernels_for(here) is cpu and kernels_for(there) is gpu
     with use_kernels("reference"):
@@ -531,7 +531,7 @@ def test_the_device_chooses_the_kernels_and_use_kernels_overrules_it(elsewhere):
     assert kernels_for(here) is cpu
 
 
-def test_kernels_that_cannot_take_the_array(elsewhere):
+def test_kernels_for_another_device_are_refused(elsewhere):
     for name, array, device in [("gpu", np.ones(1), "cpu"), ("cpu", elsewhere(np.ones(1)), "gpu:7")]:
         message = f'"{name}" kernels were chosen, but the array is on {device}: move it'
         with use_kernels(name), pytest.raises(ValueError, match=message):
@@ -552,7 +552,7 @@ def losses_and_gradients(model, x, t):
 
 
 def test_a_whole_network_on_the_reference_kernels(monkeypatch):
-    """Forwards and backwards, with the same numbers. The fast kernels may not be touched meanwhile."""
+    """Forward and backward, with the same numbers. Meanwhile the fast kernels must not be called."""
     rng = np.random.default_rng(0)
     x, t = Tensor(rng.uniform(0, 1, (2, 8, 12, 3))), rng.integers(0, 2, (2, 8, 12, 1)).astype(float)
     fast = losses_and_gradients(UNet(depth=2, width=4).astype("float64"), x, t)
@@ -573,7 +573,7 @@ def test_a_whole_network_on_the_reference_kernels(monkeypatch):
         np.testing.assert_allclose(gradient, fast[2][name], rtol=1e-9, atol=1e-12, err_msg=name)
 
 
-def test_the_network_of_the_lecture_on_the_reference_kernels():
+def test_the_lecture_network_on_the_reference_kernels():
     model, x = UNet(), np.random.default_rng(0).uniform(0, 1, (1, 64, 64, 3)).astype("float32")
     with use_kernels("reference"):
         slow = model.predict(x)
@@ -711,7 +711,7 @@ RULES = {  # rule, numbers, arrays of state, CUDA kernel
 
 @dtypes
 @pytest.mark.parametrize("rule, numbers, states, cuda", RULES.values(), ids=RULES)
-def test_update_is_the_rule(monkeypatch, xp_array, rule, numbers, states, cuda, dtype):
+def test_update_applies_the_rule(monkeypatch, xp_array, rule, numbers, states, cuda, dtype):
     monkeypatch.setattr(gpu.optimizers, "TENSORS", 3)  # several launches, the last one with room left
     rng = np.random.default_rng(0)
     rows = [[np.array(rng.uniform(0, 2, shape), dtype) for _ in range(2 + states)] for shape in SHAPES]
@@ -733,5 +733,5 @@ def test_decay(monkeypatch, xp_array, dtype):
     assert all((to_numpy(array) == 6).all() and array.dtype == dtype for array in arrays)
 
 
-def test_the_arguments_of_an_update_fit_into_a_launch():
+def test_the_arguments_of_an_update_fit_into_one_launch():
     assert gpu.optimizers.TENSORS * 5 * 8 + 4 * 8 <= 4096  # five numbers for each tensor, then up to four scalars

@@ -1,4 +1,4 @@
-"""Memory that is kept: in a process of its own, since that cannot be undone."""
+"""Keeping freed memory: tested in a process of its own, since it cannot be undone."""
 
 import ctypes
 import subprocess
@@ -28,7 +28,7 @@ print(pages_handed_out(50))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only glibc has this option")
-def test_memory_that_was_freed_is_used_again_without_asking_the_system():
+def test_freed_memory_is_reused_without_asking_the_system():
     result = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True)
     if result.returncode == 77:
         pytest.skip("this C library has no such option")
@@ -37,7 +37,7 @@ def test_memory_that_was_freed_is_used_again_without_asking_the_system():
 
 
 @pytest.mark.parametrize("error", [AttributeError, OSError, TypeError])
-def test_another_c_library_is_left_as_it_is(monkeypatch, error):
+def test_another_c_library_is_left_alone(monkeypatch, error):
     def no_such_library(name):
         raise error("no mallopt here")
 

@@ -1,4 +1,4 @@
-"""Work on threads: what each of them gets, what becomes of errors, and the BLAS, left as it was found."""
+"""Work on threads: what each of them gets, what happens to errors, and that the BLAS is left as it was found."""
 
 import os
 import subprocess
@@ -32,7 +32,7 @@ def blas_threads():
 
 @pytest.fixture
 def two_blas_threads():
-    """The counts of a BLAS that has two threads, whatever the tests before have left behind."""
+    """The counts of a BLAS that has two threads, whatever earlier tests have left behind."""
     with threadpoolctl.threadpool_limits(2, "blas"):
         if set(blas_threads()) != {2}:
             pytest.skip("threadpoolctl cannot give the BLAS of this NumPy two threads")
@@ -43,13 +43,13 @@ def two_blas_threads():
 
 
 @pytest.mark.parametrize("count", [1, 2, np.int64(3)])
-def test_the_count_that_was_set_is_the_count(count):
+def test_the_number_of_threads_can_be_set(count):
     set_num_threads(count)
     assert get_num_threads() == count and type(get_num_threads()) is int
 
 
 @pytest.mark.parametrize("count", [0, -1, 1.0, 2.5, "2", None, True])
-def test_a_count_that_cannot_be(count):
+def test_an_invalid_number_of_threads(count):
     before = get_num_threads()
     with pytest.raises(ValueError, match=r"number of threads is .*integer of at least 1"):
         set_num_threads(count)
@@ -57,13 +57,13 @@ def test_a_count_that_cannot_be(count):
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "two", "1.5", " ", "2 cores"])
-def test_an_environment_that_asks_for_what_cannot_be(monkeypatch, text):
+def test_an_invalid_environment_variable(monkeypatch, text):
     monkeypatch.setenv("MINUNET_NUM_THREADS", text)
     with pytest.raises(ValueError, match=r"MINUNET_NUM_THREADS is .*integer of at least 1"):
         threads.default_threads()
 
 
-def test_the_environment_decides_and_otherwise_the_cores(monkeypatch):
+def test_the_environment_decides_or_else_the_number_of_cores(monkeypatch):
     monkeypatch.setenv("MINUNET_NUM_THREADS", "3")
     assert threads.default_threads() == 3
     for text in ("", None):
@@ -98,12 +98,12 @@ def test_results_come_in_the_order_of_the_items(count):
     assert [item for part in lists for item in part] == list(range(10))
 
 
-def test_work_is_done_at_the_same_time_and_first_by_the_caller():
+def test_chunks_run_in_parallel_and_the_caller_takes_the_first():
     set_num_threads(3)
     meet = threading.Barrier(3, timeout=10)
 
     def task(chunk):
-        meet.wait()  # would break if one had to wait for another
+        meet.wait()  # would time out if one had to wait for another
         return threading.get_ident()
 
     workers = threads.in_parallel(task, range(9))
@@ -121,7 +121,7 @@ def test_falsy_results_are_results():
     assert [result.tolist() for result in results] == [[0, 0]] * 3
 
 
-def test_more_threads_later():
+def test_the_number_of_threads_can_change_later():
     for count in (1, 4, 2):
         set_num_threads(count)
         assert len(threads.in_parallel(lambda chunk: threading.get_ident(), range(20))) == count
@@ -135,7 +135,7 @@ class Stopped(Exception):
 
 
 @pytest.mark.parametrize("bad", [0, 5, 8])
-def test_an_error_in_a_part_reaches_the_caller_after_all_have_ended(bad, two_blas_threads):
+def test_an_error_in_one_chunk_reaches_the_caller_after_all_have_ended(bad, two_blas_threads):
     set_num_threads(3)
     ended = []
 
@@ -149,10 +149,10 @@ def test_an_error_in_a_part_reaches_the_caller_after_all_have_ended(bad, two_bla
         threads.in_parallel(task, range(9))
     assert len(ended) == 2
     assert blas_threads() == two_blas_threads
-    assert sum(threads.in_parallel(sum, range(9))) == 36  # and the pool goes on working
+    assert sum(threads.in_parallel(sum, range(9))) == 36  # and the pool still works
 
 
-def test_errors_in_all_parts():
+def test_errors_in_all_chunks():
     set_num_threads(2)
     with pytest.raises(ZeroDivisionError):
         threads.in_parallel(lambda chunk: 1 / 0, range(4))
@@ -202,7 +202,7 @@ def test_the_blas_when_several_callers_overlap(two_blas_threads):
 
 
 @pytest.mark.parametrize("first_out", ["the first in", "the last in"])
-def test_the_blas_is_let_go_whoever_leaves_last(first_out, two_blas_threads):
+def test_the_limit_on_the_blas_is_lifted_whoever_leaves_last(first_out, two_blas_threads):
     """The caller that limits the BLAS need not be the one that ends the limit."""
     set_num_threads(1)
     entered, followed, left = (threading.Event() for _ in range(3))
@@ -242,7 +242,7 @@ def test_the_blas_is_let_go_whoever_leaves_last(first_out, two_blas_threads):
 # ---- scratch memory ----------------------------------------------------------------------------------------
 
 
-def test_scratch_memory_is_used_again_by_its_thread_and_by_no_other():
+def test_scratch_memory_is_reused_by_its_own_thread_only():
     first = threads.scratch("for a test", (3, 4), np.float64)
     first[...] = 1
     assert first.shape == (3, 4) and first.dtype == np.float64
@@ -263,7 +263,7 @@ def test_scratch_memory_is_used_again_by_its_thread_and_by_no_other():
 
 
 @pytest.mark.parametrize("shape", [(), (0, 3)])
-def test_scratch_memory_of_no_size(shape):
+def test_empty_scratch_memory(shape):
     assert threads.scratch("of no size", shape, bool).shape == shape
 
 
@@ -279,7 +279,7 @@ x, w = np.ones((4, 16, 16, 3), np.float32), np.ones((3, 3, 3, 5), np.float32)
 before = ops.conv2d(x, w).data                     # the parent's threads exist now
 child = os.fork()
 if child == 0:
-    signal.alarm(20)                               # if it waits for threads that it does not have
+    signal.alarm(20)                               # in case it waits for threads that it does not have
     os._exit(0 if np.array_equal(ops.conv2d(x, w).data, before) else 3)
 status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 assert np.array_equal(ops.conv2d(x, w).data, before)
@@ -288,6 +288,6 @@ print("child ended with", status)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-def test_a_forked_child_has_threads_of_its_own():
+def test_a_forked_child_starts_its_own_threads():
     result = subprocess.run([sys.executable, "-W", "ignore", "-c", FORKS], capture_output=True, text=True, timeout=60)
     assert result.stdout == "child ended with 0\n", result.stderr

@@ -1,4 +1,4 @@
-"""Scores of masks and boxes, against cases counted by hand."""
+"""Scores of masks, against cases counted by hand."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from minunet import device, metrics
 from minunet.autograd import Tensor
 
-# Two pictures of 2 x 3. First: |P| = 3, |T| = 2, common 1, so union 4.
+# Two images of 2 x 3. First: |P| = 3, |T| = 2, common 1, so union 4.
 # Second: |P| = 1, |T| = 4, common 1, union 4.
 P = np.array([[[0.9, 0.8, 0.7], [0.1, 0.2, 0.5]], [[0.6, 0.0, 0.0], [0.0, 0.0, 0.0]]])[..., None]
 T = np.array([[[1, 0, 0], [1, 0, 0]], [[1, 1, 1], [1, 0, 0]]], dtype=np.uint8)[..., None]
@@ -16,10 +16,10 @@ def test_scores_counted_by_hand():
     assert metrics.iou(P, T) == pytest.approx(2 / 8)
     assert metrics.mean_iou(P, T) == pytest.approx((1 / 4 + 1 / 4) / 2)
     assert metrics.dice(P, T) == pytest.approx(2 * 2 / (4 + 6))
-    assert metrics.accuracy(P, T) == pytest.approx(6 / 12)  # 3 wrong in each picture
+    assert metrics.accuracy(P, T) == pytest.approx(6 / 12)  # 3 wrong in each image
 
 
-def test_pixel_iou_weighs_areas_and_mean_iou_weighs_pictures():
+def test_pixel_iou_weighs_areas_and_mean_iou_weighs_images():
     p, t = np.zeros((2, 4, 4)), np.zeros((2, 4, 4), np.uint8)
     t[0] = p[0] = 1  # a large pet, found: 16 of 16
     t[1, 0, 0] = 1  # a small one, missed: 0 of 1
@@ -43,7 +43,7 @@ def test_ignored_pixels_count_nowhere():
     assert metrics.accuracy(P, t) == pytest.approx((3 + 3) / 9)
 
 
-def test_pictures_without_pet_and_pictures_without_any_counted_pixel():
+def test_images_without_a_pet_and_images_without_a_counted_pixel():
     p, t = np.zeros((3, 2, 2)), np.zeros((3, 2, 2), np.uint8)
     assert metrics.mean_iou(p, t) == metrics.iou(p, t) == metrics.dice(p, t) == 1  # no pet, none predicted
     t[1] = 1  # missed: 0
@@ -82,12 +82,12 @@ def test_scores_are_counted_where_the_arrays_are(xp_array):
     assert metrics.mean_iou(p, t) == pytest.approx(1 / 4)
 
 
-def test_tensors_and_booleans_are_taken():
+def test_tensors_and_booleans_are_accepted():
     assert metrics.iou(Tensor(P), Tensor(T)) == metrics.iou(P, T)
     assert metrics.iou(P > 0.5, T.astype(bool)) == metrics.iou(P, T)
 
 
-def test_what_cannot_be_scored_is_refused():
+def test_invalid_input_is_refused():
     with pytest.raises(ValueError, match=r"\(2, 2, 3, 1\).*\(2, 2, 3\)"):
         metrics.iou(P, T[..., 0])
     with pytest.raises(ValueError, match="4 mask pixels hold a value other than 0"):
@@ -100,26 +100,3 @@ def test_what_cannot_be_scored_is_refused():
         metrics.iou([], [])
     with pytest.raises(ValueError, match="call update"):
         metrics.MaskScores().result()
-
-
-@pytest.mark.parametrize(
-    "a, b, expected",
-    [
-        ((0, 0, 4, 4), (2, 1, 6, 5), 6 / 26),
-        ((0, 0, 10, 10), (2, 2, 4, 7), 10 / 100),  # one inside the other
-        ((0, 0, 2, 2), (0, 0, 2, 2), 1),
-        ((0, 0, 2, 2), (2, 0, 4, 2), 0),  # sharing an edge
-        ((0, 0, 2, 2), (5, 0, 7, 2), 0),  # apart in x, together in y
-        ((-1.5, -1.5, 0.5, 0.5), (-0.5, -0.5, 1.5, 1.5), 1 / 7),
-        ((1, 1, 1, 1), (1, 1, 1, 1), 0),  # no area
-    ],
-)
-def test_boxes(a, b, expected):
-    assert metrics.box_iou(a, b) == metrics.box_iou(b, a) == pytest.approx(expected)
-    assert metrics.box_iou(np.array(a), b) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize("box", [(0, 0, 1), (0, 0, 1, float("nan")), (2, 0, 1, 1), (0, 2, 1, 1)])
-def test_boxes_that_are_none(box):
-    with pytest.raises(ValueError, match="box"):
-        metrics.box_iou(box, (0, 0, 1, 1))

@@ -1,4 +1,4 @@
-"""The U-Net: the lecture's layers and numbers, sizes, predictions, and memory that comes back each step."""
+"""The U-Net: the lecture's layers and numbers, sizes, predictions, and memory that is freed after each step."""
 
 import contextlib
 import gc
@@ -55,7 +55,7 @@ def small(**options):
     return UNet(**({"depth": 2, "width": 3, "seed": 1} | options))
 
 
-def pictures(*shape, seed=0):
+def random_images(*shape, seed=0):
     return np.random.default_rng(seed).uniform(0, 1, shape).astype("float32")
 
 
@@ -72,7 +72,7 @@ def test_parameters_of_the_lecture():
     assert list(shapes.items()) == list(expected.items())
 
 
-def test_first_weights_are_those_of_keras():
+def test_initial_weights_match_keras():
     """Glorot-uniform kernels, zero biases."""
     for name, p in UNet().named_parameters():
         if name.endswith("bias"):
@@ -85,10 +85,10 @@ def test_first_weights_are_those_of_keras():
 
 
 def test_upsampled_channels_come_first_and_the_skip_second():
-    """The layers are watched at work: what Concatenate receives, and from whom."""
+    """A forward hook sees what Concatenate receives, and from which layers."""
     model, calls = small(), []
     with forward_hook(lambda layer, inputs, y: calls.append((layer.name, inputs, y))):
-        model(pictures(1, 8, 8, 3))
+        model(random_images(1, 8, 8, 3))
     outputs = {name: y for name, _, y in calls}
     inputs = {name: x for name, x, _ in calls}
     for name, (upsampled, skip) in {
@@ -102,8 +102,8 @@ def test_upsampled_channels_come_first_and_the_skip_second():
 
 
 def test_the_first_rows_of_the_next_kernel_belong_to_the_upsampled_channels():
-    """With the rows of the skip set to 0, the skip has no say: the finest features come from below alone."""
-    model, x = small(), pictures(1, 8, 8, 3)
+    """With the rows of the skip set to 0, the skip has no effect: the finest features come from below alone."""
+    model, x = small(), random_images(1, 8, 8, 3)
     model.decoder[-2].convolutions.second.bias.data[:] = 0.3
     kernel = model.decoder[-1].convolutions.first.kernel.data
     upsampled = model.decoder[-1].upsample.out_channels
@@ -127,7 +127,7 @@ def test_the_first_rows_of_the_next_kernel_belong_to_the_upsampled_channels():
 )
 def test_depth_width_and_channels_are_arguments(options, shape, parameters):
     model = UNet(**options)
-    y = model(pictures(*shape))
+    y = model(random_images(*shape))
     assert y.shape == (*shape[:3], options.get("out_channels", 1)) and y.dtype == np.float32
     assert ((0 < y.data) & (y.data < 1)).all()
     filters = [options["width"] * 2**level for level in range(options["depth"] + 1)]
@@ -139,11 +139,11 @@ def test_depth_width_and_channels_are_arguments(options, shape, parameters):
 
 
 def test_logits_are_the_output_before_the_sigmoid():
-    model, x = small(), pictures(2, 8, 12, 3)
+    model, x = small(), random_images(2, 8, 12, 3)
     np.testing.assert_allclose(model(x).data, 1 / (1 + np.exp(-model.logits(x).data)), rtol=1e-6)
 
 
-def test_the_seed_decides_the_first_weights():
+def test_the_seed_decides_the_initial_weights():
     one, same, other = (small(seed=seed).state_dict() for seed in (1, 1, 2))
     assert all(np.array_equal(one[name], same[name]) for name in one)
     assert not any(np.array_equal(one[name], other[name]) for name in one if name.endswith("kernel"))
@@ -151,7 +151,7 @@ def test_the_seed_decides_the_first_weights():
 
 @pytest.mark.parametrize("argument", ["in_channels", "out_channels", "depth", "width"])
 @pytest.mark.parametrize("value", [0, -1, 1.5, "8", None])
-def test_arguments_that_cannot_be(argument, value):
+def test_invalid_arguments(argument, value):
     with pytest.raises(ValueError, match=f"UNet: {argument} is .*: it must be an integer of at least 1"):
         UNet(**{argument: value})
 
@@ -173,7 +173,7 @@ def test_arguments_that_cannot_be(argument, value):
         (0, 64, "to 64x64, or"),
     ],
 )
-def test_a_size_that_does_not_fit_names_the_next_ones_that_do(H, W, message):
+def test_a_size_that_does_not_fit_names_the_nearest_ones_that_do(H, W, message):
     with pytest.raises(ValueError, match=message):
         UNet()(np.zeros((1, H, W, 3), "float32"))
 
@@ -184,7 +184,7 @@ def test_a_shape_that_does_not_fit(shape):
         UNet(depth=1, width=1)(np.zeros(shape, "float32"))
 
 
-def test_a_batch_of_no_pictures_is_not_called_a_wrong_size():
+def test_an_empty_batch_is_not_called_a_wrong_size():
     try:
         y = small()(np.zeros((0, 8, 8, 3), "float32"))
     except ValueError as error:
@@ -193,8 +193,8 @@ def test_a_batch_of_no_pictures_is_not_called_a_wrong_size():
         assert y.shape == (0, 8, 8, 1)
 
 
-def test_pictures_of_another_type_name_both():
-    with pytest.raises(TypeError, match="conv2d: the dtypes are x float64, w float32: they must all be the same"):
+def test_images_of_another_dtype_are_refused():
+    with pytest.raises(TypeError, match="conv2d: the dtypes are x float64, .* float32: they must all be the same"):
         small()(np.zeros((1, 8, 8, 3)))
     with pytest.raises(TypeError, match="x is uint8: it must be floating-point"):
         small()(np.zeros((1, 8, 8, 3), "uint8"))
@@ -204,9 +204,9 @@ def test_pictures_of_another_type_name_both():
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 300), (8, 12), (7, 3), (64, 1), (17, 16)])
-def test_predict_is_the_direct_call_on_the_padded_picture(size):
+def test_predict_equals_the_direct_call_on_the_padded_image(size):
     model, (H, W) = small(), size
-    image = pictures(H, W, 3)
+    image = random_images(H, W, 3)
     height, width = -(-H // 4) * 4, -(-W // 4) * 4
     padded = np.stack([[image[mirrored(i, H), mirrored(j, W)] for j in range(width)] for i in range(height)])
     p = model.predict(image)
@@ -215,7 +215,7 @@ def test_predict_is_the_direct_call_on_the_padded_picture(size):
 
 
 def mirrored(i, n):
-    """Which of n rows stands at place i when the picture is reflected at its last row (then its first)."""
+    """Which of n rows stands at position i when the image is reflected at its last row (then its first)."""
     period = max(2 * n - 2, 1)
     return min(i % period, period - i % period)
 
@@ -232,7 +232,7 @@ def test_predict_takes_bytes_and_batches():
 
 
 def test_predict_leaves_everything_as_it_was():
-    model, image = small(), pictures(5, 6, 3)
+    model, image = small(), random_images(5, 6, 3)
     before, state = image.copy(), model.state_dict()
     for training in (True, False):
         model.train(training)
@@ -247,15 +247,15 @@ def test_predict_leaves_everything_as_it_was():
 def test_predict_runs_in_eval_mode_and_builds_no_graph():
     model, seen = small(), []
     with forward_hook(lambda layer, inputs, y: seen.append((layer.training, y.requires_grad))):
-        model.predict(pictures(4, 4, 3))
+        model.predict(random_images(4, 4, 3))
     assert set(seen) == {(False, False)}
 
 
-def test_predict_goes_back_to_training_after_an_error(monkeypatch):
+def test_predict_returns_to_training_mode_after_an_error(monkeypatch):
     model = small()
     monkeypatch.setattr(model, "_check", lambda x: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        model.predict(pictures(4, 4, 3))
+        model.predict(random_images(4, 4, 3))
     assert all(module.training for module in model.modules())
 
 
@@ -266,13 +266,13 @@ def test_predict_refuses_other_shapes(shape):
 
 
 @pytest.mark.parametrize("dtype", ["int64", "uint16", "bool"])
-def test_predict_refuses_types_whose_range_it_cannot_know(dtype):
-    """0 to 255 in int64 would go through the network undivided, without a word."""
+def test_predict_refuses_dtypes_whose_range_it_cannot_know(dtype):
+    """0 to 255 in int64 would silently go through the network undivided."""
     with pytest.raises(TypeError, match=rf"UNet.predict.*{dtype}.*uint8"):
         small().predict(np.ones((4, 4, 3), dtype))
 
 
-def test_predict_refuses_a_picture_of_no_size():
+def test_predict_refuses_an_empty_image():
     with pytest.raises(ValueError, match="UNet"):
         small().predict(np.zeros((0, 4, 3), "uint8"))
 
@@ -286,8 +286,8 @@ def test_train_and_eval():
     assert model.train() is model and all(module.training for module in model.modules())
 
 
-def test_weights_go_round():
-    model, other, x = small(seed=1), small(seed=2), pictures(1, 8, 8, 3)
+def test_weights_are_restored_into_another_model():
+    model, other, x = small(seed=1), small(seed=2), random_images(1, 8, 8, 3)
     other.load_state_dict(model.state_dict())
     np.testing.assert_array_equal(other(x).data, model(x).data)
 
@@ -307,7 +307,7 @@ def test_all_differences_are_listed_before_anything_changes():
 
 
 def test_every_parameter_receives_a_gradient_and_the_loss_falls(xp_array):
-    x, t = pictures(2, 8, 8, 3), (pictures(2, 8, 8, 1, seed=3) > 0.5).astype("float32")
+    x, t = random_images(2, 8, 8, 3), (random_images(2, 8, 8, 1, seed=3) > 0.5).astype("float32")
     device = Tensor(xp_array(x)).device
     model = UNet(depth=2, width=4, seed=1).to(device)
     optimizer = optim.Adam(model.parameters(), lr=1e-2)
@@ -329,7 +329,7 @@ def test_training_twice_gives_the_same_bits():
         optimizer = optim.RMSprop(model.parameters())
         for seed in range(3):
             optimizer.zero_grad()
-            x, t = pictures(2, 16, 16, 3, seed=seed), pictures(2, 16, 16, 1, seed=seed)
+            x, t = random_images(2, 16, 16, 3, seed=seed), random_images(2, 16, 16, 1, seed=seed)
             ops.bce_dice_loss(model.logits(x), t).backward()
             optimizer.step()
         return b"".join(array.tobytes() for array in model.state_dict().values())
@@ -351,7 +351,7 @@ def one_thread():
 @pytest.mark.parametrize("how", ["backward", "loss dropped", "error", "no_grad"])
 def test_memory_comes_back_after_each_step(no_collector, one_thread, monkeypatch, how):
     """Every Function and every result of a step is dead when it is over, by reference counting alone."""
-    model, x, t = UNet(depth=2, width=4), pictures(4, 64, 64, 3), pictures(4, 64, 64, 1, seed=1)
+    model, x, t = UNet(depth=2, width=4), random_images(4, 64, 64, 3), random_images(4, 64, 64, 1, seed=1)
     optimizer, created, call = optim.RMSprop(model.parameters()), [], Function.__call__
 
     def watched(function, *inputs):
@@ -381,13 +381,13 @@ def test_memory_comes_back_after_each_step(no_collector, one_thread, monkeypatch
             levels.append(tracemalloc.get_traced_memory()[0])
     finally:
         tracemalloc.stop()
-    # The first step leaves gradients, the optimizer's memories and scratch memory. Later ones leave nothing
-    # but what Python keeps in stock: small tuples, far below one activation of the first level.
+    # The first step leaves gradients, the optimizer's state and scratch memory. Later ones leave nothing
+    # but what Python keeps for reuse: small tuples, far below one activation of the first level.
     assert abs(levels[-1] - levels[1]) < 4 * 64 * 64 * 4 * 4 / 2, levels
-    assert gc.collect() == 0  # and the collector, asked now, finds nothing to do
+    assert gc.collect() == 0  # and the garbage collector, called now, finds nothing to do
 
 
-def test_a_forward_without_gradients_needs_three_of_its_largest_activations_at_most():
+def test_a_forward_without_gradients_needs_at_most_three_of_its_largest_activations():
     model, x = UNet(), np.zeros((1, 1024, 1024, 3), np.float32)
     with no_grad():
         tracemalloc.start()
@@ -399,10 +399,10 @@ def test_a_forward_without_gradients_needs_three_of_its_largest_activations_at_m
     assert peak < 3 * 1024 * 1024 * 16 * 4  # 16 channels, float32, at full size
 
 
-# ---- batch normalisation and dropout -----------------------------------------------------------------------
+# ---- batch normalization and dropout -----------------------------------------------------------------------
 
 
-def test_options_leave_the_first_weights_as_they_are():
+def test_options_do_not_change_the_initial_kernels():
     plain, regular = UNet(depth=2, width=4, seed=3), UNet(depth=2, width=4, seed=3, dropout=0.5, batch_norm=True)
     kernels = {name: array for name, array in plain.state_dict().items() if name.endswith("kernel")}
     assert all(np.array_equal(regular.state_dict()[name], array) for name, array in kernels.items())
@@ -410,7 +410,7 @@ def test_options_leave_the_first_weights_as_they_are():
     assert new == {"gamma", "beta", "moving_mean", "moving_variance", "random_state"}
 
 
-def test_dropout_stands_at_the_two_deepest_places():
+def test_dropout_is_at_the_two_deepest_levels():
     names = [name for name, _ in UNet(depth=3, width=2, dropout=0.1).named_random_states()]
     assert names == ["Dropout_Down_3/random_state", "Dropout_Bottle/random_state"]
 
@@ -424,7 +424,7 @@ def regular_net():
     return UNet(depth=2, width=4, dropout=0.5, batch_norm=True)
 
 
-def test_using_a_network_changes_nothing_and_training_it_does():
+def test_predicting_changes_no_state_and_training_does():
     model, x = regular_net(), np.random.default_rng(0).uniform(0, 1, (2, 8, 8, 3)).astype("float32")
     model(x)
     before = model.state_dict()
@@ -438,7 +438,7 @@ def test_using_a_network_changes_nothing_and_training_it_does():
     assert len(state) == 22 and all((before[name] != after[name]).any() for name, _ in state)
 
 
-def test_a_regularised_network_goes_on_from_its_state_bit_for_bit():
+def test_a_network_with_dropout_and_batch_norm_continues_from_its_state_bit_for_bit():
     x = np.random.default_rng(0).uniform(0, 1, (2, 8, 8, 3)).astype("float32")
     model, other = regular_net(), UNet(depth=2, width=4, dropout=0.5, batch_norm=True, seed=9)
     model(x)
@@ -461,6 +461,6 @@ def test_a_gpu_gives_the_same_with_batch_norm_and_dropout(array_on):
 
 
 @pytest.mark.parametrize("dropout", [1, -0.5, float("nan")])
-def test_a_rate_that_cannot_be(dropout):
+def test_an_invalid_dropout_rate(dropout):
     with pytest.raises(ValueError, match="dropout is .*: it must be at least 0 and below 1"):
         UNet(dropout=dropout)

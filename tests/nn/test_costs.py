@@ -53,14 +53,14 @@ def test_costs_grow_with_the_image_and_with_the_dtype():
     assert double.flop == small.flop and double.moved == 2 * small.moved and double.peak > 1.9 * small.peak
 
 
-def test_the_model_is_left_as_it_was():
+def test_the_model_is_left_unchanged():
     model = UNet(depth=1, width=2, batch_norm=True, dropout=0.5)
     before = model.state_dict()
     costs.training_costs(model, (4, 4))
     assert all((array == before[name]).all() for name, array in model.state_dict().items())
 
 
-def test_an_array_that_two_functions_hold_counts_once_and_parameters_do_not():
+def test_an_array_held_by_two_functions_counts_once_and_parameters_do_not_count():
     x = Tensor(np.zeros((1, 4, 4, 3), np.float32))
     w, v = (Tensor(np.ones((3, 3, c, 2), np.float32), requires_grad=True) for c in (3, 2))
     first = ops.conv2d(x, w, activation="relu")  # holds x, and y for the ReLU
@@ -69,7 +69,7 @@ def test_an_array_that_two_functions_hold_counts_once_and_parameters_do_not():
     assert costs.bytes_of_graph(second) == 4 * (48 + 32 + 32) + w.data.nbytes + v.data.nbytes
 
 
-def test_the_peak_is_what_a_step_takes(array_on):
+def test_the_peak_is_what_a_step_needs(array_on):
     """Within a tenth, for a network whose images, not its weights, need the memory."""
     from minunet import optim
     from minunet.cuda import release_memory

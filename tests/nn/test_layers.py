@@ -1,4 +1,4 @@
-"""Layers: shapes of their parameters, first weights, activations by name, and what they refuse."""
+"""Layers: shapes of their parameters, initial weights, activations by name, and what they refuse."""
 
 import numpy as np
 import pytest
@@ -50,7 +50,7 @@ def test_activations_by_name(layer, activation, function):
 
 @CONVOLUTIONS
 @pytest.mark.parametrize("activation", [None, "relu", "sigmoid"])
-def test_what_comes_before_the_activation(layer, activation):
+def test_the_output_before_the_activation(layer, activation):
     plain, active = (layer(3, 4, 3, activation=name, rng=1) for name in (None, activation))
     seen = []
     with forward_hook(lambda layer, inputs, y: seen.append((layer, inputs, y))):
@@ -75,7 +75,7 @@ def test_the_bias_is_added(layer):
 
 
 @CONVOLUTIONS
-def test_the_seed_decides_the_first_weights(layer):
+def test_the_seed_decides_the_initial_weights(layer):
     one, same, other = (layer(3, 4, 3, rng=seed).kernel.data for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, same)
     assert not np.array_equal(one, other)
@@ -86,7 +86,7 @@ def test_the_seed_decides_the_first_weights(layer):
 
 
 @CONVOLUTIONS
-def test_first_weights_are_glorot_uniform(layer):
+def test_initial_weights_are_glorot_uniform(layer):
     kernel = layer(40, 60, (2, 3), rng=0).kernel.data
     limit = (6 / (6 * 40 + 6 * 60)) ** 0.5  # fan in and fan out: taps times channels
     assert abs(kernel).max() <= limit and abs(kernel).max() > 0.999 * limit
@@ -146,12 +146,12 @@ def test_errors_name_what_was_given(layer, arguments, message):
         layer(**({"in_channels": 3, "out_channels": 4, "kernel_size": 3} | arguments))
 
 
-def test_another_number_of_channels():
+def test_the_wrong_number_of_channels():
     with pytest.raises(ValueError, match=r"conv2d: x \(2, 5, 6, 3\) has 3 channels, w .*takes 5"):
         nn.Conv2D(5, 4, 3)(X)
 
 
-# ---- batch normalisation and dropout -----------------------------------------------------------------------
+# ---- batch normalization and dropout -----------------------------------------------------------------------
 
 
 def two_batches(put=np.asarray):
@@ -175,7 +175,7 @@ def test_running_averages_by_hand(xp_array):
     assert all(np.array_equal(layer.state_dict()[name], array) for name, array in state.items())
 
 
-def test_names_defaults_and_types_of_batch_norm():
+def test_names_defaults_and_dtypes_of_batch_norm():
     layer = nn.BatchNorm(3, name="norm")
     assert (layer.momentum, layer.epsilon) == (0.99, 1e-3)  # Keras'
     assert list(layer.state_dict()) == [f"norm/{name}" for name in ("gamma", "beta", "moving_mean", "moving_variance")]
@@ -186,7 +186,7 @@ def test_names_defaults_and_types_of_batch_norm():
     assert layer.eval()(Tensor(X.astype("float64"))).dtype == np.float64
 
 
-def test_what_batch_norm_says_of_a_picture_does_not_depend_on_the_others():
+def test_in_eval_mode_batch_norm_treats_each_image_on_its_own():
     layer = nn.BatchNorm(3)
     layer(X)
     np.testing.assert_array_equal(layer.eval()(X).data[:1], layer(X[:1]).data)
@@ -194,7 +194,7 @@ def test_what_batch_norm_says_of_a_picture_does_not_depend_on_the_others():
     assert not np.allclose(layer(X).data[:1], layer(X[:1]).data)
 
 
-def test_dropout_leaves_out_whole_maps_and_keeps_the_mean(xp_array):
+def test_dropout_drops_whole_maps_and_keeps_the_mean(xp_array):
     x = xp_array(np.ones((200, 3, 2, 50), "float32"))
     y = nn.Dropout(0.3, rng=0)(x).numpy()
     assert y.dtype == np.float32
@@ -205,7 +205,7 @@ def test_dropout_leaves_out_whole_maps_and_keeps_the_mean(xp_array):
     assert (y != y[:, :1, :1]).any() and y.mean() == pytest.approx(1, abs=4 * np.sqrt(0.3 / 0.7 / 60_000))
 
 
-def test_dropout_draws_anew_each_time_and_goes_on_from_its_state():
+def test_dropout_draws_anew_each_time_and_continues_from_its_state():
     x = np.ones((2, 1, 1, 64), "float32")
     layer, same, other = nn.Dropout(0.5, rng=1), nn.Dropout(0.5, rng=1), nn.Dropout(0.5, rng=2)
     drawn = [layer(x).data for _ in range(4)]
@@ -223,7 +223,7 @@ def test_dropout_that_does_nothing(layer):
     assert layer(x) is x
 
 
-def test_dropout_takes_nothing_from_the_stream_of_the_weights():
+def test_dropout_draws_nothing_from_the_stream_of_the_weights():
     generator, untouched = np.random.default_rng(3), np.random.default_rng(3)
     seeds = [nn.Dropout(0.5, rng=generator).random_state.data[0] for _ in range(2)]
     assert seeds[0] != seeds[1] and generator.random() == untouched.random()
@@ -239,6 +239,6 @@ def test_dropout_takes_nothing_from_the_stream_of_the_weights():
         (lambda: nn.Dropout(-0.1), "rate is -0.1"),
     ],
 )
-def test_options_that_cannot_be(make, message):
+def test_invalid_options_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()

@@ -1,4 +1,4 @@
-"""Module: how parameters are found and named, saved, moved, and taken over whole or not at all."""
+"""Module: how parameters are found and named, saved, moved, and loaded all together or not at all."""
 
 import numpy as np
 import pytest
@@ -51,8 +51,8 @@ def test_names_and_order_of_parameters():
     assert [type(module).__name__ for module in tower.modules()] == ["Tower", "Scale", "Scale", "Scale"] * 2
 
 
-def test_two_parameters_of_one_name_are_refused():
-    """A dictionary would keep one of them, and a file would lose the other without a word."""
+def test_two_parameters_with_the_same_name_are_refused():
+    """A dictionary would keep one of them, and a file would silently lose the other."""
     tower = flat()
     tower.floors[1].name = "first_floor"
     for use in (tower.state_dict, lambda: tower.load_state_dict({})):
@@ -60,7 +60,7 @@ def test_two_parameters_of_one_name_are_refused():
             use()
 
 
-def test_a_parameter_that_is_shared_is_trained_once():
+def test_a_shared_parameter_is_trained_once():
     tower = flat()
     tower.floors[0].factor = tower.first.factor
     assert len(tower.parameters()) == 3
@@ -74,7 +74,7 @@ def test_state_dict_holds_copies():
     assert not tower.offset.data.any()
 
 
-def test_a_state_goes_round():
+def test_a_state_is_restored_into_another_module():
     tower, other = flat(), flat()
     for k, p in enumerate(tower.parameters()):
         p.data += k + 1
@@ -86,14 +86,14 @@ def test_a_state_goes_round():
         assert not np.shares_memory(a.data, b.data)
 
 
-def test_weights_that_were_transposed_lie_in_memory_as_others_do():
-    """As those of PyTorch, (C_out, C_in, KH, KW), on their way here."""
+def test_transposed_weights_become_contiguous():
+    """Like those of PyTorch, (C_out, C_in, KH, KW), on their way here."""
     layer, theirs = nn.Conv2D(2, 3, 3), np.arange(54.0).reshape(3, 2, 3, 3)
     layer.load_state_dict({"kernel": theirs.transpose(2, 3, 1, 0), "bias": np.zeros(3)})
     assert layer.kernel.data.flags.c_contiguous and layer.kernel.data[1, 2, 0, 1] == theirs[1, 0, 1, 2]
 
 
-def test_types_stay_as_they_are():
+def test_loading_keeps_the_dtypes():
     tower = flat()
     tower.load_state_dict({name: array.astype("float64") for name, array in tower.state_dict().items()})
     assert {p.dtype for p in tower.parameters()} == {np.dtype("float32")}
@@ -116,7 +116,7 @@ def test_all_differences_are_listed_before_anything_is_changed():
     assert tower.first.factor.data == 2
 
 
-def test_an_array_that_holds_no_numbers_changes_nothing():
+def test_an_array_without_numbers_changes_nothing():
     tower = flat()
     state = tower.state_dict()
     state["offset"] += 1
@@ -154,7 +154,7 @@ def test_to_moves_parameters_and_gradients(xp_array):
     assert tower.device == name
 
 
-def test_to_a_gpu_that_is_not_there_changes_nothing(monkeypatch):
+def test_to_a_gpu_that_does_not_exist_changes_nothing(monkeypatch):
     def no_gpu(index):
         raise GpuUnavailable("device", "there is no NVIDIA GPU in this machine")
 
@@ -177,7 +177,7 @@ def test_a_module_without_forward_says_so():
         Empty()(1)
 
 
-def test_calls_of_layers_can_be_watched():
+def test_the_forward_hook_sees_each_call_of_a_layer():
     tower, seen = flat(), []
     x = Tensor(np.ones(1, "float32"))
     with forward_hook(lambda layer, inputs, y: seen.append((layer, inputs, y))):

@@ -73,7 +73,7 @@ def test_any_module():
     assert "Total params: 12 " in summary_text(Twice(), (4, 4, 3), name="Two")  # one layer, used twice
 
 
-def test_the_model_is_left_as_it_is():
+def test_the_model_is_left_unchanged():
     model = UNet(depth=1, width=1)
     before = model.state_dict()
     summary_text(model, (4, 4, 3))
@@ -81,8 +81,8 @@ def test_the_model_is_left_as_it_is():
     assert all(p.grad is None for p in model.parameters()) and model.training
 
 
-def test_layers_that_regularise_as_keras_counts_them():
-    """Batch normalisation has 4 numbers per channel, two of them trained; dropout has none."""
+def test_batch_norm_and_dropout_are_counted_as_in_keras():
+    """Batch normalization has 4 numbers per channel, two of them trained; dropout has none."""
     model = UNet(depth=1, width=2, batch_norm=True, dropout=0.25)
     rows = layer_rows(model, (8, 12, 3))
     by_name = {name: (kind, parameters, before) for name, kind, _, parameters, before in rows}
@@ -97,7 +97,7 @@ def test_layers_that_regularise_as_keras_counts_them():
     assert sum(row[3] for row in rows) == trained + 2 * channels
 
 
-def test_the_table_moves_no_average_and_draws_nothing():
+def test_the_table_changes_no_average_and_draws_nothing():
     model = UNet(depth=1, width=1, batch_norm=True, dropout=0.5)
     before = model.state_dict()
     summary_text(model, (4, 4, 3))

@@ -1,4 +1,4 @@
-"""Batch normalisation: by hand, where numbers are large, on all kernels, and what it refuses."""
+"""Batch normalization: by hand, where numbers are large, on all kernels, and what it refuses."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def test_statistics_that_are_given(xp_array):
     assert y.numpy().ravel().tolist() == [3, 5] and to_numpy(used[0]).tolist() == [-1]
 
 
-def test_the_result_has_the_mean_and_the_width_that_were_asked_for(xp_array):
+def test_the_result_has_the_requested_mean_and_scale(xp_array):
     x = xp_array((RNG.standard_normal((4, 9, 7, 5)) * 3 + 2).astype("float32"))
     gamma, beta = np.array([0.5, 1, 2, 3, 4], "float32"), np.array([-2, -1, 0, 1, 2], "float32")
     y = ops.batch_norm(x, xp_array(gamma), xp_array(beta), epsilon=1e-9)[0].numpy()
@@ -38,7 +38,7 @@ def test_the_result_has_the_mean_and_the_width_that_were_asked_for(xp_array):
     np.testing.assert_allclose(y.std(axis=(0, 1, 2)), gamma, rtol=1e-5)
 
 
-def test_a_variance_far_from_zero_is_still_right(xp_array):
+def test_the_variance_is_accurate_when_the_mean_is_large(xp_array):
     """At a mean of 10,000, Σ x² / M - μ² in float32 would be off by more than the variance itself."""
     x = (10_000 + RNG.choice([-0.25, 0.25], (2, 16, 16, 3))).astype("float32")  # exact in float32
     _, (mean, variance) = ops.batch_norm(xp_array(x), xp_array(np.ones(3, "float32")), xp_array(np.zeros(3, "float32")))
@@ -48,7 +48,7 @@ def test_a_variance_far_from_zero_is_still_right(xp_array):
 
 
 @pytest.mark.parametrize("activation", [None, "relu"])
-def test_fused_relu_is_the_same_as_one_behind_it(activation, xp_array):
+def test_fused_relu_equals_a_relu_afterwards(activation, xp_array):
     arrays = [xp_array(a) for a in (RNG.standard_normal((2, 5, 6, 3)), RNG.uniform(1, 2, 3), RNG.standard_normal(3))]
     gy = xp_array(RNG.standard_normal((2, 5, 6, 3)))
     results = []

@@ -35,7 +35,7 @@ def test_the_gradients_add_up():
     np.testing.assert_allclose(both, 0.2 * bce + 3 * dice, rtol=1e-13)
 
 
-def test_weights_leave_pixels_out_of_both(xp_array):
+def test_weights_of_zero_exclude_pixels_from_both(xp_array):
     z = Tensor(xp_array(Z), requires_grad=True)
     weights = np.array([[1.0, 0], [1, 1]])
     loss = ops.bce_dice_loss(z, xp_array(T), xp_array(weights))
@@ -48,7 +48,7 @@ def test_weights_leave_pixels_out_of_both(xp_array):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("weight", [0.3, np.float64(0.3), 1])
-def test_types_are_kept(xp_array, dtype, weight):
+def test_dtypes_are_kept(xp_array, dtype, weight):
     z = Tensor(xp_array(Z.astype(dtype)), requires_grad=True)
     loss = ops.bce_dice_loss(z, xp_array(T.astype(dtype)), None, weight, weight)
     loss.backward()

@@ -1,4 +1,4 @@
-"""Binary cross entropy on probabilities and on logits: values by hand, clipping, the far ends, weights."""
+"""Binary cross entropy on probabilities and on logits: values by hand, clipping, extreme values, weights."""
 
 import math
 
@@ -51,14 +51,14 @@ def test_targets_between_0_and_1(xp_array):
     np.testing.assert_allclose(gradient, [0.3], rtol=1e-13)
 
 
-def test_certain_and_right_or_certain_and_wrong_is_clipped_as_keras_does(xp_array):
+def test_certain_predictions_right_or_wrong_are_clipped_as_in_keras(xp_array):
     """Warnings are errors in these tests: no logarithm of 0 is taken on the way."""
     value, gradient = value_and_gradient(xp_array, ops.binary_cross_entropy, [0, 1], [0, 1])
     assert value == pytest.approx(-math.log(1 - CLIP), rel=1e-6)
     assert gradient.tolist() == [0, 0]
     value, gradient = value_and_gradient(xp_array, ops.binary_cross_entropy, [0, 1], [1, 0])
     assert value == pytest.approx(-math.log(CLIP), rel=1e-8)  # 16.118
-    assert gradient.tolist() == [0, 0]  # beyond the clipping the loss does not move
+    assert gradient.tolist() == [0, 0]  # where p is clipped, the loss is constant
     value, _ = value_and_gradient(xp_array, ops.binary_cross_entropy, [0, 1], [1, 0], dtype="float32")
     # In float32, 1 - 1e-7 is 1 - 2⁻²³.
     assert value == pytest.approx((-math.log(CLIP) - math.log(2.0**-23)) / 2, rel=1e-6)
@@ -71,10 +71,10 @@ def test_the_edges_of_the_clipping():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_logits_at_the_far_ends(xp_array, dtype):
+def test_extreme_logits(xp_array, dtype):
     loss = ops.binary_cross_entropy_with_logits
     value, gradient = value_and_gradient(xp_array, loss, [1e4, -1e4], [0, 1], dtype=dtype)
-    assert value == 1e4 and gradient.tolist() == [0.5, -0.5]  # wrong with certainty, and still a gradient
+    assert value == 1e4 and gradient.tolist() == [0.5, -0.5]  # confidently wrong, and still a gradient
     value, gradient = value_and_gradient(xp_array, loss, [1e4, -1e4], [1, 0], dtype=dtype)
     assert value == 0 and gradient.tolist() == [0, 0]
 
@@ -96,7 +96,7 @@ def test_both_forms_agree():
 
 
 @FORMS
-def test_weights_leave_pixels_out(xp_array, loss):
+def test_weights_of_zero_exclude_pixels(xp_array, loss):
     x, t = [0.2, 0.7, 0.6], [0, 1, 1]
     kept, gradient = value_and_gradient(xp_array, loss, x[:2], t[:2])
     value, weighted = value_and_gradient(xp_array, loss, x, t, [1, 1, 0])
@@ -114,7 +114,7 @@ def test_a_weight_of_two_counts_as_two_pixels(loss):
 
 @FORMS
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_no_pixel_that_counts(xp_array, loss, dtype):
+def test_all_weights_zero(xp_array, loss, dtype):
     value, gradient = value_and_gradient(xp_array, loss, [0.2, 0.7], [0, 1], [0, 0], dtype)
     assert value == 0 and gradient.tolist() == [0, 0]
 
@@ -132,7 +132,7 @@ def test_equal_weights_change_nothing(loss):
 
 
 @FORMS
-def test_the_prediction_decides_the_type(loss):
+def test_the_prediction_decides_the_dtype(loss):
     x = Tensor(np.full((2, 2), 0.3, "float32"), requires_grad=True)
     for t in (np.ones((2, 2), "uint8"), np.ones((2, 2), bool), np.ones((2, 2)), Tensor(np.ones((2, 2)))):
         y = loss(x, t, np.ones((2, 2)))
@@ -141,7 +141,7 @@ def test_the_prediction_decides_the_type(loss):
 
 
 @FORMS
-def test_an_upstream_gradient_scales(loss):
+def test_the_upstream_gradient_scales_the_gradient(loss):
     x = Tensor([0.3, 0.6], requires_grad=True)
     loss(x, np.array([1.0, 0])).backward()
     once, x.grad = x.grad, None
@@ -177,5 +177,5 @@ def test_a_mask_on_another_device_is_refused(loss, which, elsewhere):
 
 
 @FORMS
-def test_lists_are_taken_as_arrays(loss):
+def test_lists_are_accepted(loss):
     assert loss(Tensor([0.5, 0.7]), [1, 0]).item() == loss(Tensor([0.5, 0.7]), np.array([1.0, 0])).item()

@@ -55,7 +55,7 @@ def test_a_slice_of_the_gradient_does_not_keep_all_of_it_alive():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
-def test_types_are_kept(xp_array, dtype):
+def test_dtypes_are_kept(xp_array, dtype):
     a, b = (xp_array(np.ones((2, channels), dtype)) for channels in (1, 3))
     assert ops.concatenate([a, b]).dtype == dtype
 
@@ -87,11 +87,11 @@ def test_any_iterable_of_tensors():
         ),
     ],
 )
-def test_errors_name_what_met_and_the_fix(arrays, axis, error, message):
+def test_errors_name_the_values_and_the_fix(arrays, axis, error, message):
     with pytest.raises(error, match=message):
         ops.concatenate(arrays, axis)
 
 
-def test_arrays_on_two_devices(elsewhere):
+def test_arrays_on_different_devices(elsewhere):
     with pytest.raises(ValueError, match=r"Concatenate: .*\(2,\) on cpu, \(3,\) on gpu:7"):
         ops.concatenate([np.ones(2), elsewhere(np.ones(3))])

@@ -28,7 +28,7 @@ def test_values_by_hand(xp_array):
     y = ops.conv2d(xp_array(IMAGE), xp_array(TAPS), padding="valid")
     assert plane(y.data) == [[5421, 6532], [8754, 9865]]  # 1 + 2·10 + 4·100 + 5·1000 = 5421
     y = ops.conv2d(xp_array(IMAGE), xp_array(TAPS), xp_array(np.array([0.5])), stride=2)
-    # "same": one row and one column of 0, behind
+    # "same": one row and one column of zeros, at the end
     assert plane(y.data) == [[5421.5, 603.5], [87.5, 9.5]]
     y = ops.conv2d(xp_array(IMAGE), xp_array(TAPS), stride=3, padding=1)
     assert plane(y.data) == [[1000, 300], [70, 9]]
@@ -52,7 +52,7 @@ def test_channels_and_filters_by_hand():
     assert ops.conv2d(x, w).data.ravel().tolist() == [2 + 15, 20 + 150, 200 + 1500]
 
 
-def test_the_kernel_is_not_turned():
+def test_the_kernel_is_not_flipped():
     x = np.zeros((1, 3, 3, 1))
     x[0, 1, 1] = 1
     w = np.arange(9.0).reshape(3, 3, 1, 1)
@@ -64,13 +64,13 @@ def test_the_kernel_is_not_turned():
 
 
 def same_padding(n, k, s):
-    """Rows of zeros before and after, as TensorFlow lays them."""
+    """Rows of zeros before and after, as TensorFlow adds them."""
     total = max((-(-n // s) - 1) * s + k - n, 0)
     return total // 2, total - total // 2
 
 
 def loops(x, w, b, gy, stride, pads):
-    """y, gx, gw by the sums at the head of conv2d.py."""
+    """y, gx, gw by the sums at the top of conv2d.py."""
     (top, bottom), (left, right) = pads
     N, H, W, C = x.shape
     KH, KW, _, F = w.shape
@@ -144,7 +144,7 @@ def test_output_sizes(H, W, kernel, stride, padding, expected):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("activation", [None, "relu"])
-def test_types_are_kept(xp_array, dtype, activation):
+def test_dtypes_are_kept(xp_array, dtype, activation):
     x, w, b = leaves(xp_array, *(a.astype(dtype) for a in (IMAGE, TAPS, np.ones(1))))
     y = ops.conv2d(x, w, b, activation=activation)
     y.backward(xp_array(np.ones(y.shape)))
@@ -152,7 +152,7 @@ def test_types_are_kept(xp_array, dtype, activation):
 
 
 @pytest.mark.parametrize("bias", [True, False])
-def test_relu_inside_is_relu_afterwards(xp_array, bias):
+def test_fused_relu_equals_a_relu_afterwards(xp_array, bias):
     rng = np.random.default_rng(0)
     arrays = [rng.standard_normal(shape) for shape in ((2, 5, 6, 3), (3, 3, 3, 4), (4,))][: 3 if bias else 2]
     gy = xp_array(rng.standard_normal((2, 5, 6, 4)))
@@ -166,7 +166,7 @@ def test_relu_inside_is_relu_afterwards(xp_array, bias):
         np.testing.assert_allclose(to_numpy(a.grad), to_numpy(b.grad), rtol=1e-12, atol=1e-12)
 
 
-def test_only_the_gradients_that_are_asked_for():
+def test_only_the_requested_gradients_are_computed():
     for asked in np.ndindex(2, 2, 2):
         tensors = [Tensor(a, requires_grad=bool(ask)) for a, ask in zip((IMAGE, TAPS, np.ones(1)), asked)]
         y = ops.conv2d(*tensors)
@@ -213,12 +213,12 @@ def test_only_the_gradients_that_are_asked_for():
         ({"activation": "tanh"}, ValueError, r"conv2d: activation is 'tanh': it must be None or \"relu\""),
     ],
 )
-def test_errors_name_what_met_and_the_fix(change, error, message):
+def test_errors_name_the_values_and_the_fix(change, error, message):
     arguments = {"x": IMAGE, "w": TAPS} | change
     with pytest.raises(error, match=message):
         ops.conv2d(**arguments)
 
 
-def test_arrays_on_two_devices(elsewhere):
+def test_arrays_on_different_devices(elsewhere):
     with pytest.raises(ValueError, match=r"Conv2D: .*\(1, 3, 3, 1\) on gpu:7, \(2, 2, 1, 1\) on cpu"):
         ops.conv2d(elsewhere(IMAGE), TAPS)

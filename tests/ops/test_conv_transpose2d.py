@@ -79,7 +79,7 @@ sides, few = draw.integers(1, 6), draw.integers(1, 3)
     draw.integers(0, 99),
 )
 @hypothesis.settings(max_examples=120)
-def test_adjoint_of_conv2d(x_shape, w_shape, stride, padding, seed):
+def test_it_is_the_adjoint_of_conv2d(x_shape, w_shape, stride, padding, seed):
     """⟨conv_transpose2d(x), y⟩ = ⟨x, conv2d(y)⟩, and the gradients of one are the products of the other."""
     rng = np.random.default_rng(seed)
     KH, KW, F = w_shape
@@ -114,7 +114,7 @@ def test_against_plain_loops(kernel, stride, padding):
     whole = np.zeros((2, *((n - 1) * s + k for n, s, k in zip((3, 4), stride, kernel)), 2))
     for i, j, k, l in np.ndindex(3, 4, *kernel):
         whole[:, i * stride[0] + k, j * stride[1] + l] += x[:, i, j] @ w[k, l].T
-    if padding == "same" and kernel < stride:  # gaps: what nobody paints is added behind
+    if padding == "same" and kernel < stride:  # gaps: what no pixel paints is added at the end
         whole = np.pad(whole, ((0, 0), (0, stride[0] - kernel[0]), (0, stride[1] - kernel[1]), (0, 0)))
     same = [max(k - s, 0) // 2 for k, s in zip(kernel, stride)]
     top, left = {"same": same, "valid": [0, 0]}.get(padding, [padding, padding])
@@ -145,14 +145,14 @@ def test_output_sizes(size, kernel, stride, padding, expected):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_types_are_kept(xp_array, dtype):
+def test_dtypes_are_kept(xp_array, dtype):
     x, w, b = leaves(xp_array, *(a.astype(dtype) for a in (X, TAPS, np.ones(1))))
     y = ops.conv_transpose2d(x, w, b)
     y.backward(xp_array(np.ones(y.shape)))
     assert y.dtype == x.grad.dtype == w.grad.dtype == b.grad.dtype == dtype
 
 
-def test_only_the_gradients_that_are_asked_for():
+def test_only_the_requested_gradients_are_computed():
     for asked in np.ndindex(2, 2, 2):
         tensors = [Tensor(a, requires_grad=bool(ask)) for a, ask in zip((X, TAPS, np.ones(1)), asked)]
         y = ops.conv_transpose2d(*tensors)
@@ -188,6 +188,6 @@ def test_only_the_gradients_that_are_asked_for():
         ),
     ],
 )
-def test_errors_name_what_met_and_the_fix(change, error, message):
+def test_errors_name_the_values_and_the_fix(change, error, message):
     with pytest.raises(error, match=message):
         ops.conv_transpose2d(**({"x": X, "w": TAPS} | change))

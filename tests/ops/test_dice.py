@@ -32,17 +32,17 @@ def test_gradients_by_hand(xp_array):
     np.testing.assert_allclose(to_numpy(p.grad), (4 - 2 * T * 7.5) / 7.5**2, rtol=1e-14)
 
 
-def test_per_image_does_not_depend_on_the_company():
+def test_per_image_loss_does_not_depend_on_the_other_images():
     alone = [ops.dice_loss(P[n : n + 1], T[n : n + 1]).item() for n in (0, 1)]
     assert ops.dice_loss(P, T).item() == pytest.approx(sum(alone) / 2, rel=1e-14)
     assert ops.dice_loss(P, T, per_image=False).item() != pytest.approx(sum(alone) / 2, rel=1e-3)
 
 
-def test_perfect_and_empty_and_missed():
+def test_perfect_empty_and_missed_masks():
     assert ops.dice_loss(T, T).item() == 0
     assert ops.dice_loss(0 * T, 0 * T).item() == 0  # two empty masks agree
     ones = np.ones((1, 10, 10, 1))
-    # "All background" scores next to nothing.
+    # "All background" scores almost nothing.
     assert ops.dice_loss(0 * ones, ones).item() == pytest.approx(1 - 1 / 101, rel=1e-14)
 
 
@@ -53,7 +53,7 @@ def test_smoothing(smooth):
 
 
 @pytest.mark.parametrize("per_image", [True, False])
-def test_weights_leave_pixels_out(xp_array, per_image):
+def test_weights_of_zero_exclude_pixels(xp_array, per_image):
     weights = np.array([[1.0, 0, 1, 1], [1, 1, 0, 1]]).reshape(P.shape)
     p = Tensor(xp_array(P), requires_grad=True)
     loss = ops.dice_loss(p, xp_array(T), xp_array(weights), per_image=per_image)
@@ -66,7 +66,7 @@ def test_weights_leave_pixels_out(xp_array, per_image):
 
 
 @pytest.mark.parametrize("per_image", [True, False])
-def test_no_pixel_that_counts(xp_array, per_image):
+def test_all_weights_zero(xp_array, per_image):
     p = Tensor(xp_array(P), requires_grad=True)
     loss = ops.dice_loss(p, xp_array(T), xp_array(0 * P), per_image=per_image)
     loss.backward()
@@ -75,7 +75,7 @@ def test_no_pixel_that_counts(xp_array, per_image):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("weighted", [True, False])
-def test_types_are_kept(xp_array, dtype, weighted):
+def test_dtypes_are_kept(xp_array, dtype, weighted):
     p = Tensor(xp_array(P.astype(dtype)), requires_grad=True)
     weights = xp_array(np.ones(P.shape)) if weighted else None
     loss = ops.dice_loss(p, xp_array(T.astype("uint8")), weights, smooth=np.float64(1))
@@ -93,7 +93,7 @@ def test_types_are_kept(xp_array, dtype, weighted):
         ({"smooth": float("nan")}, r"smooth is nan"),
     ],
 )
-def test_errors_name_what_met_and_the_fix(change, message):
+def test_errors_name_the_values_and_the_fix(change, message):
     with pytest.raises(ValueError, match=message):
         ops.dice_loss(**({"p": P, "t": T} | change))
 

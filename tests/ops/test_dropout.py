@@ -9,16 +9,15 @@ from minunet.device import to_numpy
 
 def test_by_hand(xp_array):
     x = Tensor(xp_array(np.arange(8.0).reshape(2, 2, 1, 2)), requires_grad=True)
-    y = ops.dropout(
-        x, xp_array(np.array([[1, 0], [0, 1]], bool).reshape(2, 1, 1, 2)), 0.75
-    )  # one map of each image is kept
+    keep = np.array([[1, 0], [0, 1]], bool).reshape(2, 1, 1, 2)  # one map of each image is kept
+    y = ops.dropout(x, xp_array(keep), 0.75)
     assert y.numpy().ravel().tolist() == [0, 0, 8, 0, 0, 20, 0, 28]
     y.backward(xp_array(np.arange(1.0, 9).reshape(2, 2, 1, 2)))
     assert to_numpy(x.grad).ravel().tolist() == [4, 0, 12, 0, 0, 24, 0, 32]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_type_stays(dtype, xp_array):
+def test_dtypes_are_kept(dtype, xp_array):
     x = Tensor(xp_array(np.ones((1, 2), dtype)), requires_grad=True)
     y = ops.dropout(x, xp_array(np.array([[True, False]])), np.float64(0.3))
     y.backward(y.data)

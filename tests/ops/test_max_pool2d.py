@@ -1,4 +1,4 @@
-"""max_pool2d: plain loops, and who gets the gradient: ties, overlapping windows, borders."""
+"""max_pool2d: plain loops, and which pixel gets the gradient: ties, overlapping windows, padding."""
 
 import hypothesis
 import hypothesis.extra.numpy as arrays
@@ -28,7 +28,7 @@ def test_values_and_gradient_by_hand(xp_array):
     assert gradient(xp_array, rows, [[1, 2], [3, 4]]) == gx
 
 
-def test_of_equals_the_first_in_row_major_order_gets_all_of_the_gradient(xp_array):
+def test_among_equals_the_first_in_row_major_order_gets_the_whole_gradient(xp_array):
     assert gradient(xp_array, [[7, 7], [7, 7]], [[5]]) == [[5, 0], [0, 0]]
     assert gradient(xp_array, [[1, 7], [7, 7]], [[5]]) == [[0, 5], [0, 0]]
     assert gradient(xp_array, [[1, 2], [7, 7]], [[5]]) == [[0, 0], [5, 0]]
@@ -39,19 +39,19 @@ def test_of_equals_the_first_in_row_major_order_gets_all_of_the_gradient(xp_arra
     ]
 
 
-def test_a_winner_of_several_windows_gets_the_sum(xp_array):
+def test_the_maximum_of_several_windows_gets_the_sum(xp_array):
     rows = [[1, 2, 3], [4, 9, 5], [6, 7, 8]]
     gx = gradient(xp_array, rows, [[1, 10], [100, 1000]], size=2, stride=1)
     assert gx == [[0, 0, 0], [0, 1111, 0], [0, 0, 0]]
     assert gradient(xp_array, [[1, 3, 2, 8]], [[1, 10, 100]], size=(1, 2), stride=1) == [[0, 11, 0, 100]]
 
 
-def test_rows_and_columns_left_over_are_not_seen(xp_array):
+def test_leftover_rows_and_columns_are_ignored(xp_array):
     rows = [[1, 2, 99], [3, 4, 99], [99, 99, 99]]
     assert gradient(xp_array, rows, [[5]]) == [[0, 0, 0], [0, 5, 0], [0, 0, 0]]
 
 
-def test_the_border_never_wins(xp_array):
+def test_padding_is_never_the_maximum(xp_array):
     rows = [[-5, -7, -9], [-6, -8, -3]]
     x = xp_array(image(rows))
     assert to_numpy(ops.max_pool2d(x, 3, 1, "same").data)[0, :, :, 0].tolist() == [[-5, -3, -3], [-5, -3, -3]]
@@ -59,14 +59,14 @@ def test_the_border_never_wins(xp_array):
     assert gx == [[1 + 4, 0, 0], [0, 0, 2 + 3 + 5 + 6]]
 
 
-def test_channels_and_pictures_are_pooled_apart():
+def test_channels_and_images_are_pooled_separately():
     x = np.zeros((2, 2, 2, 2))
     x[0, 0, 1, 0], x[0, 1, 0, 1], x[1, 1, 1, 0] = 1, 2, 3
     assert ops.max_pool2d(x).data.reshape(2, 2).tolist() == [[1, 2], [3, 0]]
 
 
 @pytest.mark.parametrize("place", list(np.ndindex(2, 2)))
-def test_what_is_no_number_is_noticed(xp_array, place):
+def test_nan_is_not_hidden(xp_array, place):
     x = np.ones((1, 4, 4, 1))
     x[(0, *place)] = np.nan
     y = to_numpy(ops.max_pool2d(xp_array(x)).data)
@@ -88,12 +88,12 @@ images = arrays.arrays(
 @hypothesis.settings(max_examples=100)
 def test_any_geometry_against_plain_loops_with_many_ties(x, size, stride, padding):
     N, H, W, C = x.shape
-    borders = {"valid": (0, 0), 1: (1, 1), (0, 1): (0, 1)}
+    widths = {"valid": (0, 0), 1: (1, 1), (0, 1): (0, 1)}
     if padding == "same":
         totals = [max((-(-n // s) - 1) * s + k - n, 0) for n, k, s in zip((H, W), size, stride)]
         before, after = [t // 2 for t in totals], [t - t // 2 for t in totals]
     else:
-        before = after = borders[padding]
+        before = after = widths[padding]
     hypothesis.assume(all(p < k and n + p + q >= k for n, p, q, k in zip((H, W), before, after, size)))
     OH, OW = ((n + p + q - k) // s + 1 for n, p, q, k, s in zip((H, W), before, after, size, stride))
     leaf = Tensor(x, requires_grad=True)
@@ -109,7 +109,7 @@ def test_any_geometry_against_plain_loops_with_many_ties(x, size, stride, paddin
             for q in range(left, left + size[1])
             if 0 <= p < H and 0 <= q < W
         ]
-        best = max(window, key=lambda place: x[place])  # of equals the first
+        best = max(window, key=lambda place: x[place])  # among equals the first
         expected[n, i, j, c] = x[best]
         gx[best] += gy[n, i, j, c]
     np.testing.assert_array_equal(y.data, expected)
@@ -117,7 +117,7 @@ def test_any_geometry_against_plain_loops_with_many_ties(x, size, stride, paddin
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_types_are_kept(xp_array, dtype):
+def test_dtypes_are_kept(xp_array, dtype):
     x = Tensor(xp_array(np.ones((1, 5, 5, 2), dtype)), requires_grad=True)
     y = ops.max_pool2d(x, 3, 2, "same")
     y.backward(xp_array(np.ones(y.shape)))
@@ -146,6 +146,6 @@ def test_types_are_kept(xp_array, dtype):
         ),
     ],
 )
-def test_errors_name_what_met_and_the_fix(x, options, error, message):
+def test_errors_name_the_values_and_the_fix(x, options, error, message):
     with pytest.raises(error, match=message):
         ops.max_pool2d(x, **options)

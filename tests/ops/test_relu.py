@@ -27,7 +27,7 @@ def test_any_shape(xp_array, shape):
     np.testing.assert_array_equal(to_numpy(x.grad), np.where(values > 0, gy, 0))
 
 
-def test_a_transposed_input_and_a_gradient_that_is_one_number_repeated(xp_array):
+def test_a_transposed_input_and_a_broadcast_gradient(xp_array):
     values = np.array([[1.0, -2, 3], [-4, 5, -6]])
     x = Tensor(xp_array(values), requires_grad=True)
     (ops.relu(x.T).sum() * 2).backward()
@@ -35,19 +35,19 @@ def test_a_transposed_input_and_a_gradient_that_is_one_number_repeated(xp_array)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_types_are_kept(xp_array, dtype):
+def test_dtypes_are_kept(xp_array, dtype):
     x = Tensor(xp_array(np.array([1, -1], dtype)), requires_grad=True)
     y = ops.relu(x)
     y.backward(xp_array(np.ones(2)))
     assert y.dtype == x.grad.dtype == dtype
 
 
-def test_what_is_no_number_is_noticed():
+def test_nan_is_not_hidden():
     y = ops.relu(np.array([np.nan, np.inf, -np.inf])).data
     assert np.isnan(y[0]) and y[1] == np.inf and y[2] == 0
 
 
-def test_the_input_stays_as_it_is():
+def test_the_input_is_not_changed():
     array = np.array([-1.0, 2])
     y = ops.relu(Tensor(array, requires_grad=True))
     y.backward(np.ones(2))

@@ -18,7 +18,7 @@ def test_values_and_gradient_by_hand(xp_array):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_nothing_overflows_and_types_are_kept(xp_array, dtype):
+def test_nothing_overflows_and_dtypes_are_kept(xp_array, dtype):
     """Warnings are errors in these tests, so an overflow would be noticed."""
     x = Tensor(xp_array(np.array([1e4, -1e4, 1e30, -1e30, np.inf, -np.inf], dtype)), requires_grad=True)
     y = ops.sigmoid(x)
@@ -28,7 +28,7 @@ def test_nothing_overflows_and_types_are_kept(xp_array, dtype):
     assert to_numpy(x.grad).tolist() == [0] * 6
 
 
-def test_against_the_textbook_where_it_does_not_overflow():
+def test_against_the_textbook_formula_where_that_does_not_overflow():
     x = np.linspace(-30, 30, 121).reshape(11, 11)
     expected = [[1 / (1 + math.exp(-v)) for v in row] for row in x]
     np.testing.assert_allclose(ops.sigmoid(x).data, expected, rtol=1e-14)
@@ -46,10 +46,10 @@ def test_any_shape(shape):
     assert y.shape == shape and (y.data == 0.5).all() and (x.grad == 0.25).all()
 
 
-def test_whole_numbers_are_numbers():
+def test_integers_are_accepted():
     expected = [1 / (1 + math.e), 1 / 2, math.e / (1 + math.e)]
     np.testing.assert_allclose(ops.sigmoid(np.array([-1, 0, 1])).data, expected, rtol=1e-14)
 
 
-def test_what_is_no_number_is_noticed():
+def test_nan_is_not_hidden():
     assert np.isnan(ops.sigmoid(np.array([np.nan])).data[0])

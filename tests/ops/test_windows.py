@@ -29,11 +29,11 @@ def test_not_a_pair(value):
         ((4, 1), (4, 3), (1, 1), ((1, 2), (1, 1))),
     ],
 )
-def test_same_lays_the_smaller_half_first(size, kernel, stride, pads):
+def test_same_puts_the_smaller_half_first(size, kernel, stride, pads):
     assert window_pads(size, kernel, stride, "same", "conv2d") == pads
 
 
-def test_same_gives_as_many_windows_as_strides_begin_in_the_picture():
+def test_same_gives_one_window_for_each_stride_that_begins_in_the_image():
     for n in range(1, 12):
         for k in range(1, 6):
             for s in range(1, 6):
@@ -41,7 +41,7 @@ def test_same_gives_as_many_windows_as_strides_begin_in_the_picture():
                 assert output_size((n, n), (k, k), (s, s), pads) == (-(-n // s),) * 2
 
 
-def test_a_transposed_convolution_makes_a_size_that_leads_back():
+def test_the_convolution_leads_back_from_the_transposed_size():
     for padding in ("same", "valid", 0, 1):
         for n in range(1, 7):
             for k in range(1, 6):

@@ -1,4 +1,4 @@
-"""Mistakes that type checkers find before anything runs: they report exactly the lines that are marked as wrong."""
+"""Mistakes that type checkers find before anything runs: they report exactly the lines marked as wrong."""
 
 import numpy as np
 
@@ -11,11 +11,11 @@ t = np.zeros((1, 8, 8, 1), np.float32)
 
 optim.RMSprop(model.parameters(), lr="0.001")  # wrong: the learning rate is a number
 optim.Adam(model, lr=1e-3)  # wrong: an optimizer takes the parameters, not the model
-UNet(depht=3)  # wrong: a misspelt argument
+UNet(depht=3)  # wrong: a misspelled argument
 UNet(depth="3")  # wrong: the depth is an int
 y = model(x)
-print(y.grad_)  # wrong: a misspelt attribute
-print(y + "1")  # wrong: a tensor and a text
+print(y.grad_)  # wrong: a misspelled attribute
+print(y + "1")  # wrong: a tensor and a string
 ops.conv2d(x, np.ones((3, 3, 3, 2), np.float32), padding=1.5)  # wrong: half a pixel of padding
 ops.conv2d(x, np.ones((3, 3, 3, 2), np.float32), padding="full")  # wrong: there is no such padding
 ops.concatenate(x, x)  # wrong: the tensors go into a list

@@ -1,4 +1,4 @@
-"""What a user writes: a U-Net is trained, saved, loaded, used and scored. Type checkers have nothing to report here."""
+"""A typical user script: a U-Net is trained, saved, loaded, used and scored. Type checkers find nothing to report."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from minunet import Tensor, UNet, gradcheck, metrics, nn, no_grad, ops, optim
 
 
 class Swish(nn.Module):
-    """A layer of the user's own: x · σ(βx), with β learnt."""
+    """A layer of the user's own: x · σ(βx), with β learned."""
 
     def __init__(self, name: str | None = None) -> None:
         self.name = name
@@ -21,13 +21,13 @@ class Swish(nn.Module):
 
 
 def random_batch(rng: np.random.Generator, size: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Images, and masks of where they are bright."""
+    """Returns images, and masks of where they are bright."""
     x = rng.random((2, size, size, 3), dtype=np.float32)
     return x, x.mean(axis=3, keepdims=True) > 0.5
 
 
 def train(model: UNet, steps: int, lr: float = 1e-3) -> list[float]:
-    """The loss of each step."""
+    """Returns the loss of each step."""
     optimizer = optim.RMSprop(model.parameters(), lr=lr, weight_decay=1e-4)
     rng = np.random.default_rng(0)
     losses: list[float] = []

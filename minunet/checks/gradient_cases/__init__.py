@@ -1,7 +1,7 @@
 """The derivatives of this project, as a list of cases to be proved: `minunet gradcheck` and the tests run them.
 
-Inputs are random float64 of odd sizes. Where a function has a corner (ReLU at 0, a maximum among equals) the inputs
-keep clear of it, since there a difference is not a derivative.
+Inputs are random float64 arrays of odd sizes. Where a function has a corner (ReLU at 0, a maximum among equals), the
+inputs keep clear of it, since there a difference is not a derivative.
 """
 
 import itertools
@@ -23,7 +23,7 @@ def all_cases() -> list[Case]:
         operations.transposed_convolutions,
         operations.poolings,
         operations.concatenations,
-        operations.regularisers,
+        operations.regularizers,
         operations.losses,
         modules.layers,
         modules.networks,

@@ -25,6 +25,6 @@ class Case(NamedTuple):
     def run(self, convert: Callable[[Any], Array] = np.asarray) -> GradcheckReport:
         """Returns the GradcheckReport. Raises GradientError if the derivative is wrong.
 
-        convert: puts a NumPy array on the device to check.
+        convert: puts a NumPy array on the device that is to be checked.
         """
         return gradcheck(self.f, [convert(x) for x in self.inputs], tolerance=TOLERANCE, **self.options)

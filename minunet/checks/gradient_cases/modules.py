@@ -33,7 +33,7 @@ def networks(rng):
     few_corners = {
         "directions": 3,
         "eps": 1e-8,
-    }  # so short a step that it hardly crosses the corner of a ReLU or a maximum
+    }  # so short a step hardly ever crosses a corner of a ReLU or maximum
     yield module_case(UNet(depth=2, width=3, seed=1), "2 levels", rng.uniform(0, 1, (2, 8, 12, 3)), few_corners)
     yield module_case(
         UNet(depth=2, width=3, seed=1, batch_norm=True),
@@ -51,7 +51,7 @@ def module_case(module, label, x, options=NO_OPTIONS):
     values = [p.data + 0.1 * rng.standard_normal(p.shape) * (p.ndim == 1) for p in module.parameters()]
 
     def f(x, *parameters):
-        module.to(x.device)  # its buffers, that is; the parameters are given
+        module.to(x.device)  # for its buffers; the parameters are replaced
         replace_parameters(module, parameters)
         return module.logits(x) if isinstance(module, UNet) else module(x)
 

@@ -1,4 +1,4 @@
-"""The operations of the network: convolutions, pooling, concatenation, normalisation, dropout, losses."""
+"""The operations of the network: convolutions, pooling, concatenation, normalization, dropout, losses."""
 
 import itertools
 
@@ -85,7 +85,7 @@ def concatenations(rng):
     yield Case("concatenate", "one input twice", lambda a, b: ops.concatenate([a, b, a]), [a, b])
 
 
-def regularisers(rng):
+def regularizers(rng):
     """batch_norm with the batch's statistics and constant ones, with and without ReLU; dropout of maps and numbers."""
     x = rng.standard_normal((2, 5, 3, 4)) * [1, 3, 1, 0.2] + [0, 5, -2, 0]
     gamma, beta = rng.uniform(0.5, 2, 4), rng.standard_normal(4)

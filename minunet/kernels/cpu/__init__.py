@@ -11,7 +11,7 @@
     pieces.py         elementwise work, cut into pieces that stay in the processor's cache
     items.py          copies of many short rows of numbers, each as one item
 
-What has nothing to gain here is reference.py's own function.
+Kernels that have nothing to gain from NumPy's tricks or from threads are reference.py's own.
 """
 
 from minunet.kernels.cpu.convolution import convolve, convolve_transposed, weight_gradient

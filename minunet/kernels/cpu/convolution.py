@@ -9,11 +9,11 @@ overwrites it:
         patches = all windows of the strip, copied side by side: some rows of P(x)   (scratch memory)
         y[block] = patches @ W, + b, negative → 0 while it is warm
 
-The copy is cheap because the channels come last: KW·C numbers that are neighbours in the image are neighbours in a
+The copy is cheap because the channels come last: KW·C numbers that are neighbors in the image are neighbors in a
 patch too (items.py).
 
 Where a layer has few filters, the product is as narrow as W, and the processor's wide registers stay half empty. So two
-neighbouring pixels of a row are computed as one (`_in_pairs`), with a window that is one pixel wider:
+neighboring pixels of a row are computed as one (`_in_pairs`), with a window that is one pixel wider:
 
     y[n,i, 2j + t, f]  is filter t·F + f of the wide kernel:  wide[k, l + t, c, t·F + f] = w[k,l,c,f], 0 elsewhere
 
@@ -63,7 +63,7 @@ def convolve(x, w, b, stride, pads, relu=False):
 
 
 def _in_pairs(OW, F, KW, stride):
-    """Are two pixels of a row computed as one?"""
+    """Returns whether two pixels of a row are computed as one."""
     return F <= FEW_FILTERS and OW % 2 == 0 and KW > 1 and stride[1] == 1
 
 
@@ -73,14 +73,14 @@ def convolve_transposed(y, w, b, stride, pads, size):
     flipped_pads = _flipped_pads(y.shape[1:3], size, (KH, KW), pads)
     many_pixels = y.shape[0] * y.shape[1] * y.shape[2] > 2 * F  # for few, flipping w would cost more than it saves
     if stride == (1, 1) and many_pixels and min(map(min, flipped_pads)) >= 0:
-        # The window slides by one pixel: Pᵀ is a convolution too, with the kernel flipped both ways and C, F swapped.
+        # The window slides by one pixel: Pᵀ is a convolution too, its kernel flipped both ways, C and F swapped.
         flipped = np.ascontiguousarray(w[::-1, ::-1].transpose(0, 1, 3, 2))
         return convolve(y, flipped, b, (1, 1), flipped_pads)
     return _scatter(np.ascontiguousarray(y), w, b, stride, pads, size)
 
 
 def _flipped_pads(out_size, size, kernel_size, pads):
-    """The padding of y that lets the flipped kernel reach every pixel of x: K - 1 - p before, what is missing after."""
+    """Returns the padding of y that lets the flipped kernel reach all of x: K - 1 - p before, what is missing after."""
     before = [k - 1 - p[0] for k, p in zip(kernel_size, pads)]
     return tuple((p, n + k - 1 - o - p) for p, n, k, o in zip(before, size, kernel_size, out_size))
 
@@ -114,7 +114,7 @@ def _scatter(y, w, b, stride, pads, size):
 
 
 def _add_windows(products, stride, pads, size):
-    """`products` (count, OH, OW, KH, KW, C) added up over the windows: images of `size`, in scratch memory."""
+    """Returns images of `size`, in scratch memory: `products` (count, OH, OW, KH, KW, C), added up over the windows."""
     count, OH, OW, KH, KW, C = products.shape
     (top, bottom), (left, right) = pads
     padded = scratch("padded", (count, size[0] + top + bottom, size[1] + left + right, C), products.dtype)

@@ -62,7 +62,7 @@ def normalize_gradient(gy, x, mean, r, gamma, beta, relu, gbeta, ggamma, one_ove
 
 
 def _deviations_and_gz(gy, x, mean, scale, beta, relu):
-    """(x - mean, gz) of some rows, in scratch memory; without a ReLU gz is gy itself."""
+    """Returns (x - mean, gz) of some rows, in scratch memory; without a ReLU gz is gy itself."""
     d = np.subtract(x, mean, out=scratch("deviations", x.shape, x.dtype))
     if not relu:
         return d, gy

@@ -9,10 +9,10 @@ BLOCK_BYTES = 2 << 20  # of P(x) per block: it stays in the cache, and deep laye
 
 
 def blocks(N, OH, bytes_per_row):
-    """The N·OH output rows in blocks (images, rows) of about BLOCK_BYTES of P(x), two slices each.
+    """Returns the N·OH output rows in blocks (images, rows) of about BLOCK_BYTES of P(x), two slices each.
 
     A block is some rows of one image or, where images are small, several whole ones. Each thread gets at least one
-    block where there are rows enough.
+    block if there are enough rows.
     """
     rows_wanted = max(1, min(BLOCK_BYTES // max(1, bytes_per_row), -(-N * OH // get_num_threads())))
     if rows_wanted >= OH:
@@ -23,14 +23,14 @@ def blocks(N, OH, bytes_per_row):
 
 
 def patch_matrix(x, n, rows, kernel_size, stride, pads, OW):
-    """The windows under the output `rows` of the images `n`: rows of P(x), (pixels, KH·KW·C), in scratch memory."""
+    """Returns the windows under output `rows` of images `n`: rows of P(x), (pixels, KH·KW·C), in scratch memory."""
     (KH, KW), (SH, SW), C = kernel_size, stride, x.shape[3]
     if (KH, KW, SH, SW) == (1, 1, 1, 1) and not any(map(sum, pads)):
         return x[n, rows].reshape(-1, C)  # P(x) is x
     strip = _strip(x[n], rows.start * SH, (rows.stop - 1) * SH + KH, pads)
     count, OH = len(strip), rows.stop - rows.start
     s_n, s_h, s_w, _ = strip.strides
-    window_row = item_type(KW * C, x.dtype)  # the numbers under one row of a window are neighbours
+    window_row = item_type(KW * C, x.dtype)  # the numbers under one row of a window are neighbors
     windows = np.ndarray((count, OH, OW, KH), window_row, strip, 0, (s_n, s_h * SH, s_w * SW, s_h))
     patches = scratch("patches", windows.shape, window_row)
     for k in range(KH):
@@ -39,7 +39,7 @@ def patch_matrix(x, n, rows, kernel_size, stride, pads, OW):
 
 
 def _strip(x, start, stop, pads):
-    """Rows start to stop of the zero-padded images x, in scratch memory; a view of x where no padding is needed."""
+    """Returns rows start to stop of the zero-padded x, in scratch memory; a view of x where no padding is needed."""
     (top, _), (left, right) = pads
     N, H, W, C = x.shape
     first, last = max(start - top, 0), min(stop - top, H)

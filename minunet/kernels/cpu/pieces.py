@@ -42,5 +42,5 @@ def by_rows(function, arrays, vectors):
 
 
 def rows_per_piece(row_size):
-    """How many rows of `row_size` numbers make a piece, at least one."""
+    """Returns how many rows of `row_size` numbers make a piece, at least one."""
     return max(1, PIECE // max(1, row_size))

@@ -8,7 +8,7 @@ from minunet.kernels.windows import argmax_dtype, crop, output_size, tap
 
 
 def max_pool(x, size, stride, pads):
-    """(y, argmax) as in `reference.max_pool`: of equal values the first tap stays."""
+    """(y, argmax) as in `reference.max_pool`: among equals the first tap stays."""
     KH, KW = size
     OH, OW = output_size(x.shape[1:3], size, stride, pads)
     x = np.ascontiguousarray(x)
@@ -63,7 +63,7 @@ def max_pool_gradient(gy, argmax, size, stride, pads, input_size):
 
 
 def _padded(x, pads, value):
-    """x padded with `value`, in scratch memory; x itself where no padding is needed."""
+    """Returns x padded with `value`, in scratch memory; x itself where no padding is needed."""
     (top, bottom), (left, right) = pads
     if not any(map(sum, pads)):
         return x

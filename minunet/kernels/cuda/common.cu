@@ -2,14 +2,14 @@
 //
 // A kernel is a function that the GPU runs in many threads at once; each thread works out from its number which part of
 // the work is its own. Threads come in blocks of blockDim.x, and threadIdx.x counts within the block; blockIdx.x and
-// blockIdx.y count the blocks. Only threads of the same block can wait for each other (__syncthreads) and exchange numbers
-// (__shared__). Memory is fastest where neighbouring threads read neighbouring numbers. Blocks run in any order, so no two
-// of them ever add into the same memory: each number is written by one thread, which sums its terms in a fixed order, and
-// two runs give the same bits.
+// blockIdx.y count the blocks. Only threads of the same block can wait for each other (__syncthreads) and exchange
+// numbers (__shared__). Memory is fastest where neighboring threads read neighboring numbers. Blocks run in any order,
+// so no two of them ever add into the same memory: each number is written by one thread, which sums its terms in a
+// fixed order, and two runs give the same bits.
 //
 // The macros in capitals, and Real, come from minunet/kernels/gpu/launch.py. Real is float or double. There are THREADS
-// threads in a block. VECTOR numbers (1, 2 or 4) that lie side by side are read at a time. A TILE of numbers, up to 16, is
-// what one thread keeps of a row.
+// threads in a block. VECTOR numbers (1, 2 or 4) that lie side by side are read at a time. A TILE of numbers, up to 16,
+// is what one thread keeps of a row.
 
 struct alignas(sizeof(Real) * VECTOR) Vector { Real at[VECTOR]; };
 struct alignas(sizeof(Real) * (TILE % 4 == 0 ? 4 : TILE % 2 == 0 ? 2 : 1)) Tile { Real at[TILE]; };
@@ -38,8 +38,8 @@ template <class Number> __device__ Number block_sum(Number value) {
     return values[0];
 }
 
-// Σ of `value` over the lanes of a block, which are the threads that lie `columns` apart, in their order. Only the first
-// lane gets it.
+// Σ of `value` over the lanes of a block, which are the threads that lie `columns` apart, in their order. Only the
+// first lane gets it.
 __device__ Real sum_of_lanes(Real value, int columns) {
     __shared__ Real values[THREADS];
     __syncthreads();
@@ -51,8 +51,9 @@ __device__ Real sum_of_lanes(Real value, int columns) {
     return value;
 }
 
-// Counts the blocks along x that have got this far. True for the threads of the last one, which sees what all the others
-// have written (it reads through volatile, past its own cache). `arrived`, a number per blockIdx.y, is 0 before and after.
+// Counts the blocks along x that have come this far. True for the threads of the last one, which sees what all the
+// others have written (it reads through volatile, past its own cache). `arrived`, a number per blockIdx.y, is 0 before
+// and after.
 __device__ bool is_last_block(unsigned* arrived) {
     __shared__ bool last;
     __threadfence();  // other blocks see what was written above before they see the count below

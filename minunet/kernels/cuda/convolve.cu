@@ -8,7 +8,7 @@
 extern "C" __global__ void convolve(const Real* __restrict__ x, const Real* __restrict__ w, const Real* __restrict__ b,
                                     Real* __restrict__ y, long long pixels, Geometry g, int relu) {
     const int f0 = blockIdx.y * TILE;
-    // a thread's pixels lie blockDim.x apart, so that at each moment neighbouring threads read neighbouring pixels
+    // a thread's pixels lie blockDim.x apart, so that at each moment neighboring threads read neighboring pixels
     const long long first = (long long)blockIdx.x * blockDim.x * PIXELS + threadIdx.x;
     long long image[PIXELS];
     int row[PIXELS], column[PIXELS];
@@ -58,7 +58,8 @@ extern "C" __global__ void convolve(const Real* __restrict__ x, const Real* __re
     }
 }
 
-// x[n,p,q,c] = b[c] + Σ over the taps (k,l) through which a window (i,j) sees pixel (p,q) of Σ_f y[n,i,j,f] · w[k,l,c,f]
+// x[n,p,q,c] = b[c] + Σ over the taps (k,l) through which a window (i,j) sees pixel (p,q) of
+//              Σ_f y[n,i,j,f] · w[k,l,c,f]
 // Pᵀ by gathering: each pixel asks which windows lie over it: i = (p + top - k) / SH where SH divides that.
 // grid: x over the N·H·W pixels of x, y over the C / TILE tiles of channels; VECTOR divides F, TILE divides C
 extern "C" __global__ void convolve_transposed(const Real* __restrict__ y, const Real* __restrict__ w,

@@ -56,8 +56,8 @@ extern "C" __global__ void overlap(const Real* __restrict__ p, const Real* __res
     }
 }
 
-// counts[n] = the numbers of pixels (predicted and true, predicted, true, valid, known) in image n, one block per image.
-// Valid are those whose mask is not `ignored`, known those whose mask is 0 or 1
+// counts[n] = the numbers of pixels (predicted and true, predicted, true, valid, known) in image n, one block per
+// image. Valid are those whose mask is not `ignored`, known those whose mask is 0 or 1
 extern "C" __global__ void mask_counts(const Real* __restrict__ values, const Mask* __restrict__ masks,
                                        long long* __restrict__ counts, long long pixels, Real threshold, int ignored) {
     long long count[5] = {};

@@ -12,11 +12,11 @@ __device__ Real through_relu(Real gy, Real d, Real scale, Real beta, int relu) {
 //     VARIANCE   out[f] = Σ (x - μ)² / rows,  out[F + f] = 1 / √(out[f] + ε)
 //     GRADIENTS  out[f] = Σ gz,  out[F + f] = r Σ gz (x - μ)
 // The rows are divided among the blocks as in sum_over_rows (sums.cu); partial is (2, blocks, F).
-extern "C" __global__ void channel_sums(const Real* __restrict__ x, const Real* __restrict__ gy, const Real* __restrict__ mean,
-                                        const Real* __restrict__ r, const Real* __restrict__ gamma,
-                                        const Real* __restrict__ beta, Real* __restrict__ out, Real* partial,
-                                        unsigned* __restrict__ arrived, Real epsilon, long long rows, int F, int columns,
-                                        int relu) {
+extern "C" __global__ void channel_sums(const Real* __restrict__ x, const Real* __restrict__ gy,
+                                        const Real* __restrict__ mean, const Real* __restrict__ r,
+                                        const Real* __restrict__ gamma, const Real* __restrict__ beta,
+                                        Real* __restrict__ out, Real* partial, unsigned* __restrict__ arrived,
+                                        Real epsilon, long long rows, int F, int columns, int relu) {
     const int lanes = blockDim.x / columns, lane = threadIdx.x / columns;
     const int f = blockIdx.y * columns + threadIdx.x % columns;
     const bool works = lane < lanes && f < F;
@@ -66,9 +66,10 @@ extern "C" __global__ void channel_sums(const Real* __restrict__ x, const Real* 
     for (int f = e % F; e < size; e += step, f = f + shift < F ? f + shift : f + shift - F)
 
 // y = γ (x - μ) r + β, negative → 0 if relu
-extern "C" __global__ void normalize(const Real* __restrict__ x, const Real* __restrict__ mean, const Real* __restrict__ r,
-                                     const Real* __restrict__ gamma, const Real* __restrict__ beta, Real* __restrict__ y,
-                                     long long size, int F, int relu) {
+extern "C" __global__ void normalize(const Real* __restrict__ x, const Real* __restrict__ mean,
+                                     const Real* __restrict__ r, const Real* __restrict__ gamma,
+                                     const Real* __restrict__ beta, Real* __restrict__ y, long long size, int F,
+                                     int relu) {
     FOR_EACH_NUMBER {
         const Real z = (x[e] - mean[f]) * (gamma[f] * r[f]) + beta[f];
         y[e] = relu && z <= 0 ? 0 : z;  // NaN stays NaN

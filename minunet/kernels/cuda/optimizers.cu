@@ -1,7 +1,14 @@
-// The optimizers' rules (minunet/optim.py has the equations), for up to TENSORS parameters in one launch. blockIdx.y is the
-// parameter; `tensors` says where it, its gradient and its optimizer state lie in memory, and how many numbers they have.
+// The optimizers' rules (minunet/optim.py has the equations), for up to TENSORS parameters in one launch. blockIdx.y is
+// the parameter; `tensors` says where it, its gradient and its optimizer state lie in memory, and how many numbers they
+// have.
 
-struct Tensors { Real* w[TENSORS]; const Real* g[TENSORS]; Real* m[TENSORS]; Real* v[TENSORS]; long long size[TENSORS]; };
+struct Tensors {
+    Real* w[TENSORS];
+    const Real* g[TENSORS];
+    Real* m[TENSORS];
+    Real* v[TENSORS];
+    long long size[TENSORS];
+};
 
 #define FOR_EACH_ELEMENT                                                                                      \
     for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < tensors.size[blockIdx.y];        \

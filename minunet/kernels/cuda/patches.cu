@@ -1,9 +1,9 @@
-// P(x) as a matrix in memory, for layers wide enough to make the library's matrix product worthwhile, and its transpose.
-// A block takes one row of windows, or of pixels, after another; its threads go along the row.
+// P(x) as a matrix in memory, for layers wide enough to make the library's matrix product worthwhile; and its
+// transpose. A block takes one row of windows, or of pixels, after another; its threads go along the row.
 
 // P[r,j, (k,l,c)] = x[n, i·SH + k - top, j·SW + l - left, c] for the rows of windows r = (n,i), starting at first_row
-extern "C" __global__ void patches(const Real* __restrict__ x, Real* __restrict__ P, long long first_row, long long rows,
-                                   Geometry g) {
+extern "C" __global__ void patches(const Real* __restrict__ x, Real* __restrict__ P, long long first_row,
+                                   long long rows, Geometry g) {
     const int K = g.KH * g.KW * g.C, vectors = g.OW * (K / VECTOR);
     for (long long row = blockIdx.x; row < rows; row += gridDim.x) {
         const long long n = (first_row + row) / g.OH;

@@ -1,10 +1,10 @@
-// Max pooling: each thread takes VECTOR neighbouring channels of a pixel of y (forward) or of x (backward), each block one
-// row of pixels after another. An Index, one byte where that is enough, says which tap of a window was the largest.
+// Max pooling: each thread takes VECTOR neighboring channels of a pixel of y (forward) or of x (backward), each block
+// one row of pixels after another. An Index, one byte where that is enough, says which tap of a window was the largest.
 
 struct alignas(sizeof(Index) * VECTOR) Indices { Index at[VECTOR]; };
 
-// y[n,i,j,c] = the largest x in the window, argmax = its index l + KW·k there, the first of equals; padding counts as -∞.
-// As in NumPy, NaN beats any number, so that it is not hidden.
+// y[n,i,j,c] = the largest x in the window, argmax = its index l + KW·k there, the first of equals. Padding counts as
+// -∞. As in NumPy, NaN beats any number, so that it is not hidden.
 extern "C" __global__ void max_pool(const Real* __restrict__ x, Real* __restrict__ y, Index* __restrict__ argmax,
                                     long long rows, Geometry g) {
     const int vectors = g.C / VECTOR;
@@ -37,7 +37,7 @@ extern "C" __global__ void max_pool(const Real* __restrict__ x, Real* __restrict
     }
 }
 
-// gx[n,p,q,c] = Σ of gy[n,i,j,c] over the windows (i,j) whose maximum was pixel (p,q): each pixel asks all windows over it
+// gx[n,p,q,c] = Σ of gy[n,i,j,c] over the windows (i,j) whose maximum was pixel (p,q): a pixel asks all windows over it
 extern "C" __global__ void max_pool_gradient(const Real* __restrict__ gy, const Index* __restrict__ argmax,
                                              Real* __restrict__ gx, long long rows, Geometry g) {
     const int vectors = g.C / VECTOR;

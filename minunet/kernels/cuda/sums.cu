@@ -1,10 +1,12 @@
-// Sums over very many numbers. A floating-point sum depends on its order, and the order must not depend on which thread is
-// faster: each thread adds up its own terms, the block its threads' sums, and a last step the blocks' sums, all in an order
-// that the sizes alone decide.
+// Sums over very many numbers. A floating-point sum depends on its order, and the order must not depend on which thread
+// is faster: each thread adds up its own terms, the block its threads' sums, and a last step the blocks' sums, all in
+// an order that the sizes alone decide.
 
-// out[m] = Σ_r in[r,m] for a matrix of `rows` rows. A block takes WARP columns; each of its LANES adds every LANES-th row
+// out[m] = Σ_r in[r,m] for a matrix of `rows` rows. A block takes WARP columns; each of its LANES adds up every
+// LANES-th row
 #define LANES (THREADS / WARP)
-extern "C" __global__ void sum_rows(const Real* __restrict__ in, Real* __restrict__ out, long long rows, long long columns) {
+extern "C" __global__ void sum_rows(const Real* __restrict__ in, Real* __restrict__ out, long long rows,
+                                    long long columns) {
     __shared__ Real of_lanes[LANES][WARP];
     const int lane = threadIdx.x / WARP, offset = threadIdx.x % WARP;
     const long long column = (long long)blockIdx.x * WARP + offset;
@@ -20,8 +22,9 @@ extern "C" __global__ void sum_rows(const Real* __restrict__ in, Real* __restric
 
 // gb[f] = Σ_r gz[r,f]; gz = gy where y > 0, else 0, is written on the way (without y and gz, gz is gy itself).
 //
-// blockIdx.y chooses up to THREADS columns. The rows are divided among the blocks along x, which write partial[block, f].
-// Blocks are counted as they finish; the last one, whichever it is, adds up the partial sums in the order of the blocks.
+// blockIdx.y chooses up to THREADS columns. The rows are divided among the blocks along x, which write
+// partial[block, f]. Blocks are counted as they finish; the last one, whichever it is, adds up the partial sums in the
+// order of the blocks.
 extern "C" __global__ void sum_over_rows(const Real* __restrict__ gy, const Real* __restrict__ y, Real* __restrict__ gz,
                                          Real* __restrict__ gb, Real* partial, unsigned* __restrict__ arrived,
                                          long long rows, int F, int columns) {

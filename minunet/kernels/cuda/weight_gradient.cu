@@ -1,11 +1,12 @@
 // gw[k,l,c,f] = Σ_n Σ_i Σ_j x[n, i·SH + k - top, j·SW + l - left, c] · gy[n,i,j,f], without P(x).
 //
-// Few outputs, each a sum over millions of pixels: so the pixels are divided up. A block takes every gridDim.x-th row of
-// windows. Each of its threads has one tap (k, l), VECTOR channels and TILE filters, a "piece", and adds up their products
-// in registers; where there are more threads than pieces, several ("lanes") divide a row's pixels among them. At the end the
-// lanes' sums are added, and the block writes them: partial[block] is a whole gw. sum_rows (sums.cu) adds those.
-// grid: x over the partial sums, y over groups of `pieces_per_block` pieces. The launch bounds ask the compiler to leave
-// room for four blocks on a multiprocessor at a time: while one waits for memory, another computes.
+// Few outputs, each a sum over millions of pixels: so the pixels are divided up. A block takes every gridDim.x-th row
+// of windows. Each of its threads has one tap (k, l), VECTOR channels and TILE filters, a "piece", and adds up their
+// products in registers; where there are more threads than pieces, several ("lanes") divide a row's pixels among them.
+// At the end the lanes' sums are added, and the block writes them: partial[block] is a whole gw. sum_rows (sums.cu)
+// adds those.
+// grid: x over the partial sums, y over groups of `pieces_per_block` pieces. The launch bounds ask the compiler to
+// leave room for four blocks on a multiprocessor at a time: while one waits for memory, another computes.
 extern "C" __global__ void __launch_bounds__(THREADS, 4)
 weight_gradient(const Real* __restrict__ x, const Real* __restrict__ gy, Real* __restrict__ partial, long long rows,
                 int pieces, int pieces_per_block, Geometry g) {

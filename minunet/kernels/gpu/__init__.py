@@ -10,8 +10,7 @@
     optimizers.py     one step of any optimizer, for many parameters in one launch
     launch.py         compiling and launching: how arrays, sizes and constants reach CUDA
 
-`minunet/kernels/reference.py` defines each of them. Nothing is summed with atomics, so the same run gives the same
-bits.
+`minunet/kernels/reference.py` defines each of them. Nothing is summed with atomics, so two runs give the same bits.
 """
 
 from minunet.kernels.gpu.convolution import convolve, convolve_transposed, weight_gradient

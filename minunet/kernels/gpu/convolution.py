@@ -1,4 +1,4 @@
-"""Convolution, its transpose and its weights' gradient, in one of two ways:
+"""Convolution, its transpose and its weights' gradient, each in one of two ways:
 
 narrow   few channels, many pixels (the upper levels). P(x) would be KH·KW times the image, and writing it to memory
          would cost more than all the arithmetic: cuda/convolve.cu keeps the sums in registers and reads x itself.
@@ -26,8 +26,8 @@ from minunet.kernels.windows import output_size
 
 PIXELS = 8  # per thread in convolve.cu
 TILE = 16  # channels per thread there, at most
-SUMS = 32  # that a thread keeps in weight_gradient.cu, at most
-# channels in times channels out, from which on a product by the library is faster (measured on an H100)
+SUMS = 32  # per thread in weight_gradient.cu, at most
+# channels in times channels out from which the library's product is faster (measured on an H100)
 WIDE = {"convolve": 64 * 64, "convolve_transposed": 32 * 64, "weight_gradient": 16 * 32}
 
 
@@ -70,7 +70,7 @@ def convolve_transposed(y, w, b, stride, pads, size):
 
 
 def _launch_narrow(kernel, source, w, b, target, windows, *flags):
-    """A kernel of convolve.cu: each thread computes PIXELS pixels of `target` in a tile of its channels."""
+    """Runs a kernel of convolve.cu: each thread computes PIXELS pixels of `target` in a tile of its channels."""
     channels = target.shape[3]
     width, pixels = tile(channels, TILE), target.size // channels
     grid = -(-pixels // (THREADS * PIXELS)), channels // width

@@ -42,7 +42,7 @@ def launch(file, kernel, blocks, dtype, *arguments, **definitions):
 
 @functools.cache
 def _compiled(file, kernel, real, definitions):
-    """The kernel, compiled once for each set of definitions; CuPy keeps it on disk for the next process."""
+    """Returns the kernel, compiled once for each set of definitions; CuPy keeps it on disk for the next process."""
     defined = {"Real": real} | DEFINITIONS | dict(definitions)
     head = "".join(f"#define {name} {value}\n" for name, value in defined.items())
     source = "".join((SOURCES / name).read_text("utf-8") for name in ("common.cu", file))
@@ -53,17 +53,19 @@ def _compiled(file, kernel, real, definitions):
 
 
 def grid_of_numbers(size):
-    """The grid for `size` numbers in a row, each thread taking every (blocks · THREADS)-th."""
+    """Returns the grid for `size` numbers in a row, each thread taking every (blocks · THREADS)-th."""
     return (min(BLOCKS, -(-size // THREADS)),)
 
 
 def grid_of_rows(rows, row_size):
-    """The grid for rows of `row_size` numbers: blocks along x take rows, blocks along y share a long row."""
+    """Returns the grid for rows of `row_size` numbers: blocks along x take rows, blocks along y divide a long row."""
     return min(rows, 1 << 20), max(1, min(row_size // (4 * THREADS), 64))
 
 
 def grid_of_columns(rows, F):
-    """(blocks, groups, columns) for sums over the rows of a (rows, F) matrix; a block has THREADS // columns lanes."""
+    """Returns (blocks, groups, columns) for sums over the rows of a (rows, F) matrix; a block has THREADS // columns
+    lanes.
+    """
     columns = min(F, THREADS)
     blocks = max(1, min(BLOCKS // 4, rows // (8 * (THREADS // columns))))
     return blocks, -(-F // columns), columns
@@ -74,7 +76,7 @@ def grid_of_columns(rows, F):
 
 @functools.lru_cache(maxsize=1000)
 def geometry(x_shape, y_shape, kernel_size, stride, pads):
-    """struct Geometry of common.cu. Raises ValueError for images that the kernels' integers cannot count."""
+    """Returns struct Geometry of common.cu. Raises ValueError for images that the kernels' integers cannot count."""
     (_, H, W, C), (_, OH, OW, F) = x_shape, y_shape
     longest_row = max(W * C, OW * F, OW * kernel_size[0] * kernel_size[1] * C)  # the last is one of P(x)
     if longest_row >= 1 << 31 or max(H * W, OH * OW) >= 1 << 32:
@@ -87,12 +89,12 @@ def geometry(x_shape, y_shape, kernel_size, stride, pads):
 
 
 def as_struct(numbers):
-    """The bytes of an array as one argument, which the kernel receives as a struct."""
+    """Returns the bytes of an array as one argument, which the kernel receives as a struct."""
     return numbers.reshape(-1).view(f"V{numbers.nbytes}").reshape(())
 
 
 def ready(array):
-    """`array` so that a kernel can read it: contiguous, and aligned to four numbers, the longest VECTOR."""
+    """Returns `array` so that a kernel can read it: contiguous, and aligned to four numbers, the longest VECTOR."""
     if array is None:
         return None
     if array.flags.c_contiguous and array.data.ptr % (4 * array.itemsize) == 0:
@@ -104,11 +106,11 @@ def ready(array):
 
 
 def vector(channels):
-    """VECTOR: how many neighbouring numbers can be read at a time where a pixel has so many channels."""
+    """Returns VECTOR: how many neighboring numbers can be read at a time if a pixel has that many channels."""
     return 4 if channels % 4 == 0 else 2 if channels % 2 == 0 else 1
 
 
 def tile(channels, most):
-    """TILE: a divisor of `channels` up to `most`. Large is good; a multiple of four, read four at a time, is better."""
+    """Returns TILE, a divisor of `channels` up to `most`: large, and better still a multiple of four, read in fours."""
     divisors = [d for d in range(1, most + 1) if channels % d == 0]
     return max(divisors, key=lambda d: d if d % 4 == 0 else 0.6 * d)

@@ -46,7 +46,7 @@ def normalize_gradient(gy, x, mean, r, gamma, beta, relu, gbeta, ggamma, one_ove
 
 
 def _channel_sums(which, out, x, gy=None, mean=None, r=None, gamma=None, beta=None, epsilon=0.0, relu=False):
-    """One of the sums of normalization.cu over the pixels of x, into `out`."""
+    """Writes one of the sums of normalization.cu over the pixels of x into `out`."""
     F = x.shape[3]
     rows = x.size // F
     blocks, groups, columns = grid_of_columns(rows, F)
@@ -57,7 +57,7 @@ def _channel_sums(which, out, x, gy=None, mean=None, r=None, gamma=None, beta=No
 
 
 def _contiguous(*arrays):
-    """Arrays (C,) as the kernels read them."""
+    """Returns the arrays (C,) as the kernels read them."""
     return map(array_module(arrays[0]).ascontiguousarray, arrays)
 
 

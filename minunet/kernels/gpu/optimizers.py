@@ -5,7 +5,7 @@ import numpy as np
 from minunet.kernels import reference
 from minunet.kernels.gpu.launch import BLOCKS, THREADS, as_struct, launch
 
-TENSORS = 96  # parameters per launch: the arguments of a launch end at 4 KB
+TENSORS = 96  # parameters per launch: the arguments of a launch may take 4 KB
 
 
 def update(rule, numbers, rows, cuda=None):
@@ -22,7 +22,7 @@ def decay(arrays, factor):
 
 
 def _launch_for_all(kernel, rows, numbers):
-    """A kernel of optimizers.cu on rows of arrays (w, g, *state), up to TENSORS of one type at a time."""
+    """Runs a kernel of optimizers.cu on rows of arrays (w, g, *state), up to TENSORS of one type at a time."""
     for dtype in {row[0].dtype for row in rows}:
         same_type = [row for row in rows if row[0].dtype == dtype]
         for start in range(0, len(same_type), TENSORS):
@@ -33,7 +33,7 @@ def _launch_for_all(kernel, rows, numbers):
 
 
 def _tensors(rows):
-    """struct Tensors of optimizers.cu: the addresses of each row's arrays, then their size."""
+    """Returns struct Tensors of optimizers.cu: the addresses of each row's arrays, then their size."""
     table = np.zeros((5, TENSORS), np.uint64)
     for column, arrays in enumerate(rows):
         for line, array in enumerate(arrays):

@@ -1,4 +1,4 @@
-"""P(x) in a workspace, as many rows at a time as it holds, for products by the GPU's own library.
+"""P(x) in a workspace, as many rows at a time as it holds, for products by the GPU's own library (cuBLAS).
 
 The workspace takes at most MINUNET_GPU_WORKSPACE bytes (default: a quarter of the GPU's free memory, at most 1 GiB).
 """
@@ -33,14 +33,14 @@ def patch_matrices(x, y_shape, kernel_size, stride, pads):
 
 
 def images_at_once(y, K):
-    """How many images' products y Wᵀ, K numbers for each pixel of y, the workspace holds; perhaps 0."""
+    """Returns for how many images the workspace holds the product y Wᵀ, K numbers for each pixel of y; perhaps 0."""
     _, OH, OW, _ = y.shape
     return workspace_bytes(device_of(y)) // max(1, OH * OW * K * y.itemsize)
 
 
 @functools.cache
 def workspace_bytes(device):
-    """The most bytes that P(x) may take at a time.
+    """Returns how many bytes P(x) may take at a time.
 
     Raises ValueError if MINUNET_GPU_WORKSPACE is not a number of bytes.
     """

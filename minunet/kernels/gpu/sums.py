@@ -20,7 +20,7 @@ def relu_gradient_and_sum(gy, y):
 
 
 def _sum_over_pixels(gy, y, gz):
-    """Σ gy or, where y and gz are given, Σ gz, with gz written on the way."""
+    """Returns Σ gy or, where y and gz are given, Σ gz; gz is written on the way."""
     xp, F = array_module(gy), gy.shape[-1]
     rows = gy.size // F
     blocks, groups, columns = grid_of_columns(rows, F)
