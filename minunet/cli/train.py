@@ -85,7 +85,7 @@ def _train(args: Namespace) -> int:
 
 
 def _report_plan(args: Namespace, model: UNet) -> None:
-    """Prints what is learnt, and how."""
+    """Prints what is learned, and how."""
     augment = AUGMENTATIONS[args.augment]
     changes = ", ".join(type(change).__name__.lower() for change in augment.transforms) if augment else ""
     say(f"augment     {args.augment}: {changes or 'each image as it is'}")

@@ -160,7 +160,7 @@ def _add_recipe_arguments(parser: Parser) -> None:
     add(
         "--batch-norm",
         action=argparse.BooleanOptionalAction,
-        help=f"batch normalisation after each convolution ({_by_preset('batch_norm')})",
+        help=f"batch normalization after each convolution ({_by_preset('batch_norm')})",
     )
     add(
         "--dropout",
