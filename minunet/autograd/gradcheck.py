@@ -71,8 +71,9 @@ def gradcheck(
         with no_grad():
             return float((f(*(Tensor(a) for a in changed)).data * u).sum())
 
-    compare = _compare_elements if directions is None else _compare_directions
-    return compare(loss, arrays, analytic, directions, eps, tolerance, rng)
+    if directions is None:
+        return _compare_elements(loss, arrays, analytic, eps, tolerance)
+    return _compare_directions(loss, arrays, analytic, directions, eps, tolerance, rng)
 
 
 def _as_float64_arrays(inputs):
@@ -85,11 +86,11 @@ def _as_float64_arrays(inputs):
     for i in checked:
         if arrays[i].dtype != np.float64:
             raise TypeError(
-                f"gradcheck needs float64, input {i} is {arrays[i].dtype}: differences of smaller dtypes "
+                f"gradcheck: input {i} is {arrays[i].dtype}: it must be float64, since differences of smaller dtypes "
                 'are mostly rounding error; give array.astype("float64")'
             )
     if not checked:
-        raise TypeError("gradcheck has nothing to check: no input is floating-point")
+        raise TypeError("gradcheck: there is nothing to check: no input is floating-point")
     return arrays, checked
 
 
@@ -97,7 +98,8 @@ def _gradient_of(leaf):
     return np.zeros(leaf.shape) if leaf.grad is None else to_numpy(leaf.grad)
 
 
-def _compare_elements(loss, arrays, analytic, directions, eps, tolerance, rng):
+def _compare_elements(loss, arrays, analytic, eps, tolerance):
+    """Compares each ∂L/∂x_i with the central difference in x_i."""
     worst, count = 0.0, 0
     for i, gradient in analytic.items():
         numeric = np.zeros(gradient.shape)

@@ -11,6 +11,7 @@ from minunet.autograd import GradcheckReport, Tensor, gradcheck
 from minunet.device import Array
 
 TOLERANCE = 1e-6
+NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 
 
 class Case(NamedTuple):
@@ -20,7 +21,7 @@ class Case(NamedTuple):
     label: str
     f: Callable[..., Tensor]
     inputs: list[NDArray[Any]]
-    options: Mapping[str, Any] = MappingProxyType({})
+    options: Mapping[str, Any] = NO_OPTIONS
 
     def run(self, convert: Callable[[Any], Array] = np.asarray) -> GradcheckReport:
         """Returns the GradcheckReport. Raises GradientError if the derivative is wrong.

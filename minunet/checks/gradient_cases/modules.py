@@ -1,17 +1,11 @@
 """Layers and whole networks, with respect to their input and all their parameters."""
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any
-
 import numpy as np
 
 from minunet import nn
 from minunet.autograd import Tensor
-from minunet.checks.gradient_cases.case import Case
+from minunet.checks.gradient_cases.case import NO_OPTIONS, Case
 from minunet.models.unet import UNet
-
-NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 
 
 def layers(rng):
