@@ -1,6 +1,6 @@
 """What a training step costs, per image: arithmetic, memory traffic, memory.
 
-One image is sent through the network under a forward hook, so the numbers are those of the network at hand.
+One image is sent through the network under a forward hook, so the numbers are those of the network itself.
 
     arithmetic   a convolution multiplies each of its OH·OW windows by all KH·KW·C·F weights and adds up:
                  2·OH·OW·KH·KW·C·F (transposed: each of its H·W pixels). Backward is two such products, gW and
@@ -27,7 +27,7 @@ GRADIENTS_AT_ONCE = 3  # gy, what the ReLU let through of it, gx
 
 
 class Costs(NamedTuple):
-    """Of one image in a training step: flop; bytes moved, kept by the graph, needed at the worst moment."""
+    """The costs of one image in a training step: flop; bytes moved, kept by the graph, needed at the worst moment."""
 
     flop: int
     moved: int

@@ -35,7 +35,7 @@ def test_each_transform_has_its_place_on_the_sheet():
     assert np.array_equal(by_title["as it is"], image) and np.array_equal(by_title["flip"], image[:, ::-1])
     assert titles[-5:] == ["preset light"] * 2 + ["preset full"] * 3
     unchanged = [title for title, new in by_title.items() if np.array_equal(new, image)]
-    assert unchanged == ["as it is", "saturation"]  # of grey there is nothing to saturate
+    assert unchanged == ["as it is", "saturation"]  # gray has nothing to saturate
 
 
 def test_it_writes_a_sheet(tmp_path, own, monkeypatch, capsys):

@@ -81,7 +81,7 @@ def unet_weights(dtype):
 def unet_batch(count, size, dtype):
     """Returns images (count, size, size, 3) in [0, 1] and targets (count, size, size, 1) of 0 and 1.
 
-    An image is 8 x 8 squares of random colour with noise on each pixel; the target is 1 where red exceeds blue.
+    An image is 8 x 8 squares of random color with noise on each pixel; the target is 1 where red exceeds blue.
     """
     rng = np.random.RandomState(7)
     squares = rng.uniform(0, 1, (count, 8, 8, 3)).repeat(size // 8, axis=1).repeat(size // 8, axis=2)
