@@ -347,9 +347,7 @@ def test_adam_with_weight_decay_is_adamw(xp_array):
     for g, expected in zip(GRADIENTS, ADAMW, strict=True):
         w.grad = xp_array(np.array(g))
         optimizer.step()
-        np.testing.assert_allclose(
-            to_numpy(w.data), expected, rtol=1e-7
-        )  # the difference that the two ε make
+        np.testing.assert_allclose(to_numpy(w.data), expected, rtol=1e-7)  # the difference that the two ε make
 
 
 @every_optimizer

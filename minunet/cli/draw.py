@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from minunet.cli.arguments import Parser
+from minunet.cli.arguments import Parser, whole
 from minunet.cli.console import fail, say
 from minunet.data.drawn_pets import write_dataset
 
@@ -18,7 +18,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "seed": (0, "another seed draws other images"),
     }
     for name, (default, what) in options.items():
-        parser.add_argument(f"--{name}", type=int, default=default, help=f"{what} (default: {default})")
+        help_text = f"{what} (default: {default})"
+        parser.add_argument(f"--{name}", type=whole(0), default=default, metavar="N", help=help_text)
     args = parser.parse_args(argv)
     try:
         write_dataset(args.folder, args.trainval, args.test, args.size, args.seed)

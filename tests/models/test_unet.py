@@ -244,6 +244,14 @@ def test_predict_leaves_everything_as_it_was():
     assert (model.out.kernel * 1).requires_grad
 
 
+def test_a_forward_hook_sees_the_last_layer_give_the_logits():
+    model, x, seen = small(), random_images(1, 8, 8, 3), {}
+    with forward_hook(lambda layer, inputs, y: seen.setdefault(layer.name, y)):
+        z = model.logits(x)
+    assert seen["Conv_Out"] is z
+    np.testing.assert_allclose(1 / (1 + np.exp(-z.data)), model(x).data, rtol=1e-5)
+
+
 def test_predict_runs_in_eval_mode_and_builds_no_graph():
     model, seen = small(), []
     with forward_hook(lambda layer, inputs, y: seen.append((layer.training, y.requires_grad))):
