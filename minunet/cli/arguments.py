@@ -100,6 +100,20 @@ def mask_values(text: str) -> list[list[int]]:
     return [[int(entry[1]), MEANINGS[entry[2]]] for entry in entries if entry]
 
 
+def add_compute_arguments(parser: Parser) -> None:
+    """Adds --device and --threads: where a command computes."""
+    parser.add_argument(
+        "--device",
+        type=device_name,
+        default="auto",
+        metavar="auto|cpu|gpu",
+        help="where to compute; gpu:1 is the second GPU (default: auto, a GPU if it can be used)",
+    )
+    parser.add_argument(
+        "--threads", type=whole(1, MOST_THREADS), metavar="N", help="threads on the CPU (default: one per core)"
+    )
+
+
 def device_name(text: str) -> str:
     """An argument type: auto, cpu, gpu, or gpu:K."""
     if not re.fullmatch(r"auto|cpu|gpu(:\d+)?", text):

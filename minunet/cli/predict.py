@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from minunet.cli.arguments import (
-    MOST_THREADS,
     Parser,
+    add_compute_arguments,
     between_0_and_1,
     choose_device,
     describe_device,
-    device_name,
     whole,
 )
 from minunet.cli.console import fail, readable, report_error, say, warn
@@ -284,12 +283,5 @@ def _parse_arguments(argv: Sequence[str] | None) -> Namespace:
         help="compare with known masks, DIR/NAME.png (0 and 255, or trimaps) or as the pets dataset has them",
     )
     add("--border", choices=MEANINGS, help="what the boundary in trimaps counts as (default: as in training)")
-    add(
-        "--device",
-        type=device_name,
-        default="auto",
-        metavar="auto|cpu|gpu",
-        help="where to compute; gpu:1 is the second GPU (default: auto, a GPU if it can be used)",
-    )
-    add("--threads", type=whole(1, MOST_THREADS), metavar="N", help="threads on the CPU (default: one per core)")
+    add_compute_arguments(parser)
     return parser.parse_args(argv)

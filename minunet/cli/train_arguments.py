@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from minunet.cli.arguments import (
-    MOST_THREADS,
     Parser,
-    device_name,
+    add_compute_arguments,
     fraction,
     multiple,
     not_negative,
@@ -131,14 +130,7 @@ def _add_size_arguments(parser: Parser) -> None:
         metavar="N",
         help=f"images per step ({_by_data('batch_size')}; preset best: {PRESETS['best']['batch_size']})",
     )
-    add(
-        "--device",
-        type=device_name,
-        default="auto",
-        metavar="auto|cpu|gpu",
-        help="where to compute; gpu:1 is the second GPU (default: auto, a GPU if it can be used)",
-    )
-    add("--threads", type=whole(1, MOST_THREADS), metavar="N", help="threads on the CPU (default: one per core)")
+    add_compute_arguments(parser)
 
 
 def _add_recipe_arguments(parser: Parser) -> None:
