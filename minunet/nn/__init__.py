@@ -1,4 +1,4 @@
-"""Layers that hold parameters."""
+"""Modules: layers, named and called as Keras names and calls them, and the networks built from them."""
 
 from minunet.nn import init
 from minunet.nn.layers import BatchNorm, Concatenate, Conv2D, ConvTranspose2D, Dropout, MaxPool2D, ReLU, Sigmoid
