@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from minunet import Tensor, get_num_threads, set_num_threads, use_kernels
-from minunet.checks.gradient_cases import TOLERANCE, all_cases
+from minunet.checks.gradient_cases import TOLERANCE, all_cases, modules
+from minunet.nn import Module
 
 CASES = all_cases()
 every_case = pytest.mark.parametrize("case", CASES, ids=[f"{case.operation} {case.label}".strip() for case in CASES])
@@ -29,6 +30,16 @@ def test_gradient_on_the_gpu(case, array_on):
     """By directions, since two launches of each kernel for every single element would take long."""
     case = case._replace(options={"directions": 2} | case.options)
     assert case.run(convert=array_on("gpu")).worst_relative_error <= TOLERANCE
+
+
+def test_the_cases_of_modules_hold_no_memory_of_the_gpu(array_on):
+    put = array_on("gpu")
+    for case in modules.layers(np.random.default_rng(0)):
+        inputs = [Tensor(put(x), requires_grad=x.dtype.kind == "f") for x in map(np.asarray, case.inputs)]
+        assert case.f(*inputs).device == inputs[0].device != "cpu"
+        held = [cell.cell_contents for cell in case.f.__closure__ or ()]
+        for module in (value for value in held if isinstance(value, Module)):
+            assert {p.device for p in (*module.parameters(), *dict(module.named_buffers()).values())} <= {"cpu"}
 
 
 @every_case

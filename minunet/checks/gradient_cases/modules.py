@@ -40,14 +40,18 @@ def networks(rng):
 
 def module_case(module, label, x, options=NO_OPTIONS):
     """Returns the Case of a Module in float64, with respect to its input and each parameter (biases not 0)."""
-    module.astype(np.float64)
+    own = module.astype(np.float64).parameters()
     rng = np.random.default_rng(0)
-    values = [p.data + 0.1 * rng.standard_normal(p.shape) * (p.ndim == 1) for p in module.parameters()]
+    values = [p.data + 0.1 * rng.standard_normal(p.shape) * (p.ndim == 1) for p in own]
 
     def f(x, *parameters):
-        module.to(x.device)  # for its buffers; the parameters are replaced
         replace_parameters(module, parameters)
-        return module.logits(x) if isinstance(module, UNet) else module(x)
+        module.to(x.device)  # for its buffers
+        try:
+            return module.logits(x) if isinstance(module, UNet) else module(x)
+        finally:  # the cases are kept, and so is what their modules hold: no GPU memory, then
+            replace_parameters(module, own)
+            module.to("cpu")
 
     name = "UNet" if isinstance(module, UNet) else f"nn.{type(module).__name__}"
     return Case(name, label, f, [x, *values], options)
