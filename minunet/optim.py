@@ -38,16 +38,19 @@ Row = tuple[Any, ...]  # the arrays (w, g, *state) of one parameter
 
 
 def sgd(w, g, lr):
+    """Without momentum."""
     w -= lr * g
 
 
 def sgd_with_momentum(w, g, m, lr, mu):
+    """m is the step: a decaying sum of the past ones."""
     m *= mu
     m -= lr * g
     w += m
 
 
 def rmsprop(w, g, v, lr, rho, epsilon):
+    """v is the running mean of g²."""
     v *= rho
     v += (1 - rho) * g * g
     w -= lr * g / array_module(w).sqrt(v + epsilon)

@@ -93,6 +93,7 @@ def _make_parser() -> Parser:
     add_dataset_arguments(parser)
     _add_size_arguments(parser)
     _add_recipe_arguments(parser)
+    _add_optimizer_arguments(parser)
     _add_run_arguments(parser)
     return parser
 
@@ -134,7 +135,7 @@ def _add_size_arguments(parser: Parser) -> None:
 
 
 def _add_recipe_arguments(parser: Parser) -> None:
-    """How the network learns."""
+    """What the network is, what it sees, and what it is trained towards."""
     add = parser.add_argument
     add(
         "--preset",
@@ -161,6 +162,11 @@ def _add_recipe_arguments(parser: Parser) -> None:
         help=f"rate at which the deepest levels drop feature maps ({_by_preset('dropout')})",
     )
     add("--loss", choices=LOSSES, help=f"binary cross entropy, Dice, or half of each ({_by_preset('loss')})")
+
+
+def _add_optimizer_arguments(parser: Parser) -> None:
+    """How a gradient becomes a step, and how many steps there are."""
+    add = parser.add_argument
     add(
         "--optimizer",
         choices=OPTIMIZERS,
