@@ -4,6 +4,7 @@ import importlib
 import sys
 
 from minunet.cli.arguments import Parser
+from minunet.cli.console import INTERRUPTED, fail, flush_output, open_closed_streams
 from minunet.version import __version__
 
 COMMANDS = {
@@ -17,9 +18,27 @@ COMMANDS = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command that `argv` names, by default that of the command line, with the rest of `argv`; returns its
-    exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    """Runs the command that `argv` names, by default that of the command line, with the rest of `argv`.
+
+    Returns its exit code. What a command does not report itself ends here in one line: an interrupt, an output that
+    cannot be written (a full disk, a pipe that nobody reads), too little memory.
+    """
+    open_closed_streams()
+    try:
+        try:
+            return _run(list(sys.argv[1:] if argv is None else argv))
+        finally:
+            flush_output()
+    except KeyboardInterrupt:
+        return fail("stopped", INTERRUPTED)
+    except OSError as error:
+        return fail(error)
+    except MemoryError as error:
+        return fail(f"out of memory: {error}")
+
+
+def _run(arguments: list[str]) -> int:
+    """Finds the command and hands it its arguments; returns the exit code."""
     width = max(map(len, COMMANDS))
     listed = "\n".join(f"  {name:<{width}}  {what}" for name, what in COMMANDS.items())
     parser = Parser(

@@ -14,6 +14,7 @@ from minunet.data.labels import MEANINGS
 from minunet.kernels.threads import get_num_threads
 
 MOST_THREADS = 1024  # more gain nothing; a million of them bring the machine down
+MOST_PIXELS = 2**14  # per side: a mistyped size is refused before it takes all of the machine's memory
 
 
 class Parser(argparse.ArgumentParser):
@@ -30,13 +31,13 @@ class Parser(argparse.ArgumentParser):
         sys.exit(fail(f"{message} (see {self.prog} --help)"))
 
 
-def whole(least: int, most: int | None = None) -> Callable[[str], int]:
-    """Returns an argument type: an integer of at least `least`, and at most `most` where that is given."""
+def whole(least: int, most: int = 10**18) -> Callable[[str], int]:
+    """Returns an argument type: an integer from `least` to `most`."""
 
     def parse(text: str) -> int:
-        if not re.fullmatch(r"\s*[+-]?[0-9]{1,18}\s*", text) or int(text) < least:
+        if not re.fullmatch(r"\s*[+-]?[0-9]{1,100}\s*", text) or int(text) < least:
             raise argparse.ArgumentTypeError(f"{text!r} must be an integer of at least {least}")
-        if most is not None and int(text) > most:
+        if int(text) > most:
             raise argparse.ArgumentTypeError(f"{text!r} must be at most {most}")
         return int(text)
 
@@ -73,11 +74,11 @@ def _number(text: str, fits: Callable[[float], bool], range_in_words: str) -> fl
     return value
 
 
-def multiple(of: int) -> Callable[[str], int]:
-    """Returns an argument type: a positive multiple of `of`; the error names the nearest ones."""
+def multiple(of: int, most: int) -> Callable[[str], int]:
+    """Returns an argument type: a positive multiple of `of`, at most `most`; the error names the nearest ones."""
 
     def parse(text: str) -> int:
-        size = whole(1)(text)
+        size = whole(1, most)(text)
         if size % of:
             below, above = size // of * of, (size // of + 1) * of
             fitting = f"{below} and {above} are" if below else f"{above} is"

@@ -1,9 +1,12 @@
 """What the commands print: lines on stdout, warnings and errors of one line on stderr, never a traceback."""
 
+import contextlib
+import os
 import sys
 from typing import TextIO
 
 WRONG_USE = 2  # the exit code when what the user gave cannot be used
+INTERRUPTED = 130  # the exit code after Ctrl-C, as shells have it: 128 + SIGINT
 
 
 def say(text: object) -> None:
@@ -13,12 +16,12 @@ def say(text: object) -> None:
 
 def warn(text: object) -> None:
     """Prints a warning of one line on stderr."""
-    _print(f"warning: {one_line(text)}", sys.stderr)
+    _complain(f"warning: {one_line(text)}")
 
 
 def report_error(error: object) -> None:
     """Prints an error of one line on stderr; the command may continue with the next file."""
-    _print(f"error: {one_line(error)}", sys.stderr)
+    _complain(f"error: {one_line(error)}")
 
 
 def fail(error: object, code: int = WRONG_USE) -> int:
@@ -50,8 +53,41 @@ def one_line(text: object) -> str:
     return " ".join(str(text).split())
 
 
+def open_closed_streams() -> None:
+    """Lets stdout and stderr lead nowhere where whoever started the program has closed them: Python has None there."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
+
+
+def flush_output() -> None:
+    """Writes out what was printed on stdout. Raises OSError if that is impossible."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _discard(sys.stdout)
+        raise
+
+
+def _complain(text: str) -> None:
+    """Prints a line on stderr; if nobody reads that either, there is nobody to tell."""
+    with contextlib.suppress(OSError):
+        _print(text, sys.stderr)
+
+
 def _print(text: str, stream: TextIO) -> None:
-    """Prints lines; what the stream's encoding lacks is escaped."""
+    """Prints lines; what the stream's encoding lacks is escaped. Raises OSError if they cannot be written."""
     text = "\n".join(map(readable, text.split("\n")))
     encoding = stream.encoding or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
+    try:
+        print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
+    except OSError:
+        _discard(stream)
+        raise
+
+
+def _discard(stream: TextIO) -> None:
+    """Sends what the stream still holds nowhere: Python would try again as it ends, and print a traceback."""
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())
+    stream.flush()

@@ -1,8 +1,9 @@
-"""`minunet draw`: drawn cats and dogs, written into a folder."""
+"""`minunet draw`: cats and dogs are drawn and written into a folder."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
-from minunet.cli.arguments import Parser, whole
+from minunet.cli.arguments import MOST_PIXELS, Parser, whole
 from minunet.cli.console import fail, say
 from minunet.data.drawn_pets import write_dataset
 
@@ -10,16 +11,18 @@ from minunet.data.drawn_pets import write_dataset
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command with the arguments `argv`. Returns the exit code."""
     parser = Parser("Draw cats and dogs with their trimaps, in the layout of the Oxford-IIIT pet dataset.", "draw")
-    parser.add_argument("folder", help="where to write them: a new or an empty folder")
-    options = {
-        "trainval": (100, "images to train with"),
-        "test": (20, "images to test with"),
-        "size": (256, "side of an image in pixels"),
-        "seed": (0, "another seed draws other images"),
-    }
-    for name, (default, what) in options.items():
-        help_text = f"{what} (default: {default})"
-        parser.add_argument(f"--{name}", type=whole(0), default=default, metavar="N", help=help_text)
+    add = parser.add_argument
+    add("folder", type=Path, metavar="FOLDER", help="where to write them: a new or an empty folder")
+    add("--trainval", type=whole(0), default=100, metavar="N", help="images to train with (default: 100)")
+    add("--test", type=whole(0), default=20, metavar="N", help="images to test with (default: 20)")
+    add(
+        "--size",
+        type=whole(0, MOST_PIXELS),
+        default=256,
+        metavar="N",
+        help="side of an image in pixels (default: 256)",
+    )
+    add("--seed", type=whole(0), default=0, metavar="N", help="another seed draws other images (default: 0)")
     args = parser.parse_args(argv)
     try:
         write_dataset(args.folder, args.trainval, args.test, args.size, args.seed)

@@ -8,6 +8,7 @@ from tqdm import tqdm
 from minunet.autograd.gradcheck import GradientError
 from minunet.checks.gradient_cases import TOLERANCE, all_cases
 from minunet.cli.arguments import Parser
+from minunet.cli.console import say
 
 
 def main(argv=None):
@@ -27,11 +28,11 @@ def gradcheck_table():
             error = float("inf")
             wrong.append(f"{case.operation} {case.label}: {found}")
         results[case.operation] = cases + 1, max(worst, error)
-    print(f"{'operation':<34}{'cases':>6}  worst relative error")
+    say(f"{'operation':<34}{'cases':>6}  worst relative error")
     for operation, (cases, worst) in results.items():
-        print(f"{operation:<34}{cases:>6}  {worst:.1e}" + ("" if worst <= TOLERANCE else "  WRONG"))
+        say(f"{operation:<34}{cases:>6}  {worst:.1e}" + ("" if worst <= TOLERANCE else "  WRONG"))
     count, worst = sum(cases for cases, _ in results.values()), max(worst for _, worst in results.values())
-    print(f"{'all':<34}{count:>6}  {worst:.1e}   (allowed {TOLERANCE:.0e}; {time.perf_counter() - start:.0f} s)")
+    say(f"{'all':<34}{count:>6}  {worst:.1e}   (allowed {TOLERANCE:.0e}; {time.perf_counter() - start:.0f} s)")
     for line in wrong:
         print(line, file=sys.stderr)
     return 1 if wrong else 0

@@ -11,16 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from minunet.cli.arguments import (
-    Parser,
-    add_compute_arguments,
-    between_0_and_1,
-    choose_device,
-    describe_device,
-    whole,
-)
-from minunet.cli.console import fail, readable, report_error, say, warn
+from minunet.cli.arguments import choose_device, describe_device
+from minunet.cli.console import INTERRUPTED, fail, readable, report_error, say, warn
 from minunet.cli.evaluation import KnownMasks
+from minunet.cli.predict_arguments import parse_arguments
 from minunet.data import DataError
 from minunet.data.images import ImageFile, UprightImage, find_images, quiet_pillow, read_image
 from minunet.data.labels import MEANINGS
@@ -32,19 +26,7 @@ from minunet.models import UNet
 from minunet.tasks import Binary
 from minunet.weights import io
 
-DESCRIPTION = """Find the pets in your own images, with a network that `minunet train` has trained.
-
-  minunet predict runs/NAME/best.npz photo.jpg holidays/ "more/*.png" --out masks
-  minunet predict runs/NAME/best.npz photos/ --evaluate known_masks/ --out masks
-
-Each image gets NAME.mask.png (white is pet) and NAME.overlay.png (the outline), beside it or in --out. Nothing else is
-written, and nothing is replaced but the results of an earlier call.
-
-Exit code: 0 all images done, 1 some could not be (the others are), 2 wrong use or a model that cannot be used,
-130 after Ctrl-C."""
-
 ASSUMED_SIZE = 256  # where the model's file does not say which size it was trained on
-TILE = 2048  # 4 million pixels, 0.8 GB of memory; with smaller tiles a larger part is computed twice
 SOME_FAILED = 1  # the exit code when the other images were done
 
 Predict = Callable[[list[NDArray]], list[NDArray]]
@@ -52,7 +34,7 @@ Predict = Callable[[list[NDArray]], list[NDArray]]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command with the arguments `argv`, by default those of the command line. Returns the exit code."""
-    args = _parse_arguments(argv)
+    args = parse_arguments(argv)
     try:
         with quiet_pillow():
             # NaN in an answer is reported with its image, not by NumPy.
@@ -61,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (DataError, OSError) as error:
         return fail(error)
     except KeyboardInterrupt:
-        return fail("stopped; the results written so far are complete", 130)
+        return fail("stopped; the results written so far are complete", INTERRUPTED)
 
 
 def _predict(args: Namespace) -> int:
@@ -230,58 +212,3 @@ def _check_folders(args: Namespace) -> None:
         raise DataError(f"{args.out} is not a folder: choose another name for the results") from None
     if not os.access(args.out, os.W_OK | os.X_OK):
         raise DataError(f"the folder {args.out} is not writable: choose another one for the results")
-
-
-def _parse_arguments(argv: Sequence[str] | None) -> Namespace:
-    """The arguments, each checked by itself."""
-    parser = Parser(DESCRIPTION, "predict")
-    add = parser.add_argument
-    add("model", type=Path, metavar="MODEL", help="file of weights, such as runs/NAME/best.npz")
-    add(
-        "images",
-        nargs="+",
-        metavar="IMAGES",
-        help="files, folders (with their subfolders), or patterns such as 'a*.jpg'",
-    )
-    add("--out", type=Path, metavar="DIR", help="folder of the results (default: beside each image)")
-    add(
-        "--threshold",
-        type=between_0_and_1,
-        default=0.5,
-        metavar="X",
-        help="pet is where the probability is above X (default: 0.5)",
-    )
-    size = parser.add_mutually_exclusive_group()
-    size.add_argument(
-        "--image-size",
-        type=whole(1),
-        metavar="N",
-        help="resize images to N x N for the network (default: as it was trained)",
-    )
-    size.add_argument(
-        "--native",
-        action="store_true",
-        help="show the network each image at full resolution; takes 250 bytes of memory per pixel",
-    )
-    size.add_argument(
-        "--tile",
-        action="store_true",
-        help="the same, one tile after another: for images too large for the memory",
-    )
-    add("--tile-size", type=whole(1), default=TILE, metavar="N", help=f"side of a tile (default: {TILE})")
-    add(
-        "--batch-size",
-        type=whole(1),
-        default=8,
-        metavar="N",
-        help="images that are resized and predicted together (default: 8)",
-    )
-    add(
-        "--evaluate",
-        type=Path,
-        metavar="DIR",
-        help="compare with known masks, DIR/NAME.png (0 and 255, or trimaps) or as the pets dataset has them",
-    )
-    add("--border", choices=MEANINGS, help="what the boundary in trimaps counts as (default: as in training)")
-    add_compute_arguments(parser)
-    return parser.parse_args(argv)

@@ -17,7 +17,13 @@ def main(argv=None):
     without the GPU that was asked for."""
     parser = Parser("Check what a device computes, and measure how fast it trains.", "selftest")
     add = parser.add_argument
-    add("--device", type=device_name, default="auto", metavar="auto|cpu|gpu", help="what to test (default: auto)")
+    add(
+        "--device",
+        type=device_name,
+        default="auto",
+        metavar="auto|cpu|gpu",
+        help="what to test (default: auto, a GPU if it can be used)",
+    )
     add("--quick", action="store_true", help="small sizes only: half a minute, and no figures to quote")
     args = parser.parse_args(argv)
     return selftest_report(args.device, args.quick)

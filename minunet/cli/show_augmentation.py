@@ -1,10 +1,4 @@
-"""Show what --augment does to an image: a sheet of each transform by itself, and of the ready-made presets.
-
-  minunet show-augmentation                                  a drawn dog, into augmentations.png
-  minunet show-augmentation --image dog.jpg --mask dog.png   an image of your own
-
-The red line is the outline of the mask, which has to move with the image.
-"""
+"""`minunet show-augmentation`: a sheet of what each transform does to an image, and the presets of --augment."""
 
 import argparse
 from collections.abc import Sequence
@@ -13,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from minunet.cli.arguments import Parser, mask_values, whole
+from minunet.cli.arguments import MOST_PIXELS, Parser, mask_values, whole
 from minunet.cli.console import fail, say
 from minunet.data import DataError
 from minunet.data.augment import (
@@ -33,6 +27,15 @@ from minunet.data.augment import (
 from minunet.data.drawn_pets import DrawnPets
 from minunet.data.folder import read_one
 from minunet.training import plots
+
+DESCRIPTION = """Show what --augment does to an image: a sheet of each transform by itself, and of the presets.
+
+  minunet show-augmentation                                  a drawn dog, into augmentations.png
+  minunet show-augmentation --image dog.jpg --mask dog.png   an image of your own
+
+The red line is the outline of the mask, which has to move with the image.
+
+Exit code: 0 done, 2 wrong use."""
 
 DRAWN = 20  # a dog that sits in the middle
 SINGLE = {  # as strong as in the preset "full"
@@ -80,17 +83,29 @@ def sheet(
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Returns the arguments, checked."""
-    parser = Parser(f"{__doc__}\nExit code: 0 done, 2 wrong use.", "show-augmentation")
+    parser = Parser(DESCRIPTION, "show-augmentation")
     add = parser.add_argument
-    add("--image", "--picture", type=Path, metavar="FILE", help="the image; needs --mask, too (default: a drawn dog)")
+    add(
+        "--image",
+        "--picture",
+        type=Path,
+        metavar="FILE",
+        help="an image of your own; goes with --mask (default: a drawn dog)",
+    )
     add("--mask", type=Path, metavar="FILE", help="its mask: 0 is background, 1 or 255 is pet")
     add(
         "--mask-values",
         type=mask_values,
         metavar="TABLE",
-        help="what other values mean; of a trimap: 1=pet,2=background,3=pet",
+        help="what other values in --mask mean; for a trimap, 1=pet,2=background,3=pet",
     )
-    add("--size", type=whole(16), default=256, metavar="N", help="side in pixels (default: 256)")
+    add(
+        "--size",
+        type=whole(16, MOST_PIXELS),
+        default=256,
+        metavar="N",
+        help="side of an image in pixels (default: 256)",
+    )
     add(
         "--seed",
         type=whole(0),
@@ -100,7 +115,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add(
         "--out",
-        type=Path,
+        type=sheet_name,
         default=Path("augmentations.png"),
         metavar="FILE",
         help="the sheet, a .png or a .jpg; an older one is replaced (default: augmentations.png)",
@@ -108,4 +123,13 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if (args.image is None) != (args.mask is None):
         parser.error("--image and --mask go together: give both or neither")
+    if args.mask_values is not None and args.mask is None:
+        parser.error("--mask-values is about --mask: give that, too")
     return args
+
+
+def sheet_name(text: str) -> Path:
+    """An argument type: the name of an image file to be written."""
+    if Path(text).suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise argparse.ArgumentTypeError(f"{text!r} must end with .png or .jpg")
+    return Path(text)

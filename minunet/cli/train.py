@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from minunet.cli.arguments import choose_device, describe_device
-from minunet.cli.console import count, fail, say, warn
+from minunet.cli.console import INTERRUPTED, count, fail, say, warn
 from minunet.cli.datasets import fingerprint, load_datasets
 from minunet.cli.recipes import make_trainer
 from minunet.cli.train_arguments import parse_arguments
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MemoryError as error:
         return fail(f"out of memory: try a smaller --batch-size or --image-size ({error})", FAILED)
     except KeyboardInterrupt:
-        return fail("stopped at once; what finished epochs saved is intact", 130)
+        return fail("stopped at once; what finished epochs saved is intact", INTERRUPTED)
 
 
 def _train(args: Namespace) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from minunet.cli.arguments import (
+    MOST_PIXELS,
     Parser,
     add_compute_arguments,
     fraction,
@@ -105,8 +106,15 @@ def _by_data(name: str) -> str:
 
 def _by_preset(name: str) -> str:
     """The default of a flag, for a help text, where it depends on the preset."""
-    lecture, best = PRESETS["lecture"][name], PRESETS["best"][name]
+    lecture, best = (_in_words(PRESETS[preset][name]) for preset in ("lecture", "best"))
     return f"default: {lecture}{'' if best == lecture else f'; preset best: {best}'}"
+
+
+def _in_words(value: object) -> str:
+    """A default as it is typed."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _add_size_arguments(parser: Parser) -> None:
@@ -114,7 +122,7 @@ def _add_size_arguments(parser: Parser) -> None:
     add = parser.add_argument
     add(
         "--image-size",
-        type=multiple(64),
+        type=multiple(64, MOST_PIXELS),
         metavar="N",
         help=f"side of the images in pixels, a multiple of 64 ({_by_data('image_size')})",
     )
@@ -135,7 +143,7 @@ def _add_size_arguments(parser: Parser) -> None:
 
 
 def _add_recipe_arguments(parser: Parser) -> None:
-    """What the network is, what it sees, and what it is trained towards."""
+    """What the network is, what it sees, and what it is trained toward."""
     add = parser.add_argument
     add(
         "--preset",
@@ -172,7 +180,7 @@ def _add_optimizer_arguments(parser: Parser) -> None:
         choices=OPTIMIZERS,
         help=f"how a gradient becomes a step; rmsprop is the lecture's ({_by_preset('optimizer')})",
     )
-    add("--lr", type=positive, metavar="X", help=f"learning rate, the highest of its schedule ({_by_preset('lr')})")
+    add("--lr", type=positive, metavar="X", help=f"learning rate, the highest of the schedule ({_by_preset('lr')})")
     add(
         "--schedule",
         choices=SCHEDULES,
@@ -183,15 +191,15 @@ def _add_optimizer_arguments(parser: Parser) -> None:
         "--warmup",
         type=fraction,
         metavar="P",
-        help=f"fraction of all steps in which a cosine schedule first goes up ({_by_preset('warmup')})",
+        help=f"fraction of all steps in which a cosine schedule first rises ({_by_preset('warmup')})",
     )
     add(
         "--weight-decay",
         type=not_negative,
         metavar="X",
-        help=f"how strongly the weights are pulled towards 0, with adam as in AdamW ({_by_preset('weight_decay')})",
+        help=f"how strongly the weights are pulled toward 0, with adam as in AdamW ({_by_preset('weight_decay')})",
     )
-    add("--clip-norm", type=positive, metavar="X", help="longest gradient allowed (default: any)")
+    add("--clip-norm", type=positive, metavar="X", help="scale longer gradients down to this norm (default: never)")
     add(
         "--accumulate",
         type=whole(1),
@@ -216,7 +224,7 @@ def _add_optimizer_arguments(parser: Parser) -> None:
         type=whole(0),
         default=0,
         metavar="N",
-        help="decides the first weights and the order of the images (default: 0)",
+        help="decides the initial weights, the order of the images and all other random choices (default: 0)",
     )
 
 

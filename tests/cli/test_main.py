@@ -1,7 +1,10 @@
 """`minunet`: the list of its commands, and what they all have in common."""
 
 import importlib
+import os
 import pkgutil
+import subprocess
+import sys
 from importlib import metadata
 
 import pytest
@@ -81,6 +84,44 @@ def test_a_command_gets_the_other_arguments_and_its_exit_code_is_returned(monkey
     monkeypatch.setattr("minunet.cli.show_augmentation.main", lambda argv: given.append(argv) or 7)
     assert run("show-augmentation", "--seed", "3", "train") == 7
     assert given == [["--seed", "3", "train"]]
+
+
+@pytest.mark.parametrize(
+    "error, code, message",
+    [
+        (KeyboardInterrupt(), 130, "stopped"),
+        (OSError(28, "No space left on device"), 2, "[Errno 28] No space left on device"),
+        (MemoryError("cannot allocate\n9 GiB"), 2, "out of memory: cannot allocate 9 GiB"),
+    ],
+)
+def test_what_a_command_does_not_report_itself_ends_with_one_line(error, code, message, monkeypatch, capsys):
+    def fails(argv):
+        raise error
+
+    monkeypatch.setattr("minunet.cli.gradcheck.main", fails)
+    assert run("gradcheck") == code
+    assert capsys.readouterr() == ("", f"error: {message}\n")
+
+
+@pytest.mark.parametrize(
+    "arguments", ["--version", "train --help", "draw x --trainval 1 --test 0 --size 16", "show-augmentation --size 16"]
+)
+def test_a_pipe_that_nobody_reads(arguments, tmp_path):
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "minunet", *arguments.split()]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    pipes = {"stdout": writer, "stderr": subprocess.PIPE, "env": environment}
+    done = subprocess.run(command, **pipes, cwd=tmp_path, text=True, timeout=100)
+    os.close(writer)
+    assert done.returncode == 2 and done.stderr == "error: [Errno 32] Broken pipe\n"
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_closed_streams(closed, tmp_path):
+    command = f'"{sys.executable}" -m minunet draw x --trainval 1 --test 0 --size 16 {closed}'
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=tmp_path, timeout=100)
+    assert done.returncode == 0 and "Traceback" not in done.stderr and (tmp_path / "x" / "images").is_dir()
 
 
 def test_the_arguments_are_by_default_those_of_the_process(monkeypatch, capsys):

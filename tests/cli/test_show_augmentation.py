@@ -65,7 +65,10 @@ def test_wrong_use_ends_with_one_line_and_code_2(tmp_path, own, monkeypatch, cap
         (own, "holds 0, 7"),
         ([*own[:3], tmp_path], "is not a file"),
         (["--size", "8"], "must be an integer of at least 16"),
+        (["--size", "1000000"], "must be at most 16384"),
         (["--size", "32", "--out", "no/such/folder.png"], "no/such"),
+        (["--size", "32", "--out", "sheet.gif"], "'sheet.gif' must end with .png or .jpg"),
+        (["--mask-values", "1=pet"], "--mask-values is about --mask"),
     ]:
         assert run(*arguments) == 2
         error = capsys.readouterr().err

@@ -130,6 +130,7 @@ def test_another_run_is_never_overwritten(finished, capsys):
     [
         (["--image-size", "100"], "100 is not a multiple of 64; 64 and 128 are"),
         (["--image-size", "1"], "1 is not a multiple of 64; 64 is"),
+        (["--image-size", "6400000"], "'6400000' must be at most 16384"),
         (["--image-size", "0"], "'0' must be an integer of at least 1 "),
         (["--batch-size", "-3"], "must be an integer of at least 1 "),
         (["--epochs", "2.5"], "must be an integer of at least 1 "),
@@ -137,6 +138,7 @@ def test_another_run_is_never_overwritten(finished, capsys):
         (["--limit", ""], "must be an integer of at least 1 "),
         (["--threads", "0"], "must be an integer of at least 1 "),
         (["--seed", "-1"], "must be an integer of at least 0 "),
+        (["--seed", "9" * 30], "must be at most 10{18} "),
         (["--lr", "nan"], "number above 0"),
         (["--lr", "inf"], "number above 0"),
         (["--lr", "0"], "number above 0"),

@@ -337,7 +337,7 @@ def test_the_command_line(tmp_path, capsys):
         (["new", "--trainval", "0", "--test", "0"], "trainval is 0 and test 0"),
         (["new", "--size", "big"], "'big' must be an integer of at least 0"),
         (["new", "--color"], "unrecognized arguments: --color"),
-        ([], "the following arguments are required: folder"),
+        ([], "the following arguments are required: FOLDER"),
     ],
 )
 def test_errors_are_one_line_and_exit_code_two(tmp_path, monkeypatch, capsys, arguments, message):
