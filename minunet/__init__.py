@@ -8,7 +8,8 @@
     GpuUnavailable, OutOfMemory   what may go wrong with a GPU
 
 Beside these: data/ (images with masks), training/ (the loop, checkpoints, plots), inference/ (images of any size),
-tasks/ (the kinds of segmentation), cli/ (the command `minunet`)."""
+tasks/ (the kinds of segmentation), cli/ (the command `minunet`).
+"""
 
 from minunet import metrics, models, nn, ops, optim
 from minunet.autograd import Function, Tensor, gradcheck, no_grad

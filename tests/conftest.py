@@ -1,4 +1,4 @@
-"""What several tests share: the real pictures, where there are some, and the devices to test."""
+"""What several tests share: the real photographs, where there are some, and the devices to test."""
 
 import gc
 import os
@@ -20,7 +20,7 @@ hypothesis.settings.load_profile("repeatable")
 
 @pytest.fixture(scope="session")
 def pets_dir():
-    """A folder with real pictures in the dataset's layout, named by MINUNET_PETS."""
+    """A folder with real photographs in the dataset's layout, named by MINUNET_PETS."""
     folder = os.environ.get("MINUNET_PETS")
     if not folder:
         pytest.skip("set MINUNET_PETS to a folder in the layout of the Oxford-IIIT Pet dataset to run this test")

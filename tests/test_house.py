@@ -27,7 +27,6 @@ FLOORS = [
     "data",
     "inference",
     "training",
-    "learn",
     "checks",
     "cli",
     "",  # minunet/__init__.py, the table of contents
@@ -50,13 +49,10 @@ def imports(path):
     """The modules of minunet that a file imports, also inside functions."""
     found = set()
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    for_type_checkers = [
-        node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
-    ]
-    ignored = {
-        id(inner) for node in for_type_checkers for inner in ast.walk(node)
-    }  # never imported when the program runs
-    for node in (node for node in ast.walk(tree) if id(node) not in ignored):
+    conditions = [node for node in ast.walk(tree) if isinstance(node, ast.If)]
+    for_type_checkers = [node for node in conditions if "TYPE_CHECKING" in ast.dump(node.test)]
+    never_run = {id(inner) for node in for_type_checkers for inner in ast.walk(node)}
+    for node in (node for node in ast.walk(tree) if id(node) not in never_run):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -84,7 +80,7 @@ def test_imports_run_downwards():
     assert not climbing
 
 
-def test_imports_have_no_circles():
+def test_imports_have_no_cycles():
     # A package's __init__ is its table of contents: what it imports may not import it back.
     waiting = {name: imports(path) - {name} for name, path in MODULES.items()}
     while free := [name for name, needs in waiting.items() if not needs & set(waiting)]:

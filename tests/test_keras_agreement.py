@@ -74,8 +74,8 @@ def test_summary_has_the_rows_of_keras(capsys):
 @pytest.mark.parametrize("dtype, tolerance", [("float32", 1e-5), ("float64", 1e-12)])
 def test_unet_output_loss_and_gradients(keras_unet, dtype, tolerance):
     model = filled_unet(dtype)
-    pictures, targets = cases.unet_batch(**cases.OUTPUT, dtype=dtype)
-    output = model(Tensor(pictures))
+    images, targets = cases.unet_batch(**cases.OUTPUT, dtype=dtype)
+    output = model(Tensor(images))
     loss = ops.binary_cross_entropy(output, targets)
     loss.backward()
     expected = {name: keras_unet[f"{dtype} {name}"] for name in UNET_NUMBERS}
@@ -109,10 +109,10 @@ def test_losses_of_20_training_steps(keras_unet, name, dtype, tolerance):
     model = filled_unet(dtype)
     settings = dict(cases.OPTIMIZERS[name])
     optimizer = getattr(optim, name)(model.parameters(), lr=settings.pop("learning_rate"), **settings)
-    pictures, targets = cases.unet_batch(**cases.TRAINING, dtype=dtype)
+    images, targets = cases.unet_batch(**cases.TRAINING, dtype=dtype)
     losses = []
     for _ in range(cases.STEPS):
-        loss = ops.binary_cross_entropy_with_logits(model.logits(Tensor(pictures)), targets)
+        loss = ops.binary_cross_entropy_with_logits(model.logits(Tensor(images)), targets)
         losses.append(loss.item())
         optimizer.zero_grad()
         loss.backward()

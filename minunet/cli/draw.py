@@ -7,10 +7,14 @@ from minunet.cli.arguments import MOST_PIXELS, Parser, whole
 from minunet.cli.console import fail, say
 from minunet.data.drawn_pets import write_dataset
 
+DESCRIPTION = """Draw cats and dogs with their trimaps, in the layout of the Oxford-IIIT pet dataset.
+
+Exit code: 0 done, 2 wrong use."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command with the arguments `argv`. Returns the exit code."""
-    parser = Parser("Draw cats and dogs with their trimaps, in the layout of the Oxford-IIIT pet dataset.", "draw")
+    """Runs the command with the arguments `argv`, by default those of the command line. Returns the exit code."""
+    parser = Parser(DESCRIPTION, "draw")
     add = parser.add_argument
     add("folder", type=Path, metavar="FOLDER", help="where to write them: a new or an empty folder")
     add("--trainval", type=whole(0), default=100, metavar="N", help="images to train with (default: 100)")

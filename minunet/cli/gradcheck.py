@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Sequence
 
 from tqdm import tqdm
 
@@ -10,16 +11,22 @@ from minunet.checks.gradient_cases import TOLERANCE, all_cases
 from minunet.cli.arguments import Parser
 from minunet.cli.console import say
 
+DESCRIPTION = """Compare every hand-written derivative with differences of its forward.
 
-def main(argv=None):
-    """Runs the command with the arguments `argv`. Returns the exit code: 0, or 1 if a derivative is wrong."""
-    Parser("Compare every hand-written derivative with differences of its forward.", "gradcheck").parse_args(argv)
+Exit code: 0 all are right, 1 one of them is wrong, 2 wrong use."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command with the arguments `argv`, by default those of the command line. Returns the exit code."""
+    Parser(DESCRIPTION, "gradcheck").parse_args(argv)
     return gradcheck_table()
 
 
-def gradcheck_table():
+def gradcheck_table() -> int:
     """Prints operation, cases, worst relative error; then each derivative that is wrong. Returns the exit code."""
-    start, results, wrong = time.perf_counter(), {}, []
+    start = time.perf_counter()
+    results: dict[str, tuple[int, float]] = {}
+    wrong: list[str] = []
     for case in tqdm(all_cases(), desc="gradient checks", disable=None, leave=False):
         cases, worst = results.get(case.operation, (0, 0.0))
         try:
@@ -31,7 +38,8 @@ def gradcheck_table():
     say(f"{'operation':<34}{'cases':>6}  worst relative error")
     for operation, (cases, worst) in results.items():
         say(f"{operation:<34}{cases:>6}  {worst:.1e}" + ("" if worst <= TOLERANCE else "  WRONG"))
-    count, worst = sum(cases for cases, _ in results.values()), max(worst for _, worst in results.values())
+    count = sum(cases for cases, _ in results.values())
+    worst = max(worst for _, worst in results.values())
     say(f"{'all':<34}{count:>6}  {worst:.1e}   (allowed {TOLERANCE:.0e}; {time.perf_counter() - start:.0f} s)")
     for line in wrong:
         print(line, file=sys.stderr)

@@ -1,6 +1,7 @@
 """`minunet selftest`: what a device computes, checked, and how fast it trains."""
 
 import sys
+from collections.abc import Sequence
 
 from tqdm import tqdm
 
@@ -10,12 +11,14 @@ from minunet.cli.arguments import Parser, device_name, resolve_device
 from minunet.cli.console import fail, say
 
 QUICK = {"batch": 2, "size": 64}
+DESCRIPTION = """Check what a device computes, and measure how fast it trains.
+
+Exit code: 0 all is correct, 1 something is computed incorrectly, 2 wrong use or no such GPU."""
 
 
-def main(argv=None):
-    """Runs the command with the arguments `argv`. Returns the exit code: 0, 1 if something is computed wrongly, 2
-    without the GPU that was asked for."""
-    parser = Parser("Check what a device computes, and measure how fast it trains.", "selftest")
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command with the arguments `argv`, by default those of the command line. Returns the exit code."""
+    parser = Parser(DESCRIPTION, "selftest")
     add = parser.add_argument
     add(
         "--device",
@@ -29,7 +32,7 @@ def main(argv=None):
     return selftest_report(args.device, args.quick)
 
 
-def selftest_report(name, quick):
+def selftest_report(name: str, quick: bool) -> int:
     """Prints what each operation's worst error is on the device, then how fast that trains. Returns the exit code."""
     try:
         where = resolve_device(name)

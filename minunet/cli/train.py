@@ -76,7 +76,9 @@ def _train(args: Namespace) -> int:
     with _open_run(args, metadata, trainer) as run, Interrupt() as interrupt:
         say(f"folder      {run.folder}")
         if args.resume is not None:
-            say(f"resumed     after {count(len(run.history), 'epoch')} and {count(trainer.progress.step, 'step')}")
+            step = trainer.progress.step
+            within = f" and {step} of {len(batches)} batches of the next" if step else ""
+            say(f"resumed     after {count(len(run.history), 'epoch')}{within}")
         say("\nscores of training / validation:")
         code = _learn(args, run, trainer, batches, val_batches, interrupt)
         run.draw_predictions(model, task, validation, SHOWN)
