@@ -76,14 +76,20 @@ def _train(args: Namespace) -> int:
     with _open_run(args, metadata, trainer) as run, Interrupt() as interrupt:
         say(f"folder      {run.folder}")
         if args.resume is not None:
-            step = trainer.progress.step
-            within = f" and {step} of {len(batches)} batches of the next" if step else ""
-            say(f"resumed     after {count(len(run.history), 'epoch')}{within}")
+            _report_resumed(args, len(run.history), trainer.progress.step, len(batches))
         say("\nscores of training / validation:")
         code = _learn(args, run, trainer, batches, val_batches, interrupt)
         run.draw_predictions(model, task, validation, SHOWN)
     say(run.summary())
     return code
+
+
+def _report_resumed(args: Namespace, epochs: int, step: int, batches: int) -> None:
+    """Prints how far the run had come: `epochs`, and `step` of the `batches` of the next."""
+    within = f" and {step} of {batches} batches of the next" if step else ""
+    say(f"resumed     after {count(epochs, 'epoch')}{within}")
+    if epochs >= args.epochs:
+        say(f"            which is all that it was to train ({args.epochs}): --epochs asks for more")
 
 
 def _report_plan(args: Namespace, model: UNet) -> None:
