@@ -18,8 +18,7 @@ MOST_PIXELS = 2**14  # per side: a mistyped size is refused before it takes all 
 
 
 class Parser(argparse.ArgumentParser):
-    """The parser of `minunet COMMAND`: keeps the layout of its description, and refuses in one line with exit code
-    2."""
+    """The parser of all commands: keeps the layout of its description; refuses in one line, with exit code 2."""
 
     def __init__(self, description: str, command: str = "") -> None:
         layout = argparse.RawDescriptionHelpFormatter

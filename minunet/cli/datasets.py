@@ -1,5 +1,4 @@
-"""Which images a command works on: drawn pets, the Oxford-IIIT pets, or your own folders; the flags, and the
-datasets."""
+"""Which images a command works on: drawn pets, the Oxford-IIIT pets, or your own folders."""
 
 import zlib
 from argparse import Namespace

@@ -144,7 +144,7 @@ def _finish(task, found, image, outputs, name, known):
     line = f"{readable(found.path)}: {task.describe(answer)}, {answer.shape[1]} x {answer.shape[0]}"
     try:
         return (line if known is None else f"{line}, {known.compare(found, image, outputs)}"), None
-    except DataError as problem:
+    except (DataError, OSError) as problem:
         return line, str(problem)
 
 

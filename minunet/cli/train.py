@@ -1,4 +1,4 @@
-"""`minunet train`: from images and masks to trained weights and pictures of the result."""
+"""`minunet train`: from images and masks to trained weights and plots of the result."""
 
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _train(args: Namespace) -> int:
-    """From the data to the pictures of the result. Returns the exit code."""
+    """From the data to the plots of the result. Returns the exit code."""
     if args.resume is None:
         check_free(args.out)
     if args.threads is not None:
@@ -154,7 +154,7 @@ def _learn(
 
 
 def _check_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Compares a run with what shall continue it. Raises DataError for other images."""
+    """Compares a run with the one that is to continue it. Raises DataError for other images."""
     if before.get("pictures") != now["pictures"]:
         raise DataError(
             f"these are not the images that the run began with ({before.get('data')}): it cannot continue with others"

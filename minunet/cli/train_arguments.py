@@ -53,8 +53,10 @@ MAY_CHANGE = {
 
 
 def parse_arguments(argv: Sequence[str] | None) -> Namespace:
-    """Returns the checked arguments and `command`, the texts they came from; with --resume, also those of the earlier
-    run."""
+    """Returns the arguments, checked, and with them `command`, the words that they came from.
+
+    With --resume, both include those of the earlier run.
+    """
     command = list(sys.argv[1:] if argv is None else argv)
     args = _read_arguments(command)
     if args.resume is None:
@@ -78,8 +80,7 @@ def parse_arguments(argv: Sequence[str] | None) -> Namespace:
 
 
 def _read_arguments(command: list[str]) -> Namespace:
-    """The arguments in a list of texts, checked; where nothing was said, the defaults of the preset, and REAL or
-    DRAWN."""
+    """The arguments in a list of words, checked; where one is missing, the default of the preset, or REAL or DRAWN."""
     parser = _make_parser()
     args = parser.parse_args(command)
     check_dataset_arguments(parser, args)

@@ -259,6 +259,18 @@ def test_the_boundary_counts_as_in_training_or_as_said(place, capsys):
     assert "masks/half.png: every pixel is ignored" in err and "scores      none" in out
 
 
+def test_a_mask_that_may_not_be_read(place, monkeypatch, capsys):
+    def refuse(*arguments):
+        raise PermissionError(13, "Permission denied", "masks/half.png")
+
+    monkeypatch.setattr("minunet.cli.evaluation.read_mask", refuse)
+    save_mask(Path("masks"), "half", np.zeros((32, 48)))
+    assert run(*MODEL, place / "half.bmp", "--evaluate", "masks") == 1
+    out, err = capsys.readouterr()
+    assert err == "error: [Errno 13] Permission denied: 'masks/half.png'\n"
+    assert "half.bmp: 50.0% pet" in out and "1 of 1 images" in out and "scores      none" in out
+
+
 def test_images_too_large_for_the_memory(place, monkeypatch, capsys):
     def full(model, image):
         raise MemoryError("cannot allocate 9 GiB")
