@@ -1,4 +1,4 @@
-"""`python -m minunet gradcheck`: a table, and an exit code that says whether all derivatives are right."""
+"""`minunet gradcheck`: a table, and an exit code that says whether all derivatives are right."""
 
 import subprocess
 import sys
