@@ -22,10 +22,12 @@ sys.stdin.read()
 
 # A folder called "held" exists exactly while a process works under the lock: mkdir fails if there are two.
 TAKE_TURNS = """
-import os, sys, time
+import os, sys
 from minunet.files import FolderInUse, FolderLock
-held, turns, end = os.path.join(sys.argv[1], "held"), 0, time.monotonic() + 1.0
-while time.monotonic() < end:
+print("ready", flush=True)
+sys.stdin.readline()
+held, turns = os.path.join(sys.argv[1], "held"), 0
+while turns < 1000:
     try:
         with FolderLock(sys.argv[1]):
             os.mkdir(held)
@@ -114,9 +116,13 @@ def test_a_lock_file_that_is_removed_at_the_last_moment_is_not_mistaken_for_the_
 def test_processes_that_take_turns_never_hold_the_folder_at_the_same_time(tmp_path):
     """Each releases the folder as soon as it holds it: opening, locking and removing the file meet in any order."""
     processes = [start(TAKE_TURNS, tmp_path) for _ in range(4)]
-    outputs = [process.communicate(timeout=60) for process in processes]
+    assert [process.stdout.readline() for process in processes] == [b"ready\n"] * 4
+    for process in processes:  # all at once, so that they are in each other's way
+        process.stdin.write(b"go\n")
+        process.stdin.flush()
+    outputs = [process.communicate(timeout=300) for process in processes]
     assert [errors.decode() for _, errors in outputs] == [""] * 4
-    assert all(int(turns) > 0 for turns, _ in outputs)
+    assert [int(turns) for turns, _ in outputs] == [1000] * 4
     assert os.listdir(tmp_path) == []
 
 
