@@ -10,6 +10,7 @@ disk. A process that is killed leaves that behind; `remove_leftovers` clears it 
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -85,9 +86,9 @@ def atomic_folder(path: str | Path, replace: bool = False) -> Iterator[Path]:
 
     If the block raises, the hidden folder is removed, and `path` is as it was. The folder above must exist. The caller
     makes sure that the files reach the disk before the block ends.
-    replace: whether a folder called `path` may be replaced. If another process puts its own there at the same moment,
-    that one stays: of two builders of the same content, either may win. Without `replace`, only an empty folder gives
-    way. Raises OSError if the folder cannot be called `path`.
+    replace: whether a folder called `path` may be replaced. For a moment there is none of that name. If another process
+    puts its own there in that moment, that one stays: of two builders of the same content, either may win. Without
+    `replace`, only an empty folder gives way. Raises OSError if the folder cannot be called `path`.
     """
     path = Path(path)
     draft = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED))
@@ -110,8 +111,11 @@ def _replace_folder(draft: Path, path: Path) -> None:
         os.rename(path, outdated)
     try:
         os.rename(draft, path)
-    except OSError:
-        if not path.is_dir():  # else another process was faster, and its folder is just as good
+    except OSError as error:
+        # Another process was faster, and its folder is just as good. It need not be there any more: a third process may
+        # have moved it aside to put its own there.
+        faster = error.errno in (errno.ENOTEMPTY, errno.EEXIST) or path.is_dir()
+        if not faster:
             with suppress(OSError):
                 os.rename(outdated, path)
             raise

@@ -1,5 +1,6 @@
 """A file, or a folder, appears whole or not at all."""
 
+import errno
 import os
 import stat
 import subprocess
@@ -231,7 +232,8 @@ def test_a_folder_that_cannot_be_put_in_place(tmp_path, monkeypatch, faster):
             if faster:
                 path.mkdir()
                 fill(path, "theirs")
-            raise OSError(39, "Directory not empty")
+                raise OSError(errno.ENOTEMPTY, "Directory not empty")
+            raise OSError(errno.EIO, "Input/output error")
         rename(source, target)
 
     monkeypatch.setattr(os, "rename", refuse)
@@ -241,6 +243,21 @@ def test_a_folder_that_cannot_be_put_in_place(tmp_path, monkeypatch, faster):
     except OSError:
         assert not faster
     assert names(tmp_path) == ["data"] and (path / "deep" / "file").read_text() == ("theirs" if faster else "old")
+
+
+def test_the_folder_of_a_faster_process_may_be_gone_again(tmp_path, monkeypatch):
+    """A third process has moved it aside to put its own there: that will be the one that stays."""
+    rename = os.rename
+
+    def refuse(source, target):
+        if str(source).endswith(".part"):
+            raise OSError(errno.ENOTEMPTY, "Directory not empty")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", refuse)
+    with atomic_folder(tmp_path / "data", replace=True) as draft:
+        fill(draft)
+    assert names(tmp_path) == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such rights")

@@ -67,8 +67,7 @@ def decode_all(
             made_from = _digest([_fingerprint(path) for source in sources for path in source])
             found = _open(folder, shape, made_from)
             if found is None:
-                _build(folder, read, sources, shape, made_from)
-                found = _open(folder, shape, made_from)
+                found = _build(folder, read, sources, shape, made_from)
             if found is not None:
                 return found
             why: object = "another program has changed it"
@@ -123,8 +122,15 @@ class _AlreadyThere(Exception):
     """Another program has built the same cache in the meantime."""
 
 
-def _build(folder: Path, read: Read, sources: Sequence[Source], shape: tuple[int, ...], made_from: str) -> None:
-    """Makes the folder of a cache. Raises OSError if it cannot be written."""
+def _build(
+    folder: Path, read: Read, sources: Sequence[Source], shape: tuple[int, ...], made_from: str
+) -> Decoded | None:
+    """Makes the folder of a cache, and returns what is in it. Raises OSError if it cannot be written.
+
+    The files are opened while nobody else knows their folder: they stay readable when another program replaces it.
+    Windows does not rename a folder whose files are open; there, None says that the folder has been replaced since.
+    """
+    built = None
     folder.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder.parent, "[0-9a-f]" * len(folder.name), ABANDONED)
     with suppress(_AlreadyThere), atomic_folder(folder, replace=True) as draft:
@@ -145,8 +151,12 @@ def _build(folder: Path, read: Read, sources: Sequence[Source], shape: tuple[int
             json.dump({"made_from": made_from, "checksums": checksums, "skipped": list(skipped.items())}, file)
             file.flush()
             os.fsync(file.fileno())
-        if _open(folder, shape, made_from) is not None:
+        built = _open(folder, shape, made_from)
+        if built is not None:
             raise _AlreadyThere
+        if os.name == "posix":
+            built = _open(draft, shape, made_from)
+    return _open(folder, shape, made_from) if built is None else built
 
 
 class _RowWriter:

@@ -1,5 +1,6 @@
 """The cache of decoded images: built once, complete or not at all, and never trusted when it does not fit."""
 
+import errno
 import json
 import logging
 import os
@@ -308,11 +309,27 @@ def test_a_cache_that_cannot_be_put_in_place(sources, own_cache, monkeypatch, ca
         if faster:
             monkeypatch.setattr(os, "rename", rename)
             cache.decode_all(Reader(), sources, SIZE)
-        raise OSError(39, "Directory not empty")
+            raise OSError(errno.ENOTEMPTY, "Directory not empty")
+        raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(os, "rename", refuse)
     check(cache.decode_all(Reader(), sources, SIZE))
     assert len(folders(own_cache)) == faster and len(caplog.records) == (not faster)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows does not rename a folder whose files are open")
+def test_a_cache_that_another_program_is_just_replacing_is_used_all_the_same(sources, own_cache, monkeypatch, caplog):
+    """Its folder has been moved aside, and the other one is not in its place yet."""
+    rename = os.rename
+
+    def rename_and_move_aside(old, new):
+        rename(old, new)
+        if str(old).endswith(".part"):
+            rename(new, own_cache / "aside")
+
+    monkeypatch.setattr(os, "rename", rename_and_move_aside)
+    check(cache.decode_all(Reader(), sources, SIZE))
+    assert folders(own_cache) == ["aside"] and not caplog.records
 
 
 def test_a_cache_that_another_program_keeps_changing_is_not_used(sources, monkeypatch, caplog):
