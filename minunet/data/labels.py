@@ -1,7 +1,14 @@
-"""What a pixel of a mask can say: class numbers, 255 for "ignore", and tables from the values in files to classes.
+"""What a pixel's label can say: a class or an object, 255 for "ignore", and tables from values in files to classes.
 
-A *label map* has one integer per pixel, whatever it means to the program that saved it. A *mask* is a label map in the
-classes of minunet:
+A *label map* has one integer per pixel, whatever it means to the program that saved it. *Labels* are what a network
+learns from. There are four kinds:
+
+    mask       uint8  (H, W, 1)   0 background, 1 what is to be found, 255 ignore
+    classes    uint8  (H, W, 1)   an index 0, 1 … K-1 of K classes (classes.py), 255 ignore
+    instances  uint16 (H, W, 1)   0 background, 1, 2, 3 … one number per object, 65535 ignore
+    panoptic   uint16 (H, W, 2)   a class index or 255 (ignore); and a *segment*: 0, or on objects 1, 2, 3 … one each
+
+A mask, then, is a label map in these classes:
 
     0    background
     1    pet, or whatever is to be found
@@ -20,7 +27,9 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-IGNORE = 255  # the mask value of pixels that count neither as pet nor as background
+IGNORE = 255  # the class of pixels that count in nothing: neither as pet nor as background
+IGNORE_OBJECT = 65535  # the same among the numbers of objects
+MOST_OBJECTS = IGNORE_OBJECT - 1  # in an image
 MEANINGS = {"pet": 1, "background": 0, "ignore": IGNORE}  # all that a mask can say about a pixel
 PET, BACKGROUND, BOUNDARY = 1, 2, 3  # the values of a trimap
 TRIMAP = "1 (pet), 2 (background), 3 (boundary)"
@@ -38,15 +47,18 @@ def trimap_table(border: str) -> dict[int, int]:
     return {PET: 1, BACKGROUND: 0, BOUNDARY: MEANINGS[border]}
 
 
-def check_table(values: Mapping[int, int] | Iterable[tuple[int, int]]) -> dict[int, int]:
+def check_table(values: Mapping[int, int] | Iterable[tuple[int, int]], most: int = 1) -> dict[int, int]:
     """Returns a table (or its pairs) as a dict of ints. Raises ValueError or TypeError unless it leads to classes.
+
+    most: the highest class, at most 254; those of a mask are 0 and 1.
 
     >>> check_table([[0, 0], [7, 1]])
     {0: 0, 7: 1}
     """
     table = {operator.index(value): operator.index(meaning) for value, meaning in dict(values).items()}
-    if not table or min(table) < 0 or not set(table.values()) <= set(MEANINGS.values()):
-        raise ValueError(f"values is {values}: it must lead from integers of at least 0 to 0, 1 or {IGNORE}")
+    if not table or min(table) < 0 or not set(table.values()) <= {*range(most + 1), IGNORE}:
+        classes = "0, 1" if most == 1 else f"0 to {most},"
+        raise ValueError(f"values is {values}: it must lead from integers of at least 0 to {classes} or {IGNORE}")
     return table
 
 
@@ -66,6 +78,38 @@ def translate(labels: NDArray, tables: Iterable[Mapping[int, int]]) -> NDArray[n
     for value, meaning in fitting[0].items():
         mask[labels == value] = meaning
     return mask
+
+
+def renumber(labels: NDArray) -> NDArray[np.uint16]:
+    """Returns a label map of objects, int (H, W), with the objects numbered 1, 2, 3 …, in the order of their values.
+
+    0 is background, and 65535 is "ignore", before and after. Raises ValueError for negative numbers, and for more than
+    65,534 objects, the most that 16 bits can tell apart.
+
+    >>> renumber(np.array([[0, 7, 7], [65535, 3, 900000]]))
+    array([[    0,     2,     2],
+           [65535,     1,     3]], dtype=uint16)
+    """
+    values, places = np.unique(labels, return_inverse=True)
+    objects = (values != 0) & (values != IGNORE_OBJECT)
+    count = int(objects.sum())
+    if values.size and values[0] < 0:
+        raise ValueError(f"holds {values[0]}: objects are numbered 1, 2, 3 …, and 0 is background")
+    if count > MOST_OBJECTS:
+        raise ValueError(f"holds {count:,} objects: an image may have at most {MOST_OBJECTS:,}; are these its objects?")
+    numbers = np.where(objects, np.cumsum(objects), values).astype(np.uint16)
+    return numbers[places].reshape(labels.shape)
+
+
+def ignored(labels: NDArray) -> list[int]:
+    """Returns what a pixel that counts in nothing holds in labels (H, W, L) of this kind, a number per channel.
+
+    >>> ignored(np.zeros((1, 1, 1), np.uint8)), ignored(np.zeros((1, 1, 2), np.uint16))
+    ([255], [255, 0])
+    """
+    if labels.shape[-1] == 2:
+        return [IGNORE, 0]
+    return [IGNORE if labels.dtype == np.uint8 else IGNORE_OBJECT]
 
 
 def lookup(table: Mapping[int, int]) -> NDArray[np.uint8]:

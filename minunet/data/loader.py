@@ -17,9 +17,9 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from minunet.data.sample import Pair, Pairs
+from minunet.data.sample import Labels, Pair, Pairs
 
-Augment = Callable[[NDArray[np.uint8], NDArray[np.uint8], np.random.Generator], Pair]
+Augment = Callable[[NDArray[np.uint8], Labels, np.random.Generator], Pair]
 
 
 class Loader:
@@ -29,8 +29,8 @@ class Loader:
     batch_size  at least 1
     seed        at least 0; the order depends on (seed, epoch) alone
     shuffle     False: each epoch in the dataset's own order
-    augment     changes an image with its mask: augment(image, mask, rng) -> (image, mask), called from several threads;
-                see augment.py. None leaves them as they are
+    augment     changes an image with its labels: augment(image, labels, rng) -> (image, labels), called from several
+                threads; see augment.py. None leaves them as they are
     workers     at least 1: the number of threads, and so of batches that are prepared at a time; any number serves the
                 same batches
 
@@ -74,7 +74,7 @@ class Loader:
         return np.random.default_rng([self.seed, epoch]).permutation(len(self.dataset))
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Pair]:
-        """Yields (images uint8 (N, H, W, 3), masks uint8 (N, H, W, 1)) for each batch of the epoch.
+        """Yields (images uint8 (N, H, W, 3), labels (N, H, W, L)) for each batch of the epoch.
 
         start: how many batches to skip at the beginning; they are not prepared, and the others are the same.
         The arrays are new for each batch: the caller may keep and change them. What goes wrong while a batch is

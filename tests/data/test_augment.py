@@ -272,7 +272,7 @@ def test_read_only_arrays_are_accepted_and_never_returned():
     ],
 )
 def test_other_arrays_are_refused(image, mask):
-    with pytest.raises(ValueError, match=r"must be uint8 \(H, W, 3\) and uint8 \(H, W, 1\)"):
+    with pytest.raises(ValueError, match=r"must be uint8 \(H, W, 3\) and uint8 or uint16 \(H, W, L\)"):
         PRESETS["full"](image, mask, generator())
 
 
@@ -376,7 +376,7 @@ def test_rotate_takes_degrees_and_elastic_a_grid():
 
 
 def test_presets():
-    assert list(PRESETS) == ["none", "light", "full"] and PRESETS["none"] is None
+    assert list(PRESETS) == ["none", "light", "full", "flips", "cells"] and PRESETS["none"] is None
     kinds = {name: {type(t) for t in PRESETS[name].transforms} for name in ("light", "full")}
     assert kinds["light"] == {Flip, Rotate, Scale, Shift, Brightness, Contrast}
     assert kinds["full"] == {type(t) for t in MOVES + COLORS} - {FlipVertical}
