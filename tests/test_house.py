@@ -17,6 +17,7 @@ FLOORS = [
     "kernels",
     "autograd",
     "data.labels",
+    "data.classes",
     "ops",
     "nn",
     "optim",
