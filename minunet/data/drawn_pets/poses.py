@@ -1,5 +1,9 @@
 """Whole animals: legs and tails, and the poses that put them together."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
 import numpy as np
 
 from minunet.data.drawn_pets.animals import Figure, choose_build, choose_coat, shaded
@@ -7,10 +11,16 @@ from minunet.data.drawn_pets.heads import add_head
 from minunet.data.drawn_pets.paint import mirrored, oval, tube
 
 
-def choose_figure(species: str, rng: np.random.Generator) -> tuple[Figure, str]:
-    """Returns a "cat" or "dog" with a random coat, build and pose, and the name of the pose."""
+def choose_figure(
+    species: str, rng: np.random.Generator, poses: Mapping[Callable[[Figure], None], float] | None = None
+) -> tuple[Figure, str]:
+    """Returns a "cat" or "dog" with a random coat, build and pose, and the name of the pose.
+
+    poses: those to choose from, each with its probability; by default POSES.
+    """
     fig = Figure(choose_coat(species, rng), choose_build(species, rng), rng)
-    pose = list(POSES)[rng.choice(len(POSES), p=list(POSES.values()))]
+    poses = POSES if poses is None else poses
+    pose = list(poses)[rng.choice(len(poses), p=list(poses.values()))]
     pose(fig)
     return fig, pose.__name__
 
