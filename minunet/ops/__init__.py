@@ -6,6 +6,7 @@ from minunet.ops.binary_cross_entropy import binary_cross_entropy, binary_cross_
 from minunet.ops.concatenate import concatenate
 from minunet.ops.conv2d import conv2d
 from minunet.ops.conv_transpose2d import conv_transpose2d
+from minunet.ops.crop import crop
 from minunet.ops.dice import dice_loss
 from minunet.ops.dropout import dropout
 from minunet.ops.max_pool2d import max_pool2d
@@ -20,6 +21,7 @@ __all__ = [
     "concatenate",
     "conv2d",
     "conv_transpose2d",
+    "crop",
     "dice_loss",
     "dropout",
     "max_pool2d",
