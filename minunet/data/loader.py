@@ -31,6 +31,7 @@ class Loader:
     shuffle     False: each epoch in the dataset's own order
     augment     changes an image with its labels: augment(image, labels, rng) -> (image, labels), called from several
                 threads; see augment.py. None leaves them as they are
+    encode      computes labels of labels, (H, W, L), after the augmentation; see `Task.encode`. None: as they are
     workers     at least 1: the number of threads, and so of batches that are prepared at a time; any number serves the
                 same batches
 
@@ -51,6 +52,7 @@ class Loader:
         seed: int = 0,
         shuffle: bool = True,
         augment: Augment | None = None,
+        encode: Callable[[Labels], Labels] | None = None,
         workers: int = 1,
     ) -> None:
         self.dataset = dataset
@@ -58,6 +60,7 @@ class Loader:
         self.seed = _at_least(0, "seed", seed)
         self.shuffle = shuffle
         self.augment = augment
+        self.encode = encode
         self.workers = _at_least(1, "workers", workers)
         if len(dataset) == 0:
             raise ValueError("the dataset is empty: there is nothing to load")
@@ -101,12 +104,12 @@ class Loader:
         return np.stack(images), np.stack(masks)
 
     def _sample(self, epoch: int, index: int) -> Pair:
-        image, mask = self.dataset[index]
-        if self.augment is None:
-            return image, mask
-        # spawn_key: [seed, epoch, 0] would be the generator of [seed, epoch], which made the order
-        seeds = np.random.SeedSequence([self.seed, epoch], spawn_key=(index,))
-        return self.augment(image, mask, np.random.default_rng(seeds))
+        image, labels = self.dataset[index]
+        if self.augment is not None:
+            # spawn_key: [seed, epoch, 0] would be the generator of [seed, epoch], which made the order
+            seeds = np.random.SeedSequence([self.seed, epoch], spawn_key=(index,))
+            image, labels = self.augment(image, labels, np.random.default_rng(seeds))
+        return image, labels if self.encode is None else self.encode(labels)
 
 
 def _at_least(least: int, name: str, value: int) -> int:

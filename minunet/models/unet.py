@@ -37,6 +37,8 @@ from minunet.device import to_device
 from minunet.nn import BatchNorm, Concatenate, Conv2D, ConvTranspose2D, Dropout, MaxPool2D, Module
 from minunet.nn.summary import print_summary
 
+OUTPUTS = {"sigmoid": "sigmoid", "softmax": "softmax", "linear": None}  # activations of the last layer
+
 
 class DoubleConv(Module):
     """Two 3x3 convolutions with ReLU: (N,H,W,in_channels) → (N,H,W,filters). Their names end in _1 and _2.
@@ -108,11 +110,13 @@ class UNet(Module):
     seed          decides the initial weights, and what dropout drops.
     dropout       rate at which whole feature maps are dropped in training, where there are most of them and dropping
                   costs least: at the deepest encoder level and in the bottleneck. 0: no dropout layers.
+    activation    what makes outputs of the logits: "sigmoid", a probability for each channel by itself; "softmax",
+                  probabilities of classes, which add up to 1; "linear", the logits themselves.
     batch_norm    batch normalization after each 3x3 convolution (ops/batch_norm.py). In training it uses the statistics
                   of the batch, in eval mode its running averages.
 
     model(x)         Tensor (N,H,W,in_channels), 0 to 1  →  probabilities (N,H,W,out_channels)
-    model.logits(x)  the same before the sigmoid, for losses
+    model.logits(x)  the same before the activation, for losses
     model.predict(image)  one image or several, of any size, as plain arrays
     model.options    the arguments that decide its shape: UNet(**model.options) takes the same weights
 
@@ -132,6 +136,7 @@ class UNet(Module):
         seed: int = 0,
         dropout: float = 0.0,
         batch_norm: bool = False,
+        activation: str = "sigmoid",
     ) -> None:
         sizes = {"in_channels": in_channels, "out_channels": out_channels, "depth": depth, "width": width}
         for name, value in sizes.items():
@@ -139,6 +144,8 @@ class UNet(Module):
                 raise ValueError(f"UNet: {name} is {value!r}: it must be an integer of at least 1")
         if not 0 <= dropout < 1:
             raise ValueError(f"UNet: dropout is {dropout!r}: it must be at least 0 and below 1")
+        if activation not in OUTPUTS:
+            raise ValueError(f"UNet: activation is {activation!r}: it must be one of {', '.join(OUTPUTS)}")
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.depth = depth
@@ -146,6 +153,7 @@ class UNet(Module):
         self.dropout = float(dropout)
         self.batch_norm = bool(batch_norm)
         self.options: dict[str, Any] = {"dropout": self.dropout, "batch_norm": self.batch_norm}
+        self.options["activation"] = activation
         self.options |= {name: int(value) for name, value in sizes.items()}
         rng = np.random.default_rng(seed)
         filters = [width * 2**level for level in range(depth)]  # 8, 16, …, 256
@@ -163,13 +171,13 @@ class UNet(Module):
             after = 2 * width if name == "Classif" else skip_channels
             self.decoder.append(Up(channels, skip_channels, after, below, f"Conv_{name}", rng, batch_norm))
             channels = after
-        self.out = Conv2D(channels, out_channels, 1, activation="sigmoid", name="Conv_Out", rng=rng)
+        self.out = Conv2D(channels, out_channels, 1, activation=OUTPUTS[activation], name="Conv_Out", rng=rng)
 
     def forward(self, x: Tensor | NDArray) -> Tensor:
         return self.out(self._features(x))
 
     def logits(self, x: Tensor | NDArray) -> Tensor:
-        """Returns the output before the last sigmoid: Tensor (N,H,W,in_channels) → (N,H,W,out_channels)."""
+        """Returns the output before the last activation: Tensor (N,H,W,in_channels) → (N,H,W,out_channels)."""
         return self.out(self._features(x), activate=False)
 
     def _features(self, x):

@@ -21,10 +21,24 @@ from minunet.kernels.cpu.optimizers import decay, update
 from minunet.kernels.cpu.pointwise import concatenate, relu_gradient, split
 from minunet.kernels.cpu.pooling import max_pool, max_pool_gradient
 from minunet.kernels.cpu.sums import relu_gradient_and_sum, sum_over_pixels
-from minunet.kernels.reference import mask_counts, overlap, to_float, update_running_average
+from minunet.kernels.reference import (
+    class_overlap,
+    class_overlap_gradient,
+    confusion,
+    mask_counts,
+    overlap,
+    softmax,
+    softmax_cross_entropy,
+    softmax_gradient,
+    to_float,
+    update_running_average,
+)
 
 __all__ = [
+    "class_overlap",
+    "class_overlap_gradient",
     "concatenate",
+    "confusion",
     "convolve",
     "convolve_transposed",
     "cross_entropy",
@@ -39,6 +53,9 @@ __all__ = [
     "overlap",
     "relu_gradient",
     "relu_gradient_and_sum",
+    "softmax",
+    "softmax_cross_entropy",
+    "softmax_gradient",
     "split",
     "sum_over_pixels",
     "to_float",

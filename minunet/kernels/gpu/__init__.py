@@ -26,9 +26,20 @@ from minunet.kernels.gpu.optimizers import decay, update
 from minunet.kernels.gpu.pointwise import concatenate, relu_gradient, split, to_float
 from minunet.kernels.gpu.pooling import max_pool, max_pool_gradient
 from minunet.kernels.gpu.sums import relu_gradient_and_sum, sum_over_pixels
+from minunet.kernels.reference import (
+    class_overlap,
+    class_overlap_gradient,
+    confusion,
+    softmax,
+    softmax_cross_entropy,
+    softmax_gradient,
+)
 
 __all__ = [
+    "class_overlap",
+    "class_overlap_gradient",
     "concatenate",
+    "confusion",
     "convolve",
     "convolve_transposed",
     "cross_entropy",
@@ -43,6 +54,9 @@ __all__ = [
     "overlap",
     "relu_gradient",
     "relu_gradient_and_sum",
+    "softmax",
+    "softmax_cross_entropy",
+    "softmax_gradient",
     "split",
     "sum_over_pixels",
     "to_float",
