@@ -12,7 +12,7 @@ from minunet.data.classes import Classes
 from minunet.data.coco import CocoPanoptic
 from minunet.data.download import download
 from minunet.data.drawn_pets import DrawnPets
-from minunet.data.drawn_scenes import DrawnScenes
+from minunet.data.drawn_scenes import CLASSES, DrawnScenes
 from minunet.data.folder import ImageFolder
 from minunet.data.labels import MEANINGS
 from minunet.data.pets import SPECIES_CLASSES, TRIMAP_CLASSES, Pets
@@ -137,7 +137,7 @@ def _drawn_scenes(args: Namespace) -> Data:
     labels = {"semantic": class_map, "instance": object_numbers, "panoptic": None}[args.task]
     if labels is not None:
         training, validation = Relabeled(training, labels), Relabeled(validation, labels)
-    return Data(training, validation, "drawn scenes (your own images: --images)", DrawnScenes.classes)
+    return Data(training, validation, "drawn scenes (your own images: --images)", CLASSES)
 
 
 def class_map(labels: Labels) -> Labels:

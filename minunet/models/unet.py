@@ -36,6 +36,7 @@ from minunet.autograd import Tensor
 from minunet.device import to_device
 from minunet.models.segmentation_model import SegmentationModel, check_options
 from minunet.nn import BatchNorm, Concatenate, Conv2D, ConvTranspose2D, Dropout, MaxPool2D, Module
+from minunet.nn.activations import check_output_activation
 from minunet.nn.summary import print_summary
 
 
