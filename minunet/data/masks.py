@@ -62,7 +62,7 @@ def instance_reader(stored: Image.Image) -> NDArray[np.uint16]:
     if stored.format == "JPEG":
         raise DataError("is a JPEG, which blurs the numbers of objects: save it as PNG or TIFF with 16 bits")
     try:
-        return renumber(to_labels(stored))
+        return renumber(to_labels(stored), ignore=True)
     except DataError:
         raise
     except ValueError as error:
