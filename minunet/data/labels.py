@@ -176,10 +176,10 @@ def as_segments(numbers: NDArray, ignore: bool = False) -> NDArray[np.uint16]:
     low, high = (int(numbers.min()), int(numbers.max())) if numbers.size else (0, 0)
     if low < 0:
         raise ValueError(f"segments hold {low}: they must be 0 (no object) or above")
-    if high > (IGNORE_OBJECT if ignore else MOST_OBJECTS):
+    if high > (IGNORED_OBJECT if ignore else MOST_OBJECTS):
         raise ValueError(
             f"segments hold the number {high}: it must be at most {MOST_OBJECTS}, because a 16-bit label image has "
-            f"65536 values, of which 0 means no object and {IGNORE_OBJECT} means ignore; number the objects 1, 2, 3 … "
+            f"65536 values, of which 0 means no object and {IGNORED_OBJECT} means ignore; number the objects 1, 2, 3 … "
             "with minunet.data.labels.renumber, or cut the image into tiles if it has too many"
         )
     return numbers.astype(np.uint16)
