@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from minunet.autograd import Tensor
 from minunet.data.classes import Classes
-from minunet.data.labels import IGNORE, IGNORED_OBJECT
+from minunet.data.labels import IGNORE, IGNORE_OBJECT
 from minunet.device import Array, array_module
 from minunet.metrics import ConfusionScores, InstanceScores
 from minunet.ops.losses import CLASS_LOSSES
@@ -109,7 +109,7 @@ class Instance:
         classes = (segments > 0).astype("uint8")
         if self.boundary:
             classes[boundary(segments, self.boundary) & (segments > 0)] = BOUNDARY
-        classes[segments == IGNORED_OBJECT] = IGNORE
+        classes[segments == IGNORE_OBJECT] = IGNORE
         return xp.ascontiguousarray(classes)
 
     def training_scores(self) -> "SegmentScores":
