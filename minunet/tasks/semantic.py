@@ -26,6 +26,17 @@ from minunet.tasks.class_drawing import blend, with_key
 from minunet.tasks.task import Panel
 
 
+class LabelScores(ConfusionScores):
+    """A confusion matrix of K classes, which a function finds in the labels: class_map(labels) → (N, H, W, 1)."""
+
+    def __init__(self, classes: int, class_map: Callable[[Array], Array]) -> None:
+        super().__init__(classes)
+        self.class_map = class_map
+
+    def update(self, outputs: Any, labels: Any) -> None:
+        super().update(outputs, self.class_map(labels))
+
+
 class ClassEvaluation:
     """Scores of class maps, see `Evaluation`: the confusion matrix of all images together."""
 
@@ -80,7 +91,7 @@ class Semantic:
         return to_unit(images), labels[..., :1], weights_by_class(labels[..., :1], self.class_weights)
 
     def training_scores(self) -> ConfusionScores:
-        return ConfusionScores(len(self.classes))
+        return LabelScores(len(self.classes), lambda labels: labels[..., :1])
 
     def evaluation(self) -> ClassEvaluation:
         return ClassEvaluation(self.classes)
