@@ -7,6 +7,7 @@ from minunet.ops.concatenate import concatenate
 from minunet.ops.conv2d import conv2d
 from minunet.ops.conv_transpose2d import conv_transpose2d
 from minunet.ops.cross_entropy import cross_entropy_with_logits
+from minunet.ops.crop import crop
 from minunet.ops.dice import dice_loss
 from minunet.ops.dropout import dropout
 from minunet.ops.focal import focal_loss_with_logits
@@ -27,6 +28,7 @@ __all__ = [
     "conv2d",
     "conv_transpose2d",
     "cross_entropy_with_logits",
+    "crop",
     "dice_loss",
     "dropout",
     "focal_loss_with_logits",
