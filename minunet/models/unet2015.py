@@ -157,7 +157,7 @@ class UNet2015(SegmentationModel):
             **check_options("UNet2015", dropout, **sizes),
             "dropout": float(dropout),
             "batch_norm": bool(batch_norm),
-            "activation": check_output_activation(activation, "UNet2015"),
+            "activation": check_output_activation(activation, out_channels, "UNet2015"),
             "mirror": bool(mirror),
         }
         self.in_channels = in_channels

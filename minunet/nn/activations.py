@@ -6,15 +6,22 @@ from minunet.autograd import Tensor
 OUTPUT_ACTIVATIONS = ("sigmoid", "softmax", "linear")
 
 
-def check_output_activation(activation: str, model: str) -> str:
-    """Returns the name of an activation. Raises ValueError, with the name of the model, if there is none of this name.
+def check_output_activation(activation: str, out_channels: int, model: str) -> str:
+    """Returns the name of an activation for so many channels.
 
-    >>> check_output_activation("softmax", "UNet")
+    Raises ValueError, with the name of the model, if there is none of this name, and for softmax over one channel.
+
+    >>> check_output_activation("softmax", 2, "UNet")
     'softmax'
     """
     if activation not in OUTPUT_ACTIVATIONS:
         names = ", ".join(map(repr, OUTPUT_ACTIVATIONS))
         raise ValueError(f"{model}: activation is {activation!r}: it must be one of {names}")
+    if activation == "softmax" and out_channels == 1:
+        raise ValueError(
+            f"{model}: softmax over 1 channel is 1 everywhere: give a channel for each class, the background included, "
+            'or activation="sigmoid"'
+        )
     return activation
 
 
