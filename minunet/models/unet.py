@@ -39,7 +39,6 @@ from minunet.nn import BatchNorm, Concatenate, Conv2D, ConvTranspose2D, Dropout,
 from minunet.nn.summary import print_summary
 
 
-
 class DoubleConv(Module):
     """Two 3x3 convolutions with ReLU: (N,H,W,in_channels) → (N,H,W,filters). Their names end in _1 and _2.
 
