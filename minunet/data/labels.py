@@ -6,7 +6,10 @@ learns from. There are four kinds:
     mask       uint8  (H, W, 1)   0 background, 1 what is to be found, 255 ignore
     classes    uint8  (H, W, 1)   an index 0, 1 … K-1 of K classes (classes.py), 255 ignore
     instances  uint16 (H, W, 1)   0 background, 1, 2, 3 … one number per object, 65535 ignore
-    panoptic   uint16 (H, W, 2)   a class index or 255 (ignore); and a *segment*: 0, or on objects 1, 2, 3 … one each
+    panoptic   uint16 (H, W, 2)   a class index or 255 (ignore); and 0, or on objects 1, 2, 3 … one number each
+
+The numbers of the objects of one image, (H, W), are its *segments*: 0 no object, 1 to 65534 objects, in any order and
+with or without gaps.
 
 A mask, then, is a label map in these classes:
 
@@ -34,8 +37,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 IGNORE = 255  # the class of pixels that count in nothing: neither as pet nor as background
-IGNORE_OBJECT = 65535  # the same among the numbers of objects
-MOST_OBJECTS = IGNORE_OBJECT - 1  # in an image
+IGNORE_OBJECT = 65535  # the same in segments
+MOST_OBJECTS = IGNORE_OBJECT - 1  # the objects that one image can have
 MEANINGS = {"pet": 1, "background": 0, "ignore": IGNORE}  # all that a mask can say about a pixel
 PET, BACKGROUND, BOUNDARY = 1, 2, 3  # the values of a trimap
 TRIMAP = "1 (pet), 2 (background), 3 (boundary)"
@@ -86,45 +89,6 @@ def translate(labels: NDArray, tables: Iterable[Mapping[int, int]]) -> NDArray[n
     return mask
 
 
-def renumber(labels: NDArray) -> NDArray[np.uint16]:
-    """Returns a label map of objects, int (H, W), with the objects numbered 1, 2, 3 …, in the order of their values.
-
-    0 is background, and 65535 is "ignore", before and after. Raises ValueError for negative numbers, and for more than
-    65,534 objects, the most that 16 bits can tell apart.
-
-    >>> renumber(np.array([[0, 7, 7], [65535, 3, 900000]]))
-    array([[    0,     2,     2],
-           [65535,     1,     3]], dtype=uint16)
-    """
-    values, places = np.unique(labels, return_inverse=True)
-    objects = (values != 0) & (values != IGNORE_OBJECT)
-    count = int(objects.sum())
-    if values.size and values[0] < 0:
-        raise ValueError(f"holds {values[0]}: objects are numbered 1, 2, 3 …, and 0 is background")
-    if count > MOST_OBJECTS:
-        raise ValueError(f"holds {count:,} objects: an image may have at most {MOST_OBJECTS:,}; are these its objects?")
-    numbers = np.where(objects, np.cumsum(objects), values).astype(np.uint16)
-    return numbers[places].reshape(labels.shape)
-
-
-def ignored(labels: NDArray) -> list[int]:
-    """Returns what a pixel that counts in nothing holds in labels (H, W, L) of this kind, a number per channel.
-
-    >>> ignored(np.zeros((1, 1, 1), np.uint8)), ignored(np.zeros((1, 1, 2), np.uint16))
-    ([255], [255, 0])
-    """
-    if labels.shape[-1] == 2:
-        return [IGNORE, 0]
-    return [IGNORE if labels.dtype == np.uint8 else IGNORE_OBJECT]
-
-
-def lookup(table: Mapping[int, int]) -> NDArray[np.uint8]:
-    """Returns a table as an array: lookup(table)[labels] is the mask of a label map that holds only its values."""
-    array = np.zeros(max(table) + 1, np.uint8)
-    array[list(table)] = list(table.values())
-    return array
-
-
 def as_segments(numbers: NDArray, ignore: bool = False) -> NDArray[np.uint16]:
     """Returns the number of each pixel's object, integers (H, W), as segments, uint16 (H, W).
 
@@ -153,10 +117,11 @@ def as_segments(numbers: NDArray, ignore: bool = False) -> NDArray[np.uint16]:
     return numbers.astype(np.uint16)
 
 
-def renumber(numbers: NDArray) -> NDArray[np.uint16]:
+def renumber(numbers: NDArray, ignore: bool = False) -> NDArray[np.uint16]:
     """Returns segments whose objects are numbered 1, 2, 3 … without gaps, in the order of `numbers`; 0 stays 0.
 
-    numbers: integers (H, W), 0 where there is no object. Raises ValueError for more than 65534 objects.
+    numbers: integers (H, W), 0 where there is no object. ignore: whether 65535 stands for ignored pixels, and stays.
+    Raises ValueError for numbers below 0, and for more than 65534 objects.
 
     >>> renumber(np.array([[0, 70000], [9, 70000]]))
     array([[0, 2],
@@ -165,8 +130,28 @@ def renumber(numbers: NDArray) -> NDArray[np.uint16]:
     present, index = np.unique(np.append(numbers, 0), return_inverse=True)  # 0 is among them, and the lowest
     if present[0] < 0:
         raise ValueError(f"segments hold {present[0]}: they must be 0 (no object) or above")
-    if len(present) - 1 > MOST_OBJECTS:
+    objects = (present != 0) & (present != IGNORE_OBJECT if ignore else True)
+    if objects.sum() > MOST_OBJECTS:
         raise ValueError(
-            f"the image has {len(present) - 1} objects: a 16-bit label image can hold {MOST_OBJECTS}; cut it into tiles"
+            f"the image has {objects.sum()} objects: a 16-bit label image can hold {MOST_OBJECTS}; cut it into tiles"
         )
-    return as_segments(index[:-1].reshape(np.shape(numbers)))
+    new = np.where(objects, np.cumsum(objects), present)
+    return as_segments(new[index[:-1]].reshape(np.shape(numbers)), ignore)
+
+
+def ignored(labels: NDArray) -> list[int]:
+    """Returns what a pixel that counts in nothing holds in labels (H, W, L) of this kind, a number per channel.
+
+    >>> ignored(np.zeros((1, 1, 1), np.uint8)), ignored(np.zeros((1, 1, 2), np.uint16))
+    ([255], [255, 0])
+    """
+    if labels.shape[-1] == 2:
+        return [IGNORE, 0]
+    return [IGNORE if labels.dtype == np.uint8 else IGNORE_OBJECT]
+
+
+def lookup(table: Mapping[int, int]) -> NDArray[np.uint8]:
+    """Returns a table as an array: lookup(table)[labels] is the mask of a label map that holds only its values."""
+    array = np.zeros(max(table) + 1, np.uint8)
+    array[list(table)] = list(table.values())
+    return array

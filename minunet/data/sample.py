@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from minunet.data import DataError
-from minunet.data.images import load, to_rgb, upright
+from minunet.data.images import load, stored_size, to_rgb, upright
 from minunet.data.labels import ignored
 
 T = TypeVar("T")
@@ -100,6 +100,55 @@ def read_pair(
     if size is not None:
         image, mask = resize_image(image, size), resize_mask(mask, size)
     return image, mask if mask.ndim == 3 else mask[:, :, np.newaxis]
+
+
+def common_size(root: Path, paths: Iterable[Path]) -> tuple[int, int]:
+    """Returns the one (height, width) of all these image files; (1, 1) if none of them can be read.
+
+    Raises DataError, which names two files relative to `root`, if they differ.
+    """
+    first: tuple[Path, tuple[int, int]] | None = None
+    for path in paths:
+        size = stored_size(path)
+        if first is None and size is not None:
+            first = path, size
+        elif first is not None and size not in (None, first[1]):
+            names = [each.relative_to(root).as_posix() for each in (first[0], path)]
+            (height, width), (other_height, other_width) = first[1], size or (0, 0)
+            raise DataError(
+                f"{names[0]} is {width} x {height}, but {names[1]} is {other_width} x {other_height} (width x height): "
+                "images that keep their size must all have the same; give a size to resize them to"
+            )
+    return first[1] if first else (1, 1)
+
+
+def padded_size(size: tuple[int, int], multiple: int) -> tuple[int, int]:
+    """Returns (height, width), each enlarged to the next multiple. Raises ValueError or TypeError below 1.
+
+    >>> padded_size((180, 240), 64)
+    (192, 256)
+    """
+    if operator.index(multiple) < 1:
+        raise ValueError(f"multiple is {multiple}: it must be an integer of at least 1")
+    height, width = (-(-length // multiple) * multiple for length in size)
+    return height, width
+
+
+def read_padded(
+    root: Path,
+    image_path: Path,
+    mask_path: Path,
+    size: tuple[int, int],
+    padded: tuple[int, int],
+    to_mask: Callable[[Image.Image], Labels],
+) -> Pair:
+    """Returns a pair of this size as it is, padded to a larger one; the rest is as for read_pair, and for pad."""
+    pair = read_pair(root, image_path, mask_path, None, to_mask)
+    height, width = pair[1].shape[:2]
+    if (height, width) != size:
+        name = mask_path.relative_to(root).as_posix()
+        raise DataError(f"{name}: is {width} x {height}, and not {size[1]} x {size[0]} (width x height), as the others")
+    return pad(pair, padded)
 
 
 def pad(pair: Pair, size: tuple[int, int]) -> Pair:

@@ -20,19 +20,18 @@ from numpy.typing import NDArray
 
 from minunet.autograd import Tensor
 from minunet.data.classes import Classes
-from minunet.data.labels import IGNORE
+from minunet.data.labels import IGNORE, IGNORE_OBJECT
 from minunet.device import Array, array_module
 from minunet.metrics import ConfusionScores, InstanceScores
 from minunet.ops.losses import CLASS_LOSSES
-from minunet.tasks.instance_drawing import color_instances, instance_overlay
-from minunet.tasks.instance_files import object_table
+from minunet.tasks.instance_drawing import boxes_and_outlines, color_instances, instance_overlay
 from minunet.tasks.regions import components, objects, without_small
 from minunet.tasks.semantic import class_counts, to_unit
 from minunet.tasks.task import Panel
 from minunet.tasks.weight_map import weight_map
 
 BACKGROUND, INSIDE, BOUNDARY = 0, 1, 2
-IGNORED = 65535  # the object number of pixels that count nowhere
+
 STEP = 1000  # a weight of 1 in the channel of weights, which is an integer
 COLORS = ((24, 24, 24), (90, 200, 250), (255, 120, 60))
 
@@ -67,7 +66,7 @@ class Instance:
     activation: str = "softmax"
     losses: Mapping[str, Callable[..., Tensor]] = CLASS_LOSSES
     score_names: tuple[str, ...] = ("mean_iou", "accuracy")
-    suffixes: tuple[str, ...] = (".labels.png", ".overlay.png", ".boxes.png", ".objects.csv")
+    suffixes: tuple[str, ...] = (".labels.png", ".overlay.png", ".boxes.png")
 
     def __init__(
         self,
@@ -110,7 +109,7 @@ class Instance:
         classes = (segments > 0).astype("uint8")
         if self.boundary:
             classes[boundary(segments, self.boundary) & (segments > 0)] = BOUNDARY
-        classes[segments == IGNORED] = IGNORE
+        classes[segments == IGNORE_OBJECT] = IGNORE
         return xp.ascontiguousarray(classes)
 
     def training_scores(self) -> "SegmentScores":
@@ -120,11 +119,15 @@ class Instance:
         return InstanceEvaluation()
 
     def fractions(self, label_batches: Iterable[NDArray]) -> dict[str, float]:
-        counts = class_counts((self.class_map(labels[..., 0])[..., None] for labels in label_batches), self.out_channels)
+        counts = class_counts(
+            (self.class_map(labels[..., 0])[..., None] for labels in label_batches), self.out_channels
+        )
         return dict(zip(self.classes.names, (counts / max(1, counts.sum())).tolist()))
 
     def baselines(self, label_batches: Iterable[NDArray]) -> dict[str, dict[str, float]]:
-        counts = class_counts((self.class_map(labels[..., 0])[..., None] for labels in label_batches), self.out_channels)
+        counts = class_counts(
+            (self.class_map(labels[..., 0])[..., None] for labels in label_batches), self.out_channels
+        )
         fraction = float(counts[BACKGROUND] / max(1, counts.sum()))
         return {"all background": {"mean_iou": fraction / max(1, int((counts > 0).sum())), "accuracy": fraction}}
 
@@ -147,8 +150,7 @@ class Instance:
         return f"{number} {self.object_name}{'' if number == 1 else 's'}, {(answer > 0).mean():.1%} of the pixels"
 
     def files(self, image: NDArray, answer: NDArray) -> dict[str, NDArray | str]:
-        side_by_side = np.concatenate([instance_overlay(image, answer, boxes=True), instance_overlay(image, answer)], 1)
-        contents = (answer, instance_overlay(image, answer), side_by_side, object_table(image, answer))
+        contents = (answer, instance_overlay(image, answer), boxes_and_outlines(image, answer))
         return dict(zip(self.suffixes, contents))
 
     def panels(self, image: NDArray, labels: NDArray, outputs: NDArray) -> list[Panel]:

@@ -30,7 +30,6 @@ from minunet.tasks.centers import SIGMA, center_targets, find_centers, group
 from minunet.tasks.class_drawing import blend, with_key
 from minunet.tasks.instance import boundary
 from minunet.tasks.instance_drawing import color_instances, instance_overlay
-from minunet.tasks.panoptic_files import panoptic_files
 from minunet.tasks.regions import objects
 from minunet.tasks.semantic import Semantic, class_counts, to_unit, weights_by_class
 from minunet.tasks.task import Panel
@@ -83,7 +82,7 @@ class Panoptic:
     name: str = "panoptic"
     activation: str = "linear"
     score_names: tuple[str, ...] = ("mean_iou", "accuracy")
-    suffixes: tuple[str, ...] = (".panoptic.png", ".panoptic.json", ".classes.png", ".overlay.png")
+    suffixes: tuple[str, ...] = (".classes.png", ".overlay.png")
 
     def __init__(
         self,
@@ -200,9 +199,8 @@ class Panoptic:
         return f"{found or 'no objects'}; {self.by_classes.describe(answer.classes[answer.classes != IGNORE])}"
 
     def files(self, image: NDArray, answer: PanopticAnswer) -> dict[str, Any]:
-        ids, info = panoptic_files(answer.classes, answer.segments, self.classes)
         class_map = self.by_classes.files(image, answer.classes)[".classes.png"]
-        return dict(zip(self.suffixes, (ids, info, class_map, self._overlay(image, answer))))
+        return dict(zip(self.suffixes, (class_map, self._overlay(image, answer))))
 
     def _overlay(self, image, answer):
         colored = blend(image, self.classes.colorize(answer.classes))

@@ -6,6 +6,7 @@
     history.csv       a row of scores per epoch; no times, so the same seed gives the same file
     curves.png        loss and IoU over the epochs
     predictions.png   some validation images under the best weights, drawn at the end
+    scores.json       what the answers under the last weights score, and class by class
     run.json          how the run was started, with what, how far it came, its best scores
 
 Each file is written under another name and then renamed, so that it is never found half written. last.npz decides: a
@@ -175,6 +176,11 @@ class RunFolder:
         rows = [task.panels(*triple) for triple in zip(images, labels, outputs)]
         title = f"Validation images, epoch {self.best['epoch']}" if self.best else "Validation images"
         plots.save_panels(self.folder / "predictions.png", rows, [dataset.names[i] for i in chosen], title)
+
+    def save_evaluation(self, scores: Mapping[str, float], table: Sequence[Sequence[str]]) -> None:
+        """Writes scores.json: what the answers under the last weights score on the validation images."""
+        content = {"epoch": len(self.history), "scores": dict(scores), "table": [list(row) for row in table]}
+        atomic_write(self.folder / "scores.json", json.dumps(content, indent=2) + "\n")
 
     def summary(self) -> str:
         """Returns one line: the best epoch with its scores, and where everything is."""
