@@ -6,6 +6,7 @@ from minunet.ops.binary_cross_entropy import binary_cross_entropy, binary_cross_
 from minunet.ops.concatenate import concatenate
 from minunet.ops.conv2d import conv2d
 from minunet.ops.conv_transpose2d import conv_transpose2d
+from minunet.ops.crop import crop
 from minunet.ops.cross_entropy import cross_entropy_with_logits
 from minunet.ops.crop import crop
 from minunet.ops.dice import dice_loss
@@ -27,6 +28,7 @@ __all__ = [
     "concatenate",
     "conv2d",
     "conv_transpose2d",
+    "crop",
     "cross_entropy_with_logits",
     "crop",
     "dice_loss",
