@@ -37,8 +37,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 IGNORE = 255  # the class of pixels that count in nothing: neither as pet nor as background
-IGNORED_OBJECT = 65535  # the same in segments
-MOST_OBJECTS = IGNORED_OBJECT - 1  # the objects that one image can have
+IGNORE_OBJECT = 65535  # the same in segments
+MOST_OBJECTS = IGNORE_OBJECT - 1  # the objects that one image can have
 MEANINGS = {"pet": 1, "background": 0, "ignore": IGNORE}  # all that a mask can say about a pixel
 PET, BACKGROUND, BOUNDARY = 1, 2, 3  # the values of a trimap
 TRIMAP = "1 (pet), 2 (background), 3 (boundary)"
@@ -108,10 +108,10 @@ def as_segments(numbers: NDArray, ignore: bool = False) -> NDArray[np.uint16]:
     low, high = (int(numbers.min()), int(numbers.max())) if numbers.size else (0, 0)
     if low < 0:
         raise ValueError(f"segments hold {low}: they must be 0 (no object) or above")
-    if high > (IGNORED_OBJECT if ignore else MOST_OBJECTS):
+    if high > (IGNORE_OBJECT if ignore else MOST_OBJECTS):
         raise ValueError(
             f"segments hold the number {high}: it must be at most {MOST_OBJECTS}, because a 16-bit label image has "
-            f"65536 values, of which 0 means no object and {IGNORED_OBJECT} means ignore; number the objects 1, 2, 3 … "
+            f"65536 values, of which 0 means no object and {IGNORE_OBJECT} means ignore; number the objects 1, 2, 3 … "
             "with minunet.data.labels.renumber, or cut the image into tiles if it has too many"
         )
     return numbers.astype(np.uint16)
@@ -130,7 +130,7 @@ def renumber(numbers: NDArray, ignore: bool = False) -> NDArray[np.uint16]:
     present, index = np.unique(np.append(numbers, 0), return_inverse=True)  # 0 is among them, and the lowest
     if present[0] < 0:
         raise ValueError(f"segments hold {present[0]}: they must be 0 (no object) or above")
-    objects = (present != 0) & (present != IGNORED_OBJECT if ignore else True)
+    objects = (present != 0) & (present != IGNORE_OBJECT if ignore else True)
     if objects.sum() > MOST_OBJECTS:
         raise ValueError(
             f"the image has {objects.sum()} objects: a 16-bit label image can hold {MOST_OBJECTS}; cut it into tiles"
@@ -147,7 +147,7 @@ def ignored(labels: NDArray) -> list[int]:
     """
     if labels.shape[-1] == 2:
         return [IGNORE, 0]
-    return [IGNORE if labels.dtype == np.uint8 else IGNORED_OBJECT]
+    return [IGNORE if labels.dtype == np.uint8 else IGNORE_OBJECT]
 
 
 def lookup(table: Mapping[int, int]) -> NDArray[np.uint8]:
@@ -155,50 +155,3 @@ def lookup(table: Mapping[int, int]) -> NDArray[np.uint8]:
     array = np.zeros(max(table) + 1, np.uint8)
     array[list(table)] = list(table.values())
     return array
-
-
-def as_segments(numbers: NDArray, ignore: bool = False) -> NDArray[np.uint16]:
-    """Returns the number of each pixel's object, integers (H, W), as segments, uint16 (H, W).
-
-    ignore: whether 65535 stands for ignored pixels, as in a true label image; without it, 65535 is one object too many.
-    Raises TypeError for what is no integer, and ValueError for another shape, for numbers below 0, and for those that
-    segments cannot hold. If it is only the numbers that are high, and not the objects that are many, see `renumber`.
-
-    >>> as_segments(np.array([[0, 7], [7, 65534]]))
-    array([[    0,     7],
-           [    7, 65534]], dtype=uint16)
-    """
-    numbers = np.asarray(numbers)
-    if numbers.dtype.kind not in "uib":
-        raise TypeError(f"segments are {numbers.dtype}: they must be integers, 0 and one number per object")
-    if numbers.ndim != 2:
-        raise ValueError(f"segments have shape {numbers.shape}: they must be (H, W); of (H, W, 1), give [..., 0]")
-    low, high = (int(numbers.min()), int(numbers.max())) if numbers.size else (0, 0)
-    if low < 0:
-        raise ValueError(f"segments hold {low}: they must be 0 (no object) or above")
-    if high > (IGNORE_OBJECT if ignore else MOST_OBJECTS):
-        raise ValueError(
-            f"segments hold the number {high}: it must be at most {MOST_OBJECTS}, because a 16-bit label image has "
-            f"65536 values, of which 0 means no object and {IGNORE_OBJECT} means ignore; number the objects 1, 2, 3 … "
-            "with minunet.data.labels.renumber, or cut the image into tiles if it has too many"
-        )
-    return numbers.astype(np.uint16)
-
-
-def renumber(numbers: NDArray) -> NDArray[np.uint16]:
-    """Returns segments whose objects are numbered 1, 2, 3 … without gaps, in the order of `numbers`; 0 stays 0.
-
-    numbers: integers (H, W), 0 where there is no object. Raises ValueError for more than 65534 objects.
-
-    >>> renumber(np.array([[0, 70000], [9, 70000]]))
-    array([[0, 2],
-           [1, 2]], dtype=uint16)
-    """
-    present, index = np.unique(np.append(numbers, 0), return_inverse=True)  # 0 is among them, and the lowest
-    if present[0] < 0:
-        raise ValueError(f"segments hold {present[0]}: they must be 0 (no object) or above")
-    if len(present) - 1 > MOST_OBJECTS:
-        raise ValueError(
-            f"the image has {len(present) - 1} objects: a 16-bit label image can hold {MOST_OBJECTS}; cut it into tiles"
-        )
-    return as_segments(index[:-1].reshape(np.shape(numbers)))
