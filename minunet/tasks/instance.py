@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from minunet.autograd import Tensor
 from minunet.data.classes import Classes
-from minunet.data.labels import IGNORE
+from minunet.data.labels import IGNORE, IGNORE_OBJECT
 from minunet.device import Array, array_module
 from minunet.metrics import ConfusionScores, InstanceScores
 from minunet.ops.losses import CLASS_LOSSES
@@ -31,7 +31,7 @@ from minunet.tasks.task import Panel
 from minunet.tasks.weight_map import weight_map
 
 BACKGROUND, INSIDE, BOUNDARY = 0, 1, 2
-IGNORED = 65535  # the object number of pixels that count nowhere
+
 STEP = 1000  # a weight of 1 in the channel of weights, which is an integer
 COLORS = ((24, 24, 24), (90, 200, 250), (255, 120, 60))
 
@@ -109,7 +109,7 @@ class Instance:
         classes = (segments > 0).astype("uint8")
         if self.boundary:
             classes[boundary(segments, self.boundary) & (segments > 0)] = BOUNDARY
-        classes[segments == IGNORED] = IGNORE
+        classes[segments == IGNORE_OBJECT] = IGNORE
         return xp.ascontiguousarray(classes)
 
     def training_scores(self) -> "SegmentScores":
