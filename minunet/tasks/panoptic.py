@@ -62,10 +62,10 @@ class PanopticEvaluation:
         return self.scores.result()
 
     def table(self) -> list[tuple[str, ...]]:
-        rows = [("class", "", "PQ", "SQ", "RQ")]
-        for name, thing, scores in zip(self.classes.names, self.classes.things, self.scores.per_class()):
-            rows.append((name, "thing" if thing else "stuff", *(f"{scores[key]:.3f}" for key in ("pq", "sq", "rq"))))
-        return rows
+        scores = self.scores.per_class()
+        columns = [self.classes.names, ["thing" if thing else "stuff" for thing in self.classes.things]]
+        columns += [[f"{value:.3f}" for value in scores[key]] for key in ("pq", "sq", "rq")]
+        return [("class", "", "PQ", "SQ", "RQ"), *zip(*columns)]
 
 
 class Panoptic:
