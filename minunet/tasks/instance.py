@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL.Image import Image
 
 from minunet.autograd import Tensor
 from minunet.data.classes import Classes
@@ -25,6 +26,7 @@ from minunet.device import Array, array_module
 from minunet.metrics import ConfusionScores, InstanceScores
 from minunet.ops.losses import CLASS_LOSSES
 from minunet.tasks.instance_drawing import boxes_and_outlines, color_instances, instance_overlay
+from minunet.tasks.instance_files import objects_csv
 from minunet.tasks.regions import components, objects, without_small
 from minunet.tasks.semantic import LabelScores, class_counts, to_unit
 from minunet.tasks.task import Panel
@@ -66,7 +68,7 @@ class Instance:
     activation: str = "softmax"
     losses: Mapping[str, Callable[..., Tensor]] = CLASS_LOSSES
     score_names: tuple[str, ...] = ("mean_iou", "accuracy")
-    suffixes: tuple[str, ...] = (".labels.png", ".overlay.png", ".boxes.png")
+    suffixes: tuple[str, ...] = (".labels.png", ".overlay.png", ".boxes.png", ".objects.csv")
 
     def __init__(
         self,
@@ -119,15 +121,11 @@ class Instance:
         return InstanceEvaluation()
 
     def fractions(self, label_batches: Iterable[NDArray]) -> dict[str, float]:
-        counts = class_counts(
-            map(self.class_map, label_batches), self.out_channels
-        )
+        counts = class_counts(map(self.class_map, label_batches), self.out_channels)
         return dict(zip(self.classes.names, (counts / max(1, counts.sum())).tolist()))
 
     def baselines(self, label_batches: Iterable[NDArray]) -> dict[str, dict[str, float]]:
-        counts = class_counts(
-            map(self.class_map, label_batches), self.out_channels
-        )
+        counts = class_counts(map(self.class_map, label_batches), self.out_channels)
         fraction = float(counts[BACKGROUND] / max(1, counts.sum()))
         return {"all background": {"mean_iou": fraction / max(1, int((counts > 0).sum())), "accuracy": fraction}}
 
@@ -149,8 +147,13 @@ class Instance:
         number = int(answer.max())
         return f"{number} {self.object_name}{'' if number == 1 else 's'}, {(answer > 0).mean():.1%} of the pixels"
 
-    def files(self, image: NDArray, answer: NDArray) -> dict[str, NDArray | str]:
-        contents = (answer, instance_overlay(image, answer), boxes_and_outlines(image, answer))
+    def files(self, image: NDArray, answer: NDArray) -> dict[str, NDArray | Image | str]:
+        contents = (
+            answer,
+            instance_overlay(image, answer),
+            boxes_and_outlines(image, answer),
+            objects_csv(answer, image),
+        )
         return dict(zip(self.suffixes, contents))
 
     def panels(self, image: NDArray, labels: NDArray, outputs: NDArray) -> list[Panel]:

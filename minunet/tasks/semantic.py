@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL.Image import Image, fromarray
 
 from minunet.autograd import Tensor
 from minunet.data.classes import Classes
@@ -121,9 +122,9 @@ class Semantic:
         largest = np.argsort(-fractions, kind="stable")[:3]
         return ", ".join(f"{fractions[k]:.1%} {self.classes.names[k]}" for k in largest if fractions[k] > 0)
 
-    def files(self, image: NDArray, answer: NDArray) -> dict[str, NDArray | str]:
+    def files(self, image: NDArray, answer: NDArray) -> dict[str, NDArray | Image | str]:
         overlay = with_key(blend(image, self.classes.colorize(answer)), self.classes, answer)
-        return dict(zip(self.suffixes, (self.classes.to_values(answer), overlay)))
+        return dict(zip(self.suffixes, (class_image(answer, self.classes), overlay)))
 
     def panels(self, image: NDArray, labels: NDArray, outputs: NDArray) -> list[Panel]:
         answer, true = self.answer(outputs), labels[..., 0]
@@ -143,6 +144,14 @@ class Semantic:
 
     def metadata(self) -> dict[str, Any]:
         return {"task": self.name, "classes": self.classes.to_json()}
+
+
+def class_image(indices: NDArray, classes: Classes) -> Image:
+    """Returns class indices (H, W) as an image of the numbers that files have, with a palette if they fit into it."""
+    image = fromarray(classes.to_values(indices))
+    if max(classes.table()) < 256:
+        image.putpalette(classes.palette())
+    return image
 
 
 def to_unit(images: Array) -> Array:
