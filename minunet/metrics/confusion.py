@@ -130,8 +130,9 @@ def confusion_matrix(predicted: Scored, labels: Scored, classes: int) -> NDArray
     array([[1, 1],
            [0, 1]])
     """
-    predicted = _checked_labels(as_array(predicted), as_array(predicted).shape, "predictions", as_array(predicted))
-    labels = as_array(labels)
+    predicted, labels = as_array(predicted), as_array(labels)
+    if predicted.dtype.kind not in "iu":
+        raise TypeError(f"predictions are {predicted.dtype}: they must be integers, the number of a class per pixel")
     if predicted.shape == (*labels.shape, 1):
         predicted = predicted[..., 0]
     labels = _checked_labels(labels, predicted.shape, "predictions", predicted)
@@ -157,7 +158,7 @@ def class_iou(matrix: NDArray) -> NDArray[np.float64]:
 def _checked_labels(labels, shape, other, values):
     """Returns labels (…) or (…, 1) as (…) = shape. Raises TypeError or ValueError for anything else."""
     if labels.dtype.kind not in "iu":
-        raise TypeError(f"{'labels' if other == 'outputs' else 'classes'} are {labels.dtype}: they must be integers")
+        raise TypeError(f"labels are {labels.dtype}: they must be integers, the number of a class per pixel")
     if labels.shape not in (shape, (*shape, 1)):
         raise ValueError(
             f"labels have shape {labels.shape}, {other} {values.shape}: they must be {shape} or {(*shape, 1)}"

@@ -79,9 +79,10 @@ def check_classes(operation: str, classes: Array, K: int) -> None:
     if wrong.any():
         found = array_module(classes).unique(classes[wrong]).tolist()
         values = ", ".join(map(str, found[:5])) + (", …" if len(found) > 5 else "")
+        count = int(wrong.sum())
         raise ValueError(
-            f"{operation}: {int(wrong.sum())} pixels have class {values}: with {K} classes it must be 0 to {K - 1}, "
-            f"or {IGNORE} for a pixel that is ignored"
+            f"{operation}: {count} {'pixel has' if count == 1 else 'pixels have'} class {values}: "
+            f"with {K} classes it must be 0 to {K - 1}, or {IGNORE} for a pixel that is ignored"
         )
 
 
