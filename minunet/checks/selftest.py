@@ -20,7 +20,7 @@ from minunet.checks.gradient_cases import Case, all_cases
 from minunet.device import Array, to_device, to_numpy
 from minunet.kernels import use_kernels
 from minunet.metrics import ConfusionScores, MaskScores
-from minunet.ops import conv2d, conv_transpose2d, max_pool2d
+from minunet.ops import conv2d, conv_transpose2d, cross_entropy_with_logits, max_pool2d
 from minunet.tasks import Binary
 
 ALLOWED = {"float32": 1e-5, "float64": 1e-10}
@@ -88,6 +88,8 @@ def full_size_cases(rng: np.random.Generator) -> Iterator[Case]:
             lambda x, w, b: conv_transpose2d(x, w, b, stride=2),
             [x, w, rng.standard_normal(filters)],
         )
+    z, classes = rng.standard_normal((4, 256, 256, 11)), rng.integers(0, 11, (4, 256, 256))
+    yield Case("cross_entropy_with_logits", "256x256, 11 classes", cross_entropy_with_logits, [z, classes])
     x = rng.permutation(4 * 256 * 256 * 8).reshape(4, 256, 256, 8) / 2.0**20  # distinct, in float32 too
     yield Case("max_pool2d", "256x256", max_pool2d, [x])
 

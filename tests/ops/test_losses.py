@@ -1,9 +1,11 @@
 """The tables of losses, as the command line chooses them."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
-from minunet import ops
+from minunet import Tensor, UNet, ops
 from minunet.ops.losses import CLASS_LOSSES, LOSSES, cross_entropy_dice_loss
 
 
@@ -34,3 +36,30 @@ def test_cross_entropy_and_dice_are_halved(xp_array):
     assert cross_entropy_dice_loss(z, classes).item() == pytest.approx(expected, rel=1e-13)
     parts = [f(z, classes, None, [3, 1]).item() for f in (ops.cross_entropy_with_logits, CLASS_LOSSES["dice"])]
     assert cross_entropy_dice_loss(z, classes, None, [3, 1]).item() == pytest.approx(sum(parts) / 2, rel=1e-13)
+
+
+def peak_of_a_step(channels, loss, labels):
+    """The most bytes that forward and backward of a U-Net of three levels, so one with few parameters, allocate."""
+    model, x = UNet(out_channels=channels, depth=3, seed=0), Tensor(np.zeros((2, 128, 128, 3), np.float32))
+    weights = np.ones(labels.shape, np.float32)
+
+    def step():
+        z = model.logits(x)
+        loss(z, labels, weights).backward()
+        for p in model.parameters():
+            p.grad = None
+
+    step()  # fills the scratch memory, which stays
+    tracemalloc.start()
+    try:
+        step()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", CLASS_LOSSES)
+def test_eleven_classes_take_little_more_memory_than_one(name):
+    binary = peak_of_a_step(1, LOSSES["bce"], np.zeros((2, 128, 128, 1), np.float32))
+    classes = peak_of_a_step(11, CLASS_LOSSES[name], np.zeros((2, 128, 128, 1), np.uint8))
+    assert classes < 1.15 * binary
