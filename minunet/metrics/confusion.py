@@ -67,16 +67,16 @@ class ConfusionScores:
         same device, 0 … K - 1, and 255 to ignore. Raises ValueError for other shapes or devices, or without pixels;
         TypeError unless the labels are integers.
         """
-        values, labels = as_array(outputs), as_array(labels)
+        values = as_array(outputs)
         if values.ndim < 2 or values.size == 0 or values.shape[-1] < self.classes:
             raise ValueError(
                 f"outputs have shape {values.shape}: they must be (N, H, W, C) with at least one pixel and "
                 f"C ≥ {self.classes}, one number for each class"
             )
-        labels = _checked_labels(labels, values.shape[:-1], "outputs", values)
+        true = _checked_labels(labels, values.shape[:-1], "outputs", values)
         if values.dtype.kind != "f":
             values = values.astype("float64")
-        counts = kernels_for(values).confusion(values, labels, self.classes)
+        counts = kernels_for(values).confusion(values, true, self.classes)
         if self._counts is not None and device_of(self._counts) != device_of(counts):
             self.matrix()
         self._counts = counts if self._counts is None else self._counts + counts
@@ -130,17 +130,18 @@ def confusion_matrix(predicted: Scored, labels: Scored, classes: int) -> NDArray
     array([[1, 1],
            [0, 1]])
     """
-    predicted = _checked_labels(as_array(predicted), as_array(predicted).shape, "predictions", as_array(predicted))
-    labels = as_array(labels)
-    if predicted.shape == (*labels.shape, 1):
-        predicted = predicted[..., 0]
-    labels = _checked_labels(labels, predicted.shape, "predictions", predicted)
-    counted = (labels >= 0) & (labels < classes)
-    found, true = to_numpy(predicted[counted]).astype(np.int64), to_numpy(labels[counted]).astype(np.int64)
-    wrong = found[(found < 0) | (found >= classes)]
+    answers = as_array(predicted)
+    if answers.dtype.kind not in "iu":
+        raise TypeError(f"predictions are {answers.dtype}: they must be integers, the number of a class per pixel")
+    if answers.shape == (*as_array(labels).shape, 1):
+        answers = answers[..., 0]
+    true = _checked_labels(labels, answers.shape, "predictions", answers)
+    counted = (true >= 0) & (true < classes)
+    rows, columns = to_numpy(true[counted]).astype(np.int64), to_numpy(answers[counted]).astype(np.int64)
+    wrong = columns[(columns < 0) | (columns >= classes)]
     if wrong.size:
         raise ValueError(f"a predicted class is {wrong[0]}: with {classes} classes it must be 0 to {classes - 1}")
-    return np.bincount(true * classes + found, minlength=classes**2).reshape(classes, classes).astype(np.int64)
+    return np.bincount(rows * classes + columns, minlength=classes**2).reshape(classes, classes).astype(np.int64)
 
 
 def class_iou(matrix: NDArray) -> NDArray[np.float64]:
@@ -155,13 +156,14 @@ def class_iou(matrix: NDArray) -> NDArray[np.float64]:
 
 
 def _checked_labels(labels, shape, other, values):
-    """Returns labels (…) or (…, 1) as (…) = shape. Raises TypeError or ValueError for anything else."""
-    if labels.dtype.kind not in "iu":
-        raise TypeError(f"{'labels' if other == 'outputs' else 'classes'} are {labels.dtype}: they must be integers")
-    if labels.shape not in (shape, (*shape, 1)):
+    """Returns labels (…) or (…, 1) as an array (…) = shape. Raises TypeError or ValueError for anything else."""
+    true = as_array(labels)
+    if true.dtype.kind not in "iu":
+        raise TypeError(f"labels are {true.dtype}: they must be integers, the number of a class per pixel")
+    if true.shape not in (shape, (*shape, 1)):
         raise ValueError(
-            f"labels have shape {labels.shape}, {other} {values.shape}: they must be {shape} or {(*shape, 1)}"
+            f"labels have shape {true.shape}, {other} {values.shape}: labels must be {shape} or {(*shape, 1)}"
         )
-    if device_of(labels) != device_of(values):
-        raise ValueError(f"labels are on {device_of(labels)}, {other} on {device_of(values)}: move one of them")
-    return labels.reshape(shape)
+    if device_of(true) != device_of(values):
+        raise ValueError(f"labels are on {device_of(true)}, {other} on {device_of(values)}: move one of them")
+    return true.reshape(shape)

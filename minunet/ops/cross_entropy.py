@@ -26,6 +26,8 @@ halved. With class weights (3, 1, 1), L = (1 · 1.4076 + 3 · 1.0986) / 4 = 1.17
 If all weights are 0 (nothing but ignored pixels), so is L.
 """
 
+from numpy.typing import ArrayLike
+
 from minunet.autograd import Function, Tensor, TensorLike
 from minunet.kernels import kernels_for
 from minunet.ops.targets import class_arrays
@@ -54,7 +56,7 @@ def cross_entropy_with_logits(
     z: TensorLike,
     classes: TensorLike,
     weights: TensorLike | None = None,
-    class_weights: TensorLike | None = None,
+    class_weights: TensorLike | ArrayLike | None = None,
 ) -> Tensor:
     """Returns the weighted mean of -ln softmax(z) at the true classes, a Tensor with one element.
 

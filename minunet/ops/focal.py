@@ -22,6 +22,8 @@ Classes, weights and class weights are those of cross_entropy.py. Source: Lin et
 detection", 2017 (there on the sigmoid of each class; here on the softmax, and the mean is over the weights).
 """
 
+from numpy.typing import ArrayLike
+
 from minunet.autograd import Function, Tensor, TensorLike
 from minunet.kernels import kernels_for
 from minunet.ops.targets import class_arrays
@@ -50,7 +52,7 @@ def focal_loss_with_logits(
     z: TensorLike,
     classes: TensorLike,
     weights: TensorLike | None = None,
-    class_weights: TensorLike | None = None,
+    class_weights: TensorLike | ArrayLike | None = None,
     gamma: float = 2.0,
 ) -> Tensor:
     """Returns the weighted mean of -(1 - q)^γ ln q, q = softmax(z) at the true class: a Tensor with one element.

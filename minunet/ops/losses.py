@@ -10,6 +10,8 @@ class_weights (K,) (or None).
 
 from collections.abc import Callable
 
+from numpy.typing import ArrayLike
+
 from minunet.autograd import Tensor, TensorLike
 from minunet.ops.bce_dice import bce_dice_loss
 from minunet.ops.binary_cross_entropy import binary_cross_entropy_with_logits
@@ -31,7 +33,10 @@ def dice_loss_on_logits(z: TensorLike, t: TensorLike, weights: TensorLike | None
 
 
 def cross_entropy_dice_loss(
-    z: TensorLike, classes: TensorLike, weights: TensorLike | None = None, class_weights: TensorLike | None = None
+    z: TensorLike,
+    classes: TensorLike,
+    weights: TensorLike | None = None,
+    class_weights: TensorLike | ArrayLike | None = None,
 ) -> Tensor:
     """Returns half the cross entropy plus half the Dice loss of many classes; the chain rule adds their gradients.
 

@@ -24,6 +24,8 @@ Example. One image of two pixels, classes 0 and 1, p = ((3/4, 1/4), (1/2, 1/2)).
 score 2.5 / 3.25. Class 1: I = 1/2, D = 3/4 + 1 + 1, score 2 / 2.75. L = 1 - (0.7692 + 0.7273) / 2 = 0.2517.
 """
 
+from numpy.typing import ArrayLike
+
 from minunet.autograd import Function, Tensor, TensorLike
 from minunet.device import array_module
 from minunet.kernels import kernels_for
@@ -64,7 +66,7 @@ def multiclass_dice_loss_with_logits(
     z: TensorLike,
     classes: TensorLike,
     weights: TensorLike | None = None,
-    class_weights: TensorLike | None = None,
+    class_weights: TensorLike | ArrayLike | None = None,
     smooth: float = 1.0,
 ) -> Tensor:
     """Returns 1 - the mean over images and classes of (2 I + s) / D for softmax(z): a Tensor with one element.

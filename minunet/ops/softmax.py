@@ -34,7 +34,7 @@ class SoftmaxFunction(Function):
     """p_k = e^(z_k - m) / S;  gz = p (gp - Σ p gp)."""
 
     def forward(self, z):
-        check_logits("softmax", z)
+        _check_logits("softmax", z)
         self.p = kernels_for(z).softmax(z)  # the derivative is a function of the output
         return self.p
 
@@ -46,7 +46,7 @@ class LogSoftmaxFunction(Function):
     """y_k = z_k - m - ln S;  gz = gy - p Σ gy."""
 
     def forward(self, z):
-        check_logits("log_softmax", z)
+        _check_logits("log_softmax", z)
         xp = array_module(z)
         shifted = z - z.max(axis=-1, keepdims=True)
         self.y = shifted - xp.log(xp.exp(shifted).sum(axis=-1, keepdims=True))  # p is e^y
@@ -56,7 +56,7 @@ class LogSoftmaxFunction(Function):
         return gy - array_module(gy).exp(self.y) * gy.sum(axis=-1, keepdims=True)
 
 
-def check_logits(operation, z):
+def _check_logits(operation, z):
     """Raises TypeError or ValueError unless z is floating-point (…, K)."""
     if z.dtype.kind != "f":
         raise TypeError(f'{operation}: z is {z.dtype}: it must be floating-point; give array.astype("float32")')

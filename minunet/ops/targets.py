@@ -1,5 +1,7 @@
 """What a loss compares with: the true mask or the true classes, and how much each pixel counts."""
 
+from numpy.typing import ArrayLike
+
 from minunet.autograd import Tensor, TensorLike
 from minunet.data.labels import IGNORE
 from minunet.device import Array, array_module, device_of, to_device
@@ -37,7 +39,7 @@ def class_arrays(
     z: Array,
     classes: TensorLike,
     weights: TensorLike | None,
-    class_weights: TensorLike | None,
+    class_weights: TensorLike | ArrayLike | None,
 ) -> tuple[Array, Array | None, Array | None]:
     """Returns (classes (…), weights (…), class_weights (K,)) for logits z (…, K), the weights in z's dtype or None.
 
@@ -55,20 +57,20 @@ def class_arrays(
             "means ignore; for one channel take binary_cross_entropy_with_logits"
         )
     K = z.shape[-1]
-    classes = _per_pixel(operation, "classes", classes, z)
-    if classes.dtype.kind not in "iu":
-        raise TypeError(f'{operation}: classes are {classes.dtype}: they must be integers; give array.astype("uint8")')
-    if device_of(classes) == "cpu":  # a GPU would have to wait here: there the kernels turn such a pixel into NaN
-        check_classes(operation, classes, K)
-    if weights is not None:
-        weights = _per_pixel(operation, "weights", weights, z).astype(z.dtype, copy=False)
-    if class_weights is not None:
-        class_weights = to_device(Tensor(class_weights).data, device_of(z)).astype(z.dtype, copy=False)
-        if class_weights.shape != (K,):
-            raise ValueError(
-                f"{operation}: class_weights has shape {class_weights.shape}: it must be ({K},), one for each class"
-            )
-    return classes, weights, class_weights
+    truth = _per_pixel(operation, "classes", classes, z)
+    if truth.dtype.kind not in "iu":
+        raise TypeError(f'{operation}: classes are {truth.dtype}: they must be integers; give array.astype("uint8")')
+    if device_of(truth) == "cpu":  # a GPU would have to wait here: there the kernels turn such a pixel into NaN
+        check_classes(operation, truth, K)
+    of_pixels = None if weights is None else _per_pixel(operation, "weights", weights, z).astype(z.dtype, copy=False)
+    if class_weights is None:
+        return truth, of_pixels, None
+    of_classes = to_device(Tensor(class_weights).data, device_of(z)).astype(z.dtype, copy=False)
+    if of_classes.shape != (K,):
+        raise ValueError(
+            f"{operation}: class_weights has shape {of_classes.shape}: it must be ({K},), one for each class"
+        )
+    return truth, of_pixels, of_classes
 
 
 def check_classes(operation: str, classes: Array, K: int) -> None:
@@ -79,9 +81,10 @@ def check_classes(operation: str, classes: Array, K: int) -> None:
     if wrong.any():
         found = array_module(classes).unique(classes[wrong]).tolist()
         values = ", ".join(map(str, found[:5])) + (", …" if len(found) > 5 else "")
+        count = int(wrong.sum())
         raise ValueError(
-            f"{operation}: {int(wrong.sum())} pixels have class {values}: with {K} classes it must be 0 to {K - 1}, "
-            f"or {IGNORE} for a pixel that is ignored"
+            f"{operation}: {count} {'pixel has' if count == 1 else 'pixels have'} class {values}: "
+            f"with {K} classes it must be 0 to {K - 1}, or {IGNORE} for a pixel that is ignored"
         )
 
 

@@ -129,7 +129,7 @@ def _exponentials(z, truth=None):
 
 def _truth(classes, K):
     """Returns (class, pixel), the indices of the true classes; a pixel without one, which weighs nothing, gets any."""
-    return np.clip(classes, 0, K - 1), np.arange(len(classes))
+    return np.clip(classes.astype(np.intp), 0, K - 1), np.arange(len(classes))
 
 
 def _without(p, truth):

@@ -25,7 +25,7 @@ __device__ Real exponentials(const Real* __restrict__ z, Real* e, Real& m) {
 // The weight of pixel i times that of its class; 0 if it is ignored, NaN if its class does not exist: a kernel cannot
 // raise, but a loss of NaN is seen
 __device__ Real pixel_weight(long long i, int truth, const Real* w, const Real* class_weights) {
-    if (truth == IGNORED) return w ? 0 * w[i] : 0;
+    if (truth == IGNORED) return 0;
     if (truth < 0 || truth >= CLASSES) return nan("");
     return (w ? w[i] : 1) * (class_weights ? class_weights[truth] : 1);
 }
