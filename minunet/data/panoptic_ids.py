@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minunet.data.labels import IGNORE, MOST_OBJECTS
+from minunet.data.labels import IGNORE, MOST_OBJECTS, as_segments
 
 Segment = dict[str, Any]  # an entry of segments_info
 MOST_IDS = 256**3 - 1
@@ -95,7 +95,7 @@ def to_panoptic(
 
     classes: integers (H, W), 0 to K-1, or 255 (void); segments: integers (H, W). category_ids, things: of each of the K
     classes. A class of stuff is one segment; so are the pixels of a class of things that have the number 0, which
-    become a crowd. Raises ValueError for a class that there is not, or if the sizes differ.
+    become a crowd. Raises ValueError for a class that there is not, for numbers above 65534, or if the sizes differ.
 
     >>> ids, info = to_panoptic(np.array([[0, 0, 1, 1, 255]]), np.array([[0, 0, 1, 2, 0]]), (3, 8), (False, True))
     >>> ids
@@ -109,7 +109,8 @@ def to_panoptic(
     if classes.size and not ((classes[~void] >= 0) & (classes[~void] < len(category_ids))).all():
         raise ValueError(f"classes hold {np.unique(classes)}: they must be 0 to {len(category_ids) - 1}, or {IGNORE}")
     is_thing = np.array([*things, *[False] * (IGNORE + 1 - len(things))])
-    codes = np.where(void, 0, (classes.astype(np.int64) + 1 << 16) + np.where(is_thing[classes], segments, 0))
+    numbers = as_segments(np.where(is_thing[classes], segments, 0))
+    codes = np.where(void, 0, (classes.astype(np.int64) + 1 << 16) + numbers)
     present, index, areas = np.unique(np.append(codes, 0), return_inverse=True, return_counts=True)
     ids = index[:-1].reshape(classes.shape)
     boxes = _boxes(ids, len(present))

@@ -77,8 +77,8 @@ class PanopticScores:
         """Counts one image.
 
         true_classes, classes: integers (H, W), 0 to K-1, or 255 (void). true_segments, segments: integers (H, W), the
-        number of each thing; on stuff and void they mean nothing. Arrays of any device. A number that has pixels of two
-        classes is two segments. Raises ValueError or TypeError for anything else.
+        number of each thing, at most 65534; on stuff and void they mean nothing. Arrays of any device. A number that
+        has pixels of two classes is two segments. Raises ValueError or TypeError for anything else.
         """
         true, crowd = self._codes("true_", true_classes, true_segments)
         found, unnumbered = self._codes("", classes, segments)
@@ -97,7 +97,7 @@ class PanopticScores:
 
     def _codes(self, kind, classes, segments):
         """Returns the code of each pixel's segment, int64 (H, W), and where it is a thing without a number, bool."""
-        classes, segments = to_numpy(classes), as_segments(to_numpy(segments))
+        classes, segments = to_numpy(classes), to_numpy(segments)
         if classes.shape != segments.shape or classes.dtype.kind not in "uib":
             raise ValueError(
                 f"{kind}classes are {classes.dtype} {classes.shape}, {kind}segments {segments.shape}: they must be "
@@ -110,8 +110,9 @@ class PanopticScores:
             raise ValueError(f"{kind}classes hold {strange}: they must be 0 to {last}, or {IGNORE} (void)")
         index = np.where(void, 0, classes).astype(np.int64)
         thing = self.things[index]
-        codes = np.where(void, VOID, (index + 1) * NUMBERS + np.where(thing, segments, 0))
-        return codes, ~void & thing & (segments == 0)
+        numbers = as_segments(np.where(thing & ~void, segments, 0))
+        codes = np.where(void, VOID, (index + 1) * NUMBERS + numbers)
+        return codes, ~void & thing & (numbers == 0)
 
     def _is_crowd(self, codes):
         """Returns which true segments are crowd: things with the number 0."""

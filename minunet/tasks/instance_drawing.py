@@ -1,9 +1,9 @@
 """Drawing objects: a color for each, and an image with their outlines, numbers and bounding boxes.
 
 Object n gets the hue n·φ (φ = 0.618…, the golden ratio; 1 is once around the color wheel): numbers that follow each
-other lie far apart on the wheel, and no two have the same hue. But n and n + 13 are nearly alike, and may be neighbors.
-So where two objects that lie close together would get colors that are hard to tell apart, the later one moves on to a
-hue that its neighbors do not have.
+other lie far apart on the wheel. But n and n + 13 are nearly alike, and may be neighbors. So where two objects that lie
+close together would get colors that are hard to tell apart, the later one moves on to a hue that its neighbors do not
+have. Objects that lie far apart may look alike: the eye can tell about a dozen hues from each other.
 """
 
 import numpy as np
@@ -22,7 +22,7 @@ GAP = 4  # white columns between two images side by side
 
 
 def color_instances(segments: NDArray) -> NDArray[np.uint8]:
-    """Returns segments as an image, uint8 (H, W, 3): each object in a color of its own, neighbors in distinct ones.
+    """Returns segments as an image, uint8 (H, W, 3): each object in one color, neighbors in distinct ones.
 
     segments: integers (H, W), 0 (drawn black) where there is no object, 65535 (gray) where pixels are ignored.
     """
@@ -36,7 +36,7 @@ def instance_overlay(image: NDArray, segments: NDArray, boxes: bool = False, sca
 
     image: uint8 (H, W, 3); segments: integers (H, W), 0 where there is no object. scale: the drawing is so many times
     as large as the image, so that numbers fit into small objects. Returns uint8 (scale H, scale W, 3).
-    Raises ValueError if the sizes differ.
+    Raises ValueError if the sizes differ, or for a scale below 1.
     """
     image, segments, colors = _prepare(image, segments, scale)
     drawn = image.copy()
@@ -65,6 +65,8 @@ def boxes_and_outlines(image: NDArray, segments: NDArray, scale: int = 1) -> NDA
 def _prepare(image, segments, scale):
     """Returns the image and the segments, enlarged, and the color of each number: uint8 (65536, 3)."""
     segments = as_segments(segments, ignore=True)
+    if scale < 1:
+        raise ValueError(f"scale is {scale}: it must be a whole number of at least 1")
     if image.shape != (*segments.shape, 3):
         raise ValueError(
             f"the image is {image.shape}, the segments {segments.shape}: they must be (H, W, 3) and (H, W)"
@@ -142,6 +144,7 @@ def _draw_boxes(canvas: Image.Image, objects: Objects, colors: NDArray) -> None:
 
 def _draw_numbers(canvas: Image.Image, segments: NDArray, objects: Objects) -> None:
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default()
+    draw.fontmode = "1"  # no half tones: at 10 pixels they only blur
     for number, (y, x) in zip(objects.numbers.tolist(), _places(segments, objects).tolist()):
         text = str(number)
         left, top, right, bottom = draw.textbbox((0, 0), text, font=font)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from minunet.data import labels
 from minunet.data.labels import IGNORE, MEANINGS, USUAL, check_table, lookup, translate, trimap_table
 
 
@@ -30,3 +31,43 @@ def test_a_table_must_lead_from_integers_to_classes(values, error):
     with pytest.raises(error):
         check_table(values)
     assert check_table([[0, 0], [7, 255]]) == check_table({0: 0, 7: 255}) == {0: 0, 7: 255}
+
+
+# ---- segments ----
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.int64, bool])
+def test_segments_of_any_integers(dtype):
+    numbers = np.array([[0, 1], [1, 1]]).astype(dtype)
+    assert labels.as_segments(numbers).dtype == np.uint16
+    np.testing.assert_array_equal(labels.as_segments(numbers), [[0, 1], [1, 1]])
+
+
+def test_the_most_objects_of_an_image():
+    numbers = np.arange(65535).reshape(5, -1)  # 0, and 65,534 objects
+    np.testing.assert_array_equal(labels.as_segments(numbers), numbers)
+    np.testing.assert_array_equal(labels.renumber(numbers * 1000), numbers)
+    numbers = np.arange(65536).reshape(16, -1)  # one more, whose number would mean "ignore"
+    for refuse in (labels.as_segments, labels.renumber):
+        with pytest.raises(ValueError, match=r"6553[45].* 16-bit label image .*65534|16-bit .* tiles"):
+            refuse(numbers)
+    assert labels.as_segments(numbers, ignore=True)[-1, -1] == 65535  # a true label image may ignore pixels
+    with pytest.raises(ValueError, match="65536"):
+        labels.as_segments(numbers + 1, ignore=True)
+
+
+@pytest.mark.parametrize(
+    "numbers, error",
+    [(np.zeros((2, 2)), TypeError), (np.zeros((2, 2, 1), int), ValueError), (np.array([[0, -1]]), ValueError)],
+)
+def test_what_is_no_segments_is_refused(numbers, error):
+    with pytest.raises(error, match="segments"):
+        labels.as_segments(numbers)
+
+
+def test_renumbering_keeps_the_objects():
+    np.testing.assert_array_equal(labels.renumber(np.array([[5, 5, 0], [9, 2, 5]])), [[2, 2, 0], [3, 1, 2]])
+    np.testing.assert_array_equal(labels.renumber(np.array([[5, 5], [5, 5]])), [[1, 1], [1, 1]])  # no background
+    assert labels.renumber(np.zeros((0, 3), int)).shape == (0, 3)
+    with pytest.raises(ValueError, match="-4"):
+        labels.renumber(np.array([[-4, 1]]))
