@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from minunet.data.drawn_pets.compose import SPECIES, exposed, generator, shadow_of, soft_shadow
 from minunet.data.drawn_pets.paint import paint, soften
-from minunet.data.drawn_pets.poses import choose_figure, curled, facing, lying, sitting, standing
+from minunet.data.drawn_pets.poses import Pose, choose_figure, curled, facing, lying, sitting, standing
 from minunet.data.drawn_scenes.classes import CAT, DOG, FURNITURE, PLANT
 from minunet.data.drawn_scenes.layout import SKETCH, place_figures
 from minunet.data.drawn_scenes.places import choose_place
@@ -15,7 +15,7 @@ from minunet.data.drawn_scenes.places import choose_place
 STREAM = 1  # of random numbers: those of drawn pets go without one
 SMALLEST = 32  # pixels
 COUNTS = (0.28, 0.4, 0.2, 0.12)  # the probability of 1, 2, 3, 4 animals
-POSES = {standing: 0.28, sitting: 0.24, facing: 0.26, lying: 0.16, curled: 0.06}
+POSES: dict[Pose, float] = {standing: 0.28, sitting: 0.24, facing: 0.26, lying: 0.16, curled: 0.06}
 LEAST = 0.015  # of the image; plants or furniture of which less can be seen are left out
 THINGS = {"cat": CAT, "dog": DOG}
 
@@ -32,7 +32,7 @@ def draw_scene(
     Whiskers and shadows are stuff. All of it depends on (seed, index, size) alone, and another size shows the same
     scene. Raises ValueError for a negative index or seed, or a size below 32.
 
-    >>> image, classes, segments = draw_scene(1, size=64)
+    >>> image, classes, segments = draw_scene(2, size=64)
     >>> image.shape, classes.shape, segments.dtype, np.unique(segments).tolist()
     ((64, 64, 3), (64, 64), dtype('uint16'), [0, 1, 2])
     """
