@@ -15,6 +15,8 @@ from scipy import ndimage
 from minunet.cli import main as run
 from minunet.data.classes import read_classes
 from minunet.data.drawn_pets.animals import CAT_COATS
+from minunet.data.drawn_pets.compose import Placement
+from minunet.data.drawn_pets.poses import choose_figure, sitting, standing
 from minunet.data.drawn_scenes import CLASSES, DrawnScenes, compose, draw_scene, files, layout, write_scenes
 from minunet.data.drawn_scenes.classes import CAT, DOG, FURNITURE, GRASS, PLANT, SKY, WALL
 from minunet.data.drawn_scenes.places import Place
@@ -125,14 +127,18 @@ def test_in_about_a_third_of_the_scenes_animals_touch(sixty):
     assert 0.2 < np.mean([touching(segments) for segments in sixty[1]]) < 0.55
 
 
-def test_an_animal_that_another_divides_stays_one_segment(sixty):
-    """In some scenes the pixels of one number lie in two large pieces."""
-    divided = 0
-    for segments in sixty[1]:
-        for number in range(1, segments.max() + 1):
-            pieces, _ = ndimage.label(segments == number)
-            divided += (np.bincount(pieces.ravel())[1:] > 40).sum() > 1
-    assert divided >= 1
+def test_an_animal_that_another_divides_stays_one_segment(monkeypatch):
+    """A narrow one sits before the middle of a wide one."""
+    rng, animals = np.random.default_rng(0), []
+    for pose, foot, scale in ((standing, 0.75, 0.4), (sitting, 0.85, 0.45)):
+        figure, _ = choose_figure("cat", rng, {pose: 1.0})
+        placement = Placement(np.zeros(2), np.array([0.5, foot]), scale)
+        animals.append(layout.Animal(figure, placement, np.zeros((layout.SKETCH, layout.SKETCH), bool)))
+    monkeypatch.setattr(compose, "place_figures", lambda *arguments: animals)
+    _, _, segments = draw_scene(0, size=128)
+    pieces = [ndimage.label(segments == number)[0] for number in (1, 2)]
+    large = [(np.bincount(each.ravel())[1:] > 60).sum() for each in pieces]
+    assert large[0] >= 2 and large[1] == 1 and segments.max() == 2
 
 
 def test_the_labels_are_where_the_animals_were_painted_the_nearer_in_front(monkeypatch):
@@ -236,7 +242,7 @@ def test_animals_keep_apart_or_one_stands_before_the_other(monkeypatch, chance):
     rng = np.random.default_rng(3)
     pairs = overlapping = 0
     for _ in range(12):
-        figures = [compose.choose_figure(kind, rng, compose.POSES)[0] for kind in ("cat", "dog", "cat")]
+        figures = [choose_figure(kind, rng, compose.POSES)[0] for kind in ("cat", "dog", "cat")]
         animals = layout.place_figures(figures, 0.45, rng)
         assert 1 <= len(animals) <= 3
         shapes = [animal.silhouette for animal in animals]
@@ -256,7 +262,7 @@ def test_animals_keep_apart_or_one_stands_before_the_other(monkeypatch, chance):
 
 def test_the_silhouette_of_a_placed_animal_is_where_its_shapes_lie():
     rng = np.random.default_rng(0)
-    (animal,) = layout.place_figures([compose.choose_figure("cat", rng, compose.POSES)[0]], 0.5, rng)
+    (animal,) = layout.place_figures([choose_figure("cat", rng, compose.POSES)[0]], 0.5, rng)
     painted = compose.paint(*animal.placement.figure(animal.figure), 4 * layout.SKETCH, rng, 0.2).solid >= 0.5
     cells = painted.reshape(layout.SKETCH, 4, layout.SKETCH, 4).mean(axis=(1, 3)) > 0.5
     assert (cells != animal.silhouette).sum() < 0.25 * cells.sum()

@@ -5,6 +5,7 @@ import operator
 import numpy as np
 from numpy.typing import NDArray
 
+from minunet.data.drawn_pets.animals import Figure
 from minunet.data.drawn_pets.compose import SPECIES, exposed, generator, shadow_of, soft_shadow
 from minunet.data.drawn_pets.paint import paint, soften
 from minunet.data.drawn_pets.poses import Pose, choose_figure, curled, facing, lying, sitting, standing
@@ -38,7 +39,7 @@ def draw_scene(
     """
     size, rng = check_size(size), generator(index, seed, STREAM)
     count = 1 + rng.choice(len(COUNTS), p=COUNTS)
-    figures = [choose_figure(SPECIES[rng.integers(2)], rng, POSES)[0] for _ in range(count)]
+    figures = [_choose_animal(rng) for _ in range(count)]
     horizon, light = rng.uniform(0.3, 0.58), (rng.choice((-0.7, 0.7)), -0.8)
     place, animals = choose_place(figures[0].coat, horizon, rng), place_figures(figures, horizon, rng)
     _leave_out(place, animals)
@@ -60,6 +61,14 @@ def check_size(size: int) -> int:
     if operator.index(size) < SMALLEST:
         raise ValueError(f"size is {size}: a drawn scene needs at least {SMALLEST} pixels")
     return operator.index(size)
+
+
+def _choose_animal(rng: np.random.Generator) -> Figure:
+    """A cat, or a dog whose ears hang: here an animal is small, and its ears tell most."""
+    while True:
+        figure, _ = choose_figure(SPECIES[rng.integers(2)], rng, POSES)
+        if figure.build.species == "cat" or figure.build.ears != "pointed":
+            return figure
 
 
 def _leave_out(place, animals):
