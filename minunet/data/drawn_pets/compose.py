@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from minunet.data.drawn_pets.animals import Figure
-from minunet.data.drawn_pets.paint import Part, oval, paint, soften
+from minunet.data.drawn_pets.paint import Ink, Part, oval, paint, soften
 from minunet.data.drawn_pets.poses import choose_figure
 from minunet.data.drawn_pets.scenes import scene_parts
 from minunet.data.labels import BACKGROUND, BOUNDARY, PET
@@ -104,7 +104,7 @@ class Placement:
         """Returns the parts, details and whiskers of a figure in image units, as `paint` takes them."""
         return self.parts(fig.parts), self.parts(fig.details), self.parts(fig.whiskers)
 
-    def _move(self, outline, ink):
+    def _move(self, outline: NDArray, ink: Ink) -> tuple[NDArray, Ink]:
         return self.outline(outline), ink._replace(direction=self._flip * ink.direction)
 
 
@@ -120,7 +120,7 @@ def shadow_of(fig: Figure) -> NDArray:
     return oval((low[0] + high[0]) / 2, -0.03, (high[0] - low[0]) / 2, 0.1)
 
 
-def _placement(fig, pose, rng):
+def _placement(fig: Figure, pose: str, rng: np.random.Generator) -> Placement:
     """A random Placement of a figure: most of it, or all, is in the image."""
     low, high = extent(fig)
     if pose == "portrait":

@@ -18,8 +18,9 @@ from minunet.data.drawn_pets.compose import Placement, area, extent
 
 SKETCH = 64  # cells a side
 FILL = (0.2, 0.14, 0.105, 0.085)  # of the image that an animal fills, in a scene with 1, 2, 3, 4 of them
-WIDEST = (0.9, 0.6, 0.5, 0.42)  # of the image's width, likewise, at most
-TOGETHER = (0.0, 0.4, 0.7, 0.8)  # the probability that they may overlap, likewise
+SIZES = {"cat": 0.85, "dog": 1.2}  # a dog is larger than a cat: it fills so many times that fraction
+WIDEST = (0.9, 0.6, 0.5, 0.42)  # of the image's width, in a scene with so many, at most
+TOGETHER = (0.0, 0.35, 0.6, 0.7)  # the probability that they may overlap, likewise
 INSIDE = 0.85  # of an animal that lies within the image, at least
 VISIBLE = 0.62  # of that, what the animals in front of it leave to be seen, at least
 OVERLAP = 0.07  # of the smaller of two overlapping animals, what one hides of the other, at least
@@ -45,7 +46,7 @@ def place_figures(figures: Sequence[Figure], horizon: float, rng: np.random.Gene
     animals: list[Animal] = []
     for figure, near, wanted in zip(figures, nearness, across):
         foot = horizon + (0.98 - horizon) * (0.35 + 0.62 * near)
-        fill = FILL[count - 1] * (0.75 + 0.5 * near) * rng.uniform(0.85, 1.2)
+        fill = FILL[count - 1] * (0.75 + 0.5 * near) * rng.uniform(0.85, 1.2) * SIZES[figure.build.species]
         flip, tilt = int(rng.choice((-1, 1))), rng.uniform(-0.07, 0.07)
         low, high = extent(figure)
         scale = min(math.sqrt(fill / area(figure)), WIDEST[count - 1] / (high - low)[0], (foot + 0.05) / -low[1])

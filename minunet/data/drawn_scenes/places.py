@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from minunet.data.drawn_pets.animals import Coat, shaded
-from minunet.data.drawn_pets.backdrop import GREENS, Scene, box
+from minunet.data.drawn_pets.animals import Coat, Color, shaded
+from minunet.data.drawn_pets.backdrop import FURS, GREENS, PAINTS, Scene, box
 from minunet.data.drawn_pets.clutter import blanket, crate, cushion, plant, rug
 from minunet.data.drawn_pets.paint import blob, oval
 from minunet.data.drawn_pets.scenes import baseboard, boards, floor, flowers, sky, tiles, wall
@@ -39,6 +39,11 @@ class Place(Scene):
         before, self._now = self._now, stuff
         yield
         self._now = before
+
+    def color(self) -> Color:
+        """Returns a color for a thing: seldom one of the animal's own, otherwise that of some paint or fur."""
+        chance = self.rng.random()
+        return self.varied(self.coat[:3] if chance < 0.15 else FURS if chance < 0.45 else PAINTS)
 
     def add(self, *shape, **options):
         super().add(*shape, **options)
