@@ -8,7 +8,6 @@ from minunet.ops.conv2d import conv2d
 from minunet.ops.conv_transpose2d import conv_transpose2d
 from minunet.ops.crop import crop
 from minunet.ops.cross_entropy import cross_entropy_with_logits
-from minunet.ops.crop import crop
 from minunet.ops.dice import dice_loss
 from minunet.ops.dropout import dropout
 from minunet.ops.focal import focal_loss_with_logits
@@ -30,7 +29,6 @@ __all__ = [
     "conv_transpose2d",
     "crop",
     "cross_entropy_with_logits",
-    "crop",
     "dice_loss",
     "dropout",
     "focal_loss_with_logits",
