@@ -100,7 +100,7 @@ def with_pattern():
 
 
 def test_outputs_and_gradients_of_pytorch(xp_array):
-    """The same network written in PyTorch 2.13 (Conv2d, ConvTranspose2d, max_pool2d, slices, cat) gave these numbers."""
+    """The same network in PyTorch 2.13 (Conv2d, ConvTranspose2d, max_pool2d, slices, cat) gave these numbers."""
     model, parameters = with_pattern()
     model.to(Tensor(xp_array(np.ones(1))).device)
     z = model.logits(xp_array((1 + pattern((1, 44, 52, 1), 0)) / 2))
@@ -222,7 +222,7 @@ def test_nothing_is_padded():
 
 
 def test_every_row_of_the_image_counts():
-    """With weights of 0 or more: the smallest image, of 44x44 pixels, answers for 4x4; without its edge it would not."""
+    """With weights of 0 or more, in the smallest image: 44x44 pixels, of which 4x4 are answered for."""
     model = small(dropout=0).astype("float64")
     for p in model.parameters():
         p.data = np.abs(p.data)
