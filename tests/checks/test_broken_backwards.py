@@ -32,6 +32,7 @@ batch_norm, binary_cross_entropy, concatenate, conv2d, conv_transpose2d, dice, d
         "sigmoid",
     )
 )
+crop = importlib.import_module("minunet.ops.crop")
 CASES = collections.defaultdict(list)
 for case in all_cases():
     CASES[case.operation].append(case)
@@ -138,6 +139,20 @@ def exchanged_slices(self, gy):
     return tuple(cuts)
 
 
+def spread_to_the_edges(self, gy):
+    """Crop: what was cut off gets the gradient of the nearest pixel of the window."""
+    before = [self.window[axis].start for axis in (1, 2)]
+    after = [self.shape[axis] - self.window[axis].stop for axis in (1, 2)]
+    return np.pad(gy, ((0, 0), *zip(before, after), (0, 0)), mode="edge")
+
+
+def at_the_corner(self, gy):
+    """Crop: the gradient lands where the window would be if nothing were cut off above and at the left."""
+    gx = np.zeros(self.shape)
+    gx[:, : gy.shape[1], : gy.shape[2]] = gy
+    return gx
+
+
 def error_without_truth(z, t, weights):
     loss, scale, error = cross_entropy(z, t, weights)
     return loss, scale, error + (t if weights is None else weights * t)
@@ -184,6 +199,7 @@ def replaced(leaf, gx, owned):
 
 A, C, K = arithmetic, conv2d.Conv2DFunction, conv_transpose2d.ConvTranspose2DFunction
 Pool, Join, Dice = max_pool2d.MaxPool2DFunction, concatenate.ConcatenateFunction, dice.DiceLossFunction
+Crop = crop.CropFunction
 Norm, Drop = batch_norm.BatchNormFunction, dropout.DropoutFunction
 BCE, Logits = binary_cross_entropy.BinaryCrossEntropyFunction, binary_cross_entropy.BinaryCrossEntropyWithLogitsFunction
 
@@ -290,6 +306,14 @@ BREAKS = [
     Break(Join, "slices exchanged", "nn.Concatenate", {"backward": exchanged_slices}),
     Break(Join, "a slice that begins too late", "concatenate", upstream(Join, lambda gy: np.roll(gy, -1, -1))),
     Break(Join, "the skip cut off", "UNet", gradient(Join, 1, lambda g: 0 * g)),
+    Break(Crop, "edges get a gradient", "crop", {"backward": spread_to_the_edges}),
+    Break(Crop, "edges get a gradient", "UNet2015", {"backward": spread_to_the_edges}),
+    Break(Crop, "at the corner", "crop", {"backward": at_the_corner}),
+    Break(Crop, "at the corner", "nn.Crop", {"backward": at_the_corner}),
+    Break(Crop, "rows reversed", "crop", gradient(Crop, 0, lambda g: g[:, ::-1])),
+    Break(Crop, "the skip cut off", "UNet2015", gradient(Crop, 0, lambda g: 0 * g)),
+    Break(C, "taps swapped", "UNet2015", gradient(C, 1, lambda gw: gw[::-1])),
+    Break(rearrange.GetItem, "a mirrored pixel: the last gradient", "UNet2015", {"backward": assigned}),
     Break(Join, "the way through the depth cut off", "UNet", gradient(Join, 0, lambda g: 0 * g)),
     Break(
         cpu,
