@@ -338,9 +338,17 @@ def test_batch_norm_takes_the_place_of_the_bias():
     model = small(batch_norm=True, dropout=0)
     names = [name for name, _ in model.named_parameters()]
     assert "Conv_Contract_1_1/bias" not in names and "BatchNorm_Contract_1_1/beta" in names
-    assert "UpConv_1/bias" in names and "Conv_Out/bias" in names
+    assert "UpConv_1/bias" not in names and "Conv_Out/bias" in names
     model.logits(random_images(1, 44, 44, 1))
     assert dict(model.named_buffers())["BatchNorm_Expand_1_2/moving_mean"].data.any()
+
+
+def test_with_batch_norm_a_bias_of_an_up_convolution_would_have_no_effect():
+    """It reaches only the mean that the next layer subtracts, since no zeros are padded: hence there is none."""
+    model, x = small(batch_norm=True, dropout=0).astype("float64"), random_images(2, 44, 48, 1).astype("float64")
+    before = model.logits(x).data
+    model.decoder[-1].upsample.bias = Tensor(np.array([3.0, -2, 1]))
+    np.testing.assert_allclose(model.logits(x).data, before, rtol=1e-7, atol=1e-9)
 
 
 def test_costs_by_hand():
