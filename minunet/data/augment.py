@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from minunet.data.warp import Labels, Plan, rotation
+from minunet.data.labels import Labels
+from minunet.data.warp import Plan, rotation
 
 QUARTER = np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]])  # rotation(90) of warp.py, in integers
 LUMA = (0.299, 0.587, 0.114)  # how bright red, green and blue look (ITU-R BT.601)

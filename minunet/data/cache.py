@@ -27,13 +27,13 @@ from numpy.typing import DTypeLike, NDArray
 from tqdm import tqdm
 
 from minunet.data import DataError
+from minunet.data.labels import Labels
 from minunet.files import ABANDONED, atomic_folder, remove_leftovers
 
 FORMAT = 2  # increase it whenever the meaning of the files, or of what datasets put into them, changes
 BLOCK = 64  # images in flight at a time: enough for all threads, and a slow disk cannot fill the memory
 
 Source = tuple[Path, ...]
-Labels = NDArray[np.unsignedinteger[Any]]
 Read = Callable[[Source], tuple[NDArray[np.uint8], Labels]]
 Keep = Callable[[int, NDArray[np.uint8], Labels], None]
 

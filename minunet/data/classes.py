@@ -274,3 +274,27 @@ def _gather(entries: Iterable[tuple[int, str, bool | None, Color | None]]) -> Cl
             first[name] = number, bool(thing), color or voc_color(number)
     values, things, colors = zip(*first.values()) if first else ((), (), ())
     return Classes(tuple(first), values, colors, things, tuple(also))
+
+
+# ---- how much each counts ----
+
+
+def median_frequency_weights(class_maps: Iterable[NDArray[Any]], count: int) -> list[float]:
+    """Returns K = count weights by which rare classes count in a loss as frequent ones do: w_c = median(f) / f_c.
+
+    f_c is the number of pixels of class c, divided by that of all pixels of the images in which it occurs (Eigen and
+    Fergus, ICCV 2015). Ignored pixels are in neither number. A class that never occurs gets 1.
+    class_maps: an image each, integers of any shape: indices 0 to count - 1, or 255.
+
+    >>> images = [[0, 0, 0, 1], [0, 0, 0, 2]]  # f = 6/8, 1/4, 1/4; their median is 1/4
+    >>> median_frequency_weights(map(np.array, images), 3)
+    [0.3333333333333333, 1.0, 1.0]
+    """
+    pixels, around = np.zeros((2, count))
+    for class_map in class_maps:
+        found = np.bincount(class_map.ravel(), minlength=count)[:count]
+        pixels += found
+        around += np.where(found > 0, found.sum(), 0)
+    frequencies = pixels / np.maximum(around, 1)
+    middle = np.median(frequencies[pixels > 0]) if pixels.any() else 1.0
+    return [float(middle / f) if f else 1.0 for f in frequencies]

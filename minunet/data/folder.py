@@ -28,8 +28,8 @@ from minunet.data import DataError, cache
 from minunet.data.classes import MOST_CLASSES, Classes
 from minunet.data.images import EXTENSIONS, quiet_pillow
 from minunet.data.labels import check_table
-from minunet.data.masks import Reader, class_reader, instance_reader, mask_reader
-from minunet.data.sample import Pair, common_size, height_width, padded_size, read_padded, read_pair, split
+from minunet.data.masks import class_reader, instance_reader, mask_reader
+from minunet.data.sample import Frame, Pair, ToMask, common_root, height_width, read_pair, split
 from minunet.data.skipped import report_skipped
 
 __all__ = ["ImageFolder", "PictureFolder", "read_one", "split"]
@@ -75,26 +75,22 @@ class ImageFolder:
         names: Sequence[str] | None = None,
         multiple: int = 64,
     ) -> None:
-        wanted = None if size is None else height_width(size)
-        padded_size((1, 1), multiple)  # raises before anything is read
+        Frame.of(1 if size is None else size, multiple, Path(), ())  # raises before anything is read
         self.classes = values if isinstance(values, Classes) else None
         table = _table(values, labels)
+        reader = _reader(table, labels)
         self.images, self.masks = _absolute(images), _absolute(masks)
         files, self.skipped = _pairs(self.images, self.masks, names)
-        root = _common_root(self.images, self.masks)
-        self.content = wanted or common_size(root, [mask for _, mask in files.values()])
-        self.size = wanted or padded_size(self.content, multiple)
+        root = common_root(self.images, self.masks)
+        frame = Frame.of(size, multiple, root, [mask for _, mask in files.values()])
+        self.size, self.content = frame.size, frame.content
 
         def read(source: tuple[Path, ...]) -> Pair:
             image_path, mask_path = source
-            if wanted is None:
-                return read_padded(root, image_path, mask_path, self.content, self.size, reader)
-            return read_pair(root, image_path, mask_path, wanted, reader)
+            return frame.read(root, image_path, mask_path, reader)
 
-        reader = _reader(table, labels)
         kind = "" if labels == "mask" else f"{labels} "
-        own = f" content {self.content}" if wanted is None else ""
-        key = f"folder {kind}{sorted(table.items()) if table else ''} Pillow {Image.__version__}{own}"
+        key = f"folder {kind}{sorted(table.items()) if table else ''} Pillow {Image.__version__}{frame.key()}"
         decoded = _decode(read, list(files.values()), self.size, key, cache, DTYPES[labels])
         self.skipped += decoded.skipped.values()
         self._images, self._masks = decoded.images, decoded.masks
@@ -125,7 +121,7 @@ def read_one(
     """Returns one image and its labels, as ImageFolder reads them: uint8 (H, W, 3), uint8 or uint16 (H, W, 1)."""
     image_path, mask_path = _absolute(image), _absolute(mask)
     reader = _reader(_table(values, labels), labels)
-    root = _common_root(image_path.parent, mask_path.parent)
+    root = common_root(image_path.parent, mask_path.parent)
     return read_pair(root, image_path, mask_path, height_width(size), reader)
 
 
@@ -150,7 +146,7 @@ def _table(values: Table | Classes | None, labels: str) -> dict[int, int] | None
     return check_table(values, most=1 if labels == "mask" else MOST_CLASSES - 1)
 
 
-def _reader(table: dict[int, int] | None, labels: str) -> Reader:
+def _reader(table: dict[int, int] | None, labels: str) -> ToMask:
     if labels == "instances":
         return instance_reader
     return mask_reader(table) if labels == "mask" or table is None else class_reader(table)
@@ -211,11 +207,3 @@ def _decode(
         return cache.Decoded(np.zeros((0, *size, 3), np.uint8), np.zeros((0, *size, 1), dtype), {})
     with quiet_pillow():
         return cache.decode_all(read, sources, size, key, on_disk, dtype=dtype)
-
-
-def _common_root(images: Path, masks: Path) -> Path:
-    """The innermost folder that holds both folders, for short names in messages."""
-    try:
-        return Path(os.path.commonpath([images, masks]))
-    except ValueError as error:  # Windows
-        raise DataError("images and masks must lie on the same drive") from error

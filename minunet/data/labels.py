@@ -8,9 +8,6 @@ learns from. There are four kinds:
     instances  uint16 (H, W, 1)   0 background, 1, 2, 3 … one number per object, 65535 ignore
     panoptic   uint16 (H, W, 2)   a class index or 255 (ignore); and 0, or on objects 1, 2, 3 … one number each
 
-The numbers of the objects of one image, (H, W), are its *segments*: 0 no object, 1 to 65534 objects, in any order and
-with or without gaps.
-
 A mask, then, is a label map in these classes:
 
     0    background
@@ -32,9 +29,12 @@ A table, {value: class}, leads from the one to the other. The usual ones need no
 
 import operator
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+Labels = NDArray[np.unsignedinteger[Any]]  # uint8 or uint16, (H, W, L)
 
 IGNORE = 255  # the class of pixels that count in nothing: neither as pet nor as background
 IGNORE_OBJECT = 65535  # the same in segments
@@ -139,7 +139,7 @@ def renumber(numbers: NDArray, ignore: bool = False) -> NDArray[np.uint16]:
     return as_segments(new[index[:-1]].reshape(np.shape(numbers)), ignore)
 
 
-def ignored(labels: NDArray) -> list[int]:
+def ignored(labels: Labels) -> list[int]:
     """Returns what a pixel that counts in nothing holds in labels (H, W, L) of this kind, a number per channel.
 
     >>> ignored(np.zeros((1, 1, 1), np.uint8)), ignored(np.zeros((1, 1, 2), np.uint16))

@@ -17,7 +17,8 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from minunet.data.sample import Labels, Pair, Pairs
+from minunet.data.labels import Labels
+from minunet.data.sample import Pair, Pairs
 
 Augment = Callable[[NDArray[np.uint8], Labels, np.random.Generator], Pair]
 

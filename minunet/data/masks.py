@@ -8,7 +8,7 @@ Each makes labels of a file as it is stored, or raises a DataError that says whi
 opened the file adds its name. The known labels of an image are what its prediction is compared with.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +18,14 @@ from PIL import Image
 
 from minunet.data import DataError
 from minunet.data.images import UprightImage, apply_orientation, load, to_labels
-from minunet.data.labels import TRIMAP, USUAL, renumber, translate, trimap_table
-from minunet.data.sample import Labels
+from minunet.data.labels import TRIMAP, USUAL, Labels, renumber, translate, trimap_table
+from minunet.data.sample import ToMask
 from minunet.data.skipped import listed
-
-Reader = Callable[[Image.Image], Labels]  # a file as stored -> labels (H, W) or (H, W, L)
-
 
 # ---- what the numbers become ----
 
 
-def mask_reader(table: Mapping[int, int] | None) -> Reader:
+def mask_reader(table: Mapping[int, int] | None) -> ToMask:
     """Returns the function from a mask's file to a mask uint8 (H, W); without a table, 0 and 1, or 0 and 255."""
 
     def read(stored: Image.Image) -> NDArray[np.uint8]:
@@ -41,7 +38,7 @@ def mask_reader(table: Mapping[int, int] | None) -> Reader:
     return read
 
 
-def class_reader(table: Mapping[int, int]) -> Reader:
+def class_reader(table: Mapping[int, int]) -> ToMask:
     """Returns the function from a label file to class indices uint8 (H, W), by a table {number: index or 255}."""
 
     def read(stored: Image.Image) -> NDArray[np.uint8]:
@@ -107,7 +104,7 @@ def read_mask(path: Path, image: UprightImage, border: str = "pet") -> NDArray[n
     return np.asarray(read_labels(path, image, read), np.uint8)
 
 
-def read_labels(path: Path, image: UprightImage, reader: Reader) -> Labels:
+def read_labels(path: Path, image: UprightImage, reader: ToMask) -> Labels:
     """Returns the labels of an image as `reader` makes them: (H, W) or (H, W, L).
 
     Labels belong to the pixels as they are stored, as in training, so the image's orientation is applied to them, too;

@@ -9,9 +9,10 @@ Labels take the nearest pixel: a mean of 1 (pet) and 3 (boundary) would be 2 (ba
 """
 
 import operator
+import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +20,11 @@ from PIL import Image
 
 from minunet.data import DataError
 from minunet.data.images import load, stored_size, to_rgb, upright
-from minunet.data.labels import ignored
+from minunet.data.labels import Labels, ignored
 
 T = TypeVar("T")
-Labels = NDArray[np.unsignedinteger[Any]]  # uint8 or uint16
 Pair = tuple[NDArray[np.uint8], Labels]  # image (H, W, 3), labels (H, W, L)
+ToMask = Callable[[Image.Image], Labels]  # a label file as stored -> labels (H, W) or (H, W, L)
 
 
 class Pairs(Protocol):
@@ -79,7 +80,7 @@ def read_pair(
     image_path: Path,
     mask_path: Path,
     size: tuple[int, int] | None,
-    to_mask: Callable[[Image.Image], Labels],
+    to_mask: ToMask,
 ) -> Pair:
     """Returns an image uint8 (H, W, 3) and its labels (H, W, L), both resized to `size`; None leaves them as they are.
 
@@ -122,33 +123,44 @@ def common_size(root: Path, paths: Iterable[Path]) -> tuple[int, int]:
     return first[1] if first else (1, 1)
 
 
-def padded_size(size: tuple[int, int], multiple: int) -> tuple[int, int]:
-    """Returns (height, width), each enlarged to the next multiple. Raises ValueError or TypeError below 1.
+class Frame(NamedTuple):
+    """How the images of a dataset come to have one size: they are resized to it, or kept as they are, and padded."""
 
-    >>> padded_size((180, 240), 64)
-    (192, 256)
-    """
-    if operator.index(multiple) < 1:
-        raise ValueError(f"multiple is {multiple}: it must be an integer of at least 1")
-    height, width = (-(-length // multiple) * multiple for length in size)
-    return height, width
+    size: tuple[int, int]  # (H, W) of the arrays
+    content: tuple[int, int]  # the same without what is added at the bottom and on the right
+    resized: bool
 
+    @classmethod
+    def of(cls, size: int | Sequence[int] | None, multiple: int, root: Path, paths: Iterable[Path]) -> "Frame":
+        """Returns the frame for a size; None keeps that of the files, padded to the next multiple.
 
-def read_padded(
-    root: Path,
-    image_path: Path,
-    mask_path: Path,
-    size: tuple[int, int],
-    padded: tuple[int, int],
-    to_mask: Callable[[Image.Image], Labels],
-) -> Pair:
-    """Returns a pair of this size as it is, padded to a larger one; the rest is as for read_pair, and for pad."""
-    pair = read_pair(root, image_path, mask_path, None, to_mask)
-    height, width = pair[1].shape[:2]
-    if (height, width) != size:
-        name = mask_path.relative_to(root).as_posix()
-        raise DataError(f"{name}: is {width} x {height}, and not {size[1]} x {size[0]} (width x height), as the others")
-    return pad(pair, padded)
+        paths: the label files, which then must all have one size. Raises DataError, which names two of them relative to
+        `root`, if they have not; ValueError or TypeError for an argument out of range.
+        """
+        if operator.index(multiple) < 1:
+            raise ValueError(f"multiple is {multiple}: it must be an integer of at least 1")
+        if size is not None:
+            return cls(height_width(size), height_width(size), True)
+        content = common_size(root, paths)
+        height, width = (-(-length // multiple) * multiple for length in content)
+        return cls((height, width), content, False)
+
+    def read(self, root: Path, image_path: Path, mask_path: Path, to_mask: ToMask) -> Pair:
+        """Returns a pair, as read_pair does, in the size of this frame."""
+        if self.resized:
+            return read_pair(root, image_path, mask_path, self.size, to_mask)
+        pair = read_pair(root, image_path, mask_path, None, to_mask)
+        if pair[1].shape[:2] != self.content:
+            (height, width), (other_height, other_width) = pair[1].shape[:2], self.content
+            name = mask_path.relative_to(root).as_posix()
+            raise DataError(
+                f"{name}: is {width} x {height}, the others {other_width} x {other_height} (width x height)"
+            )
+        return pad(pair, self.size)
+
+    def key(self) -> str:
+        """Returns what sets the arrays of this frame apart from resized ones, for the key of a cache."""
+        return "" if self.resized else f" content {self.content}"
 
 
 def pad(pair: Pair, size: tuple[int, int]) -> Pair:
@@ -167,6 +179,14 @@ def pad(pair: Pair, size: tuple[int, int]) -> Pair:
     larger[:height, :width] = labels
     margins = [(0, size[0] - height), (0, size[1] - width), (0, 0)]
     return np.pad(image, margins, mode="reflect"), larger
+
+
+def common_root(images: Path, masks: Path) -> Path:
+    """Returns the innermost folder that holds both folders, for short names in messages."""
+    try:
+        return Path(os.path.commonpath([images, masks]))
+    except ValueError as error:  # Windows
+        raise DataError("images and masks must lie on the same drive") from error
 
 
 def _load(root: Path, path: Path, convert: Callable[[Image.Image], T]) -> T:

@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Labels = NDArray[np.unsignedinteger[Any]]
+from minunet.data.labels import Labels
 
 
 class Plan:

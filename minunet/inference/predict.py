@@ -33,7 +33,7 @@ one of rounding, becomes a slope and never a seam.
 The paper's network, of valid convolutions, is cut into tiles as the paper does it: overlap_tile.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -45,18 +45,27 @@ from minunet.models import SegmentationModel, UNet2015
 from minunet.models.unet import reflected_indices
 
 
-def predict_resized(model: SegmentationModel, images: Sequence[NDArray], size: int | tuple[int, int]) -> list[NDArray]:
+def predict_resized(
+    model: SegmentationModel,
+    images: Sequence[NDArray],
+    size: int | tuple[int, int],
+    rescale: Callable[[NDArray, tuple[float, float]], NDArray] | None = None,
+) -> list[NDArray]:
     """Returns the outputs for images of any size: each is resized to the training size, and its outputs back.
 
-    images: uint8 (H, W, 3) each; size: (H, W), or an int for squares.
-    Returns float32 arrays (H, W, out_channels), each of its own image's size.
+    images: uint8 (H, W, 3) each; size: (H, W), or an int for squares. rescale: what becomes of outputs that are lengths
+    in pixels, see `Task.rescale`. Returns float32 arrays (H, W, out_channels), each of its own image's size.
     """
     height, width = (size, size) if isinstance(size, int) else size
     outputs = model.predict(np.stack([resize_image(image, (height, width)) for image in images])).astype(np.float32)
-    return [
-        np.stack([resize_image(output[..., k], image.shape[:2]) for k in range(model.out_channels)], axis=-1)
-        for output, image in zip(outputs, images, strict=True)
-    ]
+    resized = []
+    for output, image in zip(outputs, images, strict=True):
+        own = image.shape[:2]
+        channels = [resize_image(output[..., k], own) for k in range(model.out_channels)]
+        resized.append(np.stack(channels, axis=-1))
+        if rescale is not None:
+            resized[-1] = rescale(resized[-1], (own[0] / height, own[1] / width))
+    return resized
 
 
 def exact_margin(depth: int) -> int:
