@@ -19,7 +19,7 @@ from minunet.data.images import ImageFile, UprightImage, find_images, quiet_pill
 from minunet.data.labels import MEANINGS
 from minunet.inference.flips import Predict, with_flips
 from minunet.inference.outputs import choose_names, is_output, write_outputs
-from minunet.inference.predict import check_tile, exact_margin, predict_resized, predict_tiled
+from minunet.inference.predict import check_tiles, predict_resized, predict_tiled
 from minunet.kernels.memory import keep_freed_memory
 from minunet.kernels.threads import set_num_threads
 from minunet.models import SegmentationModel
@@ -201,7 +201,7 @@ def _choose_size(args: Namespace, model: SegmentationModel, metadata: dict, task
     """The same, without flips."""
     if args.tile:
         try:
-            check_tile(model.depth, args.tile_size, exact_margin(model.depth))
+            check_tiles(model, args.tile_size)
         except ValueError as error:
             raise DataError(f"--tile-size: {error}") from error
         text = f"at full resolution, in tiles of {args.tile_size} x {args.tile_size}"

@@ -7,8 +7,10 @@ from numpy.typing import NDArray
 
 from minunet.autograd import Tensor, no_grad
 from minunet.nn import Module
+from minunet.nn.layers import Activation
 
-OUTPUTS = {"sigmoid": "sigmoid", "softmax": "softmax", "linear": None}  # activations of the last layer
+# what makes outputs of the logits: the activation of the last layer
+OUTPUTS: dict[str, Activation] = {"sigmoid": "sigmoid", "softmax": "softmax", "linear": None}
 
 
 class SegmentationModel(Module):

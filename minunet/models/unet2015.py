@@ -96,11 +96,14 @@ class ValidDown(Module):
 class ValidUp(Module):
     """One level of the decoder: (N,h,w,2·filters), and a skip (N,H,W,filters) → (N,2h-4,2w-4,filters).
 
-    crop: how many pixels of the skip are cut off on each side, (H - 2h) / 2.
+    crop: how many pixels of the skip are cut off on each side, (H - 2h) / 2. batch_norm: the up-convolution then has no
+    bias either. Without zeros at the edges it would add the same to every sum of the convolution behind it, and so only
+    to the mean, which is subtracted there.
     """
 
     def __init__(self, filters, level, crop, rng, batch_norm):
-        self.upsample = ConvTranspose2D(2 * filters, filters, 2, stride=2, name=f"UpConv_{level}", rng=rng)
+        options = {"stride": 2, "bias": not batch_norm, "name": f"UpConv_{level}", "rng": rng}
+        self.upsample = ConvTranspose2D(2 * filters, filters, 2, **options)
         self.crop = Crop(crop, name=f"Crop_{level}")
         self.concatenate = Concatenate(name=f"Concatenate_{level}")
         prefix = f"Conv_Expand_{level}"

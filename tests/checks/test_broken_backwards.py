@@ -55,6 +55,7 @@ from minunet.kernels import cpu
         "softmax",
     )
 )
+crop = importlib.import_module("minunet.ops.crop")
 CASES = collections.defaultdict(list)
 for case in all_cases():
     CASES[case.operation].append(case)
@@ -159,6 +160,20 @@ def exchanged_slices(self, gy):
     axis = self.axis % gy.ndim
     cuts = np.split(gy, np.cumsum(self.sizes[::-1])[:-1], axis)[::-1]
     return tuple(cuts)
+
+
+def spread_to_the_edges(self, gy):
+    """Crop: what was cut off gets the gradient of the nearest pixel of the window."""
+    before = [self.window[axis].start for axis in (1, 2)]
+    after = [self.shape[axis] - self.window[axis].stop for axis in (1, 2)]
+    return np.pad(gy, ((0, 0), *zip(before, after), (0, 0)), mode="edge")
+
+
+def at_the_corner(self, gy):
+    """Crop: the gradient lands where the window would be if nothing were cut off above and at the left."""
+    gx = np.zeros(self.shape)
+    gx[:, : gy.shape[1], : gy.shape[2]] = gy
+    return gx
 
 
 def error_without_truth(z, t, weights):
@@ -271,6 +286,7 @@ def replaced(leaf, gx, owned):
 
 A, C, K = arithmetic, conv2d.Conv2DFunction, conv_transpose2d.ConvTranspose2DFunction
 Pool, Join, Dice = max_pool2d.MaxPool2DFunction, concatenate.ConcatenateFunction, dice.DiceLossFunction
+Crop = crop.CropFunction
 Norm, Drop = batch_norm.BatchNormFunction, dropout.DropoutFunction
 Softmax, LogSoftmax = softmax.SoftmaxFunction, softmax.LogSoftmaxFunction
 Classes, Areas = cross_entropy.CrossEntropyWithLogitsFunction, multiclass_dice.MulticlassDiceLossWithLogitsFunction
@@ -382,6 +398,14 @@ BREAKS = [
     Break(Join, "slices exchanged", "nn.Concatenate", {"backward": exchanged_slices}),
     Break(Join, "a slice that begins too late", "concatenate", upstream(Join, lambda gy: np.roll(gy, -1, -1))),
     Break(Join, "the skip cut off", "UNet", gradient(Join, 1, lambda g: 0 * g)),
+    Break(Crop, "edges get a gradient", "crop", {"backward": spread_to_the_edges}),
+    Break(Crop, "edges get a gradient", "UNet2015", {"backward": spread_to_the_edges}),
+    Break(Crop, "at the corner", "crop", {"backward": at_the_corner}),
+    Break(Crop, "at the corner", "nn.Crop", {"backward": at_the_corner}),
+    Break(Crop, "rows reversed", "crop", gradient(Crop, 0, lambda g: g[:, ::-1])),
+    Break(Crop, "the skip cut off", "UNet2015", gradient(Crop, 0, lambda g: 0 * g)),
+    Break(C, "taps swapped", "UNet2015", gradient(C, 1, lambda gw: gw[::-1])),
+    Break(rearrange.GetItem, "a mirrored pixel: the last gradient", "UNet2015", {"backward": assigned}),
     Break(Join, "the way through the depth cut off", "UNet", gradient(Join, 0, lambda g: 0 * g)),
     Break(
         cpu,

@@ -23,6 +23,7 @@ def all_cases() -> list[Case]:
         operations.transposed_convolutions,
         operations.poolings,
         operations.concatenations,
+        operations.crops,
         operations.regularizers,
         operations.losses,
         classes.softmaxes,
