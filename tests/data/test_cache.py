@@ -1,6 +1,7 @@
 """The cache of decoded images: built once, complete or not at all, and never trusted when it does not fit."""
 
 import errno
+import hashlib
 import json
 import logging
 import os
@@ -157,6 +158,13 @@ def test_each_dtype_and_number_of_channels_has_a_cache_of_its_own(sources, own_c
         decoded = cache.decode_all(read, sources, SIZE, channels=channels, dtype=dtype)
         assert decoded.masks.dtype == dtype and decoded.masks.shape[3] == channels
     assert len(folders(own_cache)) == 4
+
+
+def test_caches_of_masks_from_earlier_versions_are_found(sources, own_cache):
+    """The name of a cache's folder, computed here: SHA-256 of the format, the key, the shape and the paths, as JSON."""
+    check(cache.decode_all(Reader(), sources, SIZE, key="k"))
+    content = [2, "k", [6, 4, 5], [[str(path) for path in source] for source in sources]]
+    assert folders(own_cache) == [hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]]
 
 
 def test_a_damaged_cache_of_wide_labels_is_built_anew(sources, own_cache):
