@@ -3,7 +3,7 @@
 Every operation, loss and optimizer runs forward and backward on the same random numbers, and is compared:
 
     on a GPU     against the NumPy kernels of `kernels/cpu/`
-    on the CPU   against the plain loops of `kernels/reference.py`
+    on the CPU   against the plain loops of `kernels/reference/`
 
 The error is that of a whole array, ‖a - b‖ / ‖b‖. Sums in another order differ in the last digits; a single wrong
 pixel among a million shows.

@@ -9,20 +9,13 @@ from typing import Any, NamedTuple
 from minunet.cli.arguments import Parser, between_0_and_1, mask_values
 from minunet.data import DataError
 from minunet.data.classes import Classes
-try:
-    from minunet.data.coco import CocoPanoptic
-except ImportError:
-    pass
+from minunet.data.coco import CocoPanoptic
 from minunet.data.download import download
 from minunet.data.drawn_pets import DrawnPets
 from minunet.data.drawn_scenes import CLASSES, DrawnScenes
 from minunet.data.folder import ImageFolder
 from minunet.data.labels import MEANINGS
-from minunet.data.pets import Pets
-try:
-    from minunet.data.pets import SPECIES_CLASSES, TRIMAP_CLASSES
-except ImportError:
-    pass
+from minunet.data.pets import SPECIES_CLASSES, TRIMAP_CLASSES, Pets
 from minunet.data.sample import Dataset, Labels, Relabeled, split
 
 DOWNLOAD_DIR = Path("data/oxford-iiit-pet")

@@ -5,11 +5,7 @@ from pathlib import Path
 
 from minunet.cli.arguments import Parser, whole
 from minunet.data import classes as class_lists
-from minunet.data.classes import Classes
-try:
-    from minunet.data.class_weights import median_frequency_weights
-except ImportError:
-    pass
+from minunet.data.classes import Classes, median_frequency_weights
 from minunet.data.sample import Dataset
 from minunet.tasks import TASKS, Binary, Instance, Panoptic, Semantic, Task
 from minunet.tasks.panoptic import WAYS

@@ -7,6 +7,7 @@ from typing import Any
 from minunet.cli.arguments import choose_device, describe_device
 from minunet.cli.console import INTERRUPTED, count, fail, say, warn
 from minunet.cli.datasets import fingerprint, load_data
+from minunet.cli.evaluation import in_columns
 from minunet.cli.recipes import make_model, make_trainer
 from minunet.cli.task_arguments import make_task
 from minunet.cli.train_arguments import parse_arguments
@@ -104,8 +105,9 @@ def _report_plan(args: Namespace, model: SegmentationModel) -> None:
     augment = AUGMENTATIONS[args.augment]
     changes = ", ".join(type(change).__name__.lower() for change in augment.transforms) if augment else ""
     say(f"augment     {args.augment}: {changes or 'each image as it is'}")
+    size = sum(p.size for p in model.parameters())
     say(
-        f"model       {type(model).__name__} with {sum(p.size for p in model.parameters()):,} parameters; loss {args.loss}, "
+        f"model       {type(model).__name__} with {size:,} parameters; loss {args.loss}, "
         f"{args.optimizer} with learning rate {args.lr:g} ({args.schedule}), batches of {args.batch_size}, "
         f"seed {args.seed}"
     )
@@ -217,17 +219,15 @@ def _report_evaluation(run: RunFolder, task: Task, evaluation: Evaluation) -> No
     scores, table = evaluation.result(), evaluation.table()
     run.save_evaluation(scores, table)
     say("\nlast epoch, answers on the validation images:")
-    say(", ".join(f"{name} {value:.3f}" if isinstance(value, float) else f"{name} {value}" for name, value in scores.items()))
-    widths = [max(len(row[k]) for row in table) for k in range(len(table[0]))] if table else []
-    for row in table:
-        say("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths)).rstrip())
+    words = (f"{name} {value:.3f}" if isinstance(value, float) else f"{name} {value}" for name, value in scores.items())
+    say(", ".join(words))
+    for line in in_columns(table):
+        say(line)
 
 
 def _describe(row: Mapping[str, float], epochs: int, task: Task) -> str:
     """The line of an epoch."""
     scores = [f"loss {row['train_loss']:.4f} / {row['val_loss']:.4f}"]
-    scores += [
-        f"{SCORES[name]} {row['train_' + name]:.3f} / {row['val_' + name]:.3f}" for name in task.score_names
-    ]
+    scores += [f"{SCORES[name]} {row['train_' + name]:.3f} / {row['val_' + name]:.3f}" for name in task.score_names]
     epoch = f"epoch {row['epoch']:>{len(str(epochs))}}/{epochs}"
     return ",  ".join([epoch, *scores, f"{row['seconds']:.1f} s"])

@@ -1,7 +1,5 @@
 """What a task is judged by: its answers on a whole dataset, scored image by image."""
 
-
-
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm

@@ -28,10 +28,10 @@ By hand: a row of 12 pixels with three true objects and three found ones.
     mean of the AP over 0.5, 0.55 … 0.95:  (0.5 + 0.5 + 0.2 + 0.2 + 0.2 + 0 + 0 + 0 + 0 + 0) / 10 = 0.16
     AJI = (3 + 3 + 0) / (4 + 5 + 2 + 1) = 0.5      Dice of the foreground = 2·6 / (10 + 8) = 0.667
 
-Pixels whose true number is 65535 (ignore) are cut out of both images first, so they count nowhere. An image without true
-and without found objects was answered perfectly, and its AP, AJI and Dice are 1: otherwise a network could not score
-full marks on images without objects. An image with only true objects, or only found ones, scores 0. One whose pixels
-are all ignored says nothing, and is left out of the mean.
+Pixels whose true number is 65535 (ignore) are cut out of both images first, so they count nowhere. An image without
+true and without found objects was answered perfectly, and its AP and its AJI are 1: otherwise no network could reach
+full marks where there are images without objects. An image that has only true objects, or only found ones, scores 0.
+One whose pixels are all ignored says nothing, and is left out of the means.
 """
 
 from collections.abc import Mapping, Sequence

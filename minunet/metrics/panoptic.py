@@ -1,8 +1,9 @@
 r"""Panoptic quality: one number for "each object found, each pixel in its class".
 
-Kirillov et al., "Panoptic Segmentation", CVPR 2019. Each image is cut into *segments*: a segment is one object of a class
-of things (a cat), or all pixels of a class of stuff (grass). A true segment T and a predicted one P of the same class
-match where their IoU is above 0.5; at most one pair can (see instances.py). Of each class, over all images together,
+Kirillov et al., "Panoptic Segmentation", CVPR 2019. Each image is cut into *segments*: a segment is one object of a
+class of things (a cat), or all pixels of a class of stuff (grass). A true segment T and a predicted one P of the same
+class match where their IoU is above 0.5, which makes matches unique (see instances.py). Of each class, over all images
+together,
 
     TP   pairs that match          FP   predicted segments without a match         FN   true ones without a match
 
@@ -33,8 +34,9 @@ By hand: a row of 10 pixels; class 0 is stuff (grass, g), class 1 things (cats, 
     >>> scores = PanopticScores(things=(False, True))
     >>> scores.update(true_classes, true_segments, classes, segments)
 
-Grass: 3 of 4 pixels, IoU 0.75, TP 1: PQ 0.75. Cat 1: shares 3 pixels with predicted cat 1, of 5: IoU 0.6, TP 1. Predicted
-cat 2 matches nothing, but 2 of its 3 pixels are void: no false positive. So PQ of cats is 0.6, and the mean 0.675.
+Grass: 3 of 4 pixels, IoU 0.75, TP 1, so its PQ is 0.75. The true cat 1 and the predicted cat 1 share 3 pixels of 5: IoU
+0.6, TP 1. The predicted cat 2 matches nothing, but 2 of its 3 pixels are void: it is no false positive. So the PQ of
+cats is 0.6, and the mean 0.675.
 
     >>> scores.per_class()["pq"]
     array([0.75, 0.6 ])
@@ -104,9 +106,8 @@ class PanopticScores:
         void = classes == IGNORE
         known = void | ((classes >= 0) & (classes < len(self.things)))
         if not known.all():
-            raise ValueError(
-                f"{kind}classes hold {classes[~known].flat[0]}: they must be 0 to {len(self.things) - 1}, or {IGNORE} (void)"
-            )
+            strange, last = classes[~known].flat[0], len(self.things) - 1
+            raise ValueError(f"{kind}classes hold {strange}: they must be 0 to {last}, or {IGNORE} (void)")
         index = np.where(void, 0, classes).astype(np.int64)
         thing = self.things[index]
         codes = np.where(void, VOID, (index + 1) * NUMBERS + np.where(thing, segments, 0))

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from minunet.autograd import Tensor, no_grad
 from minunet.nn import Module
 
+OUTPUTS = {"sigmoid": "sigmoid", "softmax": "softmax", "linear": None}  # activations of the last layer
+
 
 class SegmentationModel(Module):
     """A network from images (N,H,W,in_channels) to as many maps (N,·,·,out_channels). Subclasses define `logits`.
@@ -85,11 +87,22 @@ class SegmentationModel(Module):
             raise ValueError(f"{name}: the input has shape {x.shape}: the batch must hold at least one image")
 
 
-def check_options(model: str, dropout: float, **sizes: int) -> dict[str, int]:
-    """Returns the sizes as ints. Raises ValueError unless they are integers of at least 1, and 0 ≤ dropout < 1."""
+def check_options(model: str, dropout: float, activation: str, **sizes: int) -> dict[str, int]:
+    """Returns the sizes, of which out_channels is one, as ints.
+
+    Raises ValueError unless they are integers of at least 1, 0 ≤ dropout < 1, and activation is one of OUTPUTS that
+    makes sense for so many channels.
+    """
     for name, value in sizes.items():
         if not isinstance(value, (int, np.integer)) or value < 1:
             raise ValueError(f"{model}: {name} is {value!r}: it must be an integer of at least 1")
     if not 0 <= dropout < 1:
         raise ValueError(f"{model}: dropout is {dropout!r}: it must be at least 0 and below 1")
+    if activation not in OUTPUTS:
+        raise ValueError(f"{model}: activation is {activation!r}: it must be one of {', '.join(OUTPUTS)}")
+    if activation == "softmax" and sizes["out_channels"] == 1:
+        raise ValueError(
+            f"{model}: softmax over 1 channel is 1 everywhere: give a channel for each class, the background included, "
+            'or activation="sigmoid"'
+        )
     return {name: int(value) for name, value in sizes.items()}

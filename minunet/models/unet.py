@@ -34,9 +34,8 @@ from numpy.typing import NDArray
 
 from minunet.autograd import Tensor
 from minunet.device import to_device
-from minunet.models.segmentation_model import SegmentationModel, check_options
+from minunet.models.segmentation_model import OUTPUTS, SegmentationModel, check_options
 from minunet.nn import BatchNorm, Concatenate, Conv2D, ConvTranspose2D, Dropout, MaxPool2D, Module
-from minunet.nn.activations import check_output_activation
 from minunet.nn.summary import print_summary
 
 
@@ -142,7 +141,7 @@ class UNet(SegmentationModel):
         activation: str = "sigmoid",
     ) -> None:
         sizes = {"in_channels": in_channels, "out_channels": out_channels, "depth": depth, "width": width}
-        sizes = check_options("UNet", dropout, **sizes)
+        sizes = check_options("UNet", dropout, activation, **sizes)
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.depth = depth
@@ -150,7 +149,7 @@ class UNet(SegmentationModel):
         self.dropout = float(dropout)
         self.batch_norm = bool(batch_norm)
         self.options: dict[str, Any] = {"dropout": self.dropout, "batch_norm": self.batch_norm}
-        self.options["activation"] = check_output_activation(activation, out_channels, "UNet")
+        self.options["activation"] = activation
         self.options |= sizes
         rng = np.random.default_rng(seed)
         filters = [width * 2**level for level in range(depth)]  # 8, 16, …, 256
@@ -168,8 +167,7 @@ class UNet(SegmentationModel):
             after = 2 * width if name == "Classif" else skip_channels
             self.decoder.append(Up(channels, skip_channels, after, below, f"Conv_{name}", rng, batch_norm))
             channels = after
-        last = None if activation == "linear" else activation
-        self.out = Conv2D(channels, out_channels, 1, activation=last, name="Conv_Out", rng=rng)
+        self.out = Conv2D(channels, out_channels, 1, activation=OUTPUTS[activation], name="Conv_Out", rng=rng)
 
     def forward(self, x: Tensor | NDArray) -> Tensor:
         return self.out(self._features(x))

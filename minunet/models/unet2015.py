@@ -42,10 +42,9 @@ from numpy.typing import NDArray
 from minunet.autograd import Tensor
 from minunet.device import to_device
 from minunet.models import valid_sizes
-from minunet.models.segmentation_model import SegmentationModel, check_options
+from minunet.models.segmentation_model import OUTPUTS, SegmentationModel, check_options
 from minunet.models.unet import DoubleConv
 from minunet.nn import Concatenate, Conv2D, ConvTranspose2D, Crop, MaxPool2D, Module
-from minunet.nn.activations import activate, check_output_activation
 from minunet.nn.init import he_normal
 from minunet.nn.summary import print_summary
 
@@ -153,18 +152,13 @@ class UNet2015(SegmentationModel):
         mirror: bool = False,
     ) -> None:
         sizes = {"in_channels": in_channels, "out_channels": out_channels, "depth": depth, "width": width}
-        self.options: dict[str, Any] = {
-            **check_options("UNet2015", dropout, **sizes),
-            "dropout": float(dropout),
-            "batch_norm": bool(batch_norm),
-            "activation": check_output_activation(activation, out_channels, "UNet2015"),
-            "mirror": bool(mirror),
-        }
+        sizes = check_options("UNet2015", dropout, activation, **sizes)
+        self.options: dict[str, Any] = {**sizes, "dropout": float(dropout), "batch_norm": bool(batch_norm)}
+        self.options |= {"activation": activation, "mirror": bool(mirror)}
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.depth = depth
         self.width = width
-        self.activation = activation
         self.mirror = bool(mirror)
         rng = np.random.default_rng(seed)
         filters = [width * 2**level for level in range(depth)]  # 64, 128, 256, 512
@@ -179,7 +173,7 @@ class UNet2015(SegmentationModel):
         self.decoder: list[ValidUp] = []
         for level, pixels in reversed(list(enumerate(valid_sizes.crops(depth), 1))):
             self.decoder.append(ValidUp(filters[level - 1], level, pixels, rng, batch_norm))
-        self.out = Conv2D(width, out_channels, 1, name="Conv_Out", rng=rng)
+        self.out = Conv2D(width, out_channels, 1, activation=OUTPUTS[activation], name="Conv_Out", rng=rng)
         self.cropped = CropLike(name="Crop_Out")
         self._initialize(rng)
 
@@ -194,20 +188,21 @@ class UNet2015(SegmentationModel):
                 layer.kernel.data = he_normal(layer.kernel.shape, taps * layer.in_channels, rng)
 
     def forward(self, x: Tensor | NDArray) -> Tensor:
-        return activate(self.logits(x), self.activation)
+        return self._run(x, self.mirror, activate=True)
 
     def logits(self, x: Tensor | NDArray) -> Tensor:
         """Returns the output before the activation: Tensor (N,H,W,in_channels) → (N,h,w,out_channels)."""
-        return self._mirrored_logits(x) if self.mirror else self._valid_logits(x)
+        return self._run(x, self.mirror, activate=False)
 
-    def _mirrored_logits(self, x):
+    def _run(self, x, mirror, activate=True):
         x = x if isinstance(x, Tensor) else Tensor(x)
         self._check_shape(x)
-        return self.cropped(self._valid_logits(self.mirrored(x)), x)
+        if mirror:
+            return self.cropped(self._run(self.mirrored(x), mirror=False, activate=activate), x)
+        return self.out(self._features(x), activate=activate)
 
-    def _valid_logits(self, x):
-        x = x if isinstance(x, Tensor) else Tensor(x)
-        self._check(x)
+    def _features(self, x):
+        self._check_size(x)
         skips = []
         for down in self.encoder:
             x, skip = down(x)
@@ -217,10 +212,9 @@ class UNet2015(SegmentationModel):
         for up in self.decoder:
             x = up.join(x, skips.pop())  # two steps, so that nobody holds the old x and the skip during the second
             x = up.convolutions(x)
-        return self.out(x)
+        return x
 
-    def _check(self, x):
-        self._check_shape(x)
+    def _check_size(self, x):
         if not all(valid_sizes.fits(n, self.depth) for n in x.shape[1:3]):
             H, W = x.shape[1:3]
             nearest = (valid_sizes.nearest_sizes(n, self.depth) for n in (H, W))
@@ -243,7 +237,7 @@ class UNet2015(SegmentationModel):
 
     def _predict(self, x):
         """As `predict`: mirrored, then cropped."""
-        return activate(self._mirrored_logits(to_device(x, self.device)), self.activation).numpy()
+        return self._run(to_device(x, self.device), mirror=True).numpy()
 
     def predict_inside(self, image: NDArray) -> NDArray:
         """Returns the answer for the inside of an image: `margin` pixels less on each side, since nothing is mirrored.
@@ -251,10 +245,7 @@ class UNet2015(SegmentationModel):
         image: as for `predict`, of a size that fits: see `sizes_that_fit`. Raises as `predict`, and ValueError for
         other sizes.
         """
-        return self._evaluated(image, self._predict_inside)
-
-    def _predict_inside(self, x):
-        return activate(self._valid_logits(to_device(x, self.device)), self.activation).numpy()
+        return self._evaluated(image, lambda x: self._run(to_device(x, self.device), mirror=False).numpy())
 
     def summary(self, image_size: tuple[int, int] = (572, 572)) -> None:
         """Prints the paper's figure 1 as a table: every layer with its output shape, and what it is connected to."""

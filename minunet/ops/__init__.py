@@ -6,8 +6,8 @@ from minunet.ops.binary_cross_entropy import binary_cross_entropy, binary_cross_
 from minunet.ops.concatenate import concatenate
 from minunet.ops.conv2d import conv2d
 from minunet.ops.conv_transpose2d import conv_transpose2d
-from minunet.ops.cross_entropy import cross_entropy_with_logits
 from minunet.ops.crop import crop
+from minunet.ops.cross_entropy import cross_entropy_with_logits
 from minunet.ops.dice import dice_loss
 from minunet.ops.dropout import dropout
 from minunet.ops.focal import focal_loss_with_logits
@@ -27,8 +27,8 @@ __all__ = [
     "concatenate",
     "conv2d",
     "conv_transpose2d",
-    "cross_entropy_with_logits",
     "crop",
+    "cross_entropy_with_logits",
     "dice_loss",
     "dropout",
     "focal_loss_with_logits",

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL.Image import Image
 
 from minunet.autograd import Tensor
 from minunet.data.labels import IGNORE
@@ -97,7 +98,7 @@ class Binary:
     def describe(self, answer: NDArray) -> str:
         return f"{answer.mean():.1%} {self.object_name}"
 
-    def files(self, image: NDArray, answer: NDArray) -> dict[str, NDArray | str]:
+    def files(self, image: NDArray, answer: NDArray) -> dict[str, NDArray | Image | str]:
         return dict(zip(self.suffixes, (answer.astype(np.uint8) * 255, overlay(image, answer))))
 
     def panels(self, image: NDArray, labels: NDArray, outputs: NDArray) -> list[Panel]:

@@ -8,7 +8,7 @@ Answers, the other way round. Centers are where the heat map is a local maximum 
 pooling over a window around it leaves unchanged. A pixel (y, x) with the offset (dy, dx) belongs to the center nearest
 to (y + dy, x + dx).
 
-    object of 3 pixels in a row, x = 2, 3, 4     cx = 3, offsets 1, 0, -1     heat (σ = 1) at x = 1 … 5: .14 .61 1 .61 .14
+    three pixels in a row, x = 2, 3, 4    cx = 3, offsets 1, 0, -1, heat (σ = 1) at x = 1 … 5: .14 .61 1 .61 .14
 
 Objects that are long and branch, as nerve cells do, have their centers outside, or two have one in common; then these
 fail, and boundaries do better (panoptic.py has both). Source: Cheng et al., "Panoptic-DeepLab", 2020.

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL.Image import Image
 
 from minunet.autograd import Tensor
 from minunet.data.classes import Classes
@@ -25,8 +26,9 @@ from minunet.device import Array, array_module
 from minunet.metrics import ConfusionScores, InstanceScores
 from minunet.ops.losses import CLASS_LOSSES
 from minunet.tasks.instance_drawing import boxes_and_outlines, color_instances, instance_overlay
+from minunet.tasks.instance_files import objects_csv
 from minunet.tasks.regions import components, objects, without_small
-from minunet.tasks.semantic import class_counts, to_unit
+from minunet.tasks.semantic import LabelScores, class_counts, to_unit
 from minunet.tasks.task import Panel
 from minunet.tasks.weight_map import weight_map
 
@@ -66,7 +68,7 @@ class Instance:
     activation: str = "softmax"
     losses: Mapping[str, Callable[..., Tensor]] = CLASS_LOSSES
     score_names: tuple[str, ...] = ("mean_iou", "accuracy")
-    suffixes: tuple[str, ...] = (".labels.png", ".overlay.png", ".boxes.png")
+    suffixes: tuple[str, ...] = (".labels.png", ".overlay.png", ".boxes.png", ".objects.csv")
 
     def __init__(
         self,
@@ -101,33 +103,29 @@ class Instance:
 
     def targets(self, images: Array, labels: Array) -> tuple[Array, Array, Array | None]:
         weights = labels[..., 1:2].astype("float32") / STEP if labels.shape[-1] > 1 else None
-        return to_unit(images), self.class_map(labels[..., 0])[..., None], weights
+        return to_unit(images), self.class_map(labels), weights
 
-    def class_map(self, segments: Array) -> Array:
-        """Returns the classes of pixels, uint8, from object numbers (..., H, W), on their device."""
-        xp = array_module(segments)
+    def class_map(self, labels: Array) -> Array:
+        """Returns the classes of pixels, uint8 (N, H, W, 1), from object numbers (N, H, W, 1 or more)."""
+        segments = labels[..., 0]
         classes = (segments > 0).astype("uint8")
         if self.boundary:
             classes[boundary(segments, self.boundary) & (segments > 0)] = BOUNDARY
         classes[segments == IGNORE_OBJECT] = IGNORE
-        return xp.ascontiguousarray(classes)
+        return classes[..., None]
 
-    def training_scores(self) -> "SegmentScores":
-        return SegmentScores(self)
+    def training_scores(self) -> ConfusionScores:
+        return LabelScores(self.out_channels, self.class_map)
 
     def evaluation(self) -> InstanceEvaluation:
         return InstanceEvaluation()
 
     def fractions(self, label_batches: Iterable[NDArray]) -> dict[str, float]:
-        counts = class_counts(
-            (self.class_map(labels[..., 0])[..., None] for labels in label_batches), self.out_channels
-        )
+        counts = class_counts(map(self.class_map, label_batches), self.out_channels)
         return dict(zip(self.classes.names, (counts / max(1, counts.sum())).tolist()))
 
     def baselines(self, label_batches: Iterable[NDArray]) -> dict[str, dict[str, float]]:
-        counts = class_counts(
-            (self.class_map(labels[..., 0])[..., None] for labels in label_batches), self.out_channels
-        )
+        counts = class_counts(map(self.class_map, label_batches), self.out_channels)
         fraction = float(counts[BACKGROUND] / max(1, counts.sum()))
         return {"all background": {"mean_iou": fraction / max(1, int((counts > 0).sum())), "accuracy": fraction}}
 
@@ -149,8 +147,13 @@ class Instance:
         number = int(answer.max())
         return f"{number} {self.object_name}{'' if number == 1 else 's'}, {(answer > 0).mean():.1%} of the pixels"
 
-    def files(self, image: NDArray, answer: NDArray) -> dict[str, NDArray | str]:
-        contents = (answer, instance_overlay(image, answer), boxes_and_outlines(image, answer))
+    def files(self, image: NDArray, answer: NDArray) -> dict[str, NDArray | Image | str]:
+        contents = (
+            answer,
+            instance_overlay(image, answer),
+            boxes_and_outlines(image, answer),
+            objects_csv(answer, image),
+        )
         return dict(zip(self.suffixes, contents))
 
     def panels(self, image: NDArray, labels: NDArray, outputs: NDArray) -> list[Panel]:
@@ -167,17 +170,6 @@ class Instance:
     def metadata(self) -> dict[str, Any]:
         options = {"boundary": self.boundary, "weigh": self.weigh, "watershed": self.watershed}
         return {"task": self.name, **options, "smallest": self.smallest, "object_name": self.object_name}
-
-
-class SegmentScores(ConfusionScores):
-    """A confusion matrix whose labels are object numbers (N, H, W, 1 or more)."""
-
-    def __init__(self, task: Instance) -> None:
-        super().__init__(task.out_channels)
-        self.task = task
-
-    def update(self, outputs: Any, labels: Any) -> None:
-        super().update(outputs, self.task.class_map(labels[..., 0])[..., None])
 
 
 def boundary(segments: Array, width: int = 1) -> Array:

@@ -1,9 +1,9 @@
 """Drawing objects: a color for each, and an image with their outlines, numbers and bounding boxes.
 
-Object n gets the hue n·φ (φ = 0.618…, the golden ratio; 1 is once around the color wheel): numbers that follow each other
-lie far apart on the wheel, and no two have the same hue. But n and n + 13 are nearly alike, and may be neighbours. So
-where two objects that lie close together would get colors that are hard to tell apart, the later one moves on to the
-next hue that its neighbours do not have.
+Object n gets the hue n·φ (φ = 0.618…, the golden ratio; 1 is once around the color wheel): numbers that follow each
+other lie far apart on the wheel, and no two have the same hue. But n and n + 13 are nearly alike, and may be neighbors.
+So where two objects that lie close together would get colors that are hard to tell apart, the later one moves on to a
+hue that its neighbors do not have.
 """
 
 import numpy as np
@@ -14,15 +14,15 @@ from minunet.data.labels import IGNORE_OBJECT, as_segments
 from minunet.metrics.objects import Objects, measure
 
 GOLDEN = (5**0.5 - 1) / 2
-NEAR = 3  # objects with at most this many pixels from one to the other, along a row or a column, are neighbours
-DISTINCT = 90  # colors of neighbours differ by at least this, the sum of the differences of red, green and blue
-TRIES = 24  # hues that an object tries; more neighbours than that see some color twice
+NEAR = 3  # objects with at most this many pixels from one to the other, along a row or a column, are neighbors
+DISTINCT = 90  # colors of neighbors differ by at least this, the sum of the differences of red, green and blue
+TRIES = 24  # hues that an object tries; more neighbors than that see some color twice
 IGNORED_COLOR = (128, 128, 128)
 GAP = 4  # white columns between two images side by side
 
 
 def color_instances(segments: NDArray) -> NDArray[np.uint8]:
-    """Returns segments as an image, uint8 (H, W, 3): each object in a color of its own, neighbours in distinct ones.
+    """Returns segments as an image, uint8 (H, W, 3): each object in a color of its own, neighbors in distinct ones.
 
     segments: integers (H, W), 0 (drawn black) where there is no object, 65535 (gray) where pixels are ignored.
     """
@@ -35,8 +35,8 @@ def instance_overlay(image: NDArray, segments: NDArray, boxes: bool = False, sca
     """Returns the image with each object's outline and number drawn over it, and with its bounding box if `boxes`.
 
     image: uint8 (H, W, 3); segments: integers (H, W), 0 where there is no object. scale: the drawing is so many times
-    as large as the image, so that numbers fit into small objects. Returns uint8 (scale H, scale W, 3). Raises ValueError
-    if the sizes differ.
+    as large as the image, so that numbers fit into small objects. Returns uint8 (scale H, scale W, 3).
+    Raises ValueError if the sizes differ.
     """
     image, segments, colors = _prepare(image, segments, scale)
     drawn = image.copy()
@@ -81,7 +81,7 @@ def _prepare(image, segments, scale):
 def _colors(segments, numbers):
     """Returns the color of each of the numbers in the segments, uint8 (len(numbers), 3)."""
     colors = _hues(numbers)
-    first, second = _neighbours(segments, numbers)
+    first, second = _neighbors(segments, numbers)
     alike = np.abs(colors[first].astype(int) - colors[second]).sum(axis=1) < DISTINCT
     for late in np.unique(second[alike]):  # in rising order: what is early has its color already
         # Objects that come later have theirs, too, unless they move on themselves, when they will look at this one.
@@ -103,7 +103,7 @@ def _hues(numbers):
     return (70 + 185 * np.clip(2 - 6 * distance, 0, 1)).astype(np.uint8)
 
 
-def _neighbours(segments, numbers):
+def _neighbors(segments, numbers):
     """Returns the pairs of objects that lie close together, as indices into numbers, the lower one first."""
     pairs = []
     for step in range(1, NEAR + 2):
@@ -154,7 +154,7 @@ def _draw_numbers(canvas: Image.Image, segments: NDArray, objects: Objects) -> N
 
 
 def _places(segments, objects):
-    """Returns the pixel (y, x) of each object that is nearest to its centroid, int (A, 2): of a ring, one of the ring."""
+    """Returns the pixel (y, x) of each object that is nearest to its centroid, int (A, 2): of a ring, on it."""
     y, x = np.nonzero((segments != 0) & (segments != IGNORE_OBJECT))
     index = np.searchsorted(objects.numbers, segments[y, x])
     squares = (y - objects.centroids[index, 0]) ** 2 + (x - objects.centroids[index, 1]) ** 2

@@ -5,14 +5,15 @@ There are two ways to tell objects apart, and the task takes either:
     centers      K + 3 channels: K classes by softmax, a heat map of centers, and two offsets to the center (centers.py)
     boundaries   K + 1 channels: K classes and the boundary between things, by softmax, as for instances (instance.py)
 
-Loss of the centers: that of the classes, plus 200 times the mean squared error of the heat map, plus 0.01 times the mean
-absolute error of the offsets where there are things; the weights are those of Panoptic-DeepLab. The heat map is 0 nearly
-everywhere and at most 1, and offsets are tens of pixels: the weights bring the three to the same size.
+Loss of the centers: that of the classes, plus 200 times the mean squared error of the heat map, plus 0.01 times the
+mean absolute error of the offsets where there are things; the weights are those of Panoptic-DeepLab. The heat map is 0
+nearly everywhere and at most 1, and offsets are tens of pixels: the weights bring the three to the same size.
 
 Answer: the class with the largest probability; pixels of things are grouped; each object takes the class that most of
 its pixels have (majority vote). Scores: training, mean IoU of the classes; evaluation, PQ (metrics/panoptic.py).
 """
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from minunet.autograd import Tensor
 from minunet.data.classes import Classes
 from minunet.data.labels import IGNORE
+from minunet.data.panoptic_ids import ids_to_colors, to_panoptic
 from minunet.device import Array, array_module
 from minunet.metrics import ConfusionScores, PanopticScores
 from minunet.ops import mean_absolute_error, mean_squared_error
@@ -31,7 +33,7 @@ from minunet.tasks.class_drawing import blend, with_key
 from minunet.tasks.instance import boundary
 from minunet.tasks.instance_drawing import color_instances, instance_overlay
 from minunet.tasks.regions import objects
-from minunet.tasks.semantic import Semantic, class_counts, to_unit, weights_by_class
+from minunet.tasks.semantic import Semantic, class_image, to_unit, weights_by_class
 from minunet.tasks.task import Panel
 
 WAYS = ("centers", "boundaries")
@@ -62,10 +64,10 @@ class PanopticEvaluation:
         return self.scores.result()
 
     def table(self) -> list[tuple[str, ...]]:
-        rows = [("class", "", "PQ", "SQ", "RQ")]
-        for name, thing, scores in zip(self.classes.names, self.classes.things, self.scores.per_class()):
-            rows.append((name, "thing" if thing else "stuff", *(f"{scores[key]:.3f}" for key in ("pq", "sq", "rq"))))
-        return rows
+        scores = self.scores.per_class()
+        columns = [self.classes.names, ["thing" if thing else "stuff" for thing in self.classes.things]]
+        columns += [[f"{value:.3f}" for value in scores[key]] for key in ("pq", "sq", "rq")]
+        return [("class", "", "PQ", "SQ", "RQ"), *zip(*columns)]
 
 
 class Panoptic:
@@ -82,7 +84,7 @@ class Panoptic:
     name: str = "panoptic"
     activation: str = "linear"
     score_names: tuple[str, ...] = ("mean_iou", "accuracy")
-    suffixes: tuple[str, ...] = (".classes.png", ".overlay.png")
+    suffixes: tuple[str, ...] = (".panoptic.png", ".segments.json", ".classes.png", ".overlay.png")
 
     def __init__(
         self,
@@ -199,8 +201,10 @@ class Panoptic:
         return f"{found or 'no objects'}; {self.by_classes.describe(answer.classes[answer.classes != IGNORE])}"
 
     def files(self, image: NDArray, answer: PanopticAnswer) -> dict[str, Any]:
-        class_map = self.by_classes.files(image, answer.classes)[".classes.png"]
-        return dict(zip(self.suffixes, (class_map, self._overlay(image, answer))))
+        ids, info = to_panoptic(answer.classes, answer.segments, self.classes.values, self.classes.things)
+        listed = json.dumps({"segments_info": info}) + "\n"
+        pictures = class_image(answer.classes, self.classes), self._overlay(image, answer)
+        return dict(zip(self.suffixes, (ids_to_colors(ids), listed, *pictures)))
 
     def _overlay(self, image, answer):
         colored = blend(image, self.classes.colorize(answer.classes))

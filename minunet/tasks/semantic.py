@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL.Image import Image, fromarray
 
 from minunet.autograd import Tensor
 from minunet.data.classes import Classes
@@ -24,6 +25,17 @@ from minunet.metrics import ConfusionScores
 from minunet.ops.losses import CLASS_LOSSES
 from minunet.tasks.class_drawing import blend, with_key
 from minunet.tasks.task import Panel
+
+
+class LabelScores(ConfusionScores):
+    """A confusion matrix of K classes, which a function finds in the labels: class_map(labels) → (N, H, W, 1)."""
+
+    def __init__(self, classes: int, class_map: Callable[[Array], Array]) -> None:
+        super().__init__(classes)
+        self.class_map = class_map
+
+    def update(self, outputs: Any, labels: Any) -> None:
+        super().update(outputs, self.class_map(labels))
 
 
 class ClassEvaluation:
@@ -80,7 +92,7 @@ class Semantic:
         return to_unit(images), labels[..., :1], weights_by_class(labels[..., :1], self.class_weights)
 
     def training_scores(self) -> ConfusionScores:
-        return ConfusionScores(len(self.classes))
+        return LabelScores(len(self.classes), lambda labels: labels[..., :1])
 
     def evaluation(self) -> ClassEvaluation:
         return ClassEvaluation(self.classes)
@@ -110,9 +122,9 @@ class Semantic:
         largest = np.argsort(-fractions, kind="stable")[:3]
         return ", ".join(f"{fractions[k]:.1%} {self.classes.names[k]}" for k in largest if fractions[k] > 0)
 
-    def files(self, image: NDArray, answer: NDArray) -> dict[str, NDArray | str]:
+    def files(self, image: NDArray, answer: NDArray) -> dict[str, NDArray | Image | str]:
         overlay = with_key(blend(image, self.classes.colorize(answer)), self.classes, answer)
-        return dict(zip(self.suffixes, (self.classes.to_values(answer), overlay)))
+        return dict(zip(self.suffixes, (class_image(answer, self.classes), overlay)))
 
     def panels(self, image: NDArray, labels: NDArray, outputs: NDArray) -> list[Panel]:
         answer, true = self.answer(outputs), labels[..., 0]
@@ -132,6 +144,14 @@ class Semantic:
 
     def metadata(self) -> dict[str, Any]:
         return {"task": self.name, "classes": self.classes.to_json()}
+
+
+def class_image(indices: NDArray, classes: Classes) -> Image:
+    """Returns class indices (H, W) as an image of the numbers that files have, with a palette if they fit into it."""
+    image = fromarray(classes.to_values(indices))
+    if max(classes.table()) < 256:
+        image.putpalette(classes.palette())
+    return image
 
 
 def to_unit(images: Array) -> Array:

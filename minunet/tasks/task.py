@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from numpy.typing import NDArray
+from PIL.Image import Image
 
 from minunet.autograd import Tensor
 
@@ -82,7 +83,8 @@ class Task(Protocol):
         """Returns the labels (H, W, L) of an image, after augmentation, with what depends on where each pixel is."""
 
     def targets(self, images: Any, labels: Any) -> tuple[Any, Any, Any]:
-        """Returns (x, targets, weights) from a batch (images uint8, labels) on the same device; x is float32, 0 to 1."""
+        """Returns (x, targets, weights) from a batch (images uint8, labels) on the same device; x is float32, 0 to
+        1."""
 
     def training_scores(self) -> Scores:
         """Returns new Scores of logits, as the training loop has them."""
@@ -108,7 +110,7 @@ class Task(Protocol):
     def describe(self, answer: Any) -> str:
         """Returns the answer in a few words, for a line on the console."""
 
-    def files(self, image: NDArray, answer: Any) -> dict[str, NDArray | str]:
+    def files(self, image: NDArray, answer: Any) -> dict[str, NDArray | Image | str]:
         """Returns {suffix of a file's name: pixels or text} of what prediction leaves behind for one image."""
 
     def panels(self, image: NDArray, labels: NDArray, outputs: NDArray) -> list[Panel]:

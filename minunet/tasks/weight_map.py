@@ -1,7 +1,7 @@
 """The weight map of the U-Net paper: background between two objects that nearly touch counts more.
 
-A gap of two pixels between two cells is one pixel in a thousand. A network that closes it loses next to nothing, and yet
-it has made one object of two. So a pixel of the background gets the weight
+A gap of two pixels between two cells is one pixel in a thousand. A network that closes it loses next to nothing, and
+yet it has made one object of two. So a pixel of the background gets the weight
 
     w = 1 + w0 exp(-(d1 + d2)² / 2σ²)
 

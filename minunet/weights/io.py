@@ -22,7 +22,7 @@ from minunet.weights import keras_h5, keras_zip, npz, safetensors
 
 FORMATS = {".npz": npz, ".safetensors": safetensors, ".weights.h5": keras_h5, ".keras": keras_zip}
 
-# our class of a network: how the names of its encoder's convolutions begin, by which a file of its weights is recognized
+# our class of a network: how the names of its encoder's convolutions begin, by which its files are recognized
 NETWORKS: dict[type[SegmentationModel], str] = {UNet: "Conv_Down_", UNet2015: "Conv_Contract_"}
 
 AnyModule = TypeVar("AnyModule", bound=Module)

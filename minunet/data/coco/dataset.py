@@ -2,7 +2,7 @@
 
 import operator
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -105,6 +105,11 @@ def _decode(read: cache.Read, sources: list[tuple[Path, ...]], frame: Frame, on_
     with quiet_pillow():
         key = f"coco panoptic Pillow {Image.__version__}{frame.key()}"
         return cache.decode_all(read, sources, frame.size, key, on_disk, channels=2, dtype=np.uint16)
+
+
+def panoptic_reader(entry: Entry, classes: Classes) -> Callable[[Image.Image], NDArray[np.uint16]]:
+    """Returns the function from the PNG of an entry, as stored, to labels uint16 (H, W, 2) in these classes."""
+    return partial(_labels, entry.segments, classes)
 
 
 def _labels(segments: list[dict[str, int]], classes: Classes, stored: Image.Image) -> NDArray[np.uint16]:

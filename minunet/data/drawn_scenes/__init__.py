@@ -13,5 +13,6 @@ dataset.py   many of them, in memory
 from minunet.data.drawn_scenes.classes import CLASSES
 from minunet.data.drawn_scenes.compose import draw_scene
 from minunet.data.drawn_scenes.dataset import DrawnScenes
+from minunet.data.drawn_scenes.files import write_scenes
 
-__all__ = ["CLASSES", "DrawnScenes", "draw_scene"]
+__all__ = ["CLASSES", "DrawnScenes", "draw_scene", "write_scenes"]

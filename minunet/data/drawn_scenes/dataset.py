@@ -10,6 +10,11 @@ from minunet.data.drawn_scenes.classes import CLASSES
 from minunet.data.drawn_scenes.compose import check_size, draw_scene
 
 
+def name_of(number: int) -> str:
+    """Returns the name of a scene: scene_000012."""
+    return f"scene_{number:06d}"
+
+
 class DrawnScenes:
     """Drawn scenes as a dataset: scenes[i] -> (image uint8 (size, size, 3), labels uint16 (size, size, 2)).
 
@@ -40,7 +45,7 @@ class DrawnScenes:
         self.size = check_size(size)
         self.seed = seed
         self.classes = CLASSES
-        self.names = [f"scene_{number:06d}" for number in self._numbers]
+        self.names = [name_of(number) for number in self._numbers]
         self._drawn: dict[int, tuple[NDArray[np.uint8], NDArray[np.uint16]]] = {}
 
     def __len__(self) -> int:

@@ -15,17 +15,18 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from minunet.data.drawn_pets.animals import Figure
 from minunet.data.drawn_pets.compose import Placement, area, extent
-from minunet.data.drawn_pets.paint import Part
 
 SKETCH = 64  # cells a side
-MOST = 4  # animals in a scene
-FILL = (0.2, 0.145, 0.115, 0.095)  # of the image that an animal fills, in a scene with 1, 2, 3, 4 of them
+FILL = (0.2, 0.14, 0.105, 0.085)  # of the image that an animal fills, in a scene with 1, 2, 3, 4 of them
+WIDEST = (0.9, 0.6, 0.5, 0.42)  # of the image's width, likewise, at most
+TOGETHER = (0.0, 0.4, 0.7, 0.8)  # the probability that they may overlap, likewise
 INSIDE = 0.85  # of an animal that lies within the image, at least
 VISIBLE = 0.62  # of that, what the animals in front of it leave to be seen, at least
-OVERLAP = 0.07  # of the smaller of two animals that the nearer hides, at least, if they are to overlap
+OVERLAP = 0.07  # of the smaller of two overlapping animals, what one hides of the other, at least
+GAP = 2  # cells between animals that do not overlap, at least
 
 
-class Placed(NamedTuple):
+class Animal(NamedTuple):
     """An animal in its place."""
 
     figure: Figure
@@ -33,80 +34,72 @@ class Placed(NamedTuple):
     silhouette: NDArray[np.bool_]  # (SKETCH, SKETCH)
 
 
-def place_figures(figures: Sequence[Figure], horizon: float, rng: np.random.Generator) -> list[Placed]:
+def place_figures(figures: Sequence[Figure], horizon: float, rng: np.random.Generator) -> list[Animal]:
     """Returns figures in their places on the ground below the horizon (0 top to 1 bottom), the farthest first.
 
-    In about half of the scenes with several, some overlap; in the others they keep apart.
+    In some of the scenes with several, animals overlap; in the others they keep apart.
     """
-    together = rng.random() < 0.55
-    depths = np.sort(rng.random(len(figures)))
-    placed: list[Placed] = []
-    for figure, near in zip(figures, depths):
+    count = len(figures)
+    together = bool(rng.random() < TOGETHER[count - 1])
+    nearness, across = np.sort(rng.random(count)), (rng.permutation(count) + rng.random(count)) / count
+    animals: list[Animal] = []
+    for figure, near, wanted in zip(figures, nearness, across):
         foot = horizon + (0.98 - horizon) * (0.35 + 0.62 * near)
-        fill = FILL[len(figures) - 1] * (0.75 + 0.5 * near) * rng.uniform(0.85, 1.2)
-        flip, tilt, choice = int(rng.choice((-1, 1))), rng.uniform(-0.07, 0.07), rng.random()
+        fill = FILL[count - 1] * (0.75 + 0.5 * near) * rng.uniform(0.85, 1.2)
+        flip, tilt = int(rng.choice((-1, 1))), rng.uniform(-0.07, 0.07)
         low, high = extent(figure)
-        scale = min(math.sqrt(fill / area(figure)), 0.95 / (high - low)[0], (foot + 0.05) / -low[1])
+        scale = min(math.sqrt(fill / area(figure)), WIDEST[count - 1] / (high - low)[0], (foot + 0.05) / -low[1])
         anchor = np.array([(low[0] + high[0]) / 2, 0])
-
-        def at(column, place=(anchor, foot, scale, flip, tilt)):
-            anchor, foot, *rest = place
-            return Placement(anchor, np.array([(column + 0.5) / SKETCH, foot]), *rest)
-
-        column = _choose_column(_shifted(at(SKETCH + SKETCH // 2).parts(figure.parts)), placed, together, choice)
-        if column is not None:
-            placement = at(column)
-            placed.append(Placed(figure, placement, silhouette(placement.parts(figure.parts))))
-    return placed
+        windows, whole = _at_each_column(figure, Placement(anchor, np.array([1.5, foot]), scale, flip, tilt))
+        columns = _possible_columns(windows, whole, animals, together)
+        if len(columns):
+            column = columns[np.abs(columns - wanted * SKETCH).argmin()]
+            target = np.array([column / SKETCH, foot])
+            animals.append(Animal(figure, Placement(anchor, target, scale, flip, tilt), windows[column]))
+    return animals
 
 
-def silhouette(parts: Sequence[Part], wide: int = 1) -> NDArray[np.bool_]:
-    """Returns where parts, in image units, lie on the grid: (SKETCH, wide * SKETCH)."""
-    paper = Image.new("L", (wide * SKETCH, SKETCH))
+def _at_each_column(figure, placement):
+    """Silhouettes (SKETCH, SKETCH, SKETCH): number k has the figure's anchor at column k; and how many cells it covers.
+
+    All are views of one drawing of the figure, in the middle of a sketch three images wide.
+    """
+    paper = Image.new("L", (3 * SKETCH, SKETCH))
     pen = ImageDraw.Draw(paper)
-    for part in parts:
-        pen.polygon((part.outline * SKETCH).ravel().tolist(), fill=1)
-    return np.asarray(paper).astype(bool)
+    for part in figure.parts:
+        pen.polygon((placement.outline(part.outline) * SKETCH).ravel().tolist(), fill=1)
+    wide = np.asarray(paper).astype(bool)
+    middle = 3 * SKETCH // 2
+    windows = np.lib.stride_tricks.sliding_window_view(wide, SKETCH, axis=1)  # window k starts at column k
+    return windows[:, middle : middle - SKETCH : -1].transpose(1, 0, 2), wide.sum()
 
 
-def visible(placed: Sequence[Placed]) -> list[NDArray[np.bool_]]:
-    """Returns what is to be seen of each animal, (SKETCH, SKETCH), where the later ones hide the earlier."""
+def _possible_columns(windows, whole, animals, together):
+    """The columns at which a further animal may stand, in front of those already there."""
+    inside = windows.sum(axis=(1, 2))
+    possible = inside >= INSIDE * whole
+    overlapping, apart = np.zeros(SKETCH, bool), np.ones(SKETCH, bool)
+    for animal, seen in zip(animals, visible(animals)):
+        full = animal.silhouette.sum()
+        hidden = (windows & seen).sum(axis=(1, 2))
+        possible &= seen.sum() - hidden >= VISIBLE * full
+        overlapping |= hidden >= OVERLAP * np.minimum(full, inside)
+        apart &= ~(windows & _grown(animal.silhouette)).any(axis=(1, 2))
+    if together and (possible & overlapping).any():
+        return np.flatnonzero(possible & overlapping)
+    return np.flatnonzero(possible & apart)
+
+
+def visible(animals: Sequence[Animal]) -> list[NDArray[np.bool_]]:
+    """Returns what can be seen of each animal, (SKETCH, SKETCH), where the later ones hide the earlier."""
     hidden, seen = np.zeros((SKETCH, SKETCH), bool), []
-    for animal in reversed(placed):
+    for animal in reversed(animals):
         seen.append(animal.silhouette & ~hidden)
         hidden |= animal.silhouette
     return seen[::-1]
 
 
-def _shifted(parts):
-    """The silhouette of an animal in the middle of a grid three images wide, seen through SKETCH windows: that of
-    number k shows it with its anchor at column k of the image. float32 (SKETCH, SKETCH, SKETCH), and its area.
-    """
-    wide = silhouette(parts, 3).astype(np.float32)
-    windows = np.lib.stride_tricks.sliding_window_view(wide, SKETCH, axis=1)
-    first = SKETCH + SKETCH // 2
-    return windows[:, first : first - SKETCH : -1].transpose(1, 0, 2), wide.sum()
-
-
-def _choose_column(shifted, placed, together, choice):
-    """A column for a further animal, in front of those placed; choice (0..1) says which of the possible ones."""
-    windows, whole = shifted
-    inside = windows.sum(axis=(1, 2))
-    possible, apart = inside >= INSIDE * whole, np.ones(SKETCH, bool)
-    overlapping = np.zeros(SKETCH, bool)
-    for animal, seen in zip(placed, visible(placed)):
-        full = animal.silhouette.sum()
-        hidden = np.tensordot(windows, seen.astype(np.float32), 2)
-        possible &= seen.sum() - hidden >= VISIBLE * full
-        overlapping |= hidden >= OVERLAP * np.minimum(full, inside)
-        apart &= np.tensordot(windows, _grown(animal.silhouette), 2) == 0
-    for wanted in (possible & overlapping, possible & apart) if together else (possible & apart,):
-        columns = np.flatnonzero(wanted)
-        if len(columns):
-            return int(columns[int(choice * len(columns))])
-    return None
-
-
 def _grown(mask):
-    """A mask and the cells next to it, float32."""
-    return np.asarray(Image.fromarray(mask.astype(np.uint8)).filter(ImageFilter.MaxFilter(5)), np.float32)
+    """A mask and the cells around it."""
+    filtered = Image.fromarray(mask.astype(np.uint8)).filter(ImageFilter.MaxFilter(2 * GAP + 1))
+    return np.asarray(filtered).astype(bool)
