@@ -133,11 +133,19 @@ def test_reordering_pixels_equals_interpolating_them(size, colors, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "matrix", [[[1, 0, 2], [0, 1, 0], [0, 0, 1]], [[2, 0, 0], [0, 2, 0], [0, 0, 1]], [[1, 1, 0], [0, 1, 0], [0, 0, 1]]]
+    "matrix, size",
+    [
+        ([[1, 0, 2], [0, 1, 0], [0, 0, 1]], (5, 5)),
+        ([[2, 0, 0], [0, 2, 0], [0, 0, 1]], (5, 5)),
+        ([[1, 1, 0], [0, 1, 0], [0, 0, 1]], (5, 5)),
+        ([[0, -1, 0], [1, 0, 0], [0, 0, 1]], (5, 7)),  # on its side, it does not fit
+        ([[0, -1, 0], [1, 0, 0], [0, 0, 1]], (4, 7)),
+    ],
 )
-def test_other_matrices_are_not_taken_for_flips(matrix, monkeypatch):
-    image, mask = noise(5, 5)
+def test_other_matrices_are_not_taken_for_flips(matrix, size, monkeypatch):
+    image, mask = noise(*size)
     expected = carried_out(image, mask, matrix)
+    assert expected[0].shape == image.shape and expected[1].shape == mask.shape
     monkeypatch.setattr(Plan, "_keeps_the_pixels", lambda plan: False)
     assert all(np.array_equal(a, b) for a, b in zip(expected, carried_out(image, mask, matrix)))
     assert not np.array_equal(expected[0], image)
