@@ -18,6 +18,7 @@ FLOORS = [
     "autograd",
     "data.labels",
     "data.classes",
+    "data.panoptic_ids",
     "ops",
     "nn",
     "optim",

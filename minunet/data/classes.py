@@ -9,12 +9,13 @@ from the lowest up, go in turn to red, green and blue, and fill each from its hi
 
     n = … n5 n4 n3 n2 n1 n0 (bits)        red  n0 n3 n6 …      green  n1 n4 n7 …      blue  n2 n5 n8 …
 
-So 15 = 001111 has n0 = n1 = n2 = n3 = 1: red 11000000, green 10000000, blue 10000000, which is (192, 128, 128).
-Numbers that differ get colors that differ, and small numbers get colors that lie far apart. 0 is black.
+So 15 = 001111 has n0 = n1 = n2 = n3 = 1: red 11000000, green 10000000, blue 10000000, which is (192, 128, 128). 0 is
+black, no two numbers get the same color, and small numbers get colors that lie far apart.
 """
 
 import operator
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -67,6 +68,8 @@ class Classes:
     also: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
+        if isinstance(self.names, str):
+            raise TypeError(f"names is {self.names!r}: it must be a list of names")
         count = len(self.names)
         values = tuple(map(operator.index, self.values)) or tuple(range(count))
         colors = tuple(_color(color) for color in self.colors) or tuple(map(voc_color, values))
@@ -86,7 +89,7 @@ class Classes:
         if not 1 <= count <= MOST_CLASSES:
             raise ValueError(f"there are {count} classes: there must be 1 to {MOST_CLASSES}")
         for name in self.names:
-            if not isinstance(name, str) or not name.strip() or not name.isprintable() or name in IGNORE_NAMES:
+            if not isinstance(name, str) or not name.strip() or not name.isprintable() or name.lower() in IGNORE_NAMES:
                 raise ValueError(f"a class is called {name!r}: a name is text, and not {' or '.join(IGNORE_NAMES)}")
         if len(set(self.names)) < count:
             raise ValueError(f"names is {self.names}: each class needs a name of its own")
@@ -94,10 +97,10 @@ class Classes:
             if len(getattr(self, field)) != count:
                 raise ValueError(f"{field} has {len(getattr(self, field))} entries for {count} classes: {self.names}")
         numbers = [*self.values, *(value for value, _ in self.also)]
-        for number in numbers:
+        for number, times in Counter(numbers).items():
             if not 0 <= number <= MOST_VALUE:
                 raise ValueError(f"class number {number}: it must be between 0 and {MOST_VALUE}")
-            if numbers.count(number) > 1:
+            if times > 1:
                 raise ValueError(f"class number {number} is given twice: a number in a file can mean only one class")
         for number, index in self.also:
             if index != IGNORE and not 0 <= index < count:
@@ -121,9 +124,9 @@ class Classes:
         return given[0] if given else next(value for value in range(IGNORE, -1, -1) if value not in taken)
 
     def to_values(self, indices: ArrayLike) -> NDArray[Any]:
-        """Returns class indices (0 to K-1, or 255) as the numbers of files, in the same shape.
+        """Returns class indices (0 to K-1, or 255) as the numbers of files: uint8 if all fit into it, else uint16.
 
-        uint8 if all numbers fit into it, and uint16 otherwise. Raises ValueError for other indices.
+        Raises ValueError for other indices, TypeError for what is no integer.
 
         >>> Classes(("sky", "road"), values=(3, 7)).to_values([[0, 1, 255]])
         array([[  3,   7, 255]], dtype=uint8)
@@ -176,15 +179,15 @@ class Classes:
         """
         try:
             return cls(**kept)
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise ValueError(f"these are no classes: {error}") from error
 
 
 def _color(channels: Sequence[int]) -> Color:
-    red, green, blue = (operator.index(channel) for channel in channels)
-    if not all(0 <= channel <= 255 for channel in (red, green, blue)):
-        raise ValueError(f"color {red} {green} {blue}: red, green and blue must be between 0 and 255")
-    return red, green, blue
+    color = tuple(operator.index(channel) for channel in channels)
+    if len(color) != 3 or not all(0 <= channel <= 255 for channel in color):
+        raise ValueError(f"color is {color}: it must be red, green and blue, each between 0 and 255")
+    return color[0], color[1], color[2]
 
 
 # ---- written by people ----
@@ -200,21 +203,21 @@ def parse(text: str) -> Classes:
     >>> classes.names, classes.values, classes.table()
     (('pet', 'background'), (1, 2), {1: 0, 2: 1, 3: 0, 0: 255})
     """
-    pairs = []
+    entries = []
     for entry in text.split(","):
-        number, equals, name = (part.strip() for part in entry.partition("="))
-        if not equals or not _is_number(number) or not name:
+        number, _, name = (part.strip() for part in entry.partition("="))
+        if not _is_number(number) or not name:
             raise ValueError(f"{entry.strip()!r} is not NUMBER=NAME, as in 0=sky,1=building,255=ignore")
-        pairs.append((int(number), name, None, None))
-    return _gather(pairs)
+        entries.append((int(number), name, None, None))
+    return _gather(entries)
 
 
 def read_classes(path: str | Path) -> Classes:
     """Returns the classes of a text file, one a line: `NAME`, or `NUMBER NAME`; names may hold spaces.
 
-    Lines without numbers are numbered 0, 1, 2 …; a file has numbers in all lines or in none. A line may end with
-    `thing` or `stuff` (stuff, if it says neither), and with a color, `#rrggbb` or `R G B`, in any order. Names may
-    come again, and ignore and void mean 255, as for `parse`. Empty lines and those that begin with # are skipped.
+    Without numbers, they are 0, 1, 2 …; a file has them in all lines or in none. A line may end with `thing` or `stuff`
+    (the default), and with a color, `#rrggbb` or `R G B`, in any order. Names may come again, and ignore and void mean
+    255, as for `parse`. Empty lines, and those that begin with #, are skipped.
 
         0 road   stuff 128 64 128
         1 car    thing #00008e
@@ -229,9 +232,8 @@ def read_classes(path: str | Path) -> Classes:
     for index, (place, words) in enumerate(kept):
         if numbered[index] != numbered[0]:
             raise ValueError(f"{path}, line {place}: number all classes (NUMBER NAME) or none (NAME)")
-        number = int(words.pop(0)) if numbered[0] else index
         try:
-            entries.append((number, *_line(words)))
+            entries.append((int(words.pop(0)) if numbered[0] else index, *_line(words)))
         except ValueError as error:
             raise ValueError(f"{path}, line {place}: {error}") from error
     try:
@@ -241,7 +243,7 @@ def read_classes(path: str | Path) -> Classes:
 
 
 def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit()
+    return text.isascii() and text.isdigit() and len(text) < 10
 
 
 def _line(words: list[str]) -> tuple[str, bool | None, Color | None]:
@@ -266,7 +268,7 @@ def _gather(entries: Iterable[tuple[int, str, bool | None, Color | None]]) -> Cl
     first: dict[str, tuple[int, bool, Color]] = {}
     also: list[tuple[int, int]] = []
     for number, name, thing, color in entries:
-        if name in IGNORE_NAMES:
+        if name.lower() in IGNORE_NAMES:
             also.append((number, IGNORE))
         elif name in first:
             also.append((number, list(first).index(name)))
@@ -274,9 +276,6 @@ def _gather(entries: Iterable[tuple[int, str, bool | None, Color | None]]) -> Cl
             first[name] = number, bool(thing), color or voc_color(number)
     values, things, colors = zip(*first.values()) if first else ((), (), ())
     return Classes(tuple(first), values, colors, things, tuple(also))
-
-
-# ---- how much each counts ----
 
 
 def median_frequency_weights(class_maps: Iterable[NDArray[Any]], count: int) -> list[float]:

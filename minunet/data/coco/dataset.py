@@ -58,7 +58,9 @@ class CocoPanoptic:
         document = read_document(file)
         self.classes = document.classes
         entries, self.skipped = _chosen(document, names)
-        files = {name: (images_at / entry.image, pngs_at / entry.png, file) for name, entry in entries.items()}
+        files: dict[str, tuple[Path, ...]] = {
+            name: (images_at / entry.image, pngs_at / entry.png, file) for name, entry in entries.items()
+        }
         root = common_root(images_at, pngs_at)
         frame = Frame.of(size, multiple, root, [png for _, png, _ in files.values()])
         self.size, self.content = frame.size, frame.content

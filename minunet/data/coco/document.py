@@ -79,7 +79,7 @@ def _classes(categories: list[Any]) -> Classes:
     for place, category in enumerate(categories):
         try:
             number, name = _integer(category, "id"), _text(category, "name")
-            if name in IGNORE_NAMES:
+            if name.lower() in IGNORE_NAMES:
                 also.append((number, IGNORE))
                 continue
             values.append(number)
