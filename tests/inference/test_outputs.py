@@ -40,7 +40,7 @@ def test_names_that_would_collide_keep_their_suffixes():
 
 
 def test_a_mask_of_black_and_white_and_an_outline(tmp_path):
-    write_outputs(tmp_path / "new" / "cat.v1", Binary().output_images(IMAGE, BOX))
+    write_outputs(tmp_path / "new" / "cat.v1", Binary().files(IMAGE, BOX))
     assert sorted(os.listdir(tmp_path / "new")) == ["cat.v1.mask.png", "cat.v1.overlay.png"]
     with (
         Image.open(tmp_path / "new" / "cat.v1.mask.png") as mask,
@@ -54,11 +54,11 @@ def test_a_mask_of_black_and_white_and_an_outline(tmp_path):
 
 
 def test_outputs_are_recognized_and_replaced(tmp_path):
-    write_outputs(tmp_path / "cat", Binary().output_images(IMAGE, BOX))
+    write_outputs(tmp_path / "cat", Binary().files(IMAGE, BOX))
     assert is_output(tmp_path / "cat.mask.png", Binary.suffixes) and is_output(
         tmp_path / "cat.overlay.png", Binary.suffixes
     )
-    write_outputs(tmp_path / "cat", Binary().output_images(IMAGE, ~BOX))
+    write_outputs(tmp_path / "cat", Binary().files(IMAGE, ~BOX))
     with Image.open(tmp_path / "cat.mask.png") as mask:
         assert mask.getpixel((0, 0)) == 255
     (tmp_path / "cat.mask.png").rename(tmp_path / "cat.png")
@@ -83,5 +83,5 @@ def test_what_is_not_ours_is_never_replaced(tmp_path, ending, kind):
     }[kind]()
     before = {p: p.is_file() and p.read_bytes() for p in tmp_path.iterdir()}
     with pytest.raises(DataError, match=rf"cat{ending} exists already and was not written by a prediction"):
-        write_outputs(tmp_path / "cat", Binary().output_images(IMAGE, BOX))
+        write_outputs(tmp_path / "cat", Binary().files(IMAGE, BOX))
     assert {p: p.is_file() and p.read_bytes() for p in tmp_path.iterdir()} == before

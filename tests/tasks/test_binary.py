@@ -26,10 +26,10 @@ def test_targets_and_weights(xp_array):
 def test_a_logit_above_zero_is_a_probability_above_one_half():
     p = np.array([0.2, 0.6, 0.9, 0.4, 0.7, 0.8]).reshape(LABELS.shape)
     task = Binary()
-    by_logits, by_probabilities = task.training_scores(), task.evaluation_scores()
+    by_logits, by_answers = task.training_scores(), task.evaluation()
     by_logits.update(np.log(p / (1 - p)), LABELS)
-    by_probabilities.update(p, LABELS)
-    assert by_logits.result() == by_probabilities.result()
+    by_answers.update(task.answer(p[0]), LABELS[0])
+    assert by_logits.result() == by_answers.result()
     # of five pixels, 0.6 and 0.8 are found rightly, 0.4 is missed, 0.7 is background
     assert by_logits.result()["iou"] == pytest.approx(2 / 4)
 
@@ -39,8 +39,8 @@ def test_the_threshold_decides_the_answer_and_the_scores():
     strict = Binary(threshold=0.75)
     assert strict.answer(p[0]).tolist() == [[False, False, True], [False, False, True]]
     assert strict.describe(strict.answer(p[0])) == "33.3% pet"
-    scores = strict.evaluation_scores()
-    scores.update(p, LABELS)
+    scores = strict.evaluation()
+    scores.update(strict.answer(p[0]), LABELS[0])
     assert scores.result()["iou"] == pytest.approx(1 / 3)  # 0.8 alone of three; 0.9 is ignored
     assert strict.panels(np.zeros((2, 3, 3), np.uint8), LABELS[0], p[0])[-1].caption == "IoU 0.33"
 
@@ -57,7 +57,7 @@ def test_its_files_are_a_mask_and_an_overlay():
     image = np.full((9, 9, 3), 7, np.uint8)
     answer = np.zeros((9, 9), bool)
     answer[2:7, 2:7] = True
-    images = Binary().output_images(image, answer)
+    images = Binary().files(image, answer)
     assert tuple(images) == Binary.suffixes
     mask, overlay = images.values()
     assert mask.dtype == np.uint8 and np.array_equal(mask, answer * 255)

@@ -1,0 +1,117 @@
+"""Components, watershed and what separates objects."""
+
+import builtins
+import sys
+
+import numpy as np
+import pytest
+
+from minunet.tasks.instance import Instance, boundary, dilated
+from minunet.tasks.regions import MissingPackage, components, distance_to, grow, objects, without_small
+
+
+def test_corners_connect_only_if_asked():
+    mask = np.array([[1, 0], [0, 1]], bool)
+    assert components(mask).max() == 2 and components(mask, diagonal=True).max() == 1
+
+
+def test_water_meets_where_the_landscape_is_high():
+    seeds = np.array([[1, 0, 0, 0, 0, 0, 2]])
+    height = np.array([[0, 1, 2, 3, 9, 3, 0]])
+    region = np.ones((1, 7), bool)
+    found = grow(seeds, region, height)[0].tolist()
+    assert found[:4] == [1, 1, 1, 1] and found[5:] == [2, 2] and found[4] in (1, 2)
+    region[0, 3] = False
+    assert grow(seeds, region, height)[0].tolist() == [1, 1, 1, 0, 2, 2, 2]
+
+
+def test_a_part_in_which_nothing_is_inside_is_an_object_too():
+    inside = np.array([[1, 0, 0, 0, 0, 0]], bool)
+    region = np.array([[1, 1, 0, 0, 1, 1]], bool)
+    found = objects(inside, region, np.zeros((1, 6)))[0]
+    assert found[0] == found[1] > 0 and found[4] == found[5] > 0 and found[0] != found[4] and not found[2:4].any()
+
+
+def test_small_segments_are_dropped_and_the_others_renumbered():
+    segments = np.array([[3, 3, 0, 8], [9, 9, 9, 0]])
+    assert without_small(segments, 2).tolist() == [[1, 1, 0, 0], [2, 2, 2, 0]]
+    assert without_small(segments, 4).max() == 0
+
+
+def test_more_objects_than_16_bits_can_number():
+    segments = np.arange(65536).reshape(256, 256)  # 65,535 objects
+    with pytest.raises(ValueError, match="65535 objects.*65534"):
+        without_small(segments, 1)
+    segments[0, 1] = 0
+    assert without_small(segments, 1).max() == 65534
+
+
+def test_distances_by_hand():
+    mask = np.zeros((4, 5), bool)
+    mask[0, 0] = True
+    assert distance_to(mask)[3, 4] == 5 and distance_to(mask)[0, 0] == 0
+
+
+@pytest.mark.parametrize("missing, name", [("scipy", "SciPy"), ("skimage", "scikit-image")])
+def test_a_missing_package_is_named_with_its_extra(monkeypatch, missing, name):
+    real = builtins.__import__
+
+    def refuse(module, *rest):
+        if module.split(".")[0] == missing:
+            raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
+        return real(module, *rest)
+
+    for module in [module for module in sys.modules if module.split(".")[0] == missing]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setattr("importlib.import_module", lambda module: refuse(module))
+    outputs = np.zeros((4, 4, 3), np.float32)
+    outputs[..., 1] = 1
+    with pytest.raises(MissingPackage, match=rf"{name}.*minunet\[instances\]"):
+        if missing == "scipy":
+            Instance().answer(outputs)
+        else:
+            grow(np.ones((2, 2), int), np.ones((2, 2), bool), np.zeros((2, 2)))
+
+
+# ---- boundaries ----
+
+
+def boundary_slowly(segments, width):
+    edge = np.zeros(segments.shape, bool)
+    for y, x in np.ndindex(segments.shape):
+        window = segments[max(0, y - width) : y + width + 1, max(0, x - width) : x + width + 1]
+        edge[y, x] = (window != segments[y, x]).any()
+    return edge
+
+
+@pytest.mark.parametrize("width", [0, 1, 2, 3])
+def test_a_boundary_is_where_another_number_is_near(width, xp_array):
+    rng = np.random.default_rng(width)
+    segments = np.kron(rng.integers(0, 4, (2, 5, 4)), np.ones((1, 5, 6), int)).astype(np.uint16)
+    found = boundary(xp_array(segments), width)
+    found = found.get() if hasattr(found, "get") else found
+    for image, edge in zip(segments, found):
+        assert np.array_equal(edge, boundary_slowly(image, width))
+
+
+def test_grown_step_by_step():
+    segments = np.array([[1, 0, 0, 0, 0, 2]])
+    assert dilated(segments, 1).tolist() == [[1, 1, 0, 0, 2, 2]]
+    assert dilated(segments, 2).tolist() == [[1, 1, 1, 2, 2, 2]]
+
+
+def test_each_way_to_an_answer():
+    """Two squares that touch: one component without a boundary, two with one; the watershed gives them all pixels."""
+    segments = np.zeros((12, 20), np.uint16)
+    segments[2:10, 2:9], segments[2:10, 9:17] = 1, 2
+    for task, count, area in [
+        (Instance(boundary=0), 1, 120),
+        (Instance(watershed=False), 2, 120),
+        (Instance(), 2, 120),
+        (Instance(boundary=2), 2, 120),
+        (Instance(smallest=60), 1, 64),
+    ]:
+        outputs = np.eye(task.out_channels, dtype=np.float32)[task.class_map(segments[None, ..., None])[0, ..., 0]]
+        answer = task.answer(outputs)
+        assert (answer.max(), (answer > 0).sum()) == (count, area), task.metadata()
+        assert answer.dtype == np.uint16
