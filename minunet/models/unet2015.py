@@ -120,8 +120,8 @@ class UNet2015(SegmentationModel):
     in_channels   channels of the image.
     out_channels  channels of the answer: one per class for softmax.
     depth         levels of the encoder. Heights and widths must fit: see `input_size` and `sizes_that_fit`.
-    width         channels of the first level; each level down has twice as many. 16 is enough for many tasks, and
-                  sixteen times as fast.
+    width         channels of the first level; each level down has twice as many. 16 needs about a sixteenth of the
+                  arithmetic of 64.
     seed          decides the initial weights (He et al.: normal, √(2 / incoming numbers)), and what dropout drops.
     dropout       rate at which single numbers are dropped in training, at the end of the contracting path.
     batch_norm    batch normalization after each 3x3 convolution. The paper, of the same year, has none.
