@@ -17,6 +17,8 @@ FLOORS = [
     "kernels",
     "autograd",
     "data.labels",
+    "data.classes",
+    "data.panoptic_ids",
     "ops",
     "nn",
     "optim",

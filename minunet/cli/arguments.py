@@ -6,7 +6,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from minunet import device
 from minunet.cli.console import fail, warn
@@ -83,6 +83,19 @@ def multiple(of: int, most: int) -> Callable[[str], int]:
             fitting = f"{below} and {above} are" if below else f"{above} is"
             raise argparse.ArgumentTypeError(f"{size} is not a multiple of {of}; {fitting}")
         return size
+
+    return parse
+
+
+def image_size(of: int, most: int) -> Callable[[str], Any]:
+    """Returns an argument type: N, or HxW, multiples of `of`; or "original". As int, [H, W], or that word."""
+    side = multiple(of, most)
+
+    def parse(text: str) -> int | list[int] | str:
+        if text == "original":
+            return text
+        sides = [side(part) for part in text.lower().split("x", 1)]
+        return sides[0] if len(sides) == 1 or sides[0] == sides[1] else sides
 
     return parse
 

@@ -1,53 +1,131 @@
-"""`minunet predict --evaluate`: how well the answers match known masks."""
+"""`minunet predict --evaluate`: how well the answers match known labels."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from numpy.typing import NDArray
 
 from minunet.data import DataError
+from minunet.data.coco.dataset import panoptic_reader
+from minunet.data.coco.document import Document, read_document
 from minunet.data.images import ImageFile, UprightImage
 from minunet.data.labels import IGNORE
-from minunet.data.masks import find_mask, read_mask
+from minunet.data.masks import class_reader, find_mask, instance_reader, read_labels, read_mask
 from minunet.metrics import bounding_box, box_iou
-from minunet.tasks import Binary
+from minunet.tasks import Binary, Instance, Panoptic, Semantic, Task
 
 
-class KnownMasks:
-    """A folder of known masks, and how well the answers match them."""
+class KnownLabels:
+    """A folder of known labels, and how well the answers match them.
 
-    def __init__(self, folder: Path, border: str, task: Binary) -> None:
+    Raises DataError if the task is panoptic and there is no JSON file that says what the segments are.
+    """
+
+    def __init__(self, folder: Path, border: str, task: Task) -> None:
         self.folder = folder
         self.border = border
         self.task = task
-        self.scores = task.evaluation_scores()
+        self.evaluation = task.evaluation()
+        self.document = find_document(folder) if isinstance(task, Panoptic) else None
 
-    def compare(self, found: ImageFile, image: UprightImage, outputs: NDArray) -> str:
+    def compare(self, found: ImageFile, image: UprightImage, answer: Any) -> str:
         """Returns the scores of one image in words, and counts it in the summary.
 
-        Beside the IoU of the masks stands that of the boxes around them: it is what a detector of objects is judged by,
-        which predicts a box where segmentation predicts an outline. Raises DataError if the image cannot be compared.
+        Raises DataError if the image cannot be compared.
         """
-        path = find_mask(self.folder, found.path.stem)
+        path, labels = self._read(found, image)
+        if (labels[..., 0] == ignored_number(self.task)).all():
+            raise DataError(f"{path}: every pixel is ignored")
+        alone = self.task.evaluation()
+        for counted in (alone, self.evaluation):
+            counted.update(answer, labels)
+        result = alone.result()
+        text = ", ".join(f"{words} {result[name]:.3f}" for name, words in IN_A_LINE[self.task.name].items())
+        return text + (_boxes(answer, labels[..., 0]) if isinstance(self.task, Binary) else "")
+
+    def _read(self, found: ImageFile, image: UprightImage) -> tuple[Path, NDArray]:
+        """The path of an image's labels, and the labels (H, W, L)."""
+        task, name = self.task, found.path.stem
+        path = find_mask(self.folder, name)
         try:
-            mask = read_mask(path, image, self.border)
+            if isinstance(task, Semantic):
+                return path, read_labels(path, image, class_reader(task.classes.table()))[..., None]
+            if isinstance(task, Instance):
+                return path, read_labels(path, image, instance_reader)[..., None]
+            if self.document is not None:
+                if name not in self.document.entries:
+                    raise DataError("panoptic.json does not list it")
+                entry = self.document.entries[name]
+                path = self.folder / entry.png
+                return path, read_labels(path, image, panoptic_reader(entry, task.classes))
+            return path, read_mask(path, image, self.border)[..., None]
         except DataError as problem:
             raise DataError(f"{path}: {problem}") from problem
-        if (mask == IGNORE).all():
-            raise DataError(f"{path}: every pixel is ignored")
-        scores = self.task.evaluation_scores()
-        for counted in (scores, self.scores):
-            counted.update(outputs[None, ..., 0], mask[None])
-        text = f"IoU {scores.result()['iou']:.3f}"
-        found_box = bounding_box(self.task.answer(outputs) & (mask != IGNORE))
-        true_box = bounding_box(mask == 1)
-        return text if found_box is None or true_box is None else f"{text}, box IoU {box_iou(found_box, true_box):.3f}"
 
     def summary(self) -> str:
-        """Returns one line: the scores of all images."""
+        """Returns the scores of all images: a line, and a table where the task has one."""
         try:
-            result = self.scores.result()
+            result = self.evaluation.result()
         except ValueError:  # nothing was counted
             return "scores      none: no known mask could be used"
-        names = {"mean IoU": "mean_iou", "pixel IoU": "iou", "Dice": "dice", "accuracy": "accuracy"}
-        text = ", ".join(f"{name} {result[key]:.3f}" for name, key in names.items())
-        return f"scores      {text}; {result['images']} images of their own size, boundary is {self.border}"
+        text = ", ".join(f"{words} {result[name]:.3f}" for name, words in IN_ALL[self.task.name].items())
+        boundary = f", boundary is {self.border}" if isinstance(self.task, Binary) else ""
+        images = f"; {result['images']} images of their own size" if "images" in result else ""
+        return "\n".join([f"scores      {text}{images}{boundary}", *in_columns(self.evaluation.table())])
+
+
+IN_A_LINE: Mapping[str, Mapping[str, str]] = {
+    "binary": {"iou": "IoU"},
+    "semantic": {"mean_iou": "mean IoU", "accuracy": "accuracy"},
+    "instance": {"ap50": "AP at 0.5", "dice": "Dice"},
+    "panoptic": {"pq": "PQ"},
+}
+IN_ALL: Mapping[str, Mapping[str, str]] = {
+    "binary": {"mean_iou": "mean IoU", "iou": "pixel IoU", "dice": "Dice", "accuracy": "accuracy"},
+    "semantic": {"mean_iou": "mean IoU", "accuracy": "accuracy"},
+    "instance": {
+        "ap50": "AP at 0.5",
+        "ap75": "at 0.75",
+        "ap": "over 0.5:0.95",
+        "precision50": "precision",
+        "recall50": "recall",
+        "aji": "AJI",
+        "dice": "Dice",
+    },
+    "panoptic": {"pq": "PQ", "sq": "SQ", "rq": "RQ", "pq_things": "PQ of things", "pq_stuff": "PQ of stuff"},
+}
+
+
+def ignored_number(task: Task) -> int:
+    """Returns what stands in the first channel of a task's labels where they are ignored."""
+    return 65535 if isinstance(task, Instance) else IGNORE
+
+
+def find_document(folder: Path) -> Document:
+    """Returns the panoptic JSON file of a folder of PNGs, in it or above it. Raises DataError if there is none."""
+    for path in (folder / "panoptic.json", folder.with_suffix(".json")):
+        if path.is_file():
+            return read_document(path)
+    raise DataError(
+        f"there is no {folder / 'panoptic.json'} and no {folder.with_suffix('.json')}: what are its segments?"
+    )
+
+
+def in_columns(table: list[tuple[str, ...]]) -> list[str]:
+    """Returns the rows of a table as lines, its columns below each other.
+
+    >>> in_columns([("class", "IoU"), ("road", "0.9")])
+    ['class  IoU', 'road   0.9']
+    """
+    widths = [max(map(len, column)) for column in zip(*table)]
+    return ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths)).rstrip() for row in table]
+
+
+def _boxes(answer: NDArray, mask: NDArray) -> str:
+    """The IoU of the boxes around both masks, where both have one.
+
+    It is what a detector of objects is judged by, which predicts a box where segmentation predicts an outline.
+    """
+    found, true = bounding_box(answer & (mask != IGNORE)), bounding_box(mask == 1)
+    return "" if found is None or true is None else f", box IoU {box_iou(found, true):.3f}"

@@ -3,33 +3,32 @@
 import os
 import warnings
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from minunet.cli.arguments import choose_device, describe_device
 from minunet.cli.console import INTERRUPTED, fail, readable, report_error, say, warn
-from minunet.cli.evaluation import KnownMasks
+from minunet.cli.evaluation import KnownLabels
 from minunet.cli.predict_arguments import parse_arguments
 from minunet.data import DataError
 from minunet.data.images import ImageFile, UprightImage, find_images, quiet_pillow, read_image
 from minunet.data.labels import MEANINGS
+from minunet.inference.flips import Predict, with_flips
 from minunet.inference.outputs import choose_names, is_output, write_outputs
-from minunet.inference.predict import check_tile, exact_margin, predict_resized, predict_tiled
+from minunet.inference.predict import check_tiles, predict_resized, predict_tiled
 from minunet.kernels.memory import keep_freed_memory
 from minunet.kernels.threads import set_num_threads
-from minunet.models import UNet
-from minunet.tasks import Binary
+from minunet.models import SegmentationModel
+from minunet.tasks import Binary, Task, from_metadata
+from minunet.tasks.regions import MissingPackage
 from minunet.weights import io
 
 ASSUMED_SIZE = 256  # where the model's file does not say which size it was trained on
 SOME_FAILED = 1  # the exit code when the other images were done
-
-Predict = Callable[[list[NDArray]], list[NDArray]]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,13 +49,12 @@ def _predict(args: Namespace) -> int:
     """From the model's file to the masks. Returns the exit code."""
     if args.threads is not None:
         set_num_threads(args.threads)
-    task = Binary(args.threshold)
+    model, metadata, task = _open_model(args.model, args.threshold)
     found, skipped = find_images(args.images)
     images = [image for image in found if not is_output(image.path, task.suffixes)]
     if not images:
         raise DataError("; ".join(skipped) or "all of these are results of an earlier call: give the images themselves")
-    model, metadata = _open_model(args.model)
-    predict, manner, at_once = _choose_manner(args, model, metadata)
+    predict, manner, at_once = _choose_manner(args, model, metadata, task)
     trained_border = metadata.get("border")
     border: str = args.border or (trained_border if trained_border in list(MEANINGS) else "pet")
     _check_folders(args)
@@ -64,27 +62,29 @@ def _predict(args: Namespace) -> int:
     keep_freed_memory()
     model.to(choose_device(args.device))
     say(f"model       {args.model}, on {describe_device(model.device)}")
-    say(f"images      {len(images)}, {manner}; pet where the probability is above {args.threshold:g}")
+    above = f"; pet where the probability is above {args.threshold:g}" if isinstance(task, Binary) else ""
+    say(f"images      {len(images)}, {manner}{above}")
     if len(found) > len(images):
         say(f"skipped     {len(found) - len(images)} results of an earlier call")
     for reason in skipped:
         report_error(reason)
-    known = None if args.evaluate is None else KnownMasks(args.evaluate, border, task)
+    known = None if args.evaluate is None else KnownLabels(args.evaluate, border, task)
     done, failed = _predict_all(task, images, choose_names(images, args.out), predict, at_once, known)
     where = "beside them" if args.out is None else f"in {args.out}"
-    say(f"done        {done} of {len(images)} images; masks and overlays are {where}")
+    what = "masks and overlays" if isinstance(task, Binary) else f"files NAME{', NAME'.join(task.suffixes)}"
+    say(f"done        {done} of {len(images)} images; {what} are {where}")
     if known is not None:
         say(known.summary())
     return SOME_FAILED if skipped or failed else 0
 
 
 def _predict_all(
-    task: Binary,
+    task: Task,
     images: list[ImageFile],
     names: list[Path | None],
     predict: Predict,
     at_once: int,
-    known: KnownMasks | None,
+    known: KnownLabels | None,
 ) -> tuple[int, int]:
     """Writes what belongs to each image, and prints a line. Returns how many were done, and how many had a problem."""
     done, failed = 0, 0
@@ -141,9 +141,10 @@ def _finish(task, found, image, outputs, name, known):
         answer = _write(task, image, outputs, name)
     except (DataError, OSError) as problem:
         return None, f"{found.path}: {problem}"
-    line = f"{readable(found.path)}: {task.describe(answer)}, {answer.shape[1]} x {answer.shape[0]}"
+    height, width = image.image.shape[:2]
+    line = f"{readable(found.path)}: {task.describe(answer)}, {width} x {height}"
     try:
-        return (line if known is None else f"{line}, {known.compare(found, image, outputs)}"), None
+        return (line if known is None else f"{line}, {known.compare(found, image, answer)}"), None
     except (DataError, OSError) as problem:
         return line, str(problem)
 
@@ -157,13 +158,16 @@ def _write(task, image, outputs, name):
         raise DataError("an image of the same name was given before: give this one another --out")
     if not np.isfinite(outputs).all():
         raise DataError("the network answers with NaN: its weights are useless")
-    answer = task.answer(outputs)
-    write_outputs(name, task.output_images(image.image, answer))
+    try:
+        answer = task.answer(outputs)
+    except (ValueError, MissingPackage) as error:  # too many objects, or nothing to separate them with
+        raise DataError(error) from error
+    write_outputs(name, task.files(image.image, answer))
     return answer
 
 
-def _open_model(path: Path) -> tuple[UNet, dict]:
-    """The network, and the metadata of its file. DataError if it does not tell pets from background."""
+def _open_model(path: Path, threshold: float) -> tuple[SegmentationModel, dict, Task]:
+    """The network, the metadata of its file, and what it was trained for. DataError if that is not known here."""
     try:
         weights = io.read(path)
         model = io.build(weights)
@@ -171,33 +175,54 @@ def _open_model(path: Path) -> tuple[UNet, dict]:
         raise DataError(f"there is no file {path}: training leaves the model in runs/NAME/best.npz") from None
     except ValueError as error:
         raise DataError(error) from error
-    if (model.in_channels, model.out_channels) != (3, Binary.out_channels):
+    try:
+        task = from_metadata(weights.metadata)
+    except ValueError as error:
+        raise DataError(f"{path}: {error}") from error
+    task = Binary(threshold) if isinstance(task, Binary) else task
+    if (model.in_channels, model.out_channels) != (3, task.out_channels):
+        meaning = "1 (pet or not)" if isinstance(task, Binary) else str(task.out_channels)
         raise DataError(
             f"{path} is a network from {model.in_channels} to {model.out_channels} channels: "
-            "for pets it must be one from 3 (an image) to 1 (pet or not)"
+            f"for {'pets' if isinstance(task, Binary) else task.name} it must be one from 3 (an image) to {meaning}"
         )
     if not all(np.isfinite(array).all() for array in model.state_dict().values()):
         raise DataError(f"{path} holds weights that are NaN or infinite: that training has diverged")
-    return model, weights.metadata
+    return model, weights.metadata, task
 
 
-def _choose_manner(args: Namespace, model: UNet, metadata: dict) -> tuple[Predict, str, int]:
+def _choose_manner(args: Namespace, model: SegmentationModel, metadata: dict, task: Task) -> tuple[Predict, str, int]:
     """How to predict: a function from a list of images to a list of outputs; this in words; how many at once."""
+    predict, text, at_once = _choose_size(args, model, metadata, task)
+    return (with_flips(predict, task), f"{text}, and flipped", at_once) if args.flips else (predict, text, at_once)
+
+
+def _choose_size(args: Namespace, model: SegmentationModel, metadata: dict, task: Task) -> tuple[Predict, str, int]:
+    """The same, without flips."""
     if args.tile:
         try:
-            check_tile(model.depth, args.tile_size, exact_margin(model.depth))
+            check_tiles(model, args.tile_size)
         except ValueError as error:
             raise DataError(f"--tile-size: {error}") from error
         text = f"at full resolution, in tiles of {args.tile_size} x {args.tile_size}"
         return lambda images: [predict_tiled(model, image, args.tile_size) for image in images], text, 1
-    if args.native:
-        return lambda images: [model.predict(image) for image in images], "at full resolution", 1
     size = args.image_size or metadata.get("image_size")
+    if args.native or size == "original":
+        return lambda images: [model.predict(image) for image in images], "at full resolution", 1
+    if _is_size(size):
+        height, width = size
+        text = f"each resized to {width} x {height} for the network"
+        return lambda images: predict_resized(model, images, (height, width), task.rescale), text, args.batch_size
     if not isinstance(size, int) or size < 1:
         size = ASSUMED_SIZE
         warn(f"{args.model} does not say which size it was trained on: {size} is assumed, or give --image-size")
     text = f"each resized to {size} x {size} for the network"
-    return lambda images: predict_resized(model, images, size), text, args.batch_size
+    return lambda images: predict_resized(model, images, size, task.rescale), text, args.batch_size
+
+
+def _is_size(size: object) -> bool:
+    """Whether a file's metadata say height and width."""
+    return isinstance(size, list) and len(size) == 2 and all(isinstance(n, int) and n > 0 for n in size)
 
 
 def _check_folders(args: Namespace) -> None:

@@ -66,6 +66,11 @@ def parse_arguments(argv: Sequence[str] | None) -> Namespace:
         help="images that are resized and predicted together (default: 8)",
     )
     add(
+        "--flips",
+        action="store_true",
+        help="average over each image and its mirror images: four times the work, for images without up and down",
+    )
+    add(
         "--evaluate",
         type=Path,
         metavar="DIR",

@@ -18,6 +18,7 @@ from minunet.data.augment import (
     Elastic,
     Flip,
     FlipVertical,
+    QuarterTurn,
     Rotate,
     Saturation,
     Scale,
@@ -41,6 +42,7 @@ DRAWN = 20  # a dog that sits in the middle
 SINGLE = {  # as strong as in the preset "full"
     "flip": Flip(),
     "flip vertically": FlipVertical(),
+    "quarter turn": QuarterTurn(),
     "rotate": Rotate(20),
     "scale": Scale(0.3),
     "shift": Shift(0.1),
@@ -50,7 +52,7 @@ SINGLE = {  # as strong as in the preset "full"
     "saturation": Saturation(0.5),
     "tint": Tint(0.07),
 }
-PRESET_NAMES = ("light", "light", "full", "full", "full")
+PRESET_NAMES = ("light", "light", "full", "full", "full", "flips", "cells", "cells")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -6,19 +6,22 @@ from typing import Any
 
 from minunet.cli.arguments import choose_device, describe_device
 from minunet.cli.console import INTERRUPTED, count, fail, say, warn
-from minunet.cli.datasets import fingerprint, load_datasets
-from minunet.cli.recipes import make_trainer
+from minunet.cli.datasets import fingerprint, load_data
+from minunet.cli.evaluation import in_columns
+from minunet.cli.recipes import make_model, make_trainer
+from minunet.cli.task_arguments import make_task
 from minunet.cli.train_arguments import parse_arguments
 from minunet.data import DataError
 from minunet.data.augment import PRESETS as AUGMENTATIONS
 from minunet.data.download import DownloadError
 from minunet.data.loader import Loader
-from minunet.data.sample import Dataset
+from minunet.data.sample import Dataset, Relabeled
 from minunet.device import OutOfMemory
+from minunet.inference.evaluate import evaluate
 from minunet.kernels.threads import get_num_threads, set_num_threads
-from minunet.models import UNet
-from minunet.tasks import Binary
-from minunet.training.baselines import constant_baselines
+from minunet.models import SegmentationModel
+from minunet.tasks import Evaluation, Task
+from minunet.training.baselines import class_fractions, constant_baselines
 from minunet.training.checkpoint import CheckpointError
 from minunet.training.interrupt import Interrupt
 from minunet.training.loop import Trainer
@@ -26,6 +29,7 @@ from minunet.training.progress import Diverged
 from minunet.training.run_folder import RunFolder, check_free, read_run
 
 SHOWN = 6  # rows of predictions.png
+SCORES = {"iou": "pixel IoU", "mean_iou": "mean IoU", "dice": "Dice", "accuracy": "accuracy"}
 WORKERS = 4  # threads that augment, at most: three times as fast as one on 16 cores, and more are no faster
 FAILED = 1  # the exit code of a run that diverged or ran out of memory
 
@@ -53,25 +57,27 @@ def _train(args: Namespace) -> int:
         set_num_threads(args.threads)
     device = choose_device(args.device)
     say(f"device      {describe_device(device)}")
-    training, validation, source = load_datasets(args)
-    say(f"data        {source}")
-    side = args.image_size
-    say(f"images      {len(training)} to train, {len(validation)} to validate, {side} x {side}")
-    task = Binary()
-    all_pet = _report_baselines(task, training, validation)
+    data = load_data(args)
+    say(f"data        {data.source}")
+    size = " x ".join(map(str, data.training[0][0].shape[:2]))
+    say(f"images      {len(data.training)} to train, {len(data.validation)} to validate, {size}")
+    task = make_task(args, data.training, data.classes)
+    to_beat = _report_labels(task, data.training, data.validation)
 
-    model = UNet(seed=args.seed, dropout=args.dropout, batch_norm=args.batch_norm).to(device)
+    model = make_model(args, task).to(device)
     augment, workers = AUGMENTATIONS[args.augment], min(WORKERS, get_num_threads())
-    batches = Loader(training, args.batch_size, args.seed, augment=augment, workers=workers)
-    val_batches = Loader(validation, args.batch_size, shuffle=False)
+    training = Relabeled(data.training, task.prepare)
+    validation = Relabeled(data.validation, task.prepare)
+    batches = Loader(training, args.batch_size, args.seed, augment=augment, encode=task.encode, workers=workers)
+    val_batches = Loader(validation, args.batch_size, shuffle=False, encode=task.encode)
     trainer = make_trainer(args, model, task, len(batches))
     _report_plan(args, model)
     metadata = {
-        "data": source,
+        "data": data.source,
         "device": device,
-        "all_pet": all_pet,
+        "to_beat": to_beat,
         "augmentation": augment,
-        "pictures": fingerprint(training, validation),  # the key that older runs have, which must resume
+        "pictures": fingerprint(data.training, data.validation),  # the key that older runs have, which must resume
     }
     with _open_run(args, metadata, trainer) as run, Interrupt() as interrupt:
         say(f"folder      {run.folder}")
@@ -79,7 +85,9 @@ def _train(args: Namespace) -> int:
             _report_resumed(args, len(run.history), trainer.progress.step, len(batches))
         say("\nscores of training / validation:")
         code = _learn(args, run, trainer, batches, val_batches, interrupt)
-        run.draw_predictions(model, task, validation, SHOWN)
+        if code == 0:
+            _report_evaluation(run, task, evaluate(model, task, data.validation, args.batch_size))
+        run.draw_predictions(model, task, data.validation, SHOWN)
     say(run.summary())
     return code
 
@@ -92,13 +100,14 @@ def _report_resumed(args: Namespace, epochs: int, step: int, batches: int) -> No
         say(f"            which is all that it was to train ({args.epochs}): --epochs asks for more")
 
 
-def _report_plan(args: Namespace, model: UNet) -> None:
+def _report_plan(args: Namespace, model: SegmentationModel) -> None:
     """Prints what is learned, and how."""
     augment = AUGMENTATIONS[args.augment]
     changes = ", ".join(type(change).__name__.lower() for change in augment.transforms) if augment else ""
     say(f"augment     {args.augment}: {changes or 'each image as it is'}")
+    size = sum(p.size for p in model.parameters())
     say(
-        f"model       U-Net with {sum(p.size for p in model.parameters()):,} parameters; loss {args.loss}, "
+        f"model       {type(model).__name__} with {size:,} parameters; loss {args.loss}, "
         f"{args.optimizer} with learning rate {args.lr:g} ({args.schedule}), batches of {args.batch_size}, "
         f"seed {args.seed}"
     )
@@ -114,11 +123,23 @@ def _open_run(args: Namespace, metadata: Mapping[str, Any], trainer: Trainer) ->
         args.resume or args.out,
         metadata,
         trainer.parts(),
-        baseline=metadata["all_pet"]["iou"],
-        weights_metadata={"image_size": args.image_size, "threshold": 0.5, "border": args.border},
+        task=trainer.task,
+        baseline=_line_to_beat(metadata["to_beat"], trainer.task),
+        weights_metadata={
+            "image_size": args.image_size,
+            "threshold": 0.5,
+            "border": args.border,
+            **trainer.task.metadata(),
+        },
         save_minutes=args.save_minutes,
         resume=None if args.resume is None else trainer.model,
     )
+
+
+def _line_to_beat(to_beat: Mapping[str, Mapping[str, float]], task: Task) -> tuple[str, float]:
+    """The answer that needs no network and its score, for the curves."""
+    answer, scores = next(iter(to_beat.items()))
+    return answer, scores[task.score_names[0]]
 
 
 def _learn(
@@ -131,7 +152,7 @@ def _learn(
     try:
         for row in trainer.epochs(batches, val_batches, args.epochs):
             run.add(row, model)
-            say(_describe(row, args.epochs))
+            say(_describe(row, args.epochs, trainer.task))
         if interrupt.signal is not None:
             run.finish("interrupted", model)
             say("interrupted; everything is saved")
@@ -163,37 +184,50 @@ def _check_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         warn(f"the run was on {before.get('device')} and continues on {now['device']}: the last digits will differ")
 
 
-def _report_baselines(task: Binary, training: Dataset, validation: Dataset) -> dict[str, float]:
-    """Prints the fraction of pet, and what the two laziest answers score; returns the scores of "all pet"."""
-    all_pet, all_background = f"all {task.object_name}", "all background"
+def _report_labels(task: Task, training: Dataset, validation: Dataset) -> dict[str, dict[str, float]]:
+    """Prints the fraction of each class, and what lazy answers score; returns {answer: its scores} of validation."""
     scores = constant_baselines(task, validation)
-    fractions = {
-        "training": constant_baselines(task, training)[all_pet]["foreground"],
-        "validation": scores[all_pet]["foreground"],
-    }
-    say(
-        f"foreground  {fractions['training']:.1%} of the training pixels, "
-        f"{fractions['validation']:.1%} of the validation pixels"
-    )
+    fractions = class_fractions(task, training), class_fractions(task, validation)
+    for name in fractions[0]:
+        text = "{:.1%} of the training pixels, {:.1%} of the validation pixels"
+        say(f"{name:<11} {text.format(*(part[name] for part in fractions))}")
     to_beat = (
-        f"{name}: pixel IoU {scores[name]['iou']:.3f}, mean IoU {scores[name]['mean_iou']:.3f}"
-        for name in (all_pet, all_background)
+        f"{answer}: {', '.join(f'{SCORES[name]} {row[name]:.3f}' for name in task.score_names[:2])}"
+        for answer, row in scores.items()
     )
     say(f"to beat     {'; '.join(to_beat)}")
-    for name, fraction in fractions.items():
-        if not 0.01 < fraction < 0.99:
-            warn(
-                f"{fraction:.1%} of the {name} pixels are pet: there is next to nothing to learn. "
-                "Are the masks right? Trimaps hold 1 for pet, 2 for background, 3 for the boundary; "
-                "masks of your own, 0 for background and 1 or 255 for pet"
-            )
-    return scores[all_pet]
+    for part, of_class in zip(("training", "validation"), fractions):
+        for problem in _unlikely(task, of_class, part):
+            warn(problem)
+    return scores
 
 
-def _describe(row: Mapping[str, float], epochs: int) -> str:
+def _unlikely(task: Task, fractions: Mapping[str, float], part: str) -> list[str]:
+    """What looks wrong about the labels."""
+    if "foreground" in fractions and not 0.01 < fractions["foreground"] < 0.99:
+        return [
+            f"{fractions['foreground']:.1%} of the {part} pixels are pet: there is next to nothing to learn. "
+            "Are the masks right? Trimaps hold 1 for pet, 2 for background, 3 for the boundary; "
+            "masks of your own, 0 for background and 1 or 255 for pet"
+        ]
+    missing = [name for name, fraction in fractions.items() if fraction == 0 and "foreground" not in fractions]
+    return [f"no {part} pixel is {' or '.join(missing)}: are the labels right?"] if missing else []
+
+
+def _report_evaluation(run: RunFolder, task: Task, evaluation: Evaluation) -> None:
+    """Prints what the answers under the last weights score on the validation images, and keeps it with the run."""
+    scores, table = evaluation.result(), evaluation.table()
+    run.save_evaluation(scores, table)
+    say("\nlast epoch, answers on the validation images:")
+    words = (f"{name} {value:.3f}" if isinstance(value, float) else f"{name} {value}" for name, value in scores.items())
+    say(", ".join(words))
+    for line in in_columns(table):
+        say(line)
+
+
+def _describe(row: Mapping[str, float], epochs: int, task: Task) -> str:
     """The line of an epoch."""
     scores = [f"loss {row['train_loss']:.4f} / {row['val_loss']:.4f}"]
-    names = {"iou": "pixel IoU", "mean_iou": "mean IoU", "dice": "Dice", "accuracy": "accuracy"}
-    scores += [f"{text} {row['train_' + key]:.3f} / {row['val_' + key]:.3f}" for key, text in names.items()]
+    scores += [f"{SCORES[name]} {row['train_' + name]:.3f} / {row['val_' + name]:.3f}" for name in task.score_names]
     epoch = f"epoch {row['epoch']:>{len(str(epochs))}}/{epochs}"
     return ",  ".join([epoch, *scores, f"{row['seconds']:.1f} s"])

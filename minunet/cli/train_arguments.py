@@ -11,17 +11,20 @@ from minunet.cli.arguments import (
     Parser,
     add_compute_arguments,
     fraction,
-    multiple,
+    image_size,
     not_negative,
     positive,
     whole,
 )
 from minunet.cli.datasets import add_dataset_arguments, check_dataset_arguments, is_drawn
-from minunet.cli.recipes import OPTIMIZERS, PRESETS, SCHEDULES
+from minunet.cli.recipes import LOSS_FOR_CLASSES, OPTIMIZERS, PRESETS, SCHEDULES
+from minunet.cli.task_arguments import add_task_arguments, check_task_arguments
 from minunet.data.augment import PRESETS as AUGMENTATIONS
-from minunet.ops.losses import LOSSES
+from minunet.ops.losses import CLASS_LOSSES, LOSSES
+from minunet.tasks import TASKS
 from minunet.training.checkpoint import CheckpointError
-from minunet.training.run_folder import SCORES, read_run
+from minunet.training.plots import SCORES
+from minunet.training.run_folder import read_run
 
 DESCRIPTION = """Train the lecture's U-Net to tell pets from their background.
 
@@ -36,8 +39,9 @@ Exit code: 0 done, 1 the loss diverged or memory ran out, 2 wrong use, 130 after
 # What holds where no flag is given. Drawn pets are easier, and are done while you watch.
 REAL = {"image_size": 256, "batch_size": 32, "epochs": 25, "limit": None}
 DRAWN = {"image_size": 128, "batch_size": 8, "epochs": 9, "limit": 600}
+SCENES = {"image_size": 128, "batch_size": 8, "epochs": 30, "limit": 800}
 
-MONITORS = [f"val_{name}" for name in SCORES]
+MONITORS = [f"val_{name}" for name in ("loss", *SCORES)]
 # what may be different when a run is resumed
 MAY_CHANGE = {
     "epochs",
@@ -47,6 +51,12 @@ MAY_CHANGE = {
     "download",
     "images",
     "masks",
+    "panoptic_json",
+    "validation_images",
+    "validation_masks",
+    "validation_panoptic_json",
+    "names",
+    "validation_names",
     "device",
     "threads",
 }
@@ -83,15 +93,33 @@ def _read_arguments(command: list[str]) -> Namespace:
     """The arguments in a list of words, checked; where one is missing, the default of the preset, or REAL or DRAWN."""
     parser = _make_parser()
     args = parser.parse_args(command)
+    check_task_arguments(parser, args)
     check_dataset_arguments(parser, args)
-    for name, value in {**(DRAWN if is_drawn(args) else REAL), **PRESETS[args.preset]}.items():
+    drawn = DRAWN if args.task == "binary" else SCENES
+    for name, value in {**(drawn if is_drawn(args) else REAL), **PRESETS[args.preset]}.items():
         if getattr(args, name) is None:
-            setattr(args, name, value)
+            setattr(args, name, LOSS_FOR_CLASSES.get(value, value) if args.task != "binary" else value)
+    _check_together(parser, args)
     return args
+
+
+def _check_together(parser: Parser, args: Namespace) -> None:
+    """Refuses flags that do not fit the task or the data."""
+    losses = LOSSES if args.task == "binary" else CLASS_LOSSES
+    if args.loss not in losses:
+        parser.error(f"--loss {args.loss} is not a loss of the task {args.task}: choose one of {', '.join(losses)}")
+    scores = [f"val_{name}" for name in ("loss", *TASKS[args.task].score_names)]
+    if args.monitor not in scores:
+        parser.error(f"--monitor {args.monitor} is not a score of the task {args.task}: choose {', '.join(scores)}")
+    if args.images is None and not isinstance(args.image_size, int):
+        parser.error("--image-size: only --images can have another size than a square of N x N")
+    if args.momentum and args.optimizer != "sgd":
+        parser.error(f"--momentum is for --optimizer sgd, and this is {args.optimizer}")
 
 
 def _make_parser() -> Parser:
     parser = Parser(DESCRIPTION, "train")
+    add_task_arguments(parser)
     add_dataset_arguments(parser)
     _add_size_arguments(parser)
     _add_recipe_arguments(parser)
@@ -123,9 +151,10 @@ def _add_size_arguments(parser: Parser) -> None:
     add = parser.add_argument
     add(
         "--image-size",
-        type=multiple(64, MOST_PIXELS),
-        metavar="N",
-        help=f"side of the images in pixels, a multiple of 64 ({_by_data('image_size')})",
+        type=image_size(64, MOST_PIXELS),
+        metavar="N|HxW",
+        help="height and width of the images in pixels, multiples of 64, to which they are resized; original: as they "
+        f"are, padded to the next multiple of 64 ({_by_data('image_size')})",
     )
     add(
         "--limit",
@@ -170,7 +199,18 @@ def _add_recipe_arguments(parser: Parser) -> None:
         metavar="P",
         help=f"rate at which the deepest levels drop feature maps ({_by_preset('dropout')})",
     )
-    add("--loss", choices=LOSSES, help=f"binary cross entropy, Dice, or half of each ({_by_preset('loss')})")
+    add(
+        "--loss",
+        choices={**LOSSES, **CLASS_LOSSES},
+        help="binary cross entropy, Dice, or half of each; ce, dice, ce+dice and focal where there are several classes "
+        f"({_by_preset('loss')})",
+    )
+    add(
+        "--network",
+        choices=("unet", "unet2015"),
+        help="the lecture's U-Net, or the paper's with valid convolutions (default: unet; preset paper: unet2015)",
+    )
+    add("--width", type=whole(1, 1024), metavar="N", help="filters of its first level (default: 8; unet2015: 64)")
 
 
 def _add_optimizer_arguments(parser: Parser) -> None:
@@ -181,6 +221,7 @@ def _add_optimizer_arguments(parser: Parser) -> None:
         choices=OPTIMIZERS,
         help=f"how a gradient becomes a step; rmsprop is the lecture's ({_by_preset('optimizer')})",
     )
+    add("--momentum", type=fraction, metavar="X", help=f"of sgd ({_by_preset('momentum')}; preset paper: 0.99)")
     add("--lr", type=positive, metavar="X", help=f"learning rate, the highest of the schedule ({_by_preset('lr')})")
     add(
         "--schedule",

@@ -1,8 +1,8 @@
-"""Datasets: images with a mask each, drawn or read from files, decoded once, augmented, and served in batches.
+"""Datasets: images with labels each, drawn or read from files, decoded once, augmented, and served in batches.
 
-A dataset has a length, `names` (list of str), and `dataset[i]` -> (image, mask): image uint8 (H, W, 3) in 0..255; mask
-uint8 (H, W, 1) with 0 background, 1 pet, 255 ignore. sample.py states that as types; labels.py says what the
-numbers mean. Everything here needs NumPy and Pillow only.
+A dataset has a length, `names` (list of str), and `dataset[i]` -> (image, labels): image uint8 (H, W, 3) in 0..255;
+labels (H, W, L), such as a mask uint8 (H, W, 1) with 0 background, 1 pet, 255 ignore. sample.py states that as types;
+labels.py says which kinds there are, and what their numbers mean. Everything here needs NumPy and Pillow only.
 """
 
 

@@ -1,4 +1,4 @@
-"""Augmentation: images changed at random, each with its mask, so that few photographs teach like many.
+"""Augmentation: images changed at random, each with its labels, so that few photographs teach like many.
 
     augment = Augmentation(Flip(probability=0.5), Rotate(10), Elastic(0.02, probability=0.5), Brightness(0.2))
     image, mask = augment(image, mask, np.random.default_rng(7))     or, ready-made, PRESETS["light"]
@@ -15,13 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from minunet.data.labels import Labels
 from minunet.data.warp import Plan, rotation
 
+QUARTER = np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]])  # rotation(90) of warp.py, in integers
 LUMA = (0.299, 0.587, 0.114)  # how bright red, green and blue look (ITU-R BT.601)
 
 
 class Augmentation:
-    """Transforms, each with its probability and strength: augment(image, mask, rng) -> (image, mask).
+    """Transforms, each with its probability and strength: augment(image, labels, rng) -> (image, labels).
 
     Those that move pixels are applied in the order given, then Elastic, then the colors in the order given.
     Nothing is kept from call to call, so any number of threads may share one.
@@ -36,17 +38,18 @@ class Augmentation:
         self.transforms = transforms
 
     def __call__(
-        self, image: NDArray[np.uint8], mask: NDArray[np.uint8], rng: np.random.Generator
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Returns a changed image uint8 (H, W, 3) and its mask uint8 (H, W, 1), new arrays of the same shapes.
+        self, image: NDArray[np.uint8], mask: Labels, rng: np.random.Generator
+    ) -> tuple[NDArray[np.uint8], Labels]:
+        """Returns a changed image uint8 (H, W, 3) and its labels (H, W, L), new arrays of the same shapes.
 
-        The mask never gets a value that it did not have. Raises ValueError for another shape or dtype.
+        mask: the labels, uint8 or uint16. All channels move alike, and none gets a value that it did not have.
+        Raises ValueError for another shape or dtype.
         """
-        fits = image.ndim == 3 and image.shape[2] == 3 and mask.shape == (*image.shape[:2], 1)
-        if not fits or image.dtype != np.uint8 or mask.dtype != np.uint8:
+        fits = image.ndim == mask.ndim == 3 and image.shape[2] == 3 and mask.shape[:2] == image.shape[:2]
+        if not fits or image.dtype != np.uint8 or mask.dtype not in (np.uint8, np.uint16):
             raise ValueError(
-                f"image {image.dtype} {image.shape} and mask {mask.dtype} {mask.shape} must be "
-                "uint8 (H, W, 3) and uint8 (H, W, 1)"
+                f"image {image.dtype} {image.shape} and labels {mask.dtype} {mask.shape} must be "
+                "uint8 (H, W, 3) and uint8 or uint16 (H, W, L)"
             )
         plan = Plan(*image.shape[:2])
         for transform in self.transforms:
@@ -99,6 +102,20 @@ class FlipVertical(Transform):
 
     def add_to(self, plan: Plan, rng: np.random.Generator) -> None:
         plan.transform(np.diag([-1, 1, 1]))
+
+
+@dataclass(frozen=True)
+class QuarterTurn(Transform):
+    """A rotation by 0, 90, 180 or 270 degrees, with equal chance, and exact: pixels go onto pixels.
+
+    An image that is not a square would not fit into its own shape on its side: it is turned by 0 or 180 degrees.
+    """
+
+    def add_to(self, plan: Plan, rng: np.random.Generator) -> None:
+        turns = int(rng.integers(4))
+        if plan.height != plan.width:
+            turns -= turns % 2
+        plan.transform(np.linalg.matrix_power(QUARTER, turns))
 
 
 @dataclass(frozen=True)
@@ -216,8 +233,8 @@ def _factor(strength: float, rng: np.random.Generator) -> float:
 
 # "light" is what any photographer does without thinking: the other side, a camera not quite level, nearer or farther,
 # in other light. "full" is the most that still looks like a photograph of a pet. Neither turns images upside down:
-# hardly any photograph is, and a network has better uses for its weights. For images without up and down (cells, maps)
-# build your own, with FlipVertical(probability=0.5) and Rotate(180).
+# hardly any photograph is, and a network has better uses for its weights. "flips" and "cells" are for images that have
+# no up and down, such as maps, or what lies under a microscope: the first only rearranges their pixels.
 PRESETS: dict[str, Augmentation | None] = {
     "none": None,
     "light": Augmentation(
@@ -238,5 +255,16 @@ PRESETS: dict[str, Augmentation | None] = {
         Contrast(0.3, probability=0.5),
         Saturation(0.5, probability=0.5),
         Tint(0.07, probability=0.5),
+    ),
+    "flips": Augmentation(Flip(probability=0.5), FlipVertical(probability=0.5), QuarterTurn()),
+    "cells": Augmentation(
+        Flip(probability=0.5),
+        FlipVertical(probability=0.5),
+        QuarterTurn(),
+        Rotate(15, probability=0.5),
+        Scale(0.15, probability=0.5),
+        Elastic(0.02, probability=0.5),
+        Brightness(0.2, probability=0.5),
+        Contrast(0.2, probability=0.5),
     ),
 }

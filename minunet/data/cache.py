@@ -4,7 +4,7 @@ The files lie in $MINUNET_CACHE, or $XDG_CACHE_HOME/minunet, or ~/.cache/minunet
 time. Each combination of sources and size has a folder of its own there:
 
     images.npy     uint8 (N, H, W, 3)    row i is source i; zeros if that source cannot be used
-    masks.npy      uint8 (N, H, W, 1)
+    masks.npy      uint8 (N, H, W, 1)    or uint16, or more channels: what labels.py calls labels
     metadata.json  what it was made from (size and time of each file), checksums, and what was skipped
 
 It is built in a temporary folder and then renamed (files.py), so that it is complete or absent; if two programs
@@ -23,18 +23,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from tqdm import tqdm
 
 from minunet.data import DataError
+from minunet.data.labels import Labels
 from minunet.files import ABANDONED, atomic_folder, remove_leftovers
 
 FORMAT = 2  # increase it whenever the meaning of the files, or of what datasets put into them, changes
 BLOCK = 64  # images in flight at a time: enough for all threads, and a slow disk cannot fill the memory
 
 Source = tuple[Path, ...]
-Read = Callable[[Source], tuple[NDArray[np.uint8], NDArray[np.uint8]]]
-Keep = Callable[[int, NDArray[np.uint8], NDArray[np.uint8]], None]
+Read = Callable[[Source], tuple[NDArray[np.uint8], Labels]]
+Keep = Callable[[int, NDArray[np.uint8], Labels], None]
 
 log = logging.getLogger("minunet")
 
@@ -43,40 +44,56 @@ class Decoded(NamedTuple):
     """N decoded sources, and which of them could not be decoded."""
 
     images: NDArray[np.uint8]  # (N, H, W, 3)
-    masks: NDArray[np.uint8]  # (N, H, W, 1)
+    masks: Labels  # (N, H, W, L), uint8 or uint16
     skipped: dict[int, str]  # {row: what is wrong with that source}
 
 
+class _Arrays(NamedTuple):
+    """The shapes and dtypes of the two arrays of a cache."""
+
+    images: tuple[tuple[int, ...], np.dtype[Any]]
+    masks: tuple[tuple[int, ...], np.dtype[Any]]
+
+
 def decode_all(
-    read: Read, sources: Sequence[Source], size: tuple[int, int], key: str = "", on_disk: bool = True
+    read: Read,
+    sources: Sequence[Source],
+    size: tuple[int, int],
+    key: str = "",
+    on_disk: bool = True,
+    channels: int = 1,
+    dtype: DTypeLike = np.uint8,
 ) -> Decoded:
     """Returns all sources decoded, or as an earlier call decoded them; not to be written to.
 
-    read     read(source) -> (image uint8 (H, W, 3), mask uint8 (H, W, 1)), or DataError if the source cannot be used;
+    read     read(source) -> (image uint8 (H, W, 3), labels (H, W, L)), or DataError if the source cannot be used;
              called from several threads
     sources  tuples of file paths; a file that changes, appears or disappears makes the cache invalid
     size     (H, W)
     key      a string; each key has a cache of its own
     on_disk  False keeps the arrays in memory only. The same happens, after a line in the log, if the cache folder
              cannot be written: the next run has to decode again, and nothing else changes
+    channels, dtype   L, and the dtype of the labels, uint8 or uint16
     """
-    shape = (len(sources), *size)
+    shape, kept = (len(sources), *size), np.dtype(dtype)
+    arrays = _Arrays(((*shape, 3), np.dtype(np.uint8)), ((*shape, channels), kept))
+    unusual = [] if (channels, kept) == (1, np.uint8) else [[channels, kept.name]]
     if on_disk:
         try:
-            folder = cache_folder() / _digest([FORMAT, key, shape, [list(map(str, s)) for s in sources]])
+            folder = cache_folder() / _digest([FORMAT, key, shape, [list(map(str, s)) for s in sources], *unusual])
             made_from = _digest([_fingerprint(path) for source in sources for path in source])
-            found = _open(folder, shape, made_from)
+            found = _open(folder, arrays, made_from)
             if found is None:
-                found = _build(folder, read, sources, shape, made_from)
+                found = _build(folder, read, sources, arrays, made_from)
             if found is not None:
                 return found
             why: object = "another program has changed it"
         except (OSError, RuntimeError) as error:  # RuntimeError: there is no home folder
             why = error
         log.warning("The decoded images are kept in memory, not in the cache folder: %s", why)
-    images, masks = np.zeros((*shape, 3), np.uint8), np.zeros((*shape, 1), np.uint8)
+    images, masks = np.zeros(*arrays.images), np.zeros(*arrays.masks)
 
-    def keep(row: int, image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> None:
+    def keep(row: int, image: NDArray[np.uint8], mask: Labels) -> None:
         images[row], masks[row] = image, mask
 
     return Decoded(images, masks, _decode(read, sources, keep))
@@ -93,7 +110,7 @@ def cache_folder() -> Path:
 def _decode(read: Read, sources: Sequence[Source], keep: Keep) -> dict[int, str]:
     """Calls keep(row, image, mask) for each source in order. Returns {row: reason} of those that were skipped."""
 
-    def attempt(source: Source) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | DataError:
+    def attempt(source: Source) -> tuple[NDArray[np.uint8], Labels] | DataError:
         try:
             return read(source)
         except DataError as problem:
@@ -122,9 +139,7 @@ class _AlreadyThere(Exception):
     """Another program has built the same cache in the meantime."""
 
 
-def _build(
-    folder: Path, read: Read, sources: Sequence[Source], shape: tuple[int, ...], made_from: str
-) -> Decoded | None:
+def _build(folder: Path, read: Read, sources: Sequence[Source], arrays: _Arrays, made_from: str) -> Decoded | None:
     """Makes the folder of a cache, and returns what is in it. Raises OSError if it cannot be written.
 
     The files are opened while nobody else knows their folder: they stay readable when another program replaces it.
@@ -138,10 +153,10 @@ def _build(
         with ExitStack() as stack:
             # Written as plain files: a full disk is then an error that can be caught, whereas writing into
             # mapped memory would end the program.
-            images = _RowWriter(stack, draft / "images.npy", (*shape, 3))
-            masks = _RowWriter(stack, draft / "masks.npy", (*shape, 1))
+            images = _RowWriter(stack, draft / "images.npy", *arrays.images)
+            masks = _RowWriter(stack, draft / "masks.npy", *arrays.masks)
 
-            def keep(row: int, image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> None:
+            def keep(row: int, image: NDArray[np.uint8], mask: Labels) -> None:
                 images.write(row, image)
                 masks.write(row, mask)
 
@@ -151,54 +166,55 @@ def _build(
             json.dump({"made_from": made_from, "checksums": checksums, "skipped": list(skipped.items())}, file)
             file.flush()
             os.fsync(file.fileno())
-        built = _open(folder, shape, made_from)
+        built = _open(folder, arrays, made_from)
         if built is not None:
             raise _AlreadyThere
         if os.name == "posix":
-            built = _open(draft, shape, made_from)
-    return _open(folder, shape, made_from) if built is None else built
+            built = _open(draft, arrays, made_from)
+    return _open(folder, arrays, made_from) if built is None else built
 
 
 class _RowWriter:
     """Writes the rows of a .npy file one after the other, and computes their checksum; skipped rows are zeros."""
 
-    def __init__(self, stack: ExitStack, path: Path, shape: tuple[int, ...]) -> None:
+    def __init__(self, stack: ExitStack, path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self.file = stack.enter_context(open(path, "wb"))
-        self.shape = shape
+        self.nothing = np.zeros(shape[1:], dtype)
+        self.rows = shape[0]
         self.row = 0
         self.checksum = 0
-        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(self.file, header)
 
-    def write(self, row: int, values: NDArray[np.uint8]) -> None:
+    def write(self, row: int, values: Labels) -> None:
         while self.row < row:
-            self._append(np.zeros(self.shape[1:], np.uint8))
+            self._append(self.nothing)
         self._append(values)
 
     def finish(self) -> int:
-        while self.row < self.shape[0]:
-            self._append(np.zeros(self.shape[1:], np.uint8))
+        while self.row < self.rows:
+            self._append(self.nothing)
         self.file.flush()
         os.fsync(self.file.fileno())
         return self.checksum
 
-    def _append(self, values: NDArray[np.uint8]) -> None:
+    def _append(self, values: Labels) -> None:
         data = values.tobytes()
         self.file.write(data)
         self.checksum = zlib.crc32(data, self.checksum)
         self.row += 1
 
 
-def _open(folder: Path, shape: tuple[int, ...], made_from: str) -> Decoded | None:
+def _open(folder: Path, expected: _Arrays, made_from: str) -> Decoded | None:
     """Returns the cache in a folder, or None if there is none, or an outdated, damaged or foreign one."""
     try:
         metadata = json.loads((folder / "metadata.json").read_text())
         if metadata["made_from"] != made_from:
             return None
         arrays = {}
-        for name, channels in [("images", 3), ("masks", 1)]:
+        for name, (shape, dtype) in expected._asdict().items():
             array = arrays[name] = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-            fits = array.shape == (*shape, channels) and array.dtype == np.uint8
+            fits = array.shape == shape and array.dtype == dtype
             if not fits or _checksum(array) != metadata["checksums"][name]:
                 return None
         skipped = {int(row): str(reason) for row, reason in metadata["skipped"]}
@@ -207,7 +223,7 @@ def _open(folder: Path, shape: tuple[int, ...], made_from: str) -> Decoded | Non
         return None
 
 
-def _checksum(array: NDArray[np.uint8]) -> int:
+def _checksum(array: Labels) -> int:
     checksum = 0
     for row in array:
         checksum = zlib.crc32(row, checksum)

@@ -76,6 +76,15 @@ def load(path: Path, convert: Callable[[Image.Image], T]) -> T:
         raise DataError(f"cannot be read: {str(error) or type(error).__name__}") from error
 
 
+def stored_size(path: Path) -> tuple[int, int] | None:
+    """Returns (height, width) of an image file as it is stored, from its first bytes; None if it cannot be read."""
+    try:
+        with Image.open(path, formats=FORMATS) as stored:
+            return stored.height, stored.width
+    except Exception:  # reading it will say what is wrong
+        return None
+
+
 @contextmanager
 def quiet_pillow() -> Iterator[None]:
     """Silences Pillow's warnings about odd EXIF tags, and about more than 89 million pixels.

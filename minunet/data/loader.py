@@ -17,9 +17,10 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from minunet.data.labels import Labels
 from minunet.data.sample import Pair, Pairs
 
-Augment = Callable[[NDArray[np.uint8], NDArray[np.uint8], np.random.Generator], Pair]
+Augment = Callable[[NDArray[np.uint8], Labels, np.random.Generator], Pair]
 
 
 class Loader:
@@ -29,8 +30,9 @@ class Loader:
     batch_size  at least 1
     seed        at least 0; the order depends on (seed, epoch) alone
     shuffle     False: each epoch in the dataset's own order
-    augment     changes an image with its mask: augment(image, mask, rng) -> (image, mask), called from several threads;
-                see augment.py. None leaves them as they are
+    augment     changes an image with its labels: augment(image, labels, rng) -> (image, labels), called from several
+                threads; see augment.py. None leaves them as they are
+    encode      computes labels of labels, (H, W, L), after the augmentation; see `Task.encode`. None: as they are
     workers     at least 1: the number of threads, and so of batches that are prepared at a time; any number serves the
                 same batches
 
@@ -51,6 +53,7 @@ class Loader:
         seed: int = 0,
         shuffle: bool = True,
         augment: Augment | None = None,
+        encode: Callable[[Labels], Labels] | None = None,
         workers: int = 1,
     ) -> None:
         self.dataset = dataset
@@ -58,6 +61,7 @@ class Loader:
         self.seed = _at_least(0, "seed", seed)
         self.shuffle = shuffle
         self.augment = augment
+        self.encode = encode
         self.workers = _at_least(1, "workers", workers)
         if len(dataset) == 0:
             raise ValueError("the dataset is empty: there is nothing to load")
@@ -74,7 +78,7 @@ class Loader:
         return np.random.default_rng([self.seed, epoch]).permutation(len(self.dataset))
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Pair]:
-        """Yields (images uint8 (N, H, W, 3), masks uint8 (N, H, W, 1)) for each batch of the epoch.
+        """Yields (images uint8 (N, H, W, 3), labels (N, H, W, L)) for each batch of the epoch.
 
         start: how many batches to skip at the beginning; they are not prepared, and the others are the same.
         The arrays are new for each batch: the caller may keep and change them. What goes wrong while a batch is
@@ -101,12 +105,12 @@ class Loader:
         return np.stack(images), np.stack(masks)
 
     def _sample(self, epoch: int, index: int) -> Pair:
-        image, mask = self.dataset[index]
-        if self.augment is None:
-            return image, mask
-        # spawn_key: [seed, epoch, 0] would be the generator of [seed, epoch], which made the order
-        seeds = np.random.SeedSequence([self.seed, epoch], spawn_key=(index,))
-        return self.augment(image, mask, np.random.default_rng(seeds))
+        image, labels = self.dataset[index]
+        if self.augment is not None:
+            # spawn_key: [seed, epoch, 0] would be the generator of [seed, epoch], which made the order
+            seeds = np.random.SeedSequence([self.seed, epoch], spawn_key=(index,))
+            image, labels = self.augment(image, labels, np.random.default_rng(seeds))
+        return image, labels if self.encode is None else self.encode(labels)
 
 
 def _at_least(least: int, name: str, value: int) -> int:

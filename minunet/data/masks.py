@@ -1,9 +1,16 @@
-"""Known masks of single images, found and read: what predictions are compared with.
+"""Label files: what the numbers in them become, and the known labels of single images, found and read.
 
-A known mask may be a trimap, or an image of 0 and 255 or of 0 and 1; its values say which (labels.py).
+    mask_reader       0, 1 and 255, by a table, or by what is usual (labels.py)
+    class_reader      class indices, by a table of all numbers that may occur
+    instance_reader   objects, renumbered 1, 2, 3 …
+
+Each makes labels of a file as it is stored, or raises a DataError that says which numbers it does not know; whoever
+opened the file adds its name. The known labels of an image are what its prediction is compared with.
 """
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +18,67 @@ from PIL import Image
 
 from minunet.data import DataError
 from minunet.data.images import UprightImage, apply_orientation, load, to_labels
-from minunet.data.labels import TRIMAP, USUAL, translate, trimap_table
+from minunet.data.labels import TRIMAP, USUAL, Labels, renumber, translate, trimap_table
+from minunet.data.sample import ToMask
 from minunet.data.skipped import listed
+
+# ---- what the numbers become ----
+
+
+def mask_reader(table: Mapping[int, int] | None) -> ToMask:
+    """Returns the function from a mask's file to a mask uint8 (H, W); without a table, 0 and 1, or 0 and 255."""
+
+    def read(stored: Image.Image) -> NDArray[np.uint8]:
+        labels = to_labels(stored)
+        mask = translate(labels, USUAL if table is None else [table])
+        if mask is None:
+            raise DataError(_misfit(np.unique(labels).tolist(), table, stored.format))
+        return mask
+
+    return read
+
+
+def class_reader(table: Mapping[int, int]) -> ToMask:
+    """Returns the function from a label file to class indices uint8 (H, W), by a table {number: index or 255}."""
+
+    def read(stored: Image.Image) -> NDArray[np.uint8]:
+        labels = to_labels(stored)
+        indices = translate(labels, [table])
+        if indices is None:
+            unknown = listed(sorted(set(np.unique(labels).tolist()) - set(table)))
+            known = ", ".join(map(str, sorted(table)))
+            why = "JPEG blurs them; save it as PNG" if stored.format == "JPEG" else "name them, or call them ignore"
+            raise DataError(f"holds {unknown}: the classes have only the numbers {known}; {why}")
+        return indices
+
+    return read
+
+
+def instance_reader(stored: Image.Image) -> NDArray[np.uint16]:
+    """Returns the objects of a label file, numbered 1, 2, 3 …: uint16 (H, W), 0 background, 65535 ignore."""
+    if stored.format == "JPEG":
+        raise DataError("is a JPEG, which blurs the numbers of objects: save it as PNG or TIFF with 16 bits")
+    try:
+        return renumber(to_labels(stored), ignore=True)
+    except DataError:
+        raise
+    except ValueError as error:
+        raise DataError(str(error)) from error
+
+
+def _misfit(held: list[int], table: Collection[int] | None, file_format: str | None) -> str:
+    """What is wrong with a file that holds these numbers."""
+    if file_format == "JPEG":
+        return f"holds {listed(held)}: JPEG blurs the values of a mask; save it as PNG"
+    if table:
+        return f"holds {listed(held)}: the table of values has only {', '.join(map(str, sorted(table)))}"
+    return (
+        f"holds {listed(held)}: a mask holds 0 and 1, or 0 and 255; say what its values mean "
+        "(values={7: 1, ...}, or --mask-values 7=pet,...)"
+    )
+
+
+# ---- the known labels of an image ----
 
 
 def find_mask(folder: Path, name: str) -> Path:
@@ -28,16 +94,37 @@ def find_mask(folder: Path, name: str) -> Path:
 def read_mask(path: Path, image: UprightImage, border: str = "pet") -> NDArray[np.uint8]:
     """Returns the mask of an image: uint8 (H, W), 0 background, 1 pet, 255 ignore.
 
-    A mask belongs to the pixels as they are stored, as in training, so the image's orientation is applied to it, too;
-    unless only the unrotated mask has the height and width of the upright image. border: as for `pets.Pets`.
+    It may be a trimap, or an image of 0 and 255 or of 0 and 1; its values say which. border: as for `pets.Pets`.
     Raises DataError for a file that cannot be read, holds other values, or is of another size.
     """
-    mask = load(path, lambda stored: Image.fromarray(_to_mask(to_labels(stored), border)))
-    oriented, (height, width) = apply_orientation(mask, image.orientation), image.image.shape[:2]
-    for fitting in (oriented, mask):
-        if fitting.size == (width, height):
-            return np.asarray(fitting)
-    raise DataError(f"is {mask.width} x {mask.height}, but its image is {width} x {height} (width x height)")
+
+    def read(stored: Image.Image) -> NDArray[np.uint8]:
+        return _to_mask(to_labels(stored), border)
+
+    return np.asarray(read_labels(path, image, read), np.uint8)
+
+
+def read_labels(path: Path, image: UprightImage, reader: ToMask) -> Labels:
+    """Returns the labels of an image as `reader` makes them: (H, W) or (H, W, L).
+
+    Labels belong to the pixels as they are stored, as in training, so the image's orientation is applied to them, too;
+    unless only the unrotated labels have the height and width of the upright image.
+    Raises DataError for a file that cannot be read, that the reader refuses, or that is of another size.
+    """
+    labels = load(path, reader)
+    for fitting in (_oriented(labels, image.orientation), labels):
+        if fitting.shape[:2] == image.image.shape[:2]:
+            return fitting
+    (height, width), (image_height, image_width) = labels.shape[:2], image.image.shape[:2]
+    raise DataError(f"is {width} x {height}, but its image is {image_width} x {image_height} (width x height)")
+
+
+def _oriented(labels: Labels, orientation: int) -> Labels:
+    """Labels (H, W) or (H, W, L) flipped or rotated as an EXIF orientation says."""
+    if labels.ndim == 3:
+        return np.stack([_oriented(channel, orientation) for channel in np.moveaxis(labels, 2, 0)], axis=2)
+    stored: NDArray[Any] = labels.astype(np.int32)  # Pillow turns 32-bit integers in all its versions
+    return np.asarray(apply_orientation(Image.fromarray(stored), orientation)).astype(labels.dtype)
 
 
 def _to_mask(labels: NDArray, border: str) -> NDArray[np.uint8]:

@@ -18,30 +18,37 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from minunet.data import DataError, cache
+from minunet.data.classes import Classes
 from minunet.data.images import quiet_pillow, to_labels
 from minunet.data.labels import BACKGROUND, BOUNDARY, PET, TRIMAP, lookup, trimap_table
 from minunet.data.sample import Pair, check_limit, height_width, limited, read_pair
 from minunet.data.skipped import SHOWN, listed, report_skipped
 
 SPECIES = {"1": "cat", "2": "dog"}
+SPECIES_CLASSES = Classes(("background", "cat", "dog"), things=(False, True, True))
+TRIMAP_CLASSES = Classes(("pet", "background", "border"), values=(PET, BACKGROUND, BOUNDARY))
+CLASSES = {"mask": None, "species": SPECIES_CLASSES, "trimap": TRIMAP_CLASSES}
 LAYOUT = "images/NAME.jpg, annotations/trimaps/NAME.png, annotations/{trainval,test}.txt"
 
 
 class Pets:
-    """A list of the data folder as a dataset: pets[i] -> (image uint8 (H, W, 3), mask uint8 (H, W, 1)).
+    """A list of the data folder as a dataset: pets[i] -> (image uint8 (H, W, 3), labels uint8 (H, W, 1)).
 
     root    the data folder (or the folder above, if the data folder is called oxford-iiit-pet)
     split   "trainval", "test", or "all" (one list after the other)
     size    an int for squares, or (H, W)
-    border  what a trimap's boundary becomes in the mask: "pet" (1), "background" (0) or "ignore" (255)
+    border  what a trimap's boundary becomes in the labels: "pet" (1), "background" (0) or "ignore" (255)
     limit   take at most so many images, evenly spaced over the list, which is sorted by breed: the first ones would
             all be of one. Always the same ones; fewer than asked for if some of them cannot be used
     strict  True raises where False skips what cannot be used
     cache   True keeps what was decoded in a cache folder outside the data folder (minunet/data/cache.py says where),
             so that the next run starts at once; False decodes everything again, and keeps it in memory
+    labels  "mask" (0 background, 1 pet), "species" (0 background, 1 cat, 2 dog), or "trimap" (0 pet, 1 background,
+            2 border, whatever `border` says)
 
     Attributes, lists of str: `names`, `breeds` ("american bulldog") and `species` ("cat" or "dog") of the usable
-    images, in the order of the list; `skipped`, each "file: what is wrong".
+    images, in the order of the list; `skipped`, each "file: what is wrong". `classes`: those of the labels, or None for
+    masks.
 
     All files are read at once (or were, by an earlier run). What cannot be used is skipped and reported in ONE message:
     a warning of the logger "minunet", which Python prints on stderr unless the program sets up logging of its own. With
@@ -58,9 +65,11 @@ class Pets:
         limit: int | None = None,
         strict: bool = False,
         cache: bool = True,
+        labels: str = "mask",
     ) -> None:
         self.size = height_width(size)
-        self._classes = lookup(trimap_table(border))
+        self._tables = {species: lookup(trimap_labels(labels, border, species)) for species in SPECIES.values()}
+        self.classes = CLASSES[labels]
         lists = _lists(split)
         check_limit(limit)  # before anything is read
         self.root = _find_root(Path(os.path.expanduser(root)), lists)
@@ -81,9 +90,20 @@ class Pets:
         return len(self._rows)
 
     def __getitem__(self, index: int) -> Pair:
-        """(image uint8 (H, W, 3), mask uint8 (H, W, 1)), new arrays. IndexError beyond the end."""
-        row = self._rows[operator.index(index)]
-        return np.array(self._images[row]), self._classes[self._trimaps[row]]
+        """(image uint8 (H, W, 3), labels uint8 (H, W, 1)), new arrays. IndexError beyond the end."""
+        row, species = self._rows[operator.index(index)], self.species[operator.index(index)]
+        return np.array(self._images[row]), self._tables[species][self._trimaps[row]]
+
+
+def trimap_labels(labels: str, border: str, species: str) -> dict[int, int]:
+    """Returns what the numbers of a trimap become in the labels of an image of this species; see Pets."""
+    meanings = trimap_table(border)
+    if labels not in CLASSES:
+        raise ValueError(f"labels is {labels!r}: it must be one of {', '.join(CLASSES)}")
+    if labels == "trimap":
+        return TRIMAP_CLASSES.table()
+    pet = 1 if labels == "mask" else SPECIES_CLASSES.names.index(species)
+    return {number: pet if meaning == 1 else meaning for number, meaning in meanings.items()}
 
 
 # ---- what is there ----

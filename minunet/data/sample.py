@@ -1,30 +1,34 @@
 """What a dataset yields, and what every dataset does with it: read a pair, resize, limit, split.
 
-A sample is a pair: image uint8 (H, W, 3), and its mask uint8 (H, W, 1), whose values labels.py explains.
+A sample is a pair: image uint8 (H, W, 3), and its labels (H, W, L), whose kinds and values labels.py explains: a mask
+or class map uint8 (H, W, 1), instances uint16 (H, W, 1), or classes with segments uint16 (H, W, 2).
 
 Images are resized bilinearly, by Pillow, which averages over all pixels that fall into a new one. Plain bilinear
 interpolation reads four of the 29 pixels that become one when 1600 x 1200 becomes 256 x 256, and turns fur into noise.
-A mask takes the nearest pixel: a mean of 1 (pet) and 3 (boundary) would be 2 (background).
+Labels take the nearest pixel: a mean of 1 (pet) and 3 (boundary) would be 2 (background).
 """
 
 import operator
+import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from minunet.data import DataError
-from minunet.data.images import load, to_rgb, upright
+from minunet.data.images import load, stored_size, to_rgb, upright
+from minunet.data.labels import Labels, ignored
 
 T = TypeVar("T")
-Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # image (H, W, 3), mask (H, W, 1)
+Pair = tuple[NDArray[np.uint8], Labels]  # image (H, W, 3), labels (H, W, L)
+ToMask = Callable[[Image.Image], Labels]  # a label file as stored -> labels (H, W) or (H, W, L)
 
 
 class Pairs(Protocol):
-    """Anything with a length and pairs of an image and a mask: a list of them will do."""
+    """Anything with a length and pairs of an image and its labels: a list of them will do."""
 
     def __len__(self) -> int: ...
 
@@ -61,36 +65,128 @@ def resize_image(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
     return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
 
 
-def resize_mask(mask: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Returns a mask uint8 (H, W) resized to size = (height, width)."""
+def resize_mask(labels: Labels, size: tuple[int, int]) -> Labels:
+    """Returns labels uint8 or uint16, (H, W) or (H, W, L), resized to size = (height, width) by the nearest pixel."""
+    if labels.ndim == 3:
+        return np.stack([resize_mask(channel, size) for channel in np.moveaxis(labels, 2, 0)], axis=2)
     height, width = size
-    return np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
+    # Pillow resizes 8-bit and 32-bit integers in all its versions.
+    stored = Image.fromarray(labels if labels.dtype == np.uint8 else labels.astype(np.int32))
+    return np.asarray(stored.resize((width, height), Image.Resampling.NEAREST)).astype(labels.dtype, copy=False)
 
 
 def read_pair(
     root: Path,
     image_path: Path,
     mask_path: Path,
-    size: tuple[int, int],
-    to_mask: Callable[[Image.Image], NDArray[np.uint8]],
+    size: tuple[int, int] | None,
+    to_mask: ToMask,
 ) -> Pair:
-    """Returns an image uint8 (H, W, 3) and its mask uint8 (H, W, 1), both resized to `size`.
+    """Returns an image uint8 (H, W, 3) and its labels (H, W, L), both resized to `size`; None leaves them as they are.
 
     A mask belongs to the pixels as they are stored, so an image's EXIF orientation is applied only if the mask has the
     height and width of the upright image but not of the stored one.
-    to_mask: makes uint8 (H, W) of the mask's file as stored, or raises DataError.
+    to_mask: makes labels (H, W) or (H, W, L) of the mask's file as stored, or raises DataError.
     Raises DataError, which names the file relative to `root`.
     """
     image, mask = _load(root, image_path, to_rgb), _load(root, mask_path, to_mask)
-    if image.shape[:2] != mask.shape:
+    if image.shape[:2] != mask.shape[:2]:
         oriented = _load(root, image_path, upright).image
-        image = oriented if oriented.shape[:2] == mask.shape else image
-    if image.shape[:2] != mask.shape:
+        image = oriented if oriented.shape[:2] == mask.shape[:2] else image
+    if image.shape[:2] != mask.shape[:2]:
         raise DataError(
             f"{mask_path.relative_to(root).as_posix()}: is {mask.shape[1]} x {mask.shape[0]}, "
             f"but its image is {image.shape[1]} x {image.shape[0]} (width x height)"
         )
-    return resize_image(image, size), resize_mask(mask, size)[:, :, np.newaxis]
+    if size is not None:
+        image, mask = resize_image(image, size), resize_mask(mask, size)
+    return image, mask if mask.ndim == 3 else mask[:, :, np.newaxis]
+
+
+def common_size(root: Path, paths: Iterable[Path]) -> tuple[int, int]:
+    """Returns the one (height, width) of all these image files; (1, 1) if none of them can be read.
+
+    Raises DataError, which names two files relative to `root`, if they differ.
+    """
+    first: tuple[Path, tuple[int, int]] | None = None
+    for path in paths:
+        size = stored_size(path)
+        if first is None and size is not None:
+            first = path, size
+        elif first is not None and size not in (None, first[1]):
+            names = [each.relative_to(root).as_posix() for each in (first[0], path)]
+            (height, width), (other_height, other_width) = first[1], size or (0, 0)
+            raise DataError(
+                f"{names[0]} is {width} x {height}, but {names[1]} is {other_width} x {other_height} (width x height): "
+                "images that keep their size must all have the same; give a size to resize them to"
+            )
+    return first[1] if first else (1, 1)
+
+
+class Frame(NamedTuple):
+    """How the images of a dataset come to have one size: they are resized to it, or kept as they are, and padded."""
+
+    size: tuple[int, int]  # (H, W) of the arrays
+    content: tuple[int, int]  # the same without what is added at the bottom and on the right
+    resized: bool
+
+    @classmethod
+    def of(cls, size: int | Sequence[int] | None, multiple: int, root: Path, paths: Iterable[Path]) -> "Frame":
+        """Returns the frame for a size; None keeps that of the files, padded to the next multiple.
+
+        paths: the label files, which then must all have one size. Raises DataError, which names two of them relative to
+        `root`, if they have not; ValueError or TypeError for an argument out of range.
+        """
+        if operator.index(multiple) < 1:
+            raise ValueError(f"multiple is {multiple}: it must be an integer of at least 1")
+        if size is not None:
+            return cls(height_width(size), height_width(size), True)
+        content = common_size(root, paths)
+        height, width = (-(-length // multiple) * multiple for length in content)
+        return cls((height, width), content, False)
+
+    def read(self, root: Path, image_path: Path, mask_path: Path, to_mask: ToMask) -> Pair:
+        """Returns a pair, as read_pair does, in the size of this frame."""
+        if self.resized:
+            return read_pair(root, image_path, mask_path, self.size, to_mask)
+        pair = read_pair(root, image_path, mask_path, None, to_mask)
+        if pair[1].shape[:2] != self.content:
+            (height, width), (other_height, other_width) = pair[1].shape[:2], self.content
+            name = mask_path.relative_to(root).as_posix()
+            raise DataError(
+                f"{name}: is {width} x {height}, the others {other_width} x {other_height} (width x height)"
+            )
+        return pad(pair, self.size)
+
+    def key(self) -> str:
+        """Returns what sets the arrays of this frame apart from resized ones, for the key of a cache."""
+        return "" if self.resized else f" content {self.content}"
+
+
+def pad(pair: Pair, size: tuple[int, int]) -> Pair:
+    """Returns an image and its labels, enlarged to size = (height, width) at the bottom and on the right.
+
+    The image goes on as its reflection, so that no edge appears that is none; the new pixels count in nothing.
+
+    >>> image, labels = pad((np.array([[[1] * 3, [2] * 3]], np.uint8), np.zeros((1, 2, 1), np.uint8)), (1, 4))
+    >>> image[0, :, 0].tolist(), labels[0, :, 0].tolist()
+    ([1, 2, 1, 2], [0, 0, 255, 255])
+    """
+    image, labels = pair
+    height, width = labels.shape[:2]
+    larger = np.empty((*size, labels.shape[2]), labels.dtype)
+    larger[:] = ignored(labels)
+    larger[:height, :width] = labels
+    margins = [(0, size[0] - height), (0, size[1] - width), (0, 0)]
+    return np.pad(image, margins, mode="reflect"), larger
+
+
+def common_root(images: Path, masks: Path) -> Path:
+    """Returns the innermost folder that holds both folders, for short names in messages."""
+    try:
+        return Path(os.path.commonpath([images, masks]))
+    except ValueError as error:  # Windows
+        raise DataError("images and masks must lie on the same drive") from error
 
 
 def _load(root: Path, path: Path, convert: Callable[[Image.Image], T]) -> T:
@@ -137,6 +233,31 @@ class Subset:
     def __getitem__(self, index: int) -> Pair:
         """The dataset's own pair. IndexError beyond the end."""
         return self.dataset[self.indices[operator.index(index)]]
+
+
+class Relabeled:
+    """A dataset whose labels have gone through a function: the images of `dataset`, with function(labels).
+
+    The function is called once for each image, when it is first asked for, and the result is kept in memory: such as
+    the class maps of panoptic labels, or what takes long to compute from each.
+    """
+
+    def __init__(self, dataset: Dataset, function: Callable[[Labels], Labels]) -> None:
+        self.dataset = dataset
+        self.function = function
+        self.names = dataset.names
+        self._kept: dict[int, Labels] = {}
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Pair:
+        """The dataset's image, and its labels after the function: a new array. IndexError beyond the end."""
+        place = range(len(self))[operator.index(index)]  # -1 is the last one, as in a list
+        image, labels = self.dataset[place]
+        if place not in self._kept:  # two threads at a time may both compute it, and get the same
+            self._kept[place] = self.function(labels)
+        return image, self._kept[place].copy()
 
 
 def split(dataset: Dataset, fraction: float, seed: int = 0, limit: int | None = None) -> tuple[Subset, Subset]:

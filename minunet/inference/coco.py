@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from minunet.data.labels import IGNORED_OBJECT, as_segments
+from minunet.data.labels import IGNORE_OBJECT, as_segments
 from minunet.data.panoptic_ids import Segment
 from minunet.inference.polygons import fill, to_polygons
 from minunet.inference.rle import compress, decode_json, encode_segments
@@ -77,7 +77,7 @@ def _annotations(image, categories, polygons) -> Iterator[Document]:
     """Yields the annotations of an image, without their numbers."""
     segments = as_segments(image.segments, ignore=True)
     yield from _describe(segments, image.categories, categories, polygons, crowd=0)
-    ignored = segments == IGNORED_OBJECT
+    ignored = segments == IGNORE_OBJECT
     if ignored.any():
         yield from _describe(ignored.astype(np.uint16), None, categories, False, crowd=1)
 
@@ -139,7 +139,7 @@ def _read_image(image, annotations):
     for _, number, pixels in sorted(objects, key=lambda entry: (-entry[0], entry[1])):  # the smaller ones on top
         numbers.flat[pixels] = number
     segments = as_segments(numbers)
-    segments[crowd & (segments == 0)] = IGNORED_OBJECT
+    segments[crowd & (segments == 0)] = IGNORE_OBJECT
     visible = set(np.unique(segments).tolist())
     return ImageObjects(image["file_name"], segments, {n: c for n, c in categories.items() if n in visible})
 

@@ -1,10 +1,11 @@
-"""What a prediction leaves behind: PNG files beside each image. For the binary task:
+"""What a prediction leaves behind: files beside each image. For the binary task:
 
     NAME.mask.png       white where the object is, black elsewhere; of the image's size
     NAME.overlay.png    the image with the outline of the mask
 
-All carry a mark inside (the PNG text "Software"). Only files with this mark are ever replaced: a mask that somebody
-drew and gave the same name stays as it is. Each is written completely or not at all (files.py).
+Every PNG carries a mark inside (the PNG text "Software"). Only files with this mark are ever replaced: a mask that
+somebody drew and gave the same name stays as it is. A text file can carry none; it is replaced if a PNG of the same
+prediction lies beside it. Each is written completely or not at all (files.py).
 """
 
 import io
@@ -25,8 +26,13 @@ MARK = "minunet predict_pets"  # as the first version wrote it, whose outputs ma
 
 def is_output(path: Path, suffixes: Iterable[str]) -> bool:
     """Returns whether the file at `path` was written by an earlier prediction and still has one of these suffixes."""
-    if not path.name.endswith(tuple(suffixes)):
+    ending = next((suffix for suffix in suffixes if path.name.endswith(suffix)), None)
+    if ending is None:
         return False
+    if not ending.endswith(".png"):
+        stem = path.name.removesuffix(ending)
+        pngs = [path.with_name(stem + suffix) for suffix in suffixes if suffix.endswith(".png")]
+        return path.is_file() and any(is_output(png, suffixes) for png in pngs)
     try:
         with Image.open(path, formats=("PNG",)) as image:
             return image.info.get("Software") == MARK
@@ -59,23 +65,26 @@ def choose_names(images: Sequence[ImageFile], out: Path | None = None) -> list[P
     return names
 
 
-def write_outputs(name: Path, images: Mapping[str, NDArray]) -> None:
-    """Writes NAME + suffix for each of `images`, {suffix: uint8 array}; creates their folder.
+def write_outputs(name: Path, contents: Mapping[str, NDArray | Image.Image | str]) -> None:
+    """Writes NAME + suffix for each of `contents`, {suffix: array uint8 or uint16, image or text}; creates their
+    folder.
 
     Raises DataError if there is a file of that name which no prediction wrote, and OSError where it cannot be written.
     """
-    paths = {suffix: name.with_name(name.name + suffix) for suffix in images}
+    paths = {suffix: name.with_name(name.name + suffix) for suffix in contents}
     for path in paths.values():
-        if (path.exists() or path.is_symlink()) and not is_output(path, images):
+        if (path.exists() or path.is_symlink()) and not is_output(path, contents):
             raise DataError(f"{path} exists already and was not written by a prediction: give another --out")
     name.parent.mkdir(parents=True, exist_ok=True)
     for suffix, path in paths.items():
-        atomic_write(path, _png(images[suffix]))
+        content = contents[suffix]
+        atomic_write(path, content if isinstance(content, str) else _png(content))
 
 
 def _png(pixels):
     mark = PngInfo()
     mark.add_text("Software", MARK)
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG", pnginfo=mark, compress_level=1)  # 6 takes five times as long
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    image.save(file, "PNG", pnginfo=mark, compress_level=1)  # 6 takes five times as long
     return file.getvalue()

@@ -29,31 +29,43 @@ and of the tiles too, up to the rounding of float32: the tests allow 1e-5 in a p
 With a smaller margin tiles cost less and are no longer exact: the farthest pixels weigh little, but they weigh
 something. Answers overlap by 2^D pixels and are blended there from one into the other, so that such a difference, or
 one of rounding, becomes a slope and never a seam.
+
+The paper's network, of valid convolutions, is cut into tiles as the paper does it: overlap_tile.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minunet.data.sample import resize_image
-from minunet.models import UNet
+from minunet.inference.overlap_tile import overlap_tiles, predict_overlap_tiles
+from minunet.models import SegmentationModel, UNet2015
 from minunet.models.unet import reflected_indices
 
 
-def predict_resized(model: UNet, images: Sequence[NDArray], size: int | tuple[int, int]) -> list[NDArray]:
+def predict_resized(
+    model: SegmentationModel,
+    images: Sequence[NDArray],
+    size: int | tuple[int, int],
+    rescale: Callable[[NDArray, tuple[float, float]], NDArray] | None = None,
+) -> list[NDArray]:
     """Returns the outputs for images of any size: each is resized to the training size, and its outputs back.
 
-    images: uint8 (H, W, 3) each; size: (H, W), or an int for squares.
-    Returns float32 arrays (H, W, out_channels), each of its own image's size.
+    images: uint8 (H, W, 3) each; size: (H, W), or an int for squares. rescale: what becomes of outputs that are lengths
+    in pixels, see `Task.rescale`. Returns float32 arrays (H, W, out_channels), each of its own image's size.
     """
     height, width = (size, size) if isinstance(size, int) else size
     outputs = model.predict(np.stack([resize_image(image, (height, width)) for image in images])).astype(np.float32)
-    return [
-        np.stack([resize_image(output[..., k], image.shape[:2]) for k in range(model.out_channels)], axis=-1)
-        for output, image in zip(outputs, images, strict=True)
-    ]
+    resized = []
+    for output, image in zip(outputs, images, strict=True):
+        own = image.shape[:2]
+        channels = [resize_image(output[..., k], own) for k in range(model.out_channels)]
+        resized.append(np.stack(channels, axis=-1))
+        if rescale is not None:
+            resized[-1] = rescale(resized[-1], (own[0] / height, own[1] / width))
+    return resized
 
 
 def exact_margin(depth: int) -> int:
@@ -74,16 +86,33 @@ def check_tile(depth: int, tile: int, margin: int) -> None:
         )
 
 
-def predict_tiled(model: UNet, image: NDArray, tile: int = 2048, margin: int | None = None) -> NDArray:
+def check_tiles(model: SegmentationModel, tile: int, margin: int | None = None) -> None:
+    """Raises ValueError, naming the sizes that fit, for what `predict_tiled` would not take."""
+    if not isinstance(model, UNet2015):
+        check_tile(model.depth, tile, exact_margin(model.depth) if margin is None else margin)
+    elif margin not in (None, model.margin):
+        raise ValueError(
+            f"the margin is {margin} pixels: a network of valid convolutions sees exactly {model.margin} beyond its "
+            "answer: leave the margin out"
+        )
+    else:
+        overlap_tiles(1, tile, model.depth)
+
+
+def predict_tiled(model: SegmentationModel, image: NDArray, tile: int = 2048, margin: int | None = None) -> NDArray:
     """Returns the outputs at full resolution, computed in overlapping square windows and blended.
 
     image: uint8 (H, W, in_channels). tile: side of a window in pixels, a multiple of 2**model.depth. margin: how far a
     window sees beyond its answer, a multiple of 2**model.depth; by default as far as the answer depends on anything, so
     that it is that of model.predict(image) up to rounding. Returns float32 (H, W, out_channels). Raises ValueError for
     a tile size or margin that does not fit.
+
+    For a UNet2015: tile is the most that a window may see, and its margin is what it is; nothing needs to be blended.
     """
+    check_tiles(model, tile, margin)
+    if isinstance(model, UNet2015):
+        return predict_overlap_tiles(model, image, tile)
     margin = exact_margin(model.depth) if margin is None else margin
-    check_tile(model.depth, tile, margin)
     step = 2**model.depth
     rows, columns = (reflected_indices(n, step) for n in image.shape[:2])  # as model.predict pads the whole image
     answer = np.zeros((len(rows), len(columns), model.out_channels), np.float32)

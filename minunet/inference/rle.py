@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minunet.data.labels import IGNORED_OBJECT, as_segments
+from minunet.data.labels import IGNORE_OBJECT, as_segments
 
 MOST_GROUPS = 7  # of 5 bits: differences of counts below 2^32
 
@@ -52,7 +52,7 @@ def encode_segments(segments: NDArray) -> dict[int, list[int]]:
     present, first = np.unique(numbers[order], return_index=True)
     encoded = {}
     for number, runs in zip(present.tolist(), np.split(order, first[1:])):
-        if number not in (0, IGNORED_OBJECT):
+        if number not in (0, IGNORE_OBJECT):
             edges = np.stack([starts[runs], ends[runs]], axis=1).ravel()  # 0s up to here, 1s up to here …
             counts = np.diff([0, *edges, flat.size]).tolist()
             encoded[number] = counts if counts[-1] else counts[:-1]

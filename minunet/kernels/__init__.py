@@ -1,6 +1,6 @@
 """The hot spots of the network, three times with the same signatures:
 
-    reference.py    one output pixel at a time, in plain loops: the definition, to read and to compare with
+    reference/      one output pixel at a time, in plain loops: the definition, to read and to compare with
     cpu/            NumPy: blocks of P(x) times W, on all cores
     gpu/            CuPy: launches kernels in CUDA C, which are in cuda/*.cu
 
@@ -15,9 +15,10 @@ P(x) is the patch matrix of x: row r holds the KH·KW·C numbers under output pi
     weight_gradient      gW = P(x)ᵀ gy           → (KH,KW,C_in,C_out)
 
 Beside them there are max_pool and its gradient; what is fused so that the numbers pass through memory once (ReLU's
-gradient with the sum for the bias, batch normalization, the cross entropy with its error, the sums for Dice and the
-scores, concatenating and splitting channels, bytes to floats); and the optimizers' `update` and `decay`. `reference.py`
-documents them all. `kernels_for(array)` chooses by the array's device; `use_kernels` overrides it.
+gradient with the sum for the bias, batch normalization, the cross entropies with their errors, softmax, the sums for
+Dice and the scores, the confusion matrix, concatenating and splitting channels, bytes to floats); and the optimizers'
+`update` and `decay`. `reference/` documents them all. `kernels_for(array)` chooses by the array's device; `use_kernels`
+overrides it.
 """
 
 import contextlib

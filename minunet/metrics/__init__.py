@@ -1,11 +1,13 @@
-"""Scores: how good a predicted mask is, how good a box is, and how good objects and whole scenes are."""
+"""Scores: how good predicted masks, classes, objects, whole scenes and boxes are."""
 
 from minunet.metrics.boxes import bounding_box, box_iou
+from minunet.metrics.confusion import ConfusionScores, class_iou, confusion_matrix
 from minunet.metrics.instances import InstanceScores, aggregated_jaccard_index, average_precision, match
 from minunet.metrics.masks import MaskScores, accuracy, dice, iou, mean_iou
 from minunet.metrics.panoptic import PanopticScores, panoptic_quality
 
 __all__ = [
+    "ConfusionScores",
     "InstanceScores",
     "MaskScores",
     "PanopticScores",
@@ -14,6 +16,8 @@ __all__ = [
     "average_precision",
     "bounding_box",
     "box_iou",
+    "class_iou",
+    "confusion_matrix",
     "dice",
     "iou",
     "match",

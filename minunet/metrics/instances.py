@@ -40,7 +40,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from minunet.data.labels import IGNORED_OBJECT, as_segments
+from minunet.data.labels import IGNORE_OBJECT, as_segments
 from minunet.device import Array, to_numpy
 from minunet.metrics.overlaps import overlaps
 
@@ -201,7 +201,7 @@ class _Objects:
         true, found = as_segments(to_numpy(true), ignore=True), as_segments(to_numpy(found))
         if true.shape != found.shape:
             raise ValueError(f"true segments are {true.shape}, found ones {found.shape}: they must have the same size")
-        counted = true != IGNORED_OBJECT
+        counted = true != IGNORE_OBJECT
         o = overlaps(true[counted], found[counted])
         self.pixels = int(counted.sum())
         # Background comes first where there is any: indices of objects move down by as much.

@@ -63,7 +63,7 @@ class MaskScores:
         probabilities: (N, ...), any real dtype; masks: the same shape and device, values 0, 1, and 255 to ignore.
         Raises ValueError if the shapes differ, or if there are no pixels.
         """
-        p, t = _array(probabilities), _array(masks)
+        p, t = as_array(probabilities), as_array(masks)
         if p.shape != t.shape or p.size == 0 or p.ndim == 0:
             raise ValueError(
                 f"predictions have shape {p.shape}, masks {t.shape}: they must have the same shape and at least "
@@ -150,7 +150,7 @@ def mean_iou(p: Scored, t: Scored, threshold: float = 0.5) -> float:
     >>> mean_iou(p, t)                   # (1/2 + 1) / 2: the second image has no object, and none is predicted
     0.75
     """
-    shape = tuple(_array(p).shape)
+    shape = tuple(as_array(p).shape)
     if len(shape) < 3:
         raise ValueError(f"p has shape {shape}: it must be (N, H, W) or (N, H, W, 1); of one image, give p[None]")
     return _scores(p, t, threshold)["mean_iou"]
@@ -182,7 +182,7 @@ def _scores(p, t, threshold):
     return scores.result()
 
 
-def _array(x):
+def as_array(x: Scored) -> Array:
     """Returns the array of a Tensor or of a list, or the array itself."""
     x = x.data if isinstance(x, Tensor) else x
     return array_module(x).asarray(x)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from minunet.data.labels import IGNORED_OBJECT, as_segments
+from minunet.data.labels import IGNORE_OBJECT, as_segments
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,6 @@ def _pixels(segments):
     """Returns the rows and columns of the pixels of objects, the numbers of the objects, each pixel's index into these,
     and their areas."""
     segments = as_segments(segments, ignore=True)
-    y, x = np.nonzero((segments != 0) & (segments != IGNORED_OBJECT))
+    y, x = np.nonzero((segments != 0) & (segments != IGNORE_OBJECT))
     numbers, index, areas = np.unique(segments[y, x], return_inverse=True, return_counts=True)
     return y, x, numbers.astype(np.int64), index, areas

@@ -32,8 +32,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minunet.autograd import Tensor, no_grad
+from minunet.autograd import Tensor
 from minunet.device import to_device
+from minunet.models.segmentation_model import OUTPUTS, SegmentationModel, check_options
 from minunet.nn import BatchNorm, Concatenate, Conv2D, ConvTranspose2D, Dropout, MaxPool2D, Module
 from minunet.nn.summary import print_summary
 
@@ -42,17 +43,20 @@ class DoubleConv(Module):
     """Two 3x3 convolutions with ReLU: (N,H,W,in_channels) → (N,H,W,filters). Their names end in _1 and _2.
 
     batch_norm: normalizes each before its ReLU. They then have no bias: the mean is subtracted anyway, and β takes its
-    place. dropout: the rate at which whole feature maps of the result are dropped.
+    place. dropout: the rate at which whole feature maps of the result are dropped; whole_maps False: single numbers.
+    padding: "same", or "valid" for a result that is four rows and four columns smaller.
     """
 
-    def __init__(self, in_channels, filters, prefix, rng, batch_norm=False, dropout=0.0):
-        options = {"padding": "same", "activation": None if batch_norm else "relu", "bias": not batch_norm, "rng": rng}
+    def __init__(
+        self, in_channels, filters, prefix, rng, batch_norm=False, dropout=0.0, padding="same", whole_maps=True
+    ):
+        options = {"padding": padding, "activation": None if batch_norm else "relu", "bias": not batch_norm, "rng": rng}
         norm_name, dropout_name = prefix.replace("Conv", "BatchNorm"), prefix.replace("Conv", "Dropout")
         self.first = Conv2D(in_channels, filters, 3, name=f"{prefix}_1", **options)
         self.first_norm = self._norm(filters, f"{norm_name}_1") if batch_norm else None
         self.second = Conv2D(filters, filters, 3, name=f"{prefix}_2", **options)
         self.second_norm = self._norm(filters, f"{norm_name}_2") if batch_norm else None
-        self.dropout = Dropout(dropout, name=dropout_name, rng=rng) if dropout else None
+        self.dropout = Dropout(dropout, whole_maps, dropout_name, rng) if dropout else None
 
     @staticmethod
     def _norm(filters, name):
@@ -98,7 +102,7 @@ class Up(Module):
         return self.concatenate(self.upsample(x), skip)
 
 
-class UNet(Module):
+class UNet(SegmentationModel):
     """The lecture's U-Net: UNet() has six levels, 8 filters on the first, 6,667,639 parameters.
 
     in_channels   channels of the image.
@@ -108,11 +112,13 @@ class UNet(Module):
     seed          decides the initial weights, and what dropout drops.
     dropout       rate at which whole feature maps are dropped in training, where there are most of them and dropping
                   costs least: at the deepest encoder level and in the bottleneck. 0: no dropout layers.
+    activation    what makes outputs of the logits: "sigmoid", a probability for each channel by itself; "softmax",
+                  probabilities of classes, which add up to 1; "linear", the logits themselves.
     batch_norm    batch normalization after each 3x3 convolution (ops/batch_norm.py). In training it uses the statistics
                   of the batch, in eval mode its running averages.
 
     model(x)         Tensor (N,H,W,in_channels), 0 to 1  →  probabilities (N,H,W,out_channels)
-    model.logits(x)  the same before the sigmoid, for losses
+    model.logits(x)  the same before the activation, for losses
     model.predict(image)  one image or several, of any size, as plain arrays
     model.options    the arguments that decide its shape: UNet(**model.options) takes the same weights
 
@@ -132,13 +138,10 @@ class UNet(Module):
         seed: int = 0,
         dropout: float = 0.0,
         batch_norm: bool = False,
+        activation: str = "sigmoid",
     ) -> None:
         sizes = {"in_channels": in_channels, "out_channels": out_channels, "depth": depth, "width": width}
-        for name, value in sizes.items():
-            if not isinstance(value, (int, np.integer)) or value < 1:
-                raise ValueError(f"UNet: {name} is {value!r}: it must be an integer of at least 1")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"UNet: dropout is {dropout!r}: it must be at least 0 and below 1")
+        sizes = check_options("UNet", dropout, activation, **sizes)
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.depth = depth
@@ -146,7 +149,8 @@ class UNet(Module):
         self.dropout = float(dropout)
         self.batch_norm = bool(batch_norm)
         self.options: dict[str, Any] = {"dropout": self.dropout, "batch_norm": self.batch_norm}
-        self.options |= {name: int(value) for name, value in sizes.items()}
+        self.options["activation"] = activation
+        self.options |= sizes
         rng = np.random.default_rng(seed)
         filters = [width * 2**level for level in range(depth)]  # 8, 16, …, 256
 
@@ -163,13 +167,13 @@ class UNet(Module):
             after = 2 * width if name == "Classif" else skip_channels
             self.decoder.append(Up(channels, skip_channels, after, below, f"Conv_{name}", rng, batch_norm))
             channels = after
-        self.out = Conv2D(channels, out_channels, 1, activation="sigmoid", name="Conv_Out", rng=rng)
+        self.out = Conv2D(channels, out_channels, 1, activation=OUTPUTS[activation], name="Conv_Out", rng=rng)
 
     def forward(self, x: Tensor | NDArray) -> Tensor:
         return self.out(self._features(x))
 
     def logits(self, x: Tensor | NDArray) -> Tensor:
-        """Returns the output before the last sigmoid: Tensor (N,H,W,in_channels) → (N,H,W,out_channels)."""
+        """Returns the output before the last activation: Tensor (N,H,W,in_channels) → (N,H,W,out_channels)."""
         return self.out(self._features(x), activate=False)
 
     def _features(self, x):
@@ -186,12 +190,7 @@ class UNet(Module):
         return x
 
     def _check(self, x):
-        if x.ndim != 4 or x.shape[3] != self.in_channels:
-            raise ValueError(
-                f"UNet: the input has shape {x.shape}: it must be (N, H, W, {self.in_channels}), channels last"
-            )
-        if len(x.data) == 0:
-            raise ValueError(f"UNet: the input has shape {x.shape}: the batch must hold at least one image")
+        self._check_shape(x)
         step = 2**self.depth
         if x.shape[1] % step or x.shape[2] % step or 0 in x.shape:
             fitting = " or ".join(f"{h}x{w}" for h, w in _sizes_around(x.shape[1:3], step))
@@ -200,43 +199,15 @@ class UNet(Module):
                 f"multiples of {step}. Resize or pad it to {fitting}, or call model.predict, which pads"
             )
 
-    def predict(self, image: NDArray) -> NDArray:
-        """Returns probabilities for images of any size: padded by reflection to the next size that fits, then cropped.
+    @property
+    def smallest_side(self) -> int:
+        return 2**self.depth
 
-        image: array (H,W,in_channels) or (N,H,W,in_channels); uint8 (0 to 255) or floating-point (0 to 1).
-        Returns a NumPy array (H,W,out_channels) or (N,H,W,out_channels) of the parameters' dtype.
-        Raises ValueError for another shape, TypeError for another dtype.
-        """
-        image = np.asarray(image)
-        self._check_image(image)
-        dtype = self.out.kernel.dtype
-        x = image.astype(dtype) / 255 if image.dtype == np.uint8 else image.astype(dtype)
-        x = x if image.ndim == 4 else x[None]
+    def _predict(self, x):
+        """As `predict`: padded by reflection to the next size that fits, then cropped."""
         H, W = x.shape[1:3]
         rows, columns = (reflected_indices(n, 2**self.depth) for n in (H, W))
-        x = x[:, rows[:, None], columns]
-        was_training = self.training
-        self.eval()
-        try:
-            with no_grad():
-                p = self(Tensor(to_device(x, self.device))).numpy()[:, :H, :W]
-        finally:
-            self.train(was_training)
-        return p if image.ndim == 4 else p[0]
-
-    def _check_image(self, image):
-        channels = self.in_channels
-        if image.ndim not in (3, 4) or image.shape[-1] != channels:
-            raise ValueError(
-                f"UNet.predict: the image has shape {image.shape}: "
-                f"it must be (H, W, {channels}) or (N, H, W, {channels})"
-            )
-        if 0 in image.shape:
-            raise ValueError(f"UNet.predict: the image has shape {image.shape}: it must hold at least one pixel")
-        if image.dtype != np.uint8 and image.dtype.kind != "f":
-            raise TypeError(
-                f"UNet.predict: the image is {image.dtype}: it must be uint8 (0 to 255) or floating-point (0 to 1)"
-            )
+        return self(Tensor(to_device(x[:, rows[:, None], columns], self.device))).numpy()[:, :H, :W]
 
     def summary(self, image_size: tuple[int, int] = (256, 256)) -> None:
         """Prints Keras' table: every layer with its output shape, its parameters, and what it is connected to."""

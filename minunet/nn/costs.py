@@ -49,7 +49,7 @@ def training_costs(model: Any, image_size: tuple[int, int]) -> Costs:
 
     def count(layer, inputs, y):
         read = sum(t.data.nbytes for t in inputs)
-        needs_gx = any(t is not x for t in inputs)
+        needs_gx = any(t.requires_grad for t in inputs)
         weights = getattr(layer, "kernel", None)
         products = 1 + needs_gx + (weights is not None)
         if weights is not None:

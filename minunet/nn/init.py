@@ -21,3 +21,17 @@ def glorot_uniform(
     """
     limit = (6 / (fan_in + fan_out)) ** 0.5
     return rng.uniform(-limit, limit, shape).astype(np.float32)
+
+
+def he_normal(shape: tuple[int, ...], fan_in: int, rng: np.random.Generator) -> NDArray[np.floating[Any]]:
+    """Returns a float32 array of `shape`, normal with mean 0 and standard deviation √(2 / fan_in).
+
+    A sum of fan_in products has fan_in times their variance. ReLU then sets half of such sums to 0, and with them half
+    of the mean square, which is what the 2 is for: on average the next layer sees numbers as large as this one does.
+    fan_in: how many numbers enter one output (KH·KW·channels). rng: numpy Generator. Source: He et al., 2015.
+
+    >>> w = he_normal((3, 3, 64, 128), 9 * 64, np.random.default_rng(0))
+    >>> round(float(w.std()), 4), round((2 / 576) ** 0.5, 4)
+    (0.0589, 0.0589)
+    """
+    return ((2 / fan_in) ** 0.5 * rng.standard_normal(shape)).astype(np.float32)

@@ -13,10 +13,15 @@ from minunet.nn.init import glorot_uniform
 from minunet.nn.module import Module
 from minunet.ops.windows import IntPair, Padding, pair
 
-Activation: TypeAlias = Literal["relu", "sigmoid"] | None
+Activation: TypeAlias = Literal["relu", "sigmoid", "softmax"] | None
 Seed: TypeAlias = int | np.random.Generator | None
 
-ACTIVATIONS: dict[str | None, Callable[..., Any]] = {None: lambda x: x, "relu": ops.relu, "sigmoid": ops.sigmoid}
+ACTIVATIONS: dict[str | None, Callable[..., Any]] = {
+    None: lambda x: x,
+    "relu": ops.relu,
+    "sigmoid": ops.sigmoid,
+    "softmax": ops.softmax,
+}
 
 
 class _Convolution(Module):

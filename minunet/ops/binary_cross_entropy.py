@@ -23,9 +23,9 @@ The mean is over all N·H·W pixels. If all weights are 0, so is L.
 """
 
 from minunet.autograd import Function, Tensor, TensorLike
-from minunet.device import Array, array_module
+from minunet.device import array_module
 from minunet.kernels import kernels_for
-from minunet.ops.targets import target_arrays
+from minunet.ops.targets import mean_weights, target_arrays, weighted_mean
 
 CLIP = 1e-7  # keras.config.epsilon()
 
@@ -68,22 +68,6 @@ class BinaryCrossEntropyWithLogitsFunction(Function):
 
     def backward(self, gy):
         return gy * self.scale * self.error
-
-
-def weighted_mean(values: Array, weights: Array | None) -> Array:
-    """Returns Σ w v / Σ w: the plain mean without weights, 0 if all weights are 0."""
-    if weights is None:
-        return values.mean()
-    total = weights.sum()
-    return (values * weights).sum() / (total + (total == 0))
-
-
-def mean_weights(values: Array, weights: Array | None) -> Array | float:
-    """Returns ∂(weighted mean)/∂v for each v: 1/n, or w / Σ w."""
-    if weights is None:
-        return 1 / values.size
-    total = weights.sum()
-    return weights / (total + (total == 0))
 
 
 def binary_cross_entropy(p: TensorLike, t: TensorLike, weights: TensorLike | None = None) -> Tensor:

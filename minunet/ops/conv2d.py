@@ -30,7 +30,7 @@ along the weights through which it came.
 ReLU may be fused: with activation="relu", y = max(P(x)W + b, 0) is computed while a block is still in the cache, and
 backward begins with gz = gy where y > 0, else 0 (see relu.py).
 
-The three products are in `minunet/kernels/`, where `reference.py` has the sums above as plain loops.
+The three products are in `minunet/kernels/`, where `reference/` has the sums above as plain loops.
 """
 
 from typing import Literal

@@ -8,9 +8,11 @@ scores    IoU, Dice and accuracy of the answer (metrics/masks.py)
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL.Image import Image
 
 from minunet.autograd import Tensor
 from minunet.data.labels import IGNORE
@@ -22,6 +24,22 @@ from minunet.tasks.outline import overlay
 from minunet.tasks.task import Panel
 
 
+class MaskEvaluation:
+    """Scores of masks, see `Evaluation`."""
+
+    def __init__(self) -> None:
+        self.scores = MaskScores()
+
+    def update(self, answer: NDArray, labels: NDArray) -> None:
+        self.scores.update(answer[None], labels[None, ..., 0])
+
+    def result(self) -> dict[str, float]:
+        return self.scores.result()
+
+    def table(self) -> list[tuple[str, ...]]:
+        return []
+
+
 class Binary:
     """The task of the lecture: see minunet/tasks/task.py for what each method is for.
 
@@ -29,7 +47,9 @@ class Binary:
     object_name  what the object is called in messages and figures.
     """
 
+    name: str = "binary"
     out_channels: int = 1
+    activation: str = "sigmoid"
     losses: Mapping[str, Callable[..., Tensor]] = LOSSES
     score_names: tuple[str, ...] = ("iou", "mean_iou", "dice", "accuracy")
     suffixes: tuple[str, ...] = (".mask.png", ".overlay.png")
@@ -38,14 +58,26 @@ class Binary:
         self.threshold = threshold
         self.object_name = object_name
 
+    def prepare(self, labels: NDArray) -> NDArray:
+        return labels
+
+    def encode(self, labels: NDArray) -> NDArray:
+        return labels
+
     def targets(self, images: Array, labels: Array) -> tuple[Array, Array, Array]:
         return kernels_for(images).to_float(images, labels, IGNORE)
 
     def training_scores(self) -> MaskScores:
         return MaskScores(threshold=0.0)
 
-    def evaluation_scores(self) -> MaskScores:
-        return MaskScores(self.threshold)
+    def evaluation(self) -> MaskEvaluation:
+        return MaskEvaluation()
+
+    def fractions(self, label_batches: Iterable[NDArray]) -> dict[str, float]:
+        everything = MaskScores()
+        for labels in label_batches:
+            everything.update(np.ones_like(labels), labels)
+        return {"foreground": everything.result()["foreground"]}
 
     def baselines(self, label_batches: Iterable[NDArray]) -> dict[str, dict[str, float]]:
         everything, nothing = MaskScores(), MaskScores()
@@ -57,10 +89,16 @@ class Binary:
     def answer(self, outputs: NDArray) -> NDArray:
         return outputs[..., 0] > self.threshold
 
+    def rescale(self, outputs: NDArray, factors: tuple[float, float]) -> NDArray:
+        return outputs
+
+    def unflip(self, outputs: NDArray, axis: int) -> NDArray:
+        return np.flip(outputs, axis)
+
     def describe(self, answer: NDArray) -> str:
         return f"{answer.mean():.1%} {self.object_name}"
 
-    def output_images(self, image: NDArray, answer: NDArray) -> dict[str, NDArray]:
+    def files(self, image: NDArray, answer: NDArray) -> dict[str, NDArray | Image | str]:
         return dict(zip(self.suffixes, (answer.astype(np.uint8) * 255, overlay(image, answer))))
 
     def panels(self, image: NDArray, labels: NDArray, outputs: NDArray) -> list[Panel]:
@@ -72,6 +110,9 @@ class Binary:
             Panel(f"probability of {self.object_name}", p),
             Panel("predicted outline", overlay(image, self.answer(outputs)), score),
         ]
+
+    def metadata(self) -> dict[str, Any]:
+        return {"task": self.name}
 
 
 def _mask_colors(labels):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from minunet.data.labels import IGNORED_OBJECT, as_segments
+from minunet.data.labels import IGNORE_OBJECT, as_segments
 from minunet.metrics.objects import Objects, measure
 
 GOLDEN = (5**0.5 - 1) / 2
@@ -72,7 +72,7 @@ def _prepare(image, segments, scale):
             f"the image is {image.shape}, the segments {segments.shape}: they must be (H, W, 3) and (H, W)"
         )
     numbers = np.unique(segments)
-    colors = np.zeros((IGNORED_OBJECT + 1, 3), np.uint8)
+    colors = np.zeros((IGNORE_OBJECT + 1, 3), np.uint8)
     colors[numbers] = _colors(segments, numbers)
     return image.repeat(scale, 0).repeat(scale, 1), segments.repeat(scale, 0).repeat(scale, 1), colors
 
@@ -93,7 +93,7 @@ def _colors(segments, numbers):
         good = np.flatnonzero(distances >= DISTINCT)
         colors[late] = others[good[0] if len(good) else distances.argmax()]
     colors[numbers == 0] = 0
-    colors[numbers == IGNORED_OBJECT] = IGNORED_COLOR
+    colors[numbers == IGNORE_OBJECT] = IGNORED_COLOR
     return colors
 
 
@@ -112,7 +112,7 @@ def _neighbors(segments, numbers):
         pairs += [(segments[step:], segments[:-step]), (segments[:, step:], segments[:, :-step])]
     a = np.concatenate([one.ravel() for one, _ in pairs]).astype(np.int64)
     b = np.concatenate([other.ravel() for _, other in pairs]).astype(np.int64)
-    objects = (a != b) & (a > 0) & (b > 0) & (a != IGNORED_OBJECT) & (b != IGNORED_OBJECT)
+    objects = (a != b) & (a > 0) & (b > 0) & (a != IGNORE_OBJECT) & (b != IGNORE_OBJECT)
     a, b = a[objects], b[objects]
     codes = np.unique((np.minimum(a, b) << 16) | np.maximum(a, b))
     return np.searchsorted(numbers, codes >> 16), np.searchsorted(numbers, codes & 0xFFFF)
@@ -133,7 +133,7 @@ def _outlines(segments, thickness):
     for _ in range(thickness - 1):
         p = np.pad(inside, 1, constant_values=True)
         inside = inside & p[:-2, 1:-1] & p[2:, 1:-1] & p[1:-1, :-2] & p[1:-1, 2:]
-    return ~inside & (segments != 0) & (segments != IGNORED_OBJECT)
+    return ~inside & (segments != 0) & (segments != IGNORE_OBJECT)
 
 
 def _draw_boxes(canvas: Image.Image, objects: Objects, colors: NDArray) -> None:
@@ -158,7 +158,7 @@ def _draw_numbers(canvas: Image.Image, segments: NDArray, objects: Objects) -> N
 
 def _places(segments, objects):
     """Returns the pixel (y, x) of each object that is nearest to its centroid, int (A, 2): of a ring, on it."""
-    y, x = np.nonzero((segments != 0) & (segments != IGNORED_OBJECT))
+    y, x = np.nonzero((segments != 0) & (segments != IGNORE_OBJECT))
     index = np.searchsorted(objects.numbers, segments[y, x])
     squares = (y - objects.centroids[index, 0]) ** 2 + (x - objects.centroids[index, 1]) ** 2
     order = np.lexsort((squares, index))

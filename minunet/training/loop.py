@@ -46,7 +46,7 @@ Row = dict[str, float]  # scores by name
 class Trainer:
     """Trains a model. It holds all that changes while training, and so all that a checkpoint has to hold.
 
-    model           has logits(x), train(), eval() and .device.
+    model           has logits(x), train(), eval() and .device, and the channels that the task needs.
     optimizer       has step() and zero_grad().
     loss            a name in `task.losses`, or a function loss(z, targets, weights).
     task            the kind of segmentation; by default binary.

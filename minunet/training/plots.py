@@ -20,27 +20,35 @@ from minunet.tasks import Panel
 from minunet.tasks.outline import overlay
 
 TRAIN, VALIDATION = "#2f6db3", "#e0792a"  # blue and orange, which color-blind readers can tell apart
+SCORES = {"iou": "Pixel IoU", "mean_iou": "Mean IoU", "dice": "Dice", "accuracy": "Accuracy"}
 INK, FAINT = "#2b2b2b", "#8a8a8a"
 
 
-def save_curves(path: str | Path, history: Sequence[Mapping[str, float]], baseline: float | None = None) -> None:
-    """Writes curves.png: the loss and the pixel IoU of each epoch, of training and validation.
+def save_curves(
+    path: str | Path,
+    history: Sequence[Mapping[str, float]],
+    baseline: tuple[str, float] | None = None,
+    score: str = "iou",
+) -> None:
+    """Writes curves.png: the loss and a score of each epoch, of training and validation.
 
-    history: one dict per epoch, with the keys epoch, train_loss, val_loss, train_iou, val_iou; it may be empty.
-    baseline: the pixel IoU of the answer "pet" everywhere on the validation set, drawn as a line to beat.
+    history: one dict per epoch, with the keys epoch, train_loss, val_loss, train_SCORE, val_SCORE; it may be empty.
+    baseline: (answer, its score), such as that of "all pet" on the validation set, drawn as a line to beat.
+    score: one of SCORES.
     """
     figure = Figure(figsize=(10, 4.2), dpi=120)
     left, right = figure.subplots(1, 2)
     figure.subplots_adjust(left=0.06, right=0.975, top=0.9, bottom=0.13, wspace=0.16)
     _curve(left, history, "loss", "Loss")
-    _curve(right, history, "iou", "Pixel IoU")
+    _curve(right, history, score, SCORES[score])
     left.set_ylim(0, 1.08 * left.dataLim.ymax if history else 1)
     right.set_ylim(0, 1)
     if baseline is not None:
-        right.axhline(baseline, color=FAINT, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+        answer, value = baseline
+        right.axhline(value, color=FAINT, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
         right.annotate(
-            "everything is pet",
-            (1, baseline),
+            answer,
+            (1, value),
             xycoords=("axes fraction", "data"),
             xytext=(-3, -4),
             textcoords="offset points",

@@ -4,8 +4,9 @@
     previous.npz      the checkpoint before it
     best.npz          the weights of the epoch with the best validation mean IoU
     history.csv       a row of scores per epoch; no times, so the same seed gives the same file
-    curves.png        loss and pixel IoU over the epochs
+    curves.png        loss and IoU over the epochs
     predictions.png   some validation images under the best weights, drawn at the end
+    scores.json       what the answers under the last weights score, and class by class
     run.json          how the run was started, with what, how far it came, its best scores
 
 Each file is written under another name and then renamed, so that it is never found half written. last.npz decides: a
@@ -18,7 +19,7 @@ import math
 import os
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata as packages
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,6 @@ from minunet.version import __version__
 from minunet.weights import io
 
 CUPY = "cupy-cuda12x", "cupy-cuda13x", "cupy"
-SCORES = ("loss", *Binary.score_names)
-COLUMNS = ["epoch", *(f"{part}_{name}" for name in SCORES for part in ("train", "val")), "lr"]
 
 
 class RunFolder:
@@ -45,7 +44,8 @@ class RunFolder:
     folder            created if need be; None creates one in runs/, named after the date and time.
     metadata          what run.json begins with, a dict; what JSON cannot hold is written as text.
     parts             {name: part}: what a checkpoint holds besides the model, see `Trainer.parts`.
-    baseline          the pixel IoU to beat, a line in the curves.
+    task              decides which scores a row holds; by default binary.
+    baseline          (answer, score) to beat without a network, a line in the curves; see plots.save_curves.
     weights_metadata  what the weights files say about themselves, see weights/io.py.
     save_minutes      `save_if_due` saves once the newest checkpoint is this old.
     resume            a model: the run in `folder` is resumed, and the model, the parts and the history take over what
@@ -63,7 +63,8 @@ class RunFolder:
         metadata: Mapping[str, Any],
         parts: Mapping[str, Any] | None = None,
         *,
-        baseline: float | None = None,
+        task: Task | None = None,
+        baseline: tuple[str, float] | None = None,
         weights_metadata: Mapping[str, Any] | None = None,
         save_minutes: float = math.inf,
         resume: UNet | None = None,
@@ -76,6 +77,7 @@ class RunFolder:
         self._lock = FolderLock(self.folder)
         self.metadata = {**before, **metadata, "versions": versions()}
         self.weights_metadata = dict(weights_metadata or {})
+        self.score_names = (Binary() if task is None else task).score_names
         self.baseline = baseline
         self.save_seconds = 60 * save_minutes
         self._saved = time.monotonic()
@@ -175,13 +177,19 @@ class RunFolder:
         title = f"Validation images, epoch {self.best['epoch']}" if self.best else "Validation images"
         plots.save_panels(self.folder / "predictions.png", rows, [dataset.names[i] for i in chosen], title)
 
+    def save_evaluation(self, scores: Mapping[str, float], table: Sequence[Sequence[str]]) -> None:
+        """Writes scores.json: what the answers under the last weights score on the validation images."""
+        content = {"epoch": len(self.history), "scores": dict(scores), "table": [list(row) for row in table]}
+        atomic_write(self.folder / "scores.json", json.dumps(content, indent=2) + "\n")
+
     def summary(self) -> str:
         """Returns one line: the best epoch with its scores, and where everything is."""
         if self.best is None:
             return f"no epoch was finished; what was saved is in {self.folder}"
+        second = ("iou", "pixel IoU") if "iou" in self.score_names else ("accuracy", "accuracy")
         return (
             f"best epoch {self.best['epoch']}: validation mean IoU {self.best['val_mean_iou']:.3f}, "
-            f"pixel IoU {self.best['val_iou']:.3f}; weights, curves and predictions are in {self.folder}"
+            f"{second[1]} {self.best['val_' + second[0]]:.3f}; weights, curves and predictions are in {self.folder}"
         )
 
     def _write_scores(self, status):
@@ -194,21 +202,22 @@ class RunFolder:
         }
         # run.json first: without it, nobody could resume a run that is killed here
         atomic_write(self.folder / "run.json", json.dumps(content, indent=2, default=str) + "\n")
-        atomic_write(self.folder / "history.csv", history_csv(self.history))
-        plots.save_curves(self.folder / "curves.png", self.history, self.baseline)
+        atomic_write(self.folder / "history.csv", history_csv(self.history, self.score_names))
+        plots.save_curves(self.folder / "curves.png", self.history, self.baseline, self.score_names[0])
 
 
-def history_csv(history: list[dict[str, float]]) -> str:
-    """Returns the rows as text: a header, then a line per epoch.
+def history_csv(history: list[dict[str, float]], score_names: Sequence[str] = Binary.score_names) -> str:
+    """Returns the rows as text: a header, then a line per epoch. score_names: those of the task.
 
     Scores have six decimals, "lr" has six significant digits.
 
     >>> history_csv([]).split(",")[:5]
     ['epoch', 'train_loss', 'val_loss', 'train_iou', 'val_iou']
     """
-    lines = [",".join(COLUMNS)]
+    names = [f"{part}_{name}" for name in ("loss", *score_names) for part in ("train", "val")]
+    lines = [",".join(["epoch", *names, "lr"])]
     for row in history:
-        scores = [f"{row[name]:.6f}" for name in COLUMNS[1:-1]]
+        scores = [f"{row[name]:.6f}" for name in names]
         lines.append(",".join([str(row["epoch"]), *scores, f"{row['lr']:.6g}"]))
     return "\n".join(lines) + "\n"
 

@@ -16,11 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minunet.files import atomic_write
-from minunet.models import UNet
+from minunet.models import SegmentationModel, UNet, UNet2015
 from minunet.nn import Module
 from minunet.weights import keras_h5, keras_zip, npz, safetensors
 
 FORMATS = {".npz": npz, ".safetensors": safetensors, ".weights.h5": keras_h5, ".keras": keras_zip}
+
+# our class of a network: how the names of its encoder's convolutions begin, by which its files are recognized
+NETWORKS: dict[type[SegmentationModel], str] = {UNet: "Conv_Down_", UNet2015: "Conv_Contract_"}
 
 AnyModule = TypeVar("AnyModule", bound=Module)
 
@@ -66,26 +69,31 @@ def load(path: str | Path, model: AnyModule) -> AnyModule:
     return model
 
 
-def load_model(path: str | Path) -> UNet:
-    """Returns a UNet as the file at `path` describes it, with its weights, ready to predict (in eval mode).
+def load_model(path: str | Path) -> SegmentationModel:
+    """Returns a UNet or UNet2015 as the file at `path` describes it, with its weights, ready to predict (in eval mode).
 
-    Where the file has no metadata, the options are read off the shapes of its arrays.
-    Raises FileNotFoundError; WeightsError for a file that is damaged or not of a UNet.
+    Where the file has no metadata, the network and its options are read off the names and shapes of its arrays.
+    Raises FileNotFoundError; WeightsError for a file that is damaged or not of such a network.
     """
     return build(read(path))
 
 
-def build(weights: Weights) -> UNet:
-    """Returns the UNet that was read from a file. Raises as `load_model`."""
+def build(weights: Weights) -> SegmentationModel:
+    """Returns the network that was read from a file. Raises as `load_model`."""
     path, arrays, metadata = weights
-    seen, told = _options_seen(path, arrays), metadata.get("options", {})
-    if not isinstance(told, dict) or any(told.get(name, value) != value for name, value in seen.items()):
-        raise WeightsError(f"{path} contradicts itself: it says {told}, but its arrays are of a UNet with {seen}")
+    network, seen = _options_seen(path, arrays)
+    name, told = network.__name__, metadata.get("options", {})
+    if not isinstance(told, dict) or any(told.get(option, value) != value for option, value in seen.items()):
+        raise WeightsError(f"{path} contradicts itself: it says {told}, but its arrays are of a {name} with {seen}")
+    if metadata.get("model", name) != name:
+        raise WeightsError(f"{path} contradicts itself: it says {metadata['model']!r}, but its arrays are of a {name}")
+    one_class = network is UNet2015 and seen["out_channels"] == 1
+    assumed = {"activation": "sigmoid"} if one_class else {}  # softmax, its default, needs two
     try:
-        model = UNet(**{**seen, **told})
+        model = network(**{**assumed, **seen, **told})
         _fill(model, arrays)
     except (TypeError, ValueError) as error:
-        raise WeightsError(f"{path} holds no UNet that can be built here: {error}") from error
+        raise WeightsError(f"{path} holds no {name} that can be built here: {error}") from error
     return model.eval()
 
 
@@ -106,13 +114,18 @@ def _fill(model, arrays):
 
 
 def _options_seen(path, arrays):
-    """The options of a UNet that show in the names and shapes of its arrays."""
-    first, last = (np.shape(arrays.get(f"{name}/kernel")) for name in ("Conv_Down_1_1", "Conv_Out"))
-    if len(first) != 4 or len(last) != 4:
-        raise WeightsError(f"{path} holds no weights of a UNet: it has no Conv_Down_1_1/kernel or no Conv_Out/kernel")
-    depth = sum(name.startswith("Conv_Down_") and name.endswith("_1/kernel") for name in arrays)
-    norm = {"batch_norm": True} if any(name.endswith("/moving_mean") for name in arrays) else {}
-    return {"in_channels": first[2], "out_channels": last[3], "depth": depth, "width": first[3], **norm}
+    """The class of a network, and those of its options that show in the names and shapes of its arrays."""
+    last = np.shape(arrays.get("Conv_Out/kernel"))
+    for network, prefix in NETWORKS.items():
+        first = np.shape(arrays.get(f"{prefix}1_1/kernel"))
+        if len(first) == len(last) == 4:
+            depth = sum(name.startswith(prefix) and name.endswith("_1/kernel") for name in arrays)
+            norm = {"batch_norm": True} if any(name.endswith("/moving_mean") for name in arrays) else {}
+            seen = {"in_channels": first[2], "out_channels": last[3], "depth": depth, "width": first[3], **norm}
+            return network, seen
+    known = " or ".join(network.__name__ for network in NETWORKS)
+    convolutions = " nor ".join(f"{prefix}1_1/kernel" for prefix in NETWORKS.values())
+    raise WeightsError(f"{path} holds no weights of a {known}: it has neither {convolutions}, or no Conv_Out/kernel")
 
 
 def _read(path, decode, kinds):

@@ -16,15 +16,18 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from minunet.models import UNet
+from minunet.models import SegmentationModel
 from minunet.nn.summary import layer_rows
 from minunet.weights import keras_h5
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 
 
-def encode(model: UNet, metadata: Mapping[str, Any]) -> bytes:
-    """See minunet/weights/__init__.py. The model in Keras takes images of any size that fits the poolings."""
+def encode(model: SegmentationModel, metadata: Mapping[str, Any]) -> bytes:
+    """See minunet/weights/__init__.py. The model in Keras takes images of any size that fits the poolings.
+
+    Keras has no layer that mirrors: a UNet2015 with mirror=True is there the same network without it.
+    """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as file:
         for name, content in (
@@ -42,9 +45,9 @@ def decode(content: bytes) -> tuple[dict[str, NDArray], dict[str, Any]]:
         return keras_h5.decode(file.read(WEIGHTS))
 
 
-def config(model: UNet) -> dict[str, Any]:
+def config(model: SegmentationModel) -> dict[str, Any]:
     """Returns the network as Keras describes it, taken from what happens when it runs on an empty image."""
-    side = 2**model.depth
+    side = model.smallest_side
     (first, _, shape, _, _), *rows = layer_rows(model, (side, side, model.in_channels))
     named = {layer.name: layer for layer in model.modules()}
     layers = [_layer("InputLayer", first, [], batch_shape=[None, None, None, shape[-1]], dtype="float32")]
@@ -55,6 +58,8 @@ def config(model: UNet) -> dict[str, Any]:
             layers.append(_layer(keras_class, its_name, [tensors] if kind == "Concatenate" else tensors, **settings))
             tensors = [_tensor(its_name, shape[-1])]
         outputs[name] = tensors[0]
+    if hasattr(model, "activation"):  # of the model, not of its last layer
+        layers[-1]["config"]["activation"] = model.activation
     functional = {
         "name": type(model).__name__,
         "trainable": True,
@@ -98,6 +103,9 @@ KERAS = {
     "ConvTranspose2D": lambda layer: _convolution("Conv2DTranspose", layer),
     "BatchNorm": _batch_norm,
     "Dropout": lambda layer: [],  # it does nothing once the network is trained
+    "Mirror": lambda layer: [],
+    "CropLike": lambda layer: [],
+    "Crop": lambda layer: [("Cropping2D", layer.name, {"cropping": [[layer.pixels] * 2] * 2})],
     "MaxPool2D": _pooling,
     "Concatenate": lambda layer: [("Concatenate", layer.name, {"axis": layer.axis})],
 }

@@ -17,7 +17,24 @@ from minunet.autograd.gradcheck import GradientError
 from minunet.checks.gradient_cases import all_cases
 from minunet.kernels import cpu
 
-batch_norm, binary_cross_entropy, concatenate, conv2d, conv_transpose2d, dice, dropout, max_pool2d, relu, sigmoid = (
+(
+    batch_norm,
+    binary_cross_entropy,
+    concatenate,
+    conv2d,
+    conv_transpose2d,
+    cross_entropy,
+    dice,
+    dropout,
+    focal,
+    max_pool2d,
+    mean_absolute_error,
+    mean_squared_error,
+    multiclass_dice,
+    relu,
+    sigmoid,
+    softmax,
+) = (
     importlib.import_module(f"minunet.ops.{name}")  # the modules; `minunet.ops.conv2d` is the function
     for name in (
         "batch_norm",
@@ -25,13 +42,20 @@ batch_norm, binary_cross_entropy, concatenate, conv2d, conv_transpose2d, dice, d
         "concatenate",
         "conv2d",
         "conv_transpose2d",
+        "cross_entropy",
         "dice",
         "dropout",
+        "focal",
         "max_pool2d",
+        "mean_absolute_error",
+        "mean_squared_error",
+        "multiclass_dice",
         "relu",
         "sigmoid",
+        "softmax",
     )
 )
+crop = importlib.import_module("minunet.ops.crop")
 CASES = collections.defaultdict(list)
 for case in all_cases():
     CASES[case.operation].append(case)
@@ -138,13 +162,27 @@ def exchanged_slices(self, gy):
     return tuple(cuts)
 
 
+def spread_to_the_edges(self, gy):
+    """Crop: what was cut off gets the gradient of the nearest pixel of the window."""
+    before = [self.window[axis].start for axis in (1, 2)]
+    after = [self.shape[axis] - self.window[axis].stop for axis in (1, 2)]
+    return np.pad(gy, ((0, 0), *zip(before, after), (0, 0)), mode="edge")
+
+
+def at_the_corner(self, gy):
+    """Crop: the gradient lands where the window would be if nothing were cut off above and at the left."""
+    gx = np.zeros(self.shape)
+    gx[:, : gy.shape[1], : gy.shape[2]] = gy
+    return gx
+
+
 def error_without_truth(z, t, weights):
-    loss, scale, error = cross_entropy(z, t, weights)
+    loss, scale, error = binary_error(z, t, weights)
     return loss, scale, error + (t if weights is None else weights * t)
 
 
 def error_without_weights(z, t, weights):
-    return *cross_entropy(z, t, weights)[:2], cross_entropy(z, t, None)[2]
+    return *binary_error(z, t, weights)[:2], binary_error(z, t, None)[2]
 
 
 def dice_without_quotient_rule(self, gy):
@@ -159,6 +197,70 @@ def dice_without_weights(self, gy):
 def dice_with_one_area(self, gy):
     self.D = self.D.mean(keepdims=True) + 0 * self.D
     return dice_backward(self, gy)
+
+
+def class_error_with(change):
+    """softmax_cross_entropy with another error: change(error, z, classes, weights, class_weights, gamma)."""
+
+    def broken(z, classes, weights, class_weights=None, gamma=0.0):
+        arguments = z, classes, weights, class_weights, gamma
+        loss, scale, error = class_error(*arguments)
+        return loss, scale, change(error, *arguments)
+
+    return {"softmax_cross_entropy": broken}
+
+
+def without_onehot(error, z, classes, weights, class_weights, gamma):
+    one_hot = (classes[..., None] == np.arange(z.shape[-1])).astype(float)
+    w = one_hot if class_weights is None else one_hot * class_weights
+    return error + (w if weights is None else w * weights[..., None])
+
+
+def without_pixel_weights(error, z, classes, weights, class_weights, gamma):
+    return class_error(z, classes, None, class_weights, gamma)[2]
+
+
+def without_class_weights(error, z, classes, weights, class_weights, gamma):
+    return class_error(z, classes, weights, None, gamma)[2]
+
+
+def ignored_as_class_0(error, z, classes, weights, class_weights, gamma):
+    return class_error(z, np.where(classes == 255, 0, classes), weights, class_weights, gamma)[2]
+
+
+def without_focus(error, z, classes, weights, class_weights, gamma):
+    return class_error(z, classes, weights, class_weights)[2]
+
+
+def only_half_of_the_focus(error, z, classes, weights, class_weights, gamma):
+    """(1 - q)^γ, as if it were a constant weight."""
+    q = np.take_along_axis(cpu.softmax(z), np.clip(classes, 0, z.shape[-1] - 1)[..., None], -1)
+    return class_error(z, classes, weights, class_weights)[2] * (1 - q) ** gamma
+
+
+def areas_without_quotient_rule(p, classes, weights, ga, gb):
+    return area_gradient(p, classes, weights, 0 * ga, gb)
+
+
+def areas_without_the_truth(p, classes, weights, ga, gb):
+    return area_gradient(p, classes, weights, ga, 0 * gb)
+
+
+def areas_without_softmax(p, classes, weights, ga, gb):
+    """gp in place of gz."""
+    truth = classes[..., None] == np.arange(p.shape[-1])
+    w = (classes != 255) * (1.0 if weights is None else weights)
+    return w[..., None] * (ga[:, None, None] + gb[:, None, None] * truth)
+
+
+def areas_of_one_image(self, gy):
+    self.D = self.D.mean(axis=0) + 0 * self.D
+    return classes_backward(self, gy)
+
+
+def areas_of_equal_classes(self, gy):
+    self.share = 0 * self.share + self.share.mean()
+    return classes_backward(self, gy)
 
 
 def statistics_taken_for_constants(gy, x, mean, r, gamma, beta, relu, gbeta, ggamma, scale):
@@ -184,11 +286,17 @@ def replaced(leaf, gx, owned):
 
 A, C, K = arithmetic, conv2d.Conv2DFunction, conv_transpose2d.ConvTranspose2DFunction
 Pool, Join, Dice = max_pool2d.MaxPool2DFunction, concatenate.ConcatenateFunction, dice.DiceLossFunction
+Crop = crop.CropFunction
 Norm, Drop = batch_norm.BatchNormFunction, dropout.DropoutFunction
+Softmax, LogSoftmax = softmax.SoftmaxFunction, softmax.LogSoftmaxFunction
+Classes, Areas = cross_entropy.CrossEntropyWithLogitsFunction, multiclass_dice.MulticlassDiceLossWithLogitsFunction
+Focal = focal.FocalLossWithLogitsFunction
+Squared, Absolute = mean_squared_error.MeanSquaredErrorFunction, mean_absolute_error.MeanAbsoluteErrorFunction
 BCE, Logits = binary_cross_entropy.BinaryCrossEntropyFunction, binary_cross_entropy.BinaryCrossEntropyWithLogitsFunction
 
 # A break must call the original, even while it replaces it.
-dice_backward, max_pool_gradient, cross_entropy = Dice.backward, cpu.max_pool_gradient, cpu.cross_entropy
+dice_backward, max_pool_gradient, binary_error = Dice.backward, cpu.max_pool_gradient, cpu.cross_entropy
+class_error, area_gradient, classes_backward = cpu.softmax_cross_entropy, cpu.class_overlap_gradient, Areas.backward
 normalize_gradient = cpu.normalize_gradient
 
 BREAKS = [
@@ -290,6 +398,14 @@ BREAKS = [
     Break(Join, "slices exchanged", "nn.Concatenate", {"backward": exchanged_slices}),
     Break(Join, "a slice that begins too late", "concatenate", upstream(Join, lambda gy: np.roll(gy, -1, -1))),
     Break(Join, "the skip cut off", "UNet", gradient(Join, 1, lambda g: 0 * g)),
+    Break(Crop, "edges get a gradient", "crop", {"backward": spread_to_the_edges}),
+    Break(Crop, "edges get a gradient", "UNet2015", {"backward": spread_to_the_edges}),
+    Break(Crop, "at the corner", "crop", {"backward": at_the_corner}),
+    Break(Crop, "at the corner", "nn.Crop", {"backward": at_the_corner}),
+    Break(Crop, "rows reversed", "crop", gradient(Crop, 0, lambda g: g[:, ::-1])),
+    Break(Crop, "the skip cut off", "UNet2015", gradient(Crop, 0, lambda g: 0 * g)),
+    Break(C, "taps swapped", "UNet2015", gradient(C, 1, lambda gw: gw[::-1])),
+    Break(rearrange.GetItem, "a mirrored pixel: the last gradient", "UNet2015", {"backward": assigned}),
     Break(Join, "the way through the depth cut off", "UNet", gradient(Join, 0, lambda g: 0 * g)),
     Break(
         cpu,
@@ -345,6 +461,85 @@ BREAKS = [
     Break(Dice, "weights forgotten", "dice_loss", {"backward": dice_without_weights}),
     Break(Dice, "one area for all images", "dice_loss", {"backward": dice_with_one_area}),
     Break(Dice, "a sign", "bce_dice_loss", gradient(Dice, 0, lambda g: -g)),
+    Break(
+        Softmax,
+        "the classes taken for independent",
+        "softmax",
+        {"backward": lambda self, gy: gy * self.p * (1 - self.p)},
+    ),
+    Break(cpu, "the sum over the classes forgotten", "softmax", {"softmax_gradient": lambda gp, p: gp * p}),
+    Break(
+        cpu,
+        "a sum without p",
+        "softmax",
+        {"softmax_gradient": lambda gp, p: p * (gp - gp.sum(axis=-1, keepdims=True))},
+    ),
+    Break(LogSoftmax, "the sum over the classes forgotten", "log_softmax", {"backward": lambda self, gy: gy}),
+    Break(
+        LogSoftmax,
+        "ln p in place of p",
+        "log_softmax",
+        {"backward": lambda self, gy: gy - self.y * gy.sum(axis=-1, keepdims=True)},
+    ),
+    Break(
+        LogSoftmax,
+        "gy at each class in place of their sum",
+        "log_softmax",
+        {"backward": lambda self, gy: gy - np.exp(self.y) * gy},
+    ),
+    Break(cpu, "p in place of p - onehot", "cross_entropy_with_logits", class_error_with(without_onehot)),
+    Break(cpu, "pixel weights forgotten", "cross_entropy_with_logits", class_error_with(without_pixel_weights)),
+    Break(cpu, "class weights forgotten", "cross_entropy_with_logits", class_error_with(without_class_weights)),
+    Break(cpu, "ignored pixels count", "cross_entropy_with_logits", class_error_with(ignored_as_class_0)),
+    Break(Classes, "not divided by the weights", "cross_entropy_with_logits", gradient(Classes, 0, lambda g: 60 * g)),
+    Break(
+        Classes, "the next class", "cross_entropy_with_logits", gradient(Classes, 0, lambda g: np.roll(g, 1, axis=-1))
+    ),
+    Break(Classes, "a factor", "cross_entropy_dice_loss", gradient(Classes, 0, lambda g: 2 * g)),
+    Break(Areas, "a sign", "cross_entropy_dice_loss", gradient(Areas, 0, lambda g: -g)),
+    Break(cpu, "the gradient of the cross entropy", "focal_loss_with_logits", class_error_with(without_focus)),
+    Break(cpu, "(1 - q)^γ taken for a constant", "focal_loss_with_logits", class_error_with(only_half_of_the_focus)),
+    Break(Focal, "a sign", "focal_loss_with_logits", gradient(Focal, 0, lambda g: -g)),
+    Break(
+        cpu,
+        "no quotient rule",
+        "multiclass_dice_loss_with_logits",
+        {"class_overlap_gradient": areas_without_quotient_rule},
+    ),
+    Break(
+        cpu,
+        "the truth forgotten",
+        "multiclass_dice_loss_with_logits",
+        {"class_overlap_gradient": areas_without_the_truth},
+    ),
+    Break(
+        cpu,
+        "the way through the softmax forgotten",
+        "multiclass_dice_loss_with_logits",
+        {"class_overlap_gradient": areas_without_softmax},
+    ),
+    Break(
+        cpu,
+        "weights forgotten",
+        "multiclass_dice_loss_with_logits",
+        wrapped(cpu, "class_overlap_gradient", lambda p, classes, weights, *rest: (p, classes, None, *rest)),
+    ),
+    Break(Areas, "one area for all images", "multiclass_dice_loss_with_logits", {"backward": areas_of_one_image}),
+    Break(Areas, "class weights forgotten", "multiclass_dice_loss_with_logits", {"backward": areas_of_equal_classes}),
+    Break(Squared, "the factor 2 forgotten", "mean_squared_error", gradient(Squared, 0, lambda g: g / 2)),
+    Break(
+        mean_squared_error,
+        "weights forgotten",
+        "mean_squared_error",
+        {"mean_weights": lambda y, w: 1 / y.size},
+    ),
+    Break(Absolute, "a sign", "mean_absolute_error", gradient(Absolute, 0, abs)),
+    Break(
+        mean_absolute_error,
+        "weights not divided by their sum",
+        "mean_absolute_error",
+        {"mean_weights": lambda y, w: 1 / y.size if w is None else w / w.size},
+    ),
 ]
 
 

@@ -1,7 +1,5 @@
 """`minunet selftest`: what is right, wrong, or missing, and how its figures are reported."""
 
-import inspect
-
 import numpy as np
 import pytest
 
@@ -80,14 +78,6 @@ def test_wrong_usage(arguments, capsys):
 # ---- what is checked ---------------------------------------------------------------------------------------
 
 
-def public_functions(module):
-    return {
-        name
-        for name, f in inspect.getmembers(module, inspect.isfunction)
-        if f.__module__ == module.__name__ and not name.startswith("_")
-    }
-
-
 @pytest.mark.parametrize("where, kernels", [("cpu", cpu), ("gpu", gpu)])
 def test_every_kernel_is_called_and_correct(where, kernels, array_on, monkeypatch):
     array_on(where)  # or skip
@@ -96,11 +86,11 @@ def test_every_kernel_is_called_and_correct(where, kernels, array_on, monkeypatc
     def watch(name, function):
         return lambda *arguments, **options: called.add(name) or function(*arguments, **options)
 
-    for name in public_functions(reference):
+    for name in reference.__all__:
         monkeypatch.setattr(kernels, name, watch(name, getattr(kernels, name)))
     for row in selftest.run(all_checks(quick=True), where):
         assert row.failed == []
-    assert called == public_functions(reference)
+    assert called == set(reference.__all__)
 
 
 def test_the_error_is_relative_to_the_whole_array():

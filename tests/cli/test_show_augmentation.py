@@ -30,10 +30,11 @@ def test_each_transform_has_its_place_on_the_sheet():
     image, mask = np.zeros((20, 20, 3), np.uint8), np.zeros((20, 20, 1), np.uint8)
     image[5:10, 2:6], mask[5:10, 2:6] = 200, 1
     images, masks, titles = show_augmentation.sheet(image, mask, seed=177)
-    assert len(images) == len(masks) == len(titles) == 16
+    assert len(images) == len(masks) == len(titles) == 20
     by_title = dict(zip(titles, images))
     assert np.array_equal(by_title["as it is"], image) and np.array_equal(by_title["flip"], image[:, ::-1])
-    assert titles[-5:] == ["preset light"] * 2 + ["preset full"] * 3
+    presets = ["preset light"] * 2 + ["preset full"] * 3 + ["preset flips"] + ["preset cells"] * 2
+    assert titles[-8:] == presets
     unchanged = [title for title, new in by_title.items() if np.array_equal(new, image)]
     assert unchanged == ["as it is", "saturation"]  # gray has nothing to saturate
 

@@ -14,6 +14,7 @@ from minunet.data.augment import (
     Elastic,
     Flip,
     FlipVertical,
+    QuarterTurn,
     Rotate,
     Saturation,
     Scale,
@@ -22,7 +23,7 @@ from minunet.data.augment import (
 )
 from minunet.data.warp import Plan, rotation
 
-MOVES = [Flip(), FlipVertical(), Rotate(180), Scale(0.5), Shift(0.3), Elastic(0.03)]
+MOVES = [Flip(), FlipVertical(), QuarterTurn(), Rotate(180), Scale(0.5), Shift(0.3), Elastic(0.03)]
 COLORS = [Brightness(0.5), Contrast(0.5), Saturation(1), Tint(0.3)]
 SIZES = [(1, 1), (1, 7), (5, 1), (2, 3), (17, 40), (64, 64)]
 
@@ -94,6 +95,60 @@ def test_quarter_turns_of_a_square_are_exact(side, quarters):
     new_image, new_mask = carried_out(image, mask, rotation(90 * quarters))
     np.testing.assert_array_equal(new_image, np.rot90(image, quarters))
     np.testing.assert_array_equal(new_mask, np.rot90(mask, quarters))
+
+
+@pytest.mark.parametrize("size, quarters", [((6, 6), [0, 1, 2, 3]), ((4, 6), [0, 2]), ((7, 1), [0, 2])])
+def test_a_quarter_turn_takes_each_way_equally_often(size, quarters):
+    image, mask = noise(*size)
+    counts = dict.fromkeys(quarters, 0)
+    rng = generator()
+    for _ in range(400):
+        new_image, new_mask = Augmentation(QuarterTurn())(image, mask, rng)
+        turns = [n for n in quarters if np.array_equal(new_image, np.rot90(image, n))]
+        assert len(turns) == 1 and np.array_equal(new_mask, np.rot90(mask, turns[0]))
+        counts[turns[0]] += 1
+    assert min(counts.values()) > 0.8 * 400 / len(quarters)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 5), (6, 6), (5, 8), (4, 7), (6, 4)])
+@pytest.mark.parametrize("colors", [None, np.diag([1.3, 0.7, 1.1, 1])])
+def test_reordering_pixels_equals_interpolating_them(size, colors, monkeypatch):
+    """Whatever flips and quarter turns come together: the same bits as by the way that all other matrices take."""
+    image, mask = noise(*size)
+    labels = np.concatenate([mask, mask[::-1]], axis=2).astype(np.uint16) * 257
+    rng = generator(3)
+    moves = [np.diag([1, -1, 1]), np.diag([-1, 1, 1])]
+    if size[0] == size[1]:
+        moves.append(np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]]))
+    for _ in range(20):
+        matrix = np.eye(3)
+        for move in rng.integers(len(moves), size=rng.integers(5)):
+            matrix = moves[move] @ matrix
+        quick = carried_out(image, labels, matrix, colors=colors)
+        with monkeypatch.context() as patch:
+            patch.setattr(Plan, "_keeps_the_pixels", lambda plan: False)
+            slow = carried_out(image, labels, matrix, colors=colors)
+        for a, b in zip(quick, slow):
+            assert a.dtype == b.dtype and a.flags.c_contiguous and np.array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    "matrix, size",
+    [
+        ([[1, 0, 2], [0, 1, 0], [0, 0, 1]], (5, 5)),
+        ([[2, 0, 0], [0, 2, 0], [0, 0, 1]], (5, 5)),
+        ([[1, 1, 0], [0, 1, 0], [0, 0, 1]], (5, 5)),
+        ([[0, -1, 0], [1, 0, 0], [0, 0, 1]], (5, 7)),  # on its side, it does not fit
+        ([[0, -1, 0], [1, 0, 0], [0, 0, 1]], (4, 7)),
+    ],
+)
+def test_other_matrices_are_not_taken_for_flips(matrix, size, monkeypatch):
+    image, mask = noise(*size)
+    expected = carried_out(image, mask, matrix)
+    assert expected[0].shape == image.shape and expected[1].shape == mask.shape
+    monkeypatch.setattr(Plan, "_keeps_the_pixels", lambda plan: False)
+    assert all(np.array_equal(a, b) for a, b in zip(expected, carried_out(image, mask, matrix)))
+    assert not np.array_equal(expected[0], image)
 
 
 def test_rotate_turns_counter_clockwise_up_to_its_strength():
@@ -272,7 +327,7 @@ def test_read_only_arrays_are_accepted_and_never_returned():
     ],
 )
 def test_other_arrays_are_refused(image, mask):
-    with pytest.raises(ValueError, match=r"must be uint8 \(H, W, 3\) and uint8 \(H, W, 1\)"):
+    with pytest.raises(ValueError, match=r"must be uint8 \(H, W, 3\) and uint8 or uint16 \(H, W, L\)"):
         PRESETS["full"](image, mask, generator())
 
 
@@ -325,7 +380,7 @@ def test_colors_leave_the_mask_alone(transform):
 @pytest.mark.parametrize("kind", [type(transform) for transform in MOVES + COLORS])
 def test_probability_0_and_strength_0_are_the_identity(kind):
     image, mask = noise(23, 31)
-    strength = () if kind in (Flip, FlipVertical) else (0.02,)
+    strength = () if kind in (Flip, FlipVertical, QuarterTurn) else (0.02,)
     still = [kind(*strength, probability=0)] + ([kind(0)] if strength else [])
     for transform in still:
         for seed in range(5):
@@ -359,7 +414,7 @@ def test_the_generator_alone_decides_whatever_the_threads_and_the_order():
 @pytest.mark.parametrize("kind", [type(transform) for transform in MOVES + COLORS])
 @pytest.mark.parametrize("value", [-0.1, 1.1, math.nan, math.inf])
 def test_numbers_out_of_range_are_refused(kind, value):
-    strength = () if kind in (Flip, FlipVertical) else (0.1,)
+    strength = () if kind in (Flip, FlipVertical, QuarterTurn) else (0.1,)
     with pytest.raises(ValueError, match=f"{kind.__name__}: probability is {value}: it must be between 0 and 1"):
         kind(*strength, probability=value)
     if strength and not (kind is Rotate and value == 1.1):
@@ -375,9 +430,26 @@ def test_rotate_takes_degrees_and_elastic_a_grid():
         Elastic(0.1, grid=0)
 
 
+@pytest.mark.parametrize("preset", [name for name in PRESETS if name != "none"])
+@pytest.mark.parametrize("size", [(17, 40), (32, 32)])
+def test_all_channels_of_labels_move_as_a_mask_does(preset, size):
+    """Labels of 16 bits and several channels: as if each value had been a mask of its own."""
+    image, mask = noise(*size)
+    big = mask.astype(np.uint16) * 257  # 0, 257 and 65535
+    labels = np.concatenate([big, 60000 - big // 2, mask], axis=2)
+    for seed in range(8):
+        new_image, new_mask = PRESETS[preset](image, mask, generator(seed))
+        same_image, new_labels = PRESETS[preset](image, labels, generator(seed))
+        assert np.array_equal(same_image, new_image) and new_labels.dtype == np.uint16
+        moved = new_mask.astype(np.uint16) * 257
+        assert np.array_equal(new_labels, np.concatenate([moved, 60000 - moved // 2, new_mask], axis=2))
+
+
 def test_presets():
-    assert list(PRESETS) == ["none", "light", "full"] and PRESETS["none"] is None
+    assert list(PRESETS) == ["none", "light", "full", "flips", "cells"] and PRESETS["none"] is None
     kinds = {name: {type(t) for t in PRESETS[name].transforms} for name in ("light", "full")}
     assert kinds["light"] == {Flip, Rotate, Scale, Shift, Brightness, Contrast}
-    assert kinds["full"] == {type(t) for t in MOVES + COLORS} - {FlipVertical}
+    assert kinds["full"] == {type(t) for t in MOVES + COLORS} - {FlipVertical, QuarterTurn}
+    assert {type(t) for t in PRESETS["flips"].transforms} == {Flip, FlipVertical, QuarterTurn}
+    assert {type(t) for t in PRESETS["cells"].transforms} >= {Flip, FlipVertical, QuarterTurn, Rotate, Elastic}
     assert "Rotate(probability=0.75, strength=10)" in repr(PRESETS["light"])

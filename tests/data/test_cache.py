@@ -1,6 +1,7 @@
 """The cache of decoded images: built once, complete or not at all, and never trusted when it does not fit."""
 
 import errno
+import hashlib
 import json
 import logging
 import os
@@ -122,6 +123,63 @@ def test_another_key_size_selection_or_version_has_a_cache_of_its_own(sources, o
     cache.decode_all(reader, sources, SIZE)
     assert reader.calls == 21
     assert len(folders(own_cache)) == 4
+
+
+def read_objects(source):
+    """Labels with 16 bits and two channels: the number in file b, and 1000 times that."""
+    number = int(source[1].read_text().replace("bad", "0"))
+    labels = np.full((*SIZE, 2), number, np.uint16)
+    labels[..., 1] *= 1000
+    return np.full((*SIZE, 3), number, np.uint8), labels
+
+
+def test_labels_of_other_dtypes_and_with_more_channels(sources, own_cache):
+    for on_disk in (True, True, False):
+        decoded = cache.decode_all(read_objects, sources, SIZE, on_disk=on_disk, channels=2, dtype=np.uint16)
+        assert decoded.masks.dtype == np.uint16 and decoded.masks.shape == (6, *SIZE, 2)
+        assert decoded.masks[5, 3, 4].tolist() == [5, 5000] and decoded.masks[0].max() == 0
+        assert (decoded.masks == decoded.masks[:, :1, :1]).all() and decoded.images[5].max() == 5
+    folder = own_cache / folders(own_cache)[0]
+    stored = np.load(folder / "masks.npy")
+    assert stored.dtype == np.uint16 and stored.shape == (6, *SIZE, 2)
+
+
+def test_each_dtype_and_number_of_channels_has_a_cache_of_its_own(sources, own_cache):
+    reader = Reader()
+    check(cache.decode_all(reader, sources, SIZE))
+    check(cache.decode_all(reader, sources, SIZE, channels=1, dtype="u1"))
+    assert reader.calls == 6  # said or not, that is what masks are
+    for channels, dtype in ((2, np.uint16), (1, np.uint16), (2, np.uint8)):
+
+        def read(source, channels=channels, dtype=dtype):
+            image, labels = read_objects(source)
+            return image, labels[..., :channels].astype(dtype)
+
+        decoded = cache.decode_all(read, sources, SIZE, channels=channels, dtype=dtype)
+        assert decoded.masks.dtype == dtype and decoded.masks.shape[3] == channels
+    assert len(folders(own_cache)) == 4
+
+
+def test_caches_of_masks_from_earlier_versions_are_found(sources, own_cache):
+    """The name of a cache's folder, computed here: SHA-256 of the format, the key, the shape and the paths, as JSON."""
+    check(cache.decode_all(Reader(), sources, SIZE, key="k"))
+    content = [2, "k", [6, 4, 5], [[str(path) for path in source] for source in sources]]
+    assert folders(own_cache) == [hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]]
+
+
+def test_a_damaged_cache_of_wide_labels_is_built_anew(sources, own_cache):
+    def decoded():
+        return cache.decode_all(read_objects, sources, SIZE, channels=2, dtype=np.uint16)
+
+    expected = decoded().masks.copy()
+    folder = own_cache / folders(own_cache)[0]
+    whole = (folder / "masks.npy").read_bytes()
+    narrow = np.zeros((6, *SIZE, 2), np.uint8)
+    for damage in (whole[:-3], whole[:-1] + b"\x55", whole.replace(b"<u2", b"<i2")):
+        (folder / "masks.npy").write_bytes(damage)
+        assert np.array_equal(decoded().masks, expected) and decoded().masks.dtype == np.uint16
+    np.save(folder / "masks.npy", narrow)
+    assert np.array_equal(decoded().masks, expected)
 
 
 def damage_byte(folder):

@@ -223,6 +223,19 @@ def test_what_the_border_counts_as(border, value):
     assert (mask[trimap == BOUNDARY] == value).all()
 
 
+def test_species_and_trimaps_as_classes():
+    assert DrawnPets(1, size=32).classes is None
+    species = DrawnPets(3, size=32, first=10, border="ignore", labels="species")
+    assert species.species == ["cat", "cat", "dog"] and species.classes.names == ("background", "cat", "dog")
+    trimaps = DrawnPets(3, size=32, first=10, labels="trimap")
+    assert trimaps.classes.names == ("pet", "background", "border")
+    for index, pet in enumerate((1, 1, 2)):
+        trimap = draw(10 + index, size=32)[1]
+        assert np.array_equal(trimaps[index][1][:, :, 0], trimap - 1)
+        expected = np.select([trimap == PET, trimap == BOUNDARY], [pet, IGNORE], 0)
+        assert np.array_equal(species[index][1][:, :, 0], expected)
+
+
 def test_held_out_images_are_other_numbers():
     training, test = DrawnPets(3, size=32), DrawnPets(3, size=32, first=3)
     assert not {image.tobytes() for image, _ in training} & {image.tobytes() for image, _ in test}

@@ -1,10 +1,13 @@
 """Your own images: which belong together, what masks mean, and what is said of what cannot be used."""
 
+import random
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from minunet.data import DataError, sample
+from minunet.data.classes import parse
 from minunet.data.folder import ImageFolder, PictureFolder, read_one, split
 
 
@@ -205,3 +208,189 @@ def test_a_table_must_lead_to_0_1_or_255(folders, values, error):
 
 def test_the_former_names_are_still_there():
     assert PictureFolder is ImageFolder and split is sample.split
+
+
+# ---- classes ----
+
+
+STREET = parse("7=road,26=car,27=car,0=ignore")
+
+
+def test_class_maps_become_indices(folders):
+    numbers = np.array([[7, 26, 27, 0], [0, 7, 7, 26]], np.uint8)
+    palette = Image.fromarray(numbers).convert("P")
+    palette.putpalette([200, 100, 50] * 256)
+    for name, mask in (
+        ("a", Image.fromarray(numbers)),
+        ("b", palette),
+        ("c", Image.fromarray(numbers.astype(np.uint16))),
+    ):
+        put(folders, name, mask=mask, size=(4, 2))
+    for values in (STREET, STREET.table(), list(STREET.table().items())):
+        dataset = ImageFolder(*folders, size=(2, 4), values=values, labels="classes")
+        assert len(dataset) == 3 and dataset.skipped == []
+        for _, labels in dataset:
+            assert labels.dtype == np.uint8 and labels[:, :, 0].tolist() == [[0, 1, 1, 255], [255, 0, 0, 1]]
+        assert dataset.classes == (STREET if values is STREET else None)
+    image, labels = read_one(folders[0] / "a.jpg", folders[1] / "a.png", (2, 4), STREET, "classes")
+    assert image.shape == (2, 4, 3) and labels[1, :, 0].tolist() == [255, 0, 0, 1]
+
+
+def test_254_is_a_class_and_255_is_not(folders):
+    numbers = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    put(folders, "a", mask=Image.fromarray(numbers), size=(16, 16))
+    table = {number: 254 - number if number < 255 else 255 for number in range(256)}
+    labels = ImageFolder(*folders, size=16, values=table, labels="classes")[0][1]
+    assert labels.ravel().tolist() == [*range(254, -1, -1), 255]
+
+
+def test_numbers_that_are_no_class_are_named_with_their_file(folders):
+    put(folders, "a", values=(7, 26))
+    put(folders, "b", values=(7, 11))
+    put(folders, "c", mask=Image.fromarray(np.tile(np.arange(30, dtype=np.uint8) * 8, (20, 1))), mask_end=".jpg")
+    dataset = read(folders, values=STREET, labels="classes")
+    assert dataset.names == ["a"]
+    known = "the classes have only the numbers 0, 7, 26, 27"
+    assert dataset.skipped[0].endswith(f"/b.png: holds 11: {known}; name them, or call them ignore")
+    assert f"{known}; JPEG blurs them; save it as PNG" in dataset.skipped[1]
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"labels": "classes"}, "labels='classes' needs `values`"),
+        ({"labels": "classes", "values": {0: 256}}, "0 to 254, or 255"),
+        ({"labels": "instances", "values": {0: 0}}, "instances are whatever numbers there are"),
+        ({"labels": "panoptic"}, "labels is 'panoptic': it must be one of mask, classes, instances"),
+        ({"values": STREET.table() | {1: 2}}, "to 0, 1 or 255"),
+        ({"multiple": 0}, "multiple is 0"),
+    ],
+)
+def test_options_that_do_not_go_together(folders, options, message):
+    put(folders, "a")
+    with pytest.raises(ValueError, match=message):
+        read(folders, **options)
+
+
+# ---- objects ----
+
+
+def test_objects_are_renumbered_in_each_image(folders):
+    numbers = np.array([[0, 900, 900, 65535], [3, 0, 900, 41]], np.uint16)
+    put(folders, "a", mask=Image.fromarray(numbers), size=(4, 2))
+    put(folders, "b", mask=Image.fromarray(numbers.astype(np.int32) * 100), mask_end=".tif", size=(4, 2))
+    put(folders, "c", mask=Image.new("L", (4, 2)), size=(4, 2))
+    put(folders, "d", mask=Image.new("L", (4, 2), 200), size=(4, 2))
+    dataset = ImageFolder(*folders, size=(2, 4), labels="instances")
+    labels = [labels[:, :, 0].tolist() for _, labels in dataset]
+    assert dataset.skipped == [] and all(labels.dtype == np.uint16 for _, labels in dataset)
+    assert labels[0] == [[0, 3, 3, 65535], [1, 0, 3, 2]]
+    assert labels[1] == [[0, 3, 3, 4], [1, 0, 3, 2]]
+    assert labels[2] == [[0] * 4] * 2 and labels[3] == [[1] * 4] * 2
+
+
+def test_what_cannot_be_objects(folders):
+    put(folders, "good", values=(0, 9))
+    many = np.arange(65535, dtype=np.int32).reshape(15, 4369) + 65536
+    put(folders, "many", mask=Image.fromarray(many), mask_end=".tif", size=(4369, 15))
+    put(folders, "negative", mask=Image.fromarray(np.full((20, 30), -3, np.int32)), mask_end=".tif")
+    put(folders, "blurred", mask_end=".jpg")
+    put(folders, "color", mask=Image.new("RGB", (30, 20), (1, 2, 3)))
+    dataset = read(folders, labels="instances")
+    assert dataset.names == ["good"]
+    said = "\n".join(dataset.skipped)
+    for text in (
+        "/many.tif: the image has 65535 objects: a 16-bit label image can hold 65534",
+        "/negative.tif: segments hold -3",
+        "/blurred.jpg: is a JPEG, which blurs the numbers of objects",
+        "/color.png: is colored (mode RGB)",
+    ):
+        assert text in said
+
+
+# ---- some of the images ----
+
+
+def test_only_these_names_in_that_order(folders):
+    for level, name in enumerate("abcd"):
+        put(folders, name, level)
+    (folders[1] / "c.png").unlink()
+    put(folders, "d", image_end=".png")  # a second image of that name
+    dataset = read(folders, names=["b", "x", "c", "a", "b"])
+    assert dataset.names == ["b", "a"] and [int(image[0, 0, 0]) for image, _ in dataset] == [1, 0]
+    assert dataset.skipped == [
+        f"{folders[0].name}/c.jpg: there is no mask c.*",
+        "x: there is neither an image nor a mask of that name",
+        "b: is listed more than once; it is used once",
+    ]
+    assert read(folders, names=("a",)).skipped == []
+    with pytest.raises(DataError, match="x: there is neither"):
+        read(folders, names=["a", "x"], strict=True)
+    with pytest.raises(DataError, match="0 usable images"):
+        read(folders, names=[])
+    with pytest.raises(TypeError, match="names is 'ab': it must be a list"):
+        read(folders, names="ab")
+
+
+# ---- in their own size ----
+
+
+@pytest.mark.parametrize("labels, ignore", [("mask", 255), ("classes", 255), ("instances", 65535)])
+def test_images_in_their_own_size_are_padded(folders, labels, ignore):
+    rng = np.random.default_rng(0)
+    image, numbers = rng.integers(0, 256, (20, 30, 3), np.uint8), rng.integers(0, 2, (20, 30), np.uint8)
+    for name in "ab":
+        put(folders, name, mask=Image.fromarray(numbers))
+        Image.fromarray(image).save(folders[0] / f"{name}.jpg", "PNG")
+    options = {"labels": labels, "values": {0: 0, 1: 1} if labels == "classes" else None}
+    dataset = ImageFolder(*folders, None, multiple=16, **options)
+    assert dataset.size == (32, 32) and dataset.content == (20, 30)
+    expected = np.pad(image, [(0, 12), (0, 2), (0, 0)], mode="reflect")
+    for new, new_labels in dataset:
+        assert np.array_equal(new, expected) and np.array_equal(new_labels[:20, :30, 0], numbers)
+        assert (new_labels[20:] == ignore).all() and (new_labels[:, 30:] == ignore).all()
+    resized = ImageFolder(*folders, (32, 32), **options)  # a cache of its own
+    assert resized.content == (32, 32) and not (resized[0][1] == ignore).any()
+    same = ImageFolder(*folders, None, multiple=10, **options)
+    assert same.size == (20, 30) and np.array_equal(same[0][0], image)
+
+
+def test_in_their_own_size_all_must_have_the_same(folders):
+    put(folders, "a")
+    put(folders, "b", size=(30, 21))
+    with pytest.raises(DataError, match=r"/a.png is 30 x 20, but .*/b.png is 30 x 21 \(width x height\)"):
+        ImageFolder(*folders, None)
+    assert ImageFolder(*folders, None, names=["b"]).content == (21, 30)
+
+
+def test_in_their_own_size_a_damaged_file_is_skipped(folders):
+    put(folders, "a")
+    put(folders, "b")
+    (folders[1] / "a.png").write_bytes(b"nothing")
+    put(folders, "c", mask=Image.new("L", (30, 20)), size=(31, 20))
+    dataset = ImageFolder(*folders, None)
+    assert dataset.names == ["b"] and "a.png: is not an image" in "".join(dataset.skipped)
+    assert "c.png: is 30 x 20, but its image is 31 x 20" in "".join(dataset.skipped)
+
+
+# ---- whatever the files hold ----
+
+
+@pytest.mark.parametrize("labels", ["mask", "classes", "instances"])
+def test_damaged_label_files_are_read_or_named(folders, labels):
+    rng = random.Random(7)
+    whole = np.arange(600, dtype=np.uint16).reshape(20, 30) % 3
+    for number in range(30):
+        put(folders, f"{number:02d}", mask=Image.fromarray(whole), mask_end=rng.choice([".png", ".tif"]))
+        (path,) = folders[1].glob(f"{number:02d}.*")
+        content = bytearray(path.read_bytes())
+        for _ in range(number % 4):
+            content[rng.randrange(len(content))] = rng.randrange(256)
+        path.write_bytes(content[: rng.choice([len(content), rng.randrange(len(content))])])
+    values = {0: 0, 1: 1, 2: 255} if labels != "instances" else None
+    for size in (8, None):
+        dataset = ImageFolder(*folders, size, values, labels=labels, cache=False)
+        assert len(dataset) + len(dataset.skipped) == 30 and 3 < len(dataset) < 30
+        for image, read_labels in dataset:
+            assert image.shape[:2] == read_labels.shape[:2] == dataset.size
+            assert read_labels.dtype == (np.uint16 if labels == "instances" else np.uint8)

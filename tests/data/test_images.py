@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from minunet.data import DataError
-from minunet.data.images import find_images, quiet_pillow, read_image
+from minunet.data.images import find_images, quiet_pillow, read_image, stored_size
 
 
 def put(path, image=None, format="PNG", **options):
@@ -146,3 +146,15 @@ def test_the_first_frame_of_an_animation(tmp_path):
         )
         (tmp_path / "a").write_bytes(file.getvalue())
         assert (read_image(tmp_path / "a").image == (255, 0, 0)).all(), format
+
+
+def test_the_size_of_a_file_as_it_is_stored(tmp_path):
+    sideways = Image.Exif()
+    sideways[0x0112] = 6
+    assert stored_size(put(tmp_path / "a.jpg", format="JPEG", exif=sideways)) == (4, 6)
+    whole = put(tmp_path / "b.png").read_bytes()
+    (tmp_path / "cut.png").write_bytes(whole[:40])
+    assert stored_size(tmp_path / "cut.png") in ((4, 6), None)
+    (tmp_path / "c.png").write_bytes(b"nothing")
+    for nothing in (tmp_path / "c.png", tmp_path / "missing.png", tmp_path):
+        assert stored_size(nothing) is None

@@ -4,7 +4,18 @@ import numpy as np
 import pytest
 
 from minunet.data import labels
-from minunet.data.labels import IGNORE, MEANINGS, USUAL, check_table, lookup, translate, trimap_table
+from minunet.data.labels import (
+    IGNORE,
+    MEANINGS,
+    MOST_OBJECTS,
+    USUAL,
+    check_table,
+    ignored,
+    lookup,
+    renumber,
+    translate,
+    trimap_table,
+)
 
 
 @pytest.mark.parametrize("border", MEANINGS)
@@ -31,6 +42,47 @@ def test_a_table_must_lead_from_integers_to_classes(values, error):
     with pytest.raises(error):
         check_table(values)
     assert check_table([[0, 0], [7, 255]]) == check_table({0: 0, 7: 255}) == {0: 0, 7: 255}
+
+
+def test_a_table_of_more_classes():
+    assert check_table({0: 254, 7: 255, 70000: 0}, most=254) == {0: 254, 7: 255, 70000: 0}
+    with pytest.raises(ValueError, match="it must lead from integers of at least 0 to 0 to 3, or 255"):
+        check_table({0: 4}, most=3)
+    with pytest.raises(ValueError, match="to 0, 1 or 255"):
+        check_table({0: 2})
+
+
+# ---- objects ----
+
+
+def test_objects_are_numbered_in_the_order_of_their_values():
+    segments = renumber(np.array([[0, 500, 65535], [3, 500, 2**40]]))
+    assert segments.dtype == np.uint16 and segments.tolist() == [[0, 2, 3], [1, 2, 4]]
+    assert renumber(np.array([[0, 500, 65535], [3, 500, 2**40]]), ignore=True).tolist() == [[0, 2, 65535], [1, 2, 3]]
+    assert renumber(np.zeros((2, 3), int)).tolist() == [[0] * 3] * 2  # no object
+    assert renumber(np.full((1, 2), 9), ignore=True).tolist() == [[1, 1]]  # one that fills the image
+    assert renumber(np.full((1, 2), 65535), ignore=True).tolist() == [[65535] * 2]  # nothing but ignored pixels
+    assert renumber(np.zeros((0, 3), int)).shape == (0, 3)
+    already = np.array([[0, 1], [2, 3]], np.uint16)
+    assert np.array_equal(renumber(already), already)
+
+
+@pytest.mark.parametrize("ignore", [False, True])
+def test_as_many_objects_as_16_bits_can_number_and_no_more(ignore):
+    most = np.arange(MOST_OBJECTS + 1).reshape(1, -1) * 70000
+    assert renumber(most, ignore).max() == 65534
+    with pytest.raises(ValueError, match="the image has 65535 objects: a 16-bit label image can hold 65534"):
+        renumber(np.append(most, [[1]], axis=1), ignore)
+
+
+def test_a_negative_number_is_no_object():
+    with pytest.raises(ValueError, match="segments hold -4"):
+        renumber(np.array([[0, -4]]))
+
+
+def test_what_stands_for_ignored_pixels():
+    for dtype, channels, expected in [(np.uint8, 1, [255]), (np.uint16, 1, [65535]), (np.uint16, 2, [255, 0])]:
+        assert ignored(np.zeros((2, 3, channels), dtype)) == expected
 
 
 # ---- segments ----

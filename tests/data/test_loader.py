@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pytest
 
+from minunet.data.augment import PRESETS
 from minunet.data.loader import Loader
 
 
@@ -262,3 +263,10 @@ def test_an_empty_dataset_and_a_negative_epoch_are_refused():
         Loader([], 2)
     with pytest.raises(ValueError, match="epoch is -1"):
         next(Loader(Numbers(3), 2).batches(-1))
+
+
+def test_labels_of_any_kind_come_in_batches():
+    image, labels = np.zeros((4, 4, 3), np.uint8), np.full((4, 4, 2), 60000, np.uint16)
+    (images, batch), *_ = Loader([(image, labels)] * 3, 2, augment=PRESETS["flips"]).batches(0)
+    assert images.shape == (2, 4, 4, 3) and batch.shape == (2, 4, 4, 2) and batch.dtype == np.uint16
+    assert (batch == 60000).all()

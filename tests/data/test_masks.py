@@ -7,7 +7,7 @@ from PIL import Image
 from minunet.data import DataError
 from minunet.data.folder import ImageFolder
 from minunet.data.images import UprightImage
-from minunet.data.masks import find_mask, read_mask
+from minunet.data.masks import class_reader, find_mask, instance_reader, mask_reader, read_labels, read_mask
 from minunet.data.pets import Pets
 
 
@@ -86,6 +86,43 @@ def test_where_masks_are_looked_for(tmp_path):
         path = tmp_path / place / "cat.1.png"
         path.touch()
         assert find_mask(tmp_path, "cat.1") == path
+
+
+# ---- other labels of one image ----
+
+
+@pytest.mark.parametrize(
+    "orientation, expected", [(1, [[7, 0, 3]]), (2, [[3, 0, 7]]), (6, [[7], [0], [3]]), (8, [[3], [0], [7]])]
+)
+def test_labels_get_the_orientation_of_their_image(tmp_path, orientation, expected):
+    stored = np.array([[7000, 0, 300]], np.uint16)
+    Image.fromarray(stored).save(tmp_path / "a.png")
+    image = UprightImage(np.zeros((*np.shape(expected), 3), np.uint8), orientation)
+    objects = read_labels(tmp_path / "a.png", image, instance_reader)
+    assert (
+        objects.dtype == np.uint16
+        and objects.tolist() == np.select([np.equal(expected, n) for n in (3, 7)], (1, 2)).tolist()
+    )
+    classes = read_labels(tmp_path / "a.png", image, class_reader({7000: 7, 0: 0, 300: 3}))
+    assert classes.dtype == np.uint8 and classes.tolist() == expected
+
+    def two(stored):
+        return np.stack([instance_reader(stored), np.asarray(stored).astype(np.uint16)], axis=2)
+
+    both = read_labels(tmp_path / "a.png", image, two)
+    assert both.dtype == np.uint16 and np.array_equal(both[:, :, 0], objects)
+    assert both[:, :, 1].tolist() == np.select([np.equal(expected, n) for n in (3, 7)], (300, 7000)).tolist()
+
+
+def test_labels_of_another_size_and_with_other_numbers(tmp_path):
+    Image.fromarray(np.array([[1, 2]], np.uint8)).save(tmp_path / "a.png")
+    image = UprightImage(np.zeros((2, 2, 3), np.uint8), 1)
+    with pytest.raises(DataError, match=r"^is 2 x 1, but its image is 2 x 2 \(width x height\)$"):
+        read_labels(tmp_path / "a.png", image, instance_reader)
+    with pytest.raises(DataError, match="^holds 2: the classes have only the numbers 0, 1; name them"):
+        read_labels(tmp_path / "a.png", image, class_reader({0: 0, 1: 1}))
+    with pytest.raises(DataError, match="^holds 1, 2: the table of values has only 0, 1"):
+        read_labels(tmp_path / "a.png", image, mask_reader({0: 0, 1: 1}))
 
 
 # ---- one reader, whoever asks ----

@@ -10,7 +10,7 @@ from PIL import Image
 
 from minunet.data import DataError
 from minunet.data.labels import IGNORE
-from minunet.data.pets import Pets
+from minunet.data.pets import SPECIES_CLASSES, TRIMAP_CLASSES, Pets
 
 
 @pytest.fixture(autouse=True)
@@ -101,6 +101,40 @@ def test_the_boundary_counts_as_what_was_asked_for(root, border, values):
     only(root)
     _, mask = Pets(root, size=(10, 3), border=border)[0]
     assert (mask[:, :, 0] == values).all()
+
+
+@pytest.mark.parametrize("border, values", [("pet", None), ("background", 0), ("ignore", IGNORE)])
+def test_species_as_classes(root, border, values):
+    trimap = Image.fromarray(np.repeat(np.array([[1, 2, 3]], np.uint8), 10, axis=0))
+    for name in ("Bengal_1", "pug_4"):
+        put(root, name, Image.new("RGB", (3, 10)), trimap)
+    pets = Pets(root, size=(10, 3), border=border, labels="species")
+    assert pets.classes is SPECIES_CLASSES and SPECIES_CLASSES.names == ("background", "cat", "dog")
+    for index, species in ((0, 1), (3, 2), (-1, 2)):
+        _, labels = pets[index]
+        assert labels.dtype == np.uint8 and labels.shape == (10, 3, 1)
+        assert (labels[:, :, 0] == [species, 0, species if values is None else values]).all()
+
+
+@pytest.mark.parametrize("border", ["pet", "background", "ignore"])
+def test_the_trimap_as_classes(root, border):
+    trimap = Image.fromarray(np.repeat(np.array([[1, 2, 3]], np.uint8), 10, axis=0))
+    put(root, "Bengal_1", Image.new("RGB", (3, 10)), trimap)
+    only(root)
+    pets = Pets(root, size=(10, 3), border=border, labels="trimap")
+    labels = pets[0][1][:, :, 0]
+    assert (labels == [0, 1, 2]).all() and pets.classes is TRIMAP_CLASSES
+    assert TRIMAP_CLASSES.names == ("pet", "background", "border")
+    assert TRIMAP_CLASSES.to_values(labels)[0].tolist() == [1, 2, 3]  # as in the files
+
+
+def test_masks_have_no_classes_and_share_their_cache(root, tmp_path):
+    assert Pets(root, size=8).classes is None
+    before = sorted((tmp_path / "cache").iterdir())
+    Pets(root, size=8, labels="species")
+    assert sorted((tmp_path / "cache").iterdir()) == before
+    with pytest.raises(ValueError, match="labels is 'breeds': it must be one of mask, species, trimap"):
+        Pets(root, size=8, labels="breeds")
 
 
 def test_height_comes_first_and_the_mask_takes_the_nearest_pixel(root):

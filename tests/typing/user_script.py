@@ -48,12 +48,12 @@ def main(folder: Path) -> float:
     model = UNet(depth=2, width=4, batch_norm=True, dropout=0.1).to("cpu")
     losses = train(model, steps=3)
     minunet.save(folder / "weights.npz", model)
-    model = minunet.load_model(folder / "weights.npz")
+    trained = minunet.load_model(folder / "weights.npz")
 
     x, t = random_batch(np.random.default_rng(1), size=16)
     with no_grad():
-        p = model(x).numpy()
-    mask = model.predict(x[0]) > 0.5
+        p = trained(x).numpy()
+    mask = trained.predict(x[0]) > 0.5
     scores = metrics.MaskScores()
     scores.update(p, t.astype(np.uint8))
     print(f"loss {losses[-1]:.3f}, IoU {scores.result()['iou']:.3f}, {int(mask.sum())} pixels of the first image")

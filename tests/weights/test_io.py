@@ -11,6 +11,7 @@ import pytest
 
 import minunet
 from minunet import UNet, nn
+from minunet.models import UNet2015
 from minunet.weights import io
 from minunet.weights.io import WeightsError
 
@@ -138,6 +139,43 @@ def test_without_metadata_a_model_is_built_from_the_shapes_of_its_arrays(path):
     np.savez(path, **model.state_dict())
     assert io.read(path).metadata == {}
     assert io.load_model(path).options == model.options
+
+
+@SUFFIXES
+def test_the_papers_network_is_built_again_from_its_file_alone(tmp_path, suffix):
+    pytest.importorskip(PACKAGES[suffix])
+    options = {"in_channels": 3, "out_channels": 4, "depth": 2, "width": 3, "dropout": 0.25, "batch_norm": True}
+    model = UNet2015(**options, activation="linear", mirror=True, seed=5)
+    minunet.save(tmp_path / f"paper{suffix}", model)
+    again = minunet.load_model(tmp_path / f"paper{suffix}")
+    assert type(again) is UNet2015 and again.options == model.options and not again.training
+    image = np.random.default_rng(0).integers(0, 256, (6, 30, 3)).astype("uint8")
+    np.testing.assert_array_equal(again.predict(image), model.predict(image))
+
+
+@pytest.mark.parametrize("out_channels, activation", [(2, "softmax"), (1, "sigmoid")])
+def test_without_metadata_the_papers_network_is_recognized_by_its_names(path, out_channels, activation):
+    model = UNet2015(in_channels=2, out_channels=out_channels, depth=1, width=2, activation=activation)
+    np.savez(path, **model.state_dict())
+    again = minunet.load_model(path)
+    assert type(again) is UNet2015 and again.options == model.options
+    weights = {name: array for name, array in model.state_dict().items() if not name.endswith("random_state")}
+    np.savez(path, **weights)
+    assert type(minunet.load_model(path)) is UNet2015
+
+
+def test_a_file_that_is_of_another_network_than_it_says(path):
+    model = UNet2015(depth=1, width=1)
+    about = '{"model": "UNet", "options": {}}'
+    np.savez(path, about=np.array(about), **model.state_dict())
+    with pytest.raises(WeightsError, match="contradicts itself: it says 'UNet', but its arrays are of a UNet2015"):
+        minunet.load_model(path)
+    np.savez(path, about=np.array('{"options": {"activation": "tanh"}}'), **model.state_dict())
+    with pytest.raises(WeightsError, match="holds no UNet2015 that can be built here: .*activation is 'tanh'"):
+        minunet.load_model(path)
+    minunet.save(path, model)
+    with pytest.raises(ValueError, match="unknown: Conv_Contract_1_1/kernel"):
+        minunet.load(path, UNet(depth=1, width=1))
 
 
 def test_a_suffix_of_no_format(tmp_path):

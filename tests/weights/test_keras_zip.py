@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from minunet import UNet
+from minunet.models import UNet2015
 from minunet.weights import io
 
 h5py = pytest.importorskip("h5py")
@@ -64,6 +65,27 @@ def test_the_network_is_described_as_keras_describes_it(tmp_path):
         if kind == "MaxPooling2D":  # Keras writes a number as a pair, and the stride that follows from the size
             settings.update(pool_size=[settings["pool_size"]] * 2, strides=settings["strides"] or [2, 2])
     assert ours == theirs and len(theirs) == 25
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_the_papers_network_in_keras_layers(tmp_path, mirror):
+    """Keras 3.15 opened such files, and answered as minunet does to 1e-6. Mirroring is left out: Keras cannot."""
+    path = tmp_path / "paper.keras"
+    model = UNet2015(depth=2, width=2, activation="softmax", mirror=mirror)
+    io.save(path, model)
+    layers = layers_of(path)
+    assert [name for name, (kind, _, _) in layers.items() if kind == "Cropping2D"] == ["Crop_2", "Crop_1"]
+    configs = json.loads(zipfile.ZipFile(path).read("config.json"))["config"]
+    settings = {layer["name"]: layer["config"] for layer in configs["layers"]}
+    assert settings["Crop_1"]["cropping"] == [[16, 16], [16, 16]] and settings["Crop_2"]["cropping"] == [[4, 4]] * 2
+    assert layers["Concatenate_1"][2] == ["UpConv_1", "Crop_1"] and layers["Crop_1"][2] == ["Conv_Contract_1_2"]
+    assert layers["Conv_Contract_1_1"][1]["padding"] == "valid" and layers["Conv_Contract_1_1"][2] == ["input"]
+    assert layers["MaxPool_2"][2] == ["Conv_Contract_2_2"] and layers["UpConv_2"][2] == ["Conv_Bottom_2"]
+    assert layers["Conv_Out"][1]["activation"] == "softmax" and configs["output_layers"] == ["Conv_Out", 0, 0]
+    again = io.load_model(path)
+    assert again.options == model.options
+    image = np.random.default_rng(0).uniform(0, 1, (9, 20, 1)).astype("float32")
+    np.testing.assert_array_equal(again.predict(image), model.predict(image))
 
 
 def test_a_network_that_minunet_cannot_build(tmp_path):

@@ -8,7 +8,7 @@ import itertools
 
 import numpy as np
 
-from minunet.checks.gradient_cases import arithmetic, modules, operations
+from minunet.checks.gradient_cases import arithmetic, classes, modules, operations
 from minunet.checks.gradient_cases.case import TOLERANCE, Case
 
 __all__ = ["TOLERANCE", "Case", "all_cases"]
@@ -23,8 +23,12 @@ def all_cases() -> list[Case]:
         operations.transposed_convolutions,
         operations.poolings,
         operations.concatenations,
+        operations.crops,
         operations.regularizers,
         operations.losses,
+        classes.softmaxes,
+        classes.class_losses,
+        classes.errors,
         modules.layers,
         modules.networks,
     )

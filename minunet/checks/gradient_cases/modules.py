@@ -5,7 +5,7 @@ import numpy as np
 from minunet import nn
 from minunet.autograd import Tensor
 from minunet.checks.gradient_cases.case import NO_OPTIONS, Case
-from minunet.models.unet import UNet
+from minunet.models import SegmentationModel, UNet, UNet2015
 
 
 def layers(rng):
@@ -20,6 +20,7 @@ def layers(rng):
     yield module_case(nn.BatchNorm(3, activation="relu").eval(), "running averages, relu", other)
     yield module_case(nn.MaxPool2D(2), "", rng.permutation(180).reshape(2, 5, 6, 3) / 10)
     yield Case("nn.Concatenate", "", lambda a, b: nn.Concatenate()(a, b), [x, x[..., :2]])
+    yield module_case(nn.Crop(2), "", x)
 
 
 def networks(rng):
@@ -36,6 +37,14 @@ def networks(rng):
         few_corners,
     )
     yield module_case(UNet(seed=2), "6 levels, as in the lecture", rng.uniform(0, 1, (1, 64, 64, 3)), few_corners)
+    paper = {"depth": 2, "width": 2, "seed": 1, "dropout": 0}
+    yield module_case(UNet2015(**paper), "2 levels", rng.uniform(0, 1, (2, 44, 52, 1)), few_corners)
+    yield module_case(
+        UNet2015(**paper, batch_norm=True), "2 levels, batch norm", rng.uniform(0, 1, (2, 44, 52, 1)), few_corners
+    )
+    yield module_case(
+        UNet2015(**paper, mirror=True), "2 levels, mirrored", rng.uniform(0, 1, (1, 7, 30, 1)), few_corners
+    )
 
 
 def module_case(module, label, x, options=NO_OPTIONS):
@@ -48,12 +57,13 @@ def module_case(module, label, x, options=NO_OPTIONS):
         replace_parameters(module, parameters)
         module.to(x.device)  # for its buffers
         try:
-            return module.logits(x) if isinstance(module, UNet) else module(x)
+            return module.logits(x) if isinstance(module, SegmentationModel) else module(x)
         finally:  # the cases are kept, and so is what their modules hold: no GPU memory, then
             replace_parameters(module, own)
             module.to("cpu")
 
-    name = "UNet" if isinstance(module, UNet) else f"nn.{type(module).__name__}"
+    kind = type(module).__name__
+    name = kind if isinstance(module, SegmentationModel) else f"nn.{kind}"
     return Case(name, label, f, [x, *values], options)
 
 

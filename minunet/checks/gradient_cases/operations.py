@@ -85,6 +85,14 @@ def concatenations(rng):
     yield Case("concatenate", "one input twice", lambda a, b: ops.concatenate([a, b, a]), [a, b])
 
 
+def crops(rng):
+    """crop to odd and even rests, to one pixel, and to the whole image."""
+    x = rng.standard_normal((2, 6, 5, 3))
+    for size in ((4, 3), (3, 4), (1, 1), (6, 5), (2, 5)):
+        yield Case("crop", f"6x5 to {size[0]}x{size[1]}", lambda x, size=size: ops.crop(x, size), [x])
+    yield Case("crop", "used beside itself", lambda x: ops.concatenate([ops.crop(x, 2), ops.crop(x * x, 2)]), [x])
+
+
 def regularizers(rng):
     """batch_norm with the batch's statistics and constant ones, with and without ReLU; dropout of maps and numbers."""
     x = rng.standard_normal((2, 5, 3, 4)) * [1, 3, 1, 0.2] + [0, 5, -2, 0]

@@ -9,7 +9,8 @@ The images are meant to be clear to the eye and hard for a threshold: the pet ha
 around it wears the same colors. A number and a seed always give the same image, whatever was drawn before; so a
 held-out set is simply other numbers.
 
-    scenes.py, animals.py, heads.py, poses.py    what is in an image, as outlines with an ink
+    animals.py, heads.py, poses.py               an animal, as outlines with an ink
+    scenes.py, clutter.py, backdrop.py           the scene around it
     paint.py                                     outlines to pixels
     compose.py                                   an animal in a scene, lit and photographed
     dataset.py, files.py                         many of them, in memory or as files

@@ -3,22 +3,24 @@
 import operator
 
 from minunet.data.drawn_pets.compose import check_size, draw, species_of
-from minunet.data.labels import lookup, trimap_table
+from minunet.data.labels import lookup
+from minunet.data.pets import CLASSES, SPECIES, trimap_labels
 from minunet.data.sample import Pair
 
 
 class DrawnPets:
-    """Drawn pets as a dataset: pets[i] -> (image uint8 (size, size, 3), mask uint8 (size, size, 1)).
+    """Drawn pets as a dataset: pets[i] -> (image uint8 (size, size, 3), labels uint8 (size, size, 1)).
 
     count   the number of images: those numbered first … first + count - 1. Train with the first numbers, and test
             with others: DrawnPets(700), DrawnPets(100, first=700)
     size    side of the squares in pixels, at least 16
     seed    another seed draws other images
-    border  what the boundary, a band along the outline, becomes in the mask: "pet" (1), "background" (0) or
+    border  what the boundary, a band along the outline, becomes in the labels: "pet" (1), "background" (0) or
             "ignore" (255)
+    labels  "mask", "species" or "trimap", as for `pets.Pets`
 
-    Attributes, lists of str: `names` ("cat_000012") and `species` ("cat" or "dog"). Each image is drawn when it is
-    first asked for, and kept: 4 * size**2 bytes each. The arrays are not to be written to.
+    Attributes: lists of str, `names` ("cat_000012") and `species` ("cat" or "dog"); `classes`, or None for masks. Each
+    image is drawn when it is first asked for, and kept: 4 * size**2 bytes each. The arrays are not to be written to.
     Raises ValueError for an argument out of range.
 
     >>> pets = DrawnPets(3, size=64, first=10)
@@ -30,8 +32,11 @@ class DrawnPets:
     ((64, 64, 3), (64, 64, 1), [0, 1])
     """
 
-    def __init__(self, count: int, size: int = 256, seed: int = 0, first: int = 0, border: str = "pet") -> None:
-        self._classes = lookup(trimap_table(border))
+    def __init__(
+        self, count: int, size: int = 256, seed: int = 0, first: int = 0, border: str = "pet", labels: str = "mask"
+    ) -> None:
+        self._tables = {species: lookup(trimap_labels(labels, border, species)) for species in SPECIES.values()}
+        self.classes = CLASSES[labels]
         if operator.index(count) < 1:
             raise ValueError(f"count is {count}: it must be an integer of at least 1")
         self._numbers = range(operator.index(first), operator.index(first) + operator.index(count))
@@ -46,11 +51,11 @@ class DrawnPets:
         return len(self._numbers)
 
     def __getitem__(self, index: int) -> Pair:
-        """(image uint8 (size, size, 3), mask uint8 (size, size, 1)). IndexError beyond the end."""
-        number = self._numbers[operator.index(index)]
+        """(image uint8 (size, size, 3), labels uint8 (size, size, 1)). IndexError beyond the end."""
+        number, species = self._numbers[operator.index(index)], self.species[operator.index(index)]
         if number not in self._drawn:
             image, trimap = draw(number, self.seed, self.size)
-            pair = image, self._classes[trimap][:, :, None]
+            pair = image, self._tables[species][trimap][:, :, None]
             for array in pair:
                 array.flags.writeable = False
             self._drawn[number] = pair

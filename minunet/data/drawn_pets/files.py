@@ -27,17 +27,30 @@ def write_dataset(folder: str | Path, trainval: int, test: int, size: int = 256,
     ValueError for an argument out of range, OSError if it cannot be written.
     """
     folder = Path(folder)
+    trainval, test = check_counts(trainval, test)
+    size = check_size(size)
+    check_seeds(0, seed)
+    with new_folder(folder) as draft:
+        _write_files(draft, trainval, test, size, seed)
+
+
+def check_counts(trainval: int, test: int) -> tuple[int, int]:
+    """Returns both. Raises ValueError unless there is anything to draw."""
     trainval, test = operator.index(trainval), operator.index(test)
     if min(trainval, test) < 0 or trainval + test == 0:
         raise ValueError(f"trainval is {trainval} and test {test}: both must be at least 0, and one of them at least 1")
-    size = check_size(size)
-    check_seeds(0, seed)
+    return trainval, test
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Yields an empty folder that is called `folder` once the block has ended well; that one must be new or empty."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"{folder} exists and is not empty: name a new folder, or empty this one")
     folder.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder.parent, glob.escape(folder.name), ABANDONED)
     with atomic_folder(folder) as draft:
-        _write_files(draft, trainval, test, size, seed)
+        yield draft
 
 
 def _write_files(folder: Path, trainval: int, test: int, size: int, seed: int) -> None:
@@ -49,19 +62,19 @@ def _write_files(folder: Path, trainval: int, test: int, size: int, seed: int) -
         species = species_of(number, seed)
         name = f"{BREEDS[species]}_{number}"
         image, trimap = draw(number, seed, size)
-        with _flushed(folder / "images" / f"{name}.jpg") as file:
+        with flushed(folder / "images" / f"{name}.jpg") as file:
             Image.fromarray(image).save(file, "JPEG", quality=92)
-        with _flushed(folder / "annotations" / "trimaps" / f"{name}.png") as file:
+        with flushed(folder / "annotations" / "trimaps" / f"{name}.png") as file:
             Image.fromarray(trimap).save(file, "PNG")
         lines.append(f"{name} {CLASS_IDS[species]}\n")
     for name, part in {"list": lines, "trainval": lines[:trainval], "test": lines[trainval:]}.items():
-        with _flushed(folder / "annotations" / f"{name}.txt") as file:
+        with flushed(folder / "annotations" / f"{name}.txt") as file:
             file.write("".join(part).encode())
 
 
 @contextmanager
-def _flushed(path: Path) -> Iterator[BinaryIO]:
-    """A new file, whose content is on the disk once the block has ended."""
+def flushed(path: Path) -> Iterator[BinaryIO]:
+    """Yields a new file, whose content is on the disk once the block has ended."""
     with open(path, "wb") as file:
         yield file
         file.flush()

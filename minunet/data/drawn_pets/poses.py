@@ -1,16 +1,26 @@
 """Whole animals: legs and tails, and the poses that put them together."""
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 
 from minunet.data.drawn_pets.animals import Figure, choose_build, choose_coat, shaded
 from minunet.data.drawn_pets.heads import add_head
 from minunet.data.drawn_pets.paint import mirrored, oval, tube
 
+Pose = Callable[[Figure], None]  # adds the parts of an animal to a figure
 
-def choose_figure(species: str, rng: np.random.Generator) -> tuple[Figure, str]:
-    """Returns a "cat" or "dog" with a random coat, build and pose, and the name of the pose."""
+
+def choose_figure(
+    species: str, rng: np.random.Generator, poses: Mapping[Pose, float] | None = None
+) -> tuple[Figure, str]:
+    """Returns a "cat" or "dog" with a random coat, build and pose, and the name of the pose.
+
+    poses: those to choose from, each with its probability; by default POSES.
+    """
     fig = Figure(choose_coat(species, rng), choose_build(species, rng), rng)
-    pose = list(POSES)[rng.choice(len(POSES), p=list(POSES.values()))]
+    chances = POSES if poses is None else poses
+    pose = list(chances)[rng.choice(len(chances), p=list(chances.values()))]
     pose(fig)
     return fig, pose.__name__
 
@@ -180,4 +190,4 @@ def portrait(fig: Figure) -> None:
 
 
 # Each pose with its probability.
-POSES = {standing: 0.24, sitting: 0.2, facing: 0.2, lying: 0.16, curled: 0.06, portrait: 0.14}
+POSES: Mapping[Pose, float] = {standing: 0.24, sitting: 0.2, facing: 0.2, lying: 0.16, curled: 0.06, portrait: 0.14}

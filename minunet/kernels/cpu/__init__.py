@@ -1,4 +1,4 @@
-"""The kernels for NumPy arrays, on all cores. `minunet/kernels/reference.py` defines each of them.
+"""The kernels for NumPy arrays, on all cores. `minunet/kernels/reference/` defines each of them.
 
     convolution.py    convolve, convolve_transposed, weight_gradient: start here
     patches.py        blocks of output rows, and the part of P(x) under each
@@ -6,14 +6,23 @@
     normalization.py  batch normalization, forward and backward
     pointwise.py      ReLU's gradient, concatenating and splitting channels
     sums.py           sums over all pixels
-    losses.py         the cross entropy
+    losses.py         the binary cross entropy
+    classes.py        softmax and its cross entropy, the sums of the Dice of many classes, the confusion matrix
     optimizers.py     one step of any optimizer
     pieces.py         elementwise work, cut into pieces that stay in the processor's cache
     items.py          copies of many short rows of numbers, each as one item
 
-Kernels that have nothing to gain from NumPy's tricks or from threads are reference.py's own.
+Kernels that have nothing to gain from NumPy's tricks or from threads are those of reference/.
 """
 
+from minunet.kernels.cpu.classes import (
+    class_overlap,
+    class_overlap_gradient,
+    confusion,
+    softmax,
+    softmax_cross_entropy,
+    softmax_gradient,
+)
 from minunet.kernels.cpu.convolution import convolve, convolve_transposed, weight_gradient
 from minunet.kernels.cpu.losses import cross_entropy
 from minunet.kernels.cpu.normalization import moments, normalize, normalize_gradient, normalize_sums
@@ -24,7 +33,10 @@ from minunet.kernels.cpu.sums import relu_gradient_and_sum, sum_over_pixels
 from minunet.kernels.reference import mask_counts, overlap, to_float, update_running_average
 
 __all__ = [
+    "class_overlap",
+    "class_overlap_gradient",
     "concatenate",
+    "confusion",
     "convolve",
     "convolve_transposed",
     "cross_entropy",
@@ -39,6 +51,9 @@ __all__ = [
     "overlap",
     "relu_gradient",
     "relu_gradient_and_sum",
+    "softmax",
+    "softmax_cross_entropy",
+    "softmax_gradient",
     "split",
     "sum_over_pixels",
     "to_float",

@@ -6,13 +6,23 @@
     normalization.py  batch normalization, forward and backward
     pointwise.py      bias, ReLU's gradient, concatenating and splitting channels, bytes to floats
     sums.py           sums over all pixels
-    losses.py         the cross entropy, and the sums that Dice and the scores need
+    losses.py         the binary cross entropy, and the sums that Dice and the scores of a mask need
+    classes.py        softmax and its cross entropy, the sums of the Dice of many classes, the confusion matrix
     optimizers.py     one step of any optimizer, for many parameters in one launch
     launch.py         compiling and launching: how arrays, sizes and constants reach CUDA
 
-`minunet/kernels/reference.py` defines each of them. Nothing is summed with atomics, so two runs give the same bits.
+`minunet/kernels/reference/` defines each of them. No floating-point sum is taken with
+atomics, so two runs give the same bits.
 """
 
+from minunet.kernels.gpu.classes import (
+    class_overlap,
+    class_overlap_gradient,
+    confusion,
+    softmax,
+    softmax_cross_entropy,
+    softmax_gradient,
+)
 from minunet.kernels.gpu.convolution import convolve, convolve_transposed, weight_gradient
 from minunet.kernels.gpu.losses import cross_entropy, mask_counts, overlap
 from minunet.kernels.gpu.normalization import (
@@ -28,7 +38,10 @@ from minunet.kernels.gpu.pooling import max_pool, max_pool_gradient
 from minunet.kernels.gpu.sums import relu_gradient_and_sum, sum_over_pixels
 
 __all__ = [
+    "class_overlap",
+    "class_overlap_gradient",
     "concatenate",
+    "confusion",
     "convolve",
     "convolve_transposed",
     "cross_entropy",
@@ -43,6 +56,9 @@ __all__ = [
     "overlap",
     "relu_gradient",
     "relu_gradient_and_sum",
+    "softmax",
+    "softmax_cross_entropy",
+    "softmax_gradient",
     "split",
     "sum_over_pixels",
     "to_float",

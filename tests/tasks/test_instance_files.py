@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minunet.inference.instance_files import label_image, objects_csv
+from minunet.tasks.instance_files import label_image, objects_csv
 
 SEGMENTS = np.array([[0, 1, 65535], [300, 300, 65534]])
 

@@ -1,0 +1,18 @@
+"""Drawn scenes with several cats and dogs: classes and segments for every kind of segmentation, nothing to download.
+
+image, classes, segments = draw_scene(12)       one scene
+DrawnScenes(800), DrawnScenes(100, first=800)   datasets: one to train with, one of other scenes to test with
+
+classes.py   what a pixel can be: wall, floor, sky, grass, plant, furniture; cat, dog
+places.py    rooms, gardens and yards that know what each of their shapes is
+layout.py    where the animals stand
+compose.py   animals in a place, lit and photographed, with the class and the segment of each pixel
+dataset.py   many of them, in memory
+"""
+
+from minunet.data.drawn_scenes.classes import CLASSES
+from minunet.data.drawn_scenes.compose import draw_scene
+from minunet.data.drawn_scenes.dataset import DrawnScenes
+from minunet.data.drawn_scenes.files import write_scenes
+
+__all__ = ["CLASSES", "DrawnScenes", "draw_scene", "write_scenes"]

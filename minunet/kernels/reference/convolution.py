@@ -1,0 +1,56 @@
+"""The three products of a convolution, one output pixel at a time."""
+
+import numpy as np
+
+from minunet.device import array_module
+from minunet.kernels.windows import crop, output_size, pad
+
+
+def convolve(x, w, b, stride, pads, relu=False):
+    """y[n,i,j,:] = Σ over the window under (i, j) of x · w, + b; negative results become 0 if `relu`.
+
+    x (N,H,W,C), w (KH,KW,C,F), b (F,) or None. Returns y (N,OH,OW,F).
+    """
+    xp = array_module(x)
+    KH, KW, C, F = w.shape
+    (SH, SW), N = stride, len(x)
+    OH, OW = output_size(x.shape[1:3], (KH, KW), stride, pads)
+    x = pad(x, pads)
+    y = xp.empty((N, OH, OW, F), x.dtype)
+    for n, i, j in np.ndindex(N, OH, OW):
+        window = x[n, i * SH : i * SH + KH, j * SW : j * SW + KW]
+        y[n, i, j] = (window[..., None] * w).sum(axis=(0, 1, 2))
+        if b is not None:
+            y[n, i, j] += b
+    return xp.maximum(y, 0) if relu else y
+
+
+def convolve_transposed(y, w, b, stride, pads, size):
+    """Each y[n,i,j,:] times w is added to the window that it belongs to; then + b.
+
+    y (N,OH,OW,F), w (KH,KW,C,F), b (C,) or None, size (H, W). Returns x (N,H,W,C).
+    """
+    xp = array_module(y)
+    KH, KW, C, F = w.shape
+    SH, SW = stride
+    N, OH, OW, _ = y.shape
+    x = pad(xp.zeros((N, *size, C), y.dtype), pads)
+    for n, i, j in np.ndindex(N, OH, OW):
+        x[n, i * SH : i * SH + KH, j * SW : j * SW + KW] += (w * y[n, i, j]).sum(axis=3)
+    x = crop(x, pads, size)
+    return x if b is None else x + b
+
+
+def weight_gradient(x, gy, kernel_size, stride, pads):
+    """gw[k,l,c,f] = Σ over all output pixels of x under tap (k, l), channel c, times gy of filter f.
+
+    x (N,H,W,C), gy (N,OH,OW,F). Returns gw (KH,KW,C,F).
+    """
+    xp = array_module(x)
+    (KH, KW), (SH, SW) = kernel_size, stride
+    N, OH, OW, F = gy.shape
+    x = pad(x, pads)
+    gw = xp.zeros((KH, KW, x.shape[3], F), x.dtype)
+    for n, i, j in np.ndindex(N, OH, OW):
+        gw += x[n, i * SH : i * SH + KH, j * SW : j * SW + KW, :, None] * gy[n, i, j]
+    return gw

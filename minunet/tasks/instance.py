@@ -1,0 +1,209 @@
+"""Instance segmentation: each object by itself, such as every nucleus under a microscope.
+
+A network cannot number objects: nothing in an image says which nucleus is the first. But it can say where one ends.
+
+network   three channels, by softmax: background, inside of an object, boundary (the outermost pixels of an object)
+targets   these classes, from the numbers of the objects; the weight of each pixel (weight_map.py)
+loss      as for classes: cross entropy, Dice, half of each, focal
+answer    the connected components of "inside" are the seeds, one per object; a watershed grows them over the boundary
+scores    training: mean IoU of the three classes; evaluation: average precision and others (metrics/instances.py)
+
+Where two objects touch, each has its boundary, and two pixels of it lie between their insides: enough to keep the
+components apart. With boundary=0 there are two channels, and what touches becomes one object.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL.Image import Image
+
+from minunet.autograd import Tensor
+from minunet.data.classes import Classes
+from minunet.data.labels import IGNORE, IGNORE_OBJECT
+from minunet.device import Array, array_module
+from minunet.metrics import ConfusionScores, InstanceScores
+from minunet.ops.losses import CLASS_LOSSES
+from minunet.tasks.instance_drawing import boxes_and_outlines, color_instances, instance_overlay
+from minunet.tasks.instance_files import objects_csv
+from minunet.tasks.regions import components, objects, without_small
+from minunet.tasks.semantic import LabelScores, class_counts, to_unit
+from minunet.tasks.task import Panel
+from minunet.tasks.weight_map import weight_map
+
+BACKGROUND, INSIDE, BOUNDARY = 0, 1, 2
+
+STEP = 1000  # a weight of 1 in the channel of weights, which is an integer
+COLORS = ((24, 24, 24), (90, 200, 250), (255, 120, 60))
+
+
+class InstanceEvaluation:
+    """Scores of numbered objects, see `Evaluation`."""
+
+    def __init__(self) -> None:
+        self.scores = InstanceScores()
+
+    def update(self, answer: NDArray, labels: NDArray) -> None:
+        self.scores.update(labels[..., 0], answer)
+
+    def result(self) -> dict[str, float]:
+        return self.scores.result()
+
+    def table(self) -> list[tuple[str, ...]]:
+        return []
+
+
+class Instance:
+    """Numbered objects: see minunet/tasks/task.py for what each method is for.
+
+    boundary     how many pixels wide the boundary is; 0: no boundary, two channels.
+    weigh        whether narrow gaps between objects count more (weight_map.py).
+    watershed    whether the components of the inside grow over the boundary; False: a step of one pixel at a time.
+    smallest     objects of fewer pixels are dropped from an answer.
+    object_name  what an object is called in messages and figures.
+    """
+
+    name: str = "instance"
+    activation: str = "softmax"
+    losses: Mapping[str, Callable[..., Tensor]] = CLASS_LOSSES
+    score_names: tuple[str, ...] = ("mean_iou", "accuracy")
+    suffixes: tuple[str, ...] = (".labels.png", ".overlay.png", ".boxes.png", ".objects.csv")
+
+    def __init__(
+        self,
+        boundary: int = 1,
+        weigh: bool = True,
+        watershed: bool = True,
+        smallest: int = 10,
+        object_name: str = "object",
+    ) -> None:
+        if boundary < 0:
+            raise ValueError(f"boundary is {boundary}: it must be a number of pixels of at least 0")
+        self.boundary = boundary
+        self.weigh = weigh
+        self.watershed = watershed
+        self.smallest = smallest
+        self.object_name = object_name
+        names = ("background", "inside", "boundary")[: 3 if boundary else 2]
+        self.classes = Classes(names, colors=COLORS[: len(names)])
+
+    @property
+    def out_channels(self) -> int:
+        return len(self.classes)
+
+    def prepare(self, labels: NDArray) -> NDArray:
+        if not self.weigh:
+            return labels
+        weights = np.rint(STEP * weight_map(labels[..., 0])).astype(np.uint16)
+        return np.stack([labels[..., 0], weights], axis=-1)
+
+    def encode(self, labels: NDArray) -> NDArray:
+        return labels
+
+    def targets(self, images: Array, labels: Array) -> tuple[Array, Array, Array | None]:
+        weights = labels[..., 1:2].astype("float32") / STEP if labels.shape[-1] > 1 else None
+        return to_unit(images), self.class_map(labels), weights
+
+    def class_map(self, labels: Array) -> Array:
+        """Returns the classes of pixels, uint8 (N, H, W, 1), from object numbers (N, H, W, 1 or more)."""
+        segments = labels[..., 0]
+        classes = (segments > 0).astype("uint8")
+        if self.boundary:
+            classes[boundary(segments, self.boundary) & (segments > 0)] = BOUNDARY
+        classes[segments == IGNORE_OBJECT] = IGNORE
+        return classes[..., None]
+
+    def training_scores(self) -> ConfusionScores:
+        return LabelScores(self.out_channels, self.class_map)
+
+    def evaluation(self) -> InstanceEvaluation:
+        return InstanceEvaluation()
+
+    def fractions(self, label_batches: Iterable[NDArray]) -> dict[str, float]:
+        counts = class_counts(map(self.class_map, label_batches), self.out_channels)
+        return dict(zip(self.classes.names, (counts / max(1, counts.sum())).tolist()))
+
+    def baselines(self, label_batches: Iterable[NDArray]) -> dict[str, dict[str, float]]:
+        counts = class_counts(map(self.class_map, label_batches), self.out_channels)
+        fraction = float(counts[BACKGROUND] / max(1, counts.sum()))
+        return {"all background": {"mean_iou": fraction / max(1, int((counts > 0).sum())), "accuracy": fraction}}
+
+    def answer(self, outputs: NDArray) -> NDArray[np.uint16]:
+        inside = outputs.argmax(axis=-1) == INSIDE
+        if self.watershed and self.boundary:
+            found = objects(inside, outputs[..., BACKGROUND] < 0.5, -outputs[..., INSIDE])
+        else:
+            found = dilated(components(inside), self.boundary)
+        return without_small(found, self.smallest)
+
+    def rescale(self, outputs: NDArray, factors: tuple[float, float]) -> NDArray:
+        return outputs
+
+    def unflip(self, outputs: NDArray, axis: int) -> NDArray:
+        return np.flip(outputs, axis)
+
+    def describe(self, answer: NDArray) -> str:
+        number = int(answer.max())
+        return f"{number} {self.object_name}{'' if number == 1 else 's'}, {(answer > 0).mean():.1%} of the pixels"
+
+    def files(self, image: NDArray, answer: NDArray) -> dict[str, NDArray | Image | str]:
+        contents = (
+            answer,
+            instance_overlay(image, answer),
+            boxes_and_outlines(image, answer),
+            objects_csv(answer, image),
+        )
+        return dict(zip(self.suffixes, contents))
+
+    def panels(self, image: NDArray, labels: NDArray, outputs: NDArray) -> list[Panel]:
+        answer, scores = self.answer(outputs), self.evaluation()
+        scores.update(answer, labels)
+        result = scores.result()
+        return [
+            Panel("image", image),
+            Panel("true objects", color_instances(labels[..., 0])),
+            Panel("background, inside, boundary", self.classes.colorize(outputs.argmax(axis=-1).astype(np.uint8))),
+            Panel("objects found", color_instances(answer), f"AP at 0.5: {result['ap50']:.2f}"),
+        ]
+
+    def metadata(self) -> dict[str, Any]:
+        options = {"boundary": self.boundary, "weigh": self.weigh, "watershed": self.watershed}
+        return {"task": self.name, **options, "smallest": self.smallest, "object_name": self.object_name}
+
+
+def boundary(segments: Array, width: int = 1) -> Array:
+    """Returns where another number lies within `width` steps (also diagonal ones): bool, (..., H, W).
+
+    The edge of the image is no boundary: an object that is cut off there goes on behind it. Both sides of a border are
+    boundary, that of the background too.
+
+    >>> boundary(np.array([[0, 0, 0, 0, 0], [0, 7, 7, 7, 0], [0, 7, 7, 7, 0], [0, 7, 7, 7, 0]])).astype(int)
+    array([[1, 1, 1, 1, 1],
+           [1, 1, 1, 1, 1],
+           [1, 1, 0, 1, 1],
+           [1, 1, 0, 1, 1]])
+    """
+    lowest = highest = segments
+    for _ in range(width):
+        lowest, highest = extreme(lowest, "minimum"), extreme(highest, "maximum")
+    return lowest != highest
+
+
+def extreme(values: Array, name: str) -> Array:
+    """Returns the "minimum" or "maximum" of each pixel and its eight neighbors: (..., H, W), on the array's device."""
+    xp = array_module(values)
+    choose = getattr(xp, name)
+    for axis in (-2, -1):
+        padded = xp.concatenate([xp.take(values, [0], axis), values, xp.take(values, [-1], axis)], axis)
+        n = values.shape[axis]
+        parts = [padded[(..., slice(i, i + n), *(slice(None),) * (-1 - axis))] for i in range(3)]
+        values = choose(choose(parts[0], parts[1]), parts[2])
+    return values
+
+
+def dilated(segments: NDArray, steps: int) -> NDArray:
+    """Returns the segments with the background within `steps` of one given to it; of two, to the larger number."""
+    for _ in range(steps):
+        segments = np.where(segments > 0, segments, extreme(segments, "maximum"))
+    return segments

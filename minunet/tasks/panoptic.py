@@ -1,0 +1,267 @@
+"""Panoptic segmentation: each pixel has a class, and each pixel of a *thing* (a car, a cat) the number of its object.
+
+There are two ways to tell objects apart, and the task takes either:
+
+    centers      K + 3 channels: K classes by softmax, a heat map of centers, and two offsets to the center (centers.py)
+    boundaries   K + 1 channels: K classes and the boundary between things, by softmax, as for instances (instance.py)
+
+Loss of the centers: that of the classes, plus 200 times the mean squared error of the heat map, plus 0.01 times the
+mean absolute error of the offsets where there are things; the weights are those of Panoptic-DeepLab. The heat map is 0
+nearly everywhere and at most 1, and offsets are tens of pixels: the weights bring the three to the same size.
+
+Answer: the class with the largest probability; pixels of things are grouped; each object takes the class that most of
+its pixels have (majority vote). Scores: training, mean IoU of the classes; evaluation, PQ (metrics/panoptic.py).
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minunet.autograd import Tensor
+from minunet.data.classes import Classes
+from minunet.data.labels import IGNORE
+from minunet.data.panoptic_ids import ids_to_colors, to_panoptic
+from minunet.device import Array, array_module
+from minunet.metrics import ConfusionScores, PanopticScores
+from minunet.ops import mean_absolute_error, mean_squared_error
+from minunet.ops.losses import CLASS_LOSSES
+from minunet.tasks.centers import SIGMA, center_targets, find_centers, group
+from minunet.tasks.class_drawing import blend, with_key
+from minunet.tasks.instance import boundary
+from minunet.tasks.instance_drawing import color_instances, instance_overlay
+from minunet.tasks.regions import objects
+from minunet.tasks.semantic import Semantic, class_image, to_unit, weights_by_class
+from minunet.tasks.task import Panel
+
+WAYS = ("centers", "boundaries")
+HEAT_WEIGHT, OFFSET_WEIGHT = 200.0, 0.01
+HALF = 1 << 15  # labels are integers without a sign: an offset of 0 pixels is this number,
+STEPS = 16  # and a pixel is so many steps
+FULL = 65535  # a heat of 1
+
+
+class PanopticAnswer(NamedTuple):
+    """A class index for each pixel (255: none), and a number for each pixel of a thing, 0 elsewhere."""
+
+    classes: NDArray[np.uint8]  # (H, W)
+    segments: NDArray[np.uint16]  # (H, W)
+
+
+class PanopticEvaluation:
+    """Scores of panoptic answers, see `Evaluation`."""
+
+    def __init__(self, classes: Classes) -> None:
+        self.classes = classes
+        self.scores = PanopticScores(classes.things)
+
+    def update(self, answer: PanopticAnswer, labels: NDArray) -> None:
+        self.scores.update(labels[..., 0], labels[..., 1], answer.classes, answer.segments)
+
+    def result(self) -> dict[str, float]:
+        return self.scores.result()
+
+    def table(self) -> list[tuple[str, ...]]:
+        scores = self.scores.per_class()
+        columns = [self.classes.names, ["thing" if thing else "stuff" for thing in self.classes.things]]
+        columns += [[f"{value:.3f}" for value in scores[key]] for key in ("pq", "sq", "rq")]
+        return [("class", "", "PQ", "SQ", "RQ"), *zip(*columns)]
+
+
+class Panoptic:
+    """Classes and objects: see minunet/tasks/task.py for what each method is for.
+
+    classes        K classes, some of them things; ValueError if none is.
+    way            how objects are told apart, "centers" or "boundaries"; ValueError for another.
+    class_weights  as for Semantic.
+    sigma          of the Gaussians around centers, in pixels.
+    boundary       how many pixels wide a boundary is.
+    smallest       segments of fewer pixels, of things and stuff, are dropped from an answer; they become void.
+    """
+
+    name: str = "panoptic"
+    activation: str = "linear"
+    score_names: tuple[str, ...] = ("mean_iou", "accuracy")
+    suffixes: tuple[str, ...] = (".panoptic.png", ".segments.json", ".classes.png", ".overlay.png")
+
+    def __init__(
+        self,
+        classes: Classes,
+        way: str = "centers",
+        class_weights: Sequence[float] | None = None,
+        sigma: float = SIGMA,
+        boundary: int = 1,
+        smallest: int = 16,
+    ) -> None:
+        if way not in WAYS:
+            raise ValueError(f"way is {way!r}: it must be one of {', '.join(WAYS)}")
+        if not any(classes.things):
+            raise ValueError(f"none of the classes {', '.join(classes.names)} is a thing: panoptic needs one at least")
+        self.classes = classes
+        self.way = way
+        self.class_weights = class_weights
+        self.sigma = sigma
+        self.boundary = boundary
+        self.smallest = smallest
+        self.by_classes = Semantic(classes, class_weights)
+
+    @property
+    def out_channels(self) -> int:
+        return len(self.classes) + (3 if self.way == "centers" else 1)
+
+    @property
+    def losses(self) -> Mapping[str, Callable[..., Tensor]]:
+        if self.way == "boundaries":
+            return CLASS_LOSSES
+        return {name: with_centers(loss) for name, loss in CLASS_LOSSES.items()}
+
+    # ---- from labels to targets ----
+
+    def prepare(self, labels: NDArray) -> NDArray:
+        return labels
+
+    def encode(self, labels: NDArray) -> NDArray:
+        if self.way == "boundaries":
+            return labels
+        heat, offsets = center_targets(labels[..., 1], self.sigma)
+        whole = np.concatenate([FULL * heat[..., None], STEPS * offsets.clip(-2047, 2047) + HALF], axis=-1)
+        return np.concatenate([labels, np.rint(whole).astype(np.uint16)], axis=-1)
+
+    def targets(self, images: Array, labels: Array) -> tuple[Array, Any, Array | None]:
+        classes = labels[..., :1].astype("uint8")
+        if self.way == "boundaries":
+            edge = boundary(labels[..., 1], self.boundary) & (labels[..., 1] > 0)
+            classes[edge[..., None]] = len(self.classes)
+            weights = None if self.class_weights is None else [*self.class_weights, max(self.class_weights)]
+            return to_unit(images), classes, weights_by_class(classes, weights)
+        heat = labels[..., 2:3].astype("float32") / FULL
+        offsets = (labels[..., 3:5].astype("float32") - HALF) / STEPS
+        seen, things = ((mask).astype("float32") for mask in (classes != IGNORE, labels[..., 1:2] > 0))
+        return to_unit(images), (classes, heat, offsets, seen, things), weights_by_class(classes, self.class_weights)
+
+    # ---- scores ----
+
+    def training_scores(self) -> ConfusionScores:
+        return self.by_classes.training_scores()
+
+    def evaluation(self) -> PanopticEvaluation:
+        return PanopticEvaluation(self.classes)
+
+    def fractions(self, label_batches: Iterable[NDArray]) -> dict[str, float]:
+        return self.by_classes.fractions(label_batches)
+
+    def baselines(self, label_batches: Iterable[NDArray]) -> dict[str, dict[str, float]]:
+        return self.by_classes.baselines(label_batches)
+
+    # ---- from outputs to an answer ----
+
+    def answer(self, outputs: NDArray) -> PanopticAnswer:
+        K = len(self.classes)
+        classes = outputs[..., :K].argmax(axis=-1).astype(np.uint8)
+        things = np.array(self.classes.things)[classes]
+        if self.way == "centers":
+            segments = group(outputs[..., K + 1 :], find_centers(outputs[..., K]), things)
+            classes = majority(classes, segments, things)
+        else:
+            segments = self._grown(outputs, classes)
+        classes[things & (segments == 0)] = IGNORE  # a thing that no object claims
+        return _without_small(classes, segments, self.smallest)
+
+    def _grown(self, outputs, classes):
+        """The components of each class of things without their boundary, grown over the region of the class."""
+        inside = outputs.argmax(axis=-1)
+        segments = np.zeros(classes.shape, np.int32)
+        for k in np.flatnonzero(self.classes.things):
+            region = classes == k
+            segments[region] = (objects(inside == k, region, -outputs[..., k]) + segments.max())[region]
+        return segments
+
+    def rescale(self, outputs: NDArray, factors: tuple[float, float]) -> NDArray:
+        if self.way == "boundaries":
+            return outputs
+        outputs = outputs.copy()
+        outputs[..., -2:] *= np.asarray(factors, outputs.dtype)
+        return outputs
+
+    def unflip(self, outputs: NDArray, axis: int) -> NDArray:
+        outputs = np.flip(outputs, axis).copy()
+        if self.way == "centers":
+            outputs[..., axis - 2] *= -1  # the offset down for axis 0, the offset to the right for axis 1
+        return outputs
+
+    # ---- words and pictures ----
+
+    def describe(self, answer: PanopticAnswer) -> str:
+        numbers, first = np.unique(answer.segments, return_index=True)
+        of_class = answer.classes.ravel()[first[numbers > 0]]
+        counts = [(int((of_class == k).sum()), name) for k, name in enumerate(self.classes.names)]
+        found = ", ".join(f"{count} {name}" for count, name in counts if count)
+        return f"{found or 'no objects'}; {self.by_classes.describe(answer.classes[answer.classes != IGNORE])}"
+
+    def files(self, image: NDArray, answer: PanopticAnswer) -> dict[str, Any]:
+        ids, info = to_panoptic(answer.classes, answer.segments, self.classes.values, self.classes.things)
+        listed = json.dumps({"segments_info": info}) + "\n"
+        pictures = class_image(answer.classes, self.classes), self._overlay(image, answer)
+        return dict(zip(self.suffixes, (ids_to_colors(ids), listed, *pictures)))
+
+    def _overlay(self, image, answer):
+        colored = blend(image, self.classes.colorize(answer.classes))
+        return with_key(instance_overlay(colored, answer.segments), self.classes, answer.classes)
+
+    def panels(self, image: NDArray, labels: NDArray, outputs: NDArray) -> list[Panel]:
+        answer, scores = self.answer(outputs), self.evaluation()
+        scores.update(answer, labels)
+        return [
+            Panel("image", image),
+            Panel("true classes", self.classes.colorize(labels[..., 0])),
+            Panel("true objects", color_instances(labels[..., 1])),
+            Panel("predicted classes", with_key(self.classes.colorize(answer.classes), self.classes, answer.classes)),
+            Panel("objects found", color_instances(answer.segments), f"PQ {scores.result()['pq']:.2f}"),
+        ]
+
+    def metadata(self) -> dict[str, Any]:
+        options = {"way": self.way, "sigma": self.sigma, "boundary": self.boundary, "smallest": self.smallest}
+        return {"task": self.name, "classes": self.classes.to_json(), **options}
+
+
+def with_centers(class_loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Returns the loss of all K + 3 channels, from that of the K classes."""
+
+    def loss(z, targets, weights):
+        classes, heat, offsets, seen, things = targets
+        K = z.shape[-1] - 3
+        by_heat = mean_squared_error(z[..., K : K + 1], heat, seen)
+        by_offset = mean_absolute_error(z[..., K + 1 :], offsets, things)
+        return class_loss(z[..., :K], classes, weights) + HEAT_WEIGHT * by_heat + OFFSET_WEIGHT * by_offset
+
+    return loss
+
+
+def majority(classes: Array, segments: Array, things: Array) -> Array:
+    """Returns the classes (H, W) after each segment has taken the class that most of its pixels of things have.
+
+    Of two that are equally frequent, the first.
+
+    >>> majority(np.array([[3, 4, 4, 0]], np.uint8), np.array([[1, 1, 1, 0]]), np.array([[1, 1, 1, 0]], bool))
+    array([[4, 4, 4, 0]], dtype=uint8)
+    """
+    xp = array_module(classes)
+    counted = things & (segments > 0)
+    votes = xp.bincount(segments[counted].astype("int64") * 256 + classes[counted], minlength=256)
+    votes = xp.concatenate([votes, xp.zeros(-len(votes) % 256, votes.dtype)]).reshape(-1, 256)
+    return xp.where(counted, votes.argmax(axis=1)[xp.where(counted, segments, 0)], classes).astype("uint8")
+
+
+def _without_small(classes, segments, smallest):
+    """The answer without segments and areas of stuff of fewer than `smallest` pixels; they become void."""
+    keys = segments.astype(np.int64) * 256 + classes
+    numbers, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
+    kept = counts >= smallest
+    if ((numbers >= 256) & kept).sum() >= 65535:
+        raise ValueError(f"there are {((numbers >= 256) & kept).sum()} objects: 16 bits hold 65534")
+    renumbered = np.where((numbers >= 256) & kept, np.cumsum((numbers >= 256) & kept), 0)
+    inverse = inverse.reshape(segments.shape)
+    kept_classes = np.where(kept[inverse], classes, IGNORE).astype(np.uint8)
+    return PanopticAnswer(kept_classes, renumbered[inverse].astype(np.uint16))

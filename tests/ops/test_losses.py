@@ -1,0 +1,65 @@
+"""The tables of losses, as the command line chooses them."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from minunet import Tensor, UNet, ops
+from minunet.ops.losses import CLASS_LOSSES, LOSSES, cross_entropy_dice_loss
+
+
+def test_the_names():
+    assert set(LOSSES) == {"bce", "dice", "bce+dice"}
+    assert set(CLASS_LOSSES) == {"ce", "dice", "ce+dice", "focal"}
+
+
+@pytest.mark.parametrize("name", CLASS_LOSSES)
+def test_each_takes_logits_classes_and_weights(name, xp_array):
+    rng = np.random.default_rng(0)
+    z, classes = (
+        xp_array(rng.standard_normal((2, 3, 4, 5))),
+        xp_array(rng.integers(0, 5, (2, 3, 4, 1)).astype(np.uint8)),
+    )
+    loss = CLASS_LOSSES[name]
+    plain = loss(z, classes).item()
+    assert 0 < plain < 5
+    assert loss(z, classes, xp_array(np.ones((2, 3, 4, 1)))).item() == pytest.approx(plain, rel=1e-13)
+    assert loss(z, classes, None, np.full(5, 3)).item() == pytest.approx(plain, rel=1e-13)
+    ignored = xp_array(np.full((2, 3, 4, 1), 255, np.uint8))
+    assert loss(z, ignored).item() == 0
+
+
+def test_cross_entropy_and_dice_are_halved(xp_array):
+    z, classes = xp_array(np.log([[[3.0, 1.0], [1.0, 1.0]]])), xp_array(np.array([[0, 1]]))
+    expected = ((np.log(4 / 3) + np.log(2)) / 2 + 1 - (2.5 / 3.25 + 2 / 2.75) / 2) / 2
+    assert cross_entropy_dice_loss(z, classes).item() == pytest.approx(expected, rel=1e-13)
+    parts = [f(z, classes, None, [3, 1]).item() for f in (ops.cross_entropy_with_logits, CLASS_LOSSES["dice"])]
+    assert cross_entropy_dice_loss(z, classes, None, [3, 1]).item() == pytest.approx(sum(parts) / 2, rel=1e-13)
+
+
+def peak_of_a_step(channels, loss, labels):
+    """The most bytes that forward and backward of a U-Net of three levels, so one with few parameters, allocate."""
+    model, x = UNet(out_channels=channels, depth=3, seed=0), Tensor(np.zeros((2, 128, 128, 3), np.float32))
+    weights = np.ones(labels.shape, np.float32)
+
+    def step():
+        z = model.logits(x)
+        loss(z, labels, weights).backward()
+        for p in model.parameters():
+            p.grad = None
+
+    step()  # fills the scratch memory, which stays
+    tracemalloc.start()
+    try:
+        step()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", CLASS_LOSSES)
+def test_eleven_classes_take_little_more_memory_than_one(name):
+    binary = peak_of_a_step(1, LOSSES["bce"], np.zeros((2, 128, 128, 1), np.float32))
+    classes = peak_of_a_step(11, CLASS_LOSSES[name], np.zeros((2, 128, 128, 1), np.uint8))
+    assert classes < 1.15 * binary
