@@ -87,6 +87,8 @@ def test_void():
 
 def test_crowds():
     assert counts("aCCC", "aCCC")[2] == [0, 0, 0]  # a thing without a number is no segment, neither true nor found
+    assert counts("aaaa", "aCCC")[2] == [0, 0, 0]
+    assert counts("1111", "CCCC")[2] == [0, 0, 1]
     assert counts("aCCC", "a111")[2] == [0, 0, 0]  # on the crowd of its class
     assert counts("CCCC", "1122")[2] == [0, 0, 0]
     assert counts("aaCC", "a111")[2] == [0, 0, 0]  # 2 of 3
