@@ -234,7 +234,8 @@ def _factor(strength: float, rng: np.random.Generator) -> float:
 # "light" is what any photographer does without thinking: the other side, a camera not quite level, nearer or farther,
 # in other light. "full" is the most that still looks like a photograph of a pet. Neither turns images upside down:
 # hardly any photograph is, and a network has better uses for its weights. "flips" and "cells" are for images that have
-# no up and down, such as maps, or what lies under a microscope: the first only rearranges their pixels.
+# no up and down, such as maps, or what lies under a microscope: the first only rearranges their pixels. "elastic" is
+# that of the U-Net paper: shifts, rotations and elastic deformation.
 PRESETS: dict[str, Augmentation | None] = {
     "none": None,
     "light": Augmentation(
@@ -266,5 +267,12 @@ PRESETS: dict[str, Augmentation | None] = {
         Elastic(0.02, probability=0.5),
         Brightness(0.2, probability=0.5),
         Contrast(0.2, probability=0.5),
+    ),
+    "elastic": Augmentation(
+        Flip(probability=0.5),
+        QuarterTurn(),
+        Rotate(15, probability=0.5),
+        Shift(0.05, probability=0.5),
+        Elastic(0.02),
     ),
 }
