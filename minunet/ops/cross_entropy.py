@@ -63,7 +63,7 @@ def cross_entropy_with_logits(
     z              Tensor of logits (…, K), for example (N, H, W, K); K from 2 to 255.
     classes        integers (…) or (…, 1), 0 … K - 1, or 255 for a pixel that is ignored.
     weights        None, or how much each pixel counts, (…) or (…, 1).
-    class_weights  None, or how much each class counts, (K,).
+    class_weights  None, or how much each class counts, (K,); in a loop on a GPU, give an array that is already there.
 
     Raises ValueError for other shapes, and on the CPU for a class that does not exist; on a GPU, where looking would
     make every step wait, such a class makes the loss NaN. Raises TypeError unless the classes are integers.

@@ -49,8 +49,8 @@ extern "C" __global__ void softmax_gradient(const Real* __restrict__ gp, const R
     }
 }
 
-// l = -(1 - q)^γ ln q,  partial = (Σ w l, Σ w) of each block,  error = w (p - onehot) ((1 - q)^γ - γ q (1 - q)^(γ-1) ln q),
-// with p = softmax(z) and q = p at the true class
+// With p = softmax(z) and q = p at the true class: l = -(1 - q)^γ ln q,  partial = (Σ w l, Σ w) of each block,
+// error = w (p - onehot) ((1 - q)^γ - γ q (1 - q)^(γ-1) ln q)
 extern "C" __global__ void softmax_cross_entropy(const Real* __restrict__ z, const Mask* __restrict__ classes,
                                                  const Real* __restrict__ w, const Real* __restrict__ class_weights,
                                                  Real gamma, Real* __restrict__ error, double* __restrict__ partial,
@@ -85,8 +85,8 @@ extern "C" __global__ void softmax_cross_entropy(const Real* __restrict__ z, con
     }
 }
 
-// out[n,k] = (Σ w p over the pixels of class k, Σ w p, Σ w over the pixels of class k), p at class k of image n. One block
-// for each image (along x) and class (along y)
+// out[n,k] = (Σ w p over the pixels of class k, Σ w p, Σ w over the pixels of class k), p at class k of image n. One
+// block for each image (along x) and class (along y)
 extern "C" __global__ void class_overlap(const Real* __restrict__ p, const Mask* __restrict__ classes,
                                          const Real* __restrict__ w, Real* __restrict__ out, long long pixels) {
     const int k = blockIdx.y;
@@ -127,8 +127,8 @@ extern "C" __global__ void class_overlap_gradient(Real* __restrict__ p, const Ma
 // first of equals, or at the first NaN.
 //
 // A block counts in its own memory, then adds that to `counts`. Whole numbers have the same sum in any order, so here,
-// and only here, many threads may add into the same place. Where the matrix is too large for a block, each block along y
-// counts the pixels of ROWS true classes.
+// and only here, many threads may add into the same place. Where the matrix is too large for a block, each block along
+// y counts the pixels of ROWS true classes.
 extern "C" __global__ void confusion(const Real* __restrict__ values, const Mask* __restrict__ labels,
                                      unsigned long long* __restrict__ counts, long long pixels, int channels) {
     __shared__ unsigned found[ROWS * CLASSES];

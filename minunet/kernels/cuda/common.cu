@@ -4,8 +4,8 @@
 // the work is its own. Threads come in blocks of blockDim.x, and threadIdx.x counts within the block; blockIdx.x and
 // blockIdx.y count the blocks. Only threads of the same block can wait for each other (__syncthreads) and exchange
 // numbers (__shared__). Memory is fastest where neighboring threads read neighboring numbers. Blocks run in any order,
-// so no two of them ever add into the same memory: each number is written by one thread, which sums its terms in a
-// fixed order, and two runs give the same bits.
+// so no two of them ever add fractions into the same memory (whole numbers may be): each is written by one thread, which
+// sums its terms in a fixed order, and two runs give the same bits.
 //
 // The macros in capitals, and Real, come from minunet/kernels/gpu/launch.py. Real is float or double. There are THREADS
 // threads in a block. VECTOR numbers (1, 2 or 4) that lie side by side are read at a time. A TILE of numbers, up to 16,
