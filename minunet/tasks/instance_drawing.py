@@ -18,6 +18,7 @@ NEAR = 3  # objects with at most this many pixels from one to the other, along a
 DISTINCT = 90  # colors of neighbors differ by at least this, the sum of the differences of red, green and blue
 TRIES = 24  # hues that an object tries; more neighbors than that see some color twice
 IGNORED_COLOR = (128, 128, 128)
+MOST_NUMBERS = 1000  # of more objects, no numbers are drawn: nobody could read them, and it would take long
 GAP = 4  # white columns between two images side by side
 
 
@@ -34,9 +35,9 @@ def color_instances(segments: NDArray) -> NDArray[np.uint8]:
 def instance_overlay(image: NDArray, segments: NDArray, boxes: bool = False, scale: int = 1) -> NDArray[np.uint8]:
     """Returns the image with each object's outline and number drawn over it, and with its bounding box if `boxes`.
 
-    image: uint8 (H, W, 3); segments: integers (H, W), 0 where there is no object. scale: the drawing is so many times
-    as large as the image, so that numbers fit into small objects. Returns uint8 (scale H, scale W, 3).
-    Raises ValueError if the sizes differ, or for a scale below 1.
+    image: uint8 (H, W, 3); segments: integers (H, W), 0 where there is no object; of more than 1000 objects, no numbers
+    are drawn. scale: the drawing is so many times as large as the image, so that numbers fit into small objects.
+    Returns uint8 (scale H, scale W, 3). Raises ValueError if the sizes differ, or for a scale below 1.
     """
     image, segments, colors = _prepare(image, segments, scale)
     drawn = image.copy()
@@ -85,9 +86,12 @@ def _colors(segments, numbers):
     colors = _hues(numbers)
     first, second = _neighbors(segments, numbers)
     alike = np.abs(colors[first].astype(int) - colors[second]).sum(axis=1) < DISTINCT
+    one, other = np.concatenate([first, second]), np.concatenate([second, first])
+    order = np.argsort(one, kind="stable")
+    neighbors, starts = other[order], np.searchsorted(one[order], np.arange(len(numbers) + 1))
     for late in np.unique(second[alike]):  # in rising order: what is early has its color already
         # Objects that come later have theirs, too, unless they move on themselves, when they will look at this one.
-        around = colors[np.concatenate([first[second == late], second[first == late]])].astype(int)
+        around = colors[neighbors[starts[late] : starts[late + 1]]].astype(int)
         others = _hues(numbers[late] + np.arange(TRIES) * 5)
         distances = np.abs(others[:, None].astype(int) - around).sum(axis=2).min(axis=1)
         good = np.flatnonzero(distances >= DISTINCT)
@@ -143,6 +147,8 @@ def _draw_boxes(canvas: Image.Image, objects: Objects, colors: NDArray) -> None:
 
 
 def _draw_numbers(canvas: Image.Image, segments: NDArray, objects: Objects) -> None:
+    if len(objects) > MOST_NUMBERS:
+        return
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default()
     draw.fontmode = "1"  # no half tones: at 10 pixels they only blur
     for number, (y, x) in zip(objects.numbers.tolist(), _places(segments, objects).tolist()):
