@@ -20,7 +20,7 @@ from minunet.device import OutOfMemory
 from minunet.inference.evaluate import evaluate
 from minunet.kernels.threads import get_num_threads, set_num_threads
 from minunet.models import SegmentationModel
-from minunet.tasks import Evaluation, Task
+from minunet.tasks import Binary, Evaluation, Task
 from minunet.training.baselines import class_fractions, constant_baselines
 from minunet.training.checkpoint import CheckpointError
 from minunet.training.interrupt import Interrupt
@@ -85,7 +85,7 @@ def _train(args: Namespace) -> int:
             _report_resumed(args, len(run.history), trainer.progress.step, len(batches))
         say("\nscores of training / validation:")
         code = _learn(args, run, trainer, batches, val_batches, interrupt)
-        if code == 0:
+        if code == 0 and not isinstance(task, Binary):  # of which the last row has said everything
             _report_evaluation(run, task, evaluate(model, task, data.validation, args.batch_size))
         run.draw_predictions(model, task, data.validation, SHOWN)
     say(run.summary())

@@ -365,7 +365,8 @@ def test_masks_that_teach_nothing_are_pointed_out_before_training(tmp_path, monk
     def no_training(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train_command, "load_datasets", lambda args: (Empty(2, 64), DrawnPets(2, 64, first=2), "drawn"))
+    data = datasets.Data(Empty(2, 64), DrawnPets(2, 64, first=2), "drawn")
+    monkeypatch.setattr(train_command, "load_data", lambda args: data)
     monkeypatch.setattr(train_command, "make_trainer", no_training)
     assert run(*TINY, "--out", tmp_path / "run") == 130
     out, err = capsys.readouterr()

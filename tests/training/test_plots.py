@@ -29,7 +29,7 @@ def shows(path, color):
 @pytest.mark.parametrize("epochs", [0, 1, 2, 100])
 def test_curves_of_any_length_show_both_lines(tmp_path, epochs):
     path = tmp_path / "curves.png"
-    plots.save_curves(path, history(epochs), baseline=0.3)
+    plots.save_curves(path, history(epochs), baseline=("all pet", 0.3))
     for color in (plots.TRAIN, plots.VALIDATION):
         half = pixels(path).shape[1] // 2
         assert half > 400

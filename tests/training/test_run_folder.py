@@ -13,7 +13,7 @@ from minunet.training import run_folder as runs
 
 
 def row(epoch, mean_iou):
-    scores = {f"{part}_{name}": 0.5 for part in ("train", "val") for name in runs.SCORES}
+    scores = {f"{part}_{name}": 0.5 for part in ("train", "val") for name in ("loss", *Binary.score_names)}
     return {"epoch": epoch, **scores, "val_mean_iou": mean_iou, "lr": 1e-3 / epoch, "seconds": 1.25}
 
 
