@@ -20,13 +20,16 @@ from PIL import Image
 import minunet
 from minunet import UNet
 from minunet.cli import predict as predict_command
+from minunet.cli import recipes
 from minunet.cli import train as train_command
 from minunet.data import DataError
+from minunet.data.drawn_scenes import write_scenes
 from minunet.data.pets import Pets
+from minunet.tasks.panoptic import WAYS
 from minunet.training import plots
 from minunet.weights.io import WeightsError
 
-CASES = {"reader": 80, "weights": 150, "descriptions": 100, "predict": 100, "train": 80, "arguments": 400}
+CASES = {"reader": 80, "weights": 150, "descriptions": 100, "predict": 100, "train": 80, "tasks": 60, "arguments": 500}
 NAMES = ["Bengal_1", "Bengal 2", "pug_ü_3", "pug_4"]
 
 
@@ -239,7 +242,7 @@ def test_predicting(place, capsys):
 @pytest.fixture
 def small_network_without_plots(monkeypatch):
     """Training with a small network, and without its plots, which take most of the time."""
-    monkeypatch.setattr(train_command, "UNet", lambda **options: UNet(**{**options, "depth": 1, "width": 1}))
+    monkeypatch.setattr(recipes, "UNet", lambda **options: UNet(**{**options, "depth": 1, "width": 1}))
     for name in ("save_curves", "save_panels"):
         monkeypatch.setattr(plots, name, lambda path, *arguments: None)
 
@@ -263,6 +266,30 @@ def test_training(place, small_network_without_plots, capsys, caplog):
     assert codes.count(0) > 10 and codes.count(2) > 10
 
 
+def test_training_for_other_tasks(place, small_network_without_plots, capsys, caplog):
+    """Damaged images, class maps, object numbers, panoptic PNGs, their JSON file and lists of names."""
+    chance, codes = random.Random(7), []
+    write_scenes(place / "scenes", 3, 1, 32)
+    kinds = {"semantic": "classes", "instance": "instances", "panoptic": "panoptic"}
+    for number in range(CASES["tasks"]):
+        root, task = place / f"scenes {number}", chance.choice(list(kinds))
+        shutil.copytree(place / "scenes", root)
+        chosen = [path for path in files(root) if path.parent.name in ("images", kinds[task]) or path.parent == root]
+        case = [task, *(damage(path, chance) for path in chance.sample(chosen, chance.randrange(1, 5)))]
+        before = contents(root)
+        options = ["--task", task, "--images", root / "images", "--masks", root / kinds[task], "--image-size", "64"]
+        options += ["--epochs", "1", "--device", "cpu", "--out", f"run {number}"]
+        options += {
+            "semantic": ["--classes", root / "classes.txt"],
+            "instance": ["--boundary", chance.choice("012")],
+            "panoptic": ["--panoptic-json", root / "panoptic.json", "--separate-by", chance.choice(WAYS)],
+        }[task]
+        options += chance.choice([[], ["--names", root / "train.txt"], ["--strict"], ["--class-weights", "median"]])
+        codes.append(run(train_command, options, capsys, case))
+        assert contents(root) == before, case
+    assert codes.count(0) > 10 and codes.count(2) > 10
+
+
 WORDS = "nan NaN inf -inf -1 0 1 1.5 1e309 1e-400 0x10 ½ ١٢ None /dev/null .. . / * [ ** ~nouser/x".split()
 WORDS += ["9" * 30, "-" + "9" * 30, "x" * 5000, "", " ", "é ü", "no\nsuch", "\udcff"]
 
@@ -277,11 +304,14 @@ def test_arguments(place, small_network_without_plots, capsys):
     }
     flags = {
         predict_command: """--threshold --image-size --tile-size --batch-size --evaluate --border --out --device
-                            --threads --""",
+                            --threads --flips --""",
         train_command: """--lr --image-size --batch-size --limit --seed --loss --optimizer --border --device
                           --threads --data-dir --out --preset --augment --dropout --weight-decay --schedule --warmup
                           --clip-norm --early-stop --monitor --accumulate --images --pictures --masks --mask-values
-                          --validation-fraction --validation-share --""",
+                          --validation-fraction --validation-share --task --classes --class-weights --trimap
+                          --boundary --weight-map --no-watershed --separate-by --panoptic-json --names
+                          --validation-images --validation-masks --validation-names --network --width --momentum
+                          --""",
     }
     flags = {program: [*names.split(), ""] for program, names in flags.items()}
     before = contents(folder)

@@ -25,6 +25,11 @@ class Parser(argparse.ArgumentParser):
         name = f"minunet {command}".strip()
         super().__init__(prog=name, description=description, formatter_class=layout, allow_abbrev=False)
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Prints the help. argparse would pass over an output that cannot be written."""
+        if message:
+            (file or sys.stderr).write(message)
+
     def error(self, message: str) -> NoReturn:
         """Prints the message, and exits with code 2."""
         sys.exit(fail(f"{message} (see {self.prog} --help)"))
