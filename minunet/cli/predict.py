@@ -6,6 +6,7 @@ from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -17,13 +18,14 @@ from minunet.cli.predict_arguments import parse_arguments
 from minunet.data import DataError
 from minunet.data.images import ImageFile, UprightImage, find_images, quiet_pillow, read_image
 from minunet.data.labels import MEANINGS
+from minunet.inference.coco_file import CocoFile
 from minunet.inference.flips import Predict, with_flips
 from minunet.inference.outputs import choose_names, is_output, write_outputs
 from minunet.inference.predict import check_tiles, predict_resized, predict_tiled
 from minunet.kernels.memory import keep_freed_memory
 from minunet.kernels.threads import set_num_threads
 from minunet.models import SegmentationModel
-from minunet.tasks import Binary, Task, from_metadata
+from minunet.tasks import Binary, Instance, Panoptic, Task, from_metadata
 from minunet.tasks.regions import MissingPackage
 from minunet.weights import io
 
@@ -50,6 +52,9 @@ def _predict(args: Namespace) -> int:
     if args.threads is not None:
         set_num_threads(args.threads)
     model, metadata, task = _open_model(args.model, args.threshold)
+    if isinstance(task, Instance):
+        task.as_tiff = args.tiff
+    _check_formats(args, task)
     found, skipped = find_images(args.images)
     images = [image for image in found if not is_output(image.path, task.suffixes)]
     if not images:
@@ -69,7 +74,11 @@ def _predict(args: Namespace) -> int:
     for reason in skipped:
         report_error(reason)
     known = None if args.evaluate is None else KnownLabels(args.evaluate, border, task)
-    done, failed = _predict_all(task, images, choose_names(images, args.out), predict, at_once, known)
+    document = None if args.coco is None else CocoFile(task, args.polygons)
+    results = Results(task, known, document)
+    done, failed = _predict_all(results, images, choose_names(images, args.out), predict, at_once)
+    if document is not None:
+        document.write(args.coco)
     where = "beside them" if args.out is None else f"in {args.out}"
     what = "masks and overlays" if isinstance(task, Binary) else f"files NAME{', NAME'.join(task.suffixes)}"
     say(f"done        {done} of {len(images)} images; {what} are {where}")
@@ -78,13 +87,16 @@ def _predict(args: Namespace) -> int:
     return SOME_FAILED if skipped or failed else 0
 
 
+class Results(NamedTuple):
+    """What is made of the network's outputs, what they are compared with, and the file that gathers the answers."""
+
+    task: Task
+    known: KnownLabels | None
+    document: CocoFile | None
+
+
 def _predict_all(
-    task: Task,
-    images: list[ImageFile],
-    names: list[Path | None],
-    predict: Predict,
-    at_once: int,
-    known: KnownLabels | None,
+    results: Results, images: list[ImageFile], names: list[Path | None], predict: Predict, at_once: int
 ) -> tuple[int, int]:
     """Writes what belongs to each image, and prints a line. Returns how many were done, and how many had a problem."""
     done, failed = 0, 0
@@ -93,7 +105,7 @@ def _predict_all(
     with bar:
         for batch in _read_ahead(images, at_once):
             for found, image, outputs in _predict_batch(predict, batch):
-                line, problem = _finish(task, found, image, outputs, next(name), known)
+                line, problem = _finish(results, found, image, outputs, next(name))
                 with bar.external_write_mode():
                     if line:
                         say(line)
@@ -135,14 +147,17 @@ def _predict_batch(predict, batch):
     return [(*pair, None if isinstance(pair[1], DataError) else next(outputs)) for pair in batch]
 
 
-def _finish(task, found, image, outputs, name, known):
+def _finish(results, found, image, outputs, name):
     """Writes one answer and compares it. Returns the line about it and the problem with it, or None."""
     try:
-        answer = _write(task, image, outputs, name)
+        answer = _write(results.task, image, outputs, name)
     except (DataError, OSError) as problem:
         return None, f"{found.path}: {problem}"
     height, width = image.image.shape[:2]
-    line = f"{readable(found.path)}: {task.describe(answer)}, {width} x {height}"
+    line = f"{readable(found.path)}: {results.task.describe(answer)}, {width} x {height}"
+    if results.document is not None:
+        results.document.add(found.relative_path.as_posix(), f"{name.name}.panoptic.png", answer)
+    known = results.known
     try:
         return (line if known is None else f"{line}, {known.compare(found, image, answer)}"), None
     except (DataError, OSError) as problem:
@@ -189,6 +204,16 @@ def _open_model(path: Path, threshold: float) -> tuple[SegmentationModel, dict, 
     if not all(np.isfinite(array).all() for array in model.state_dict().values()):
         raise DataError(f"{path} holds weights that are NaN or infinite: that training has diverged")
     return model, weights.metadata, task
+
+
+def _check_formats(args: Namespace, task: Task) -> None:
+    """DataError for files that the task's answers cannot become."""
+    if args.tiff and not isinstance(task, Instance):
+        raise DataError(f"--tiff is for label images of objects, and this network's task is {task.name}")
+    if args.coco is not None and not isinstance(task, (Instance, Panoptic)):
+        raise DataError(f"--coco is for objects and panoptic segments, and this network's task is {task.name}")
+    if args.polygons and args.coco is None:
+        raise DataError("--polygons is about the outlines in a file of --coco FILE: name that, too")
 
 
 def _choose_manner(args: Namespace, model: SegmentationModel, metadata: dict, task: Task) -> tuple[Predict, str, int]:

@@ -76,6 +76,9 @@ def parse_arguments(argv: Sequence[str] | None) -> Namespace:
         metavar="DIR",
         help="compare with known masks, DIR/NAME.png (0 and 255, or trimaps) or as the pets dataset has them",
     )
+    add("--tiff", action="store_true", help="instances: label images as TIFF, in place of PNG")
+    add("--coco", type=Path, metavar="FILE", help="instances, panoptic: also all answers in one JSON file of COCO")
+    add("--polygons", action="store_true", help="with --coco: outlines as polygons, where objects have no holes")
     add("--border", choices=MEANINGS, help="what the boundary in trimaps counts as (default: as in training)")
     add_compute_arguments(parser)
     return parser.parse_args(argv)

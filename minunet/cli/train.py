@@ -217,7 +217,7 @@ def _unlikely(task: Task, fractions: Mapping[str, float], part: str) -> list[str
 def _report_evaluation(run: RunFolder, task: Task, evaluation: Evaluation) -> None:
     """Prints what the answers under the last weights score on the validation images, and keeps it with the run."""
     scores, table = evaluation.result(), evaluation.table()
-    run.save_evaluation(scores, table)
+    run.save_evaluation(evaluation)
     say("\nlast epoch, answers on the validation images:")
     words = (f"{name} {value:.3f}" if isinstance(value, float) else f"{name} {value}" for name, value in scores.items())
     say(", ".join(words))

@@ -65,7 +65,7 @@ def choose_names(images: Sequence[ImageFile], out: Path | None = None) -> list[P
     return names
 
 
-def write_outputs(name: Path, contents: Mapping[str, NDArray | Image.Image | str]) -> None:
+def write_outputs(name: Path, contents: Mapping[str, NDArray | Image.Image | str | bytes]) -> None:
     """Writes NAME + suffix for each of `contents`, {suffix: array uint8 or uint16, image or text}; creates their
     folder.
 
@@ -78,7 +78,7 @@ def write_outputs(name: Path, contents: Mapping[str, NDArray | Image.Image | str
     name.parent.mkdir(parents=True, exist_ok=True)
     for suffix, path in paths.items():
         content = contents[suffix]
-        atomic_write(path, content if isinstance(content, str) else _png(content))
+        atomic_write(path, content if isinstance(content, (str, bytes)) else _png(content))
 
 
 def _png(pixels):

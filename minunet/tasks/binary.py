@@ -7,7 +7,7 @@ answer    the object is where p > threshold, which is where z > 0 for a threshol
 scores    IoU, Dice and accuracy of the answer (metrics/masks.py)
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,9 @@ class MaskEvaluation:
 
     def result(self) -> dict[str, float]:
         return self.scores.result()
+
+    def confusion(self) -> tuple[Sequence[str], NDArray] | None:
+        return None
 
     def table(self) -> list[tuple[str, ...]]:
         return []
@@ -98,7 +101,7 @@ class Binary:
     def describe(self, answer: NDArray) -> str:
         return f"{answer.mean():.1%} {self.object_name}"
 
-    def files(self, image: NDArray, answer: NDArray) -> dict[str, NDArray | Image | str]:
+    def files(self, image: NDArray, answer: NDArray) -> Mapping[str, NDArray | Image | str | bytes]:
         return dict(zip(self.suffixes, (answer.astype(np.uint8) * 255, overlay(image, answer))))
 
     def panels(self, image: NDArray, labels: NDArray, outputs: NDArray) -> list[Panel]:

@@ -12,7 +12,7 @@ Where two objects touch, each has its boundary, and two pixels of it lie between
 components apart. With boundary=0 there are two channels, and what touches becomes one object.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,11 +26,11 @@ from minunet.device import Array, array_module
 from minunet.metrics import ConfusionScores, InstanceScores
 from minunet.ops.losses import CLASS_LOSSES
 from minunet.tasks.instance_drawing import boxes_and_outlines, color_instances, instance_overlay
-from minunet.tasks.instance_files import objects_csv
+from minunet.tasks.instance_files import label_image, objects_csv
 from minunet.tasks.regions import components, objects, without_small
 from minunet.tasks.semantic import LabelScores, class_counts, to_unit
 from minunet.tasks.task import Panel
-from minunet.tasks.weight_map import weight_map
+from minunet.tasks.weight_map import W0, weight_map
 
 BACKGROUND, INSIDE, BOUNDARY = 0, 1, 2
 
@@ -50,6 +50,9 @@ class InstanceEvaluation:
     def result(self) -> dict[str, float]:
         return self.scores.result()
 
+    def confusion(self) -> tuple[Sequence[str], NDArray] | None:
+        return None
+
     def table(self) -> list[tuple[str, ...]]:
         return []
 
@@ -68,7 +71,7 @@ class Instance:
     activation: str = "softmax"
     losses: Mapping[str, Callable[..., Tensor]] = CLASS_LOSSES
     score_names: tuple[str, ...] = ("mean_iou", "accuracy")
-    suffixes: tuple[str, ...] = (".labels.png", ".overlay.png", ".boxes.png", ".objects.csv")
+    suffixes: tuple[str, ...] = (".labels.png", ".labels.tif", ".overlay.png", ".boxes.png", ".objects.csv")
 
     def __init__(
         self,
@@ -85,6 +88,7 @@ class Instance:
         self.watershed = watershed
         self.smallest = smallest
         self.object_name = object_name
+        self.as_tiff = False  # whether `files` holds the label image as a TIFF, in place of a PNG
         names = ("background", "inside", "boundary")[: 3 if boundary else 2]
         self.classes = Classes(names, colors=COLORS[: len(names)])
 
@@ -147,22 +151,24 @@ class Instance:
         number = int(answer.max())
         return f"{number} {self.object_name}{'' if number == 1 else 's'}, {(answer > 0).mean():.1%} of the pixels"
 
-    def files(self, image: NDArray, answer: NDArray) -> dict[str, NDArray | Image | str]:
-        contents = (
-            answer,
-            instance_overlay(image, answer),
-            boxes_and_outlines(image, answer),
-            objects_csv(answer, image),
-        )
-        return dict(zip(self.suffixes, contents))
+    def files(self, image: NDArray, answer: NDArray) -> Mapping[str, NDArray | Image | str | bytes]:
+        labels = {".labels.tif": label_image(answer, ".tif")} if self.as_tiff else {".labels.png": answer}
+        return {
+            **labels,
+            ".overlay.png": instance_overlay(image, answer),
+            ".boxes.png": boxes_and_outlines(image, answer),
+            ".objects.csv": objects_csv(answer, image),
+        }
 
     def panels(self, image: NDArray, labels: NDArray, outputs: NDArray) -> list[Panel]:
         answer, scores = self.answer(outputs), self.evaluation()
         scores.update(answer, labels)
         result = scores.result()
+        weights = [Panel("weight map", (weight_map(labels[..., 0]) - 1) / W0)] if self.weigh else []
         return [
             Panel("image", image),
             Panel("true objects", color_instances(labels[..., 0])),
+            *weights,
             Panel("background, inside, boundary", self.classes.colorize(outputs.argmax(axis=-1).astype(np.uint8))),
             Panel("objects found", color_instances(answer), f"AP at 0.5: {result['ap50']:.2f}"),
         ]

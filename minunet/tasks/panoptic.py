@@ -56,12 +56,19 @@ class PanopticEvaluation:
     def __init__(self, classes: Classes) -> None:
         self.classes = classes
         self.scores = PanopticScores(classes.things)
+        self.by_pixels = ConfusionScores(len(classes))
 
     def update(self, answer: PanopticAnswer, labels: NDArray) -> None:
         self.scores.update(labels[..., 0], labels[..., 1], answer.classes, answer.segments)
+        known = np.where(answer.classes == IGNORE, IGNORE, labels[..., 0])  # a pixel without an answer is in no cell
+        one_hot = answer.classes[..., None] == np.arange(len(self.classes))
+        self.by_pixels.update(one_hot[None].astype(np.float32), known[None, ..., None])
 
     def result(self) -> dict[str, float]:
         return self.scores.result()
+
+    def confusion(self) -> tuple[Sequence[str], NDArray] | None:
+        return self.classes.names, self.by_pixels.matrix()
 
     def table(self) -> list[tuple[str, ...]]:
         scores = self.scores.per_class()

@@ -52,6 +52,9 @@ class ClassEvaluation:
     def result(self) -> dict[str, float]:
         return self.scores.result()
 
+    def confusion(self) -> tuple[Sequence[str], NDArray] | None:
+        return self.classes.names, self.scores.matrix()
+
     def table(self) -> list[tuple[str, ...]]:
         rows = [("class", "IoU")]
         return rows + [(name, f"{iou:.3f}") for name, iou in zip(self.classes.names, self.scores.class_iou())]
@@ -122,7 +125,7 @@ class Semantic:
         largest = np.argsort(-fractions, kind="stable")[:3]
         return ", ".join(f"{fractions[k]:.1%} {self.classes.names[k]}" for k in largest if fractions[k] > 0)
 
-    def files(self, image: NDArray, answer: NDArray) -> dict[str, NDArray | Image | str]:
+    def files(self, image: NDArray, answer: NDArray) -> Mapping[str, NDArray | Image | str | bytes]:
         overlay = with_key(blend(image, self.classes.colorize(answer)), self.classes, answer)
         return dict(zip(self.suffixes, (class_image(answer, self.classes), overlay)))
 

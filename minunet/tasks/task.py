@@ -1,6 +1,6 @@
 """What a kind of segmentation has to offer: the interface between a task and everything that works with any task."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from numpy.typing import NDArray
@@ -44,6 +44,9 @@ class Evaluation(Protocol):
 
     def result(self) -> dict[str, float]:
         """Returns the scores so far by name. Raises ValueError if nothing was counted."""
+
+    def confusion(self) -> tuple[Sequence[str], NDArray] | None:
+        """Returns (class names, confusion matrix [true, predicted]), or None where there are no classes."""
 
     def table(self) -> list[tuple[str, ...]]:
         """Returns rows of text, the first of them a heading: the scores class by class, or nothing."""
@@ -110,7 +113,7 @@ class Task(Protocol):
     def describe(self, answer: Any) -> str:
         """Returns the answer in a few words, for a line on the console."""
 
-    def files(self, image: NDArray, answer: Any) -> dict[str, NDArray | Image | str]:
+    def files(self, image: NDArray, answer: Any) -> Mapping[str, NDArray | Image | str | bytes]:
         """Returns {suffix of a file's name: pixels or text} of what prediction leaves behind for one image."""
 
     def panels(self, image: NDArray, labels: NDArray, outputs: NDArray) -> list[Panel]:

@@ -121,6 +121,30 @@ def _draw_panel(axes, panel):
     _bare(axes)
 
 
+def save_confusion(path: str | Path, names: Sequence[str], matrix: NDArray) -> None:
+    """Writes a confusion matrix as a picture: row by row, what the pixels of a class were taken for, in percent.
+
+    names: of the K classes; matrix: int (K, K), [true, predicted]. A class without pixels has an empty row.
+    """
+    counts = np.asarray(matrix, np.float64)
+    fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = 1.6 + 0.55 * len(names)
+    figure = Figure(figsize=(side, side), dpi=110)
+    axes = figure.subplots()
+    figure.subplots_adjust(left=1.25 / side, right=1 - 0.1 / side, top=1 - 0.1 / side, bottom=1.25 / side)
+    axes.imshow(fractions, cmap="magma", vmin=0, vmax=1)
+    for (i, j), fraction in np.ndenumerate(fractions):
+        if counts[i].sum():
+            color = "white" if fraction < 0.7 else INK
+            axes.text(j, i, f"{100 * fraction:.0f}", ha="center", va="center", color=color, fontsize=9)
+    for axis, label in ((axes.xaxis, "predicted"), (axes.yaxis, "true")):
+        axis.set_ticks(range(len(names)), names, color=INK, fontsize=9)
+        axis.set_label_text(label, color=INK)
+    axes.tick_params(axis="x", rotation=90, length=0)
+    axes.tick_params(axis="y", length=0)
+    _write(figure, path)
+
+
 def save_sheet(
     path: str | Path, images: Sequence[NDArray], masks: Sequence[NDArray], titles: Sequence[str], columns: int = 4
 ) -> None:

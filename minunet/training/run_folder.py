@@ -7,6 +7,7 @@
     curves.png        loss and IoU over the epochs
     predictions.png   some validation images under the best weights, drawn at the end
     scores.json       what the answers under the last weights score, and class by class
+    confusion.png     which class is taken for which
     run.json          how the run was started, with what, how far it came, its best scores
 
 Each file is written under another name and then renamed, so that it is never found half written. last.npz decides: a
@@ -29,7 +30,7 @@ import numpy as np
 from minunet.data.sample import Dataset, limited
 from minunet.files import FolderLock, atomic_write, remove_leftovers
 from minunet.models import UNet
-from minunet.tasks import Binary, Task
+from minunet.tasks import Binary, Evaluation, Task
 from minunet.training import checkpoint, plots
 from minunet.training.checkpoint import CheckpointError
 from minunet.version import __version__
@@ -177,10 +178,14 @@ class RunFolder:
         title = f"Validation images, epoch {self.best['epoch']}" if self.best else "Validation images"
         plots.save_panels(self.folder / "predictions.png", rows, [dataset.names[i] for i in chosen], title)
 
-    def save_evaluation(self, scores: Mapping[str, float], table: Sequence[Sequence[str]]) -> None:
-        """Writes scores.json: what the answers under the last weights score on the validation images."""
-        content = {"epoch": len(self.history), "scores": dict(scores), "table": [list(row) for row in table]}
+    def save_evaluation(self, evaluation: Evaluation) -> None:
+        """Writes what the answers under the last weights score on the validation images: scores.json, confusion.png."""
+        table = [list(row) for row in evaluation.table()]
+        content = {"epoch": len(self.history), "scores": evaluation.result(), "table": table}
         atomic_write(self.folder / "scores.json", json.dumps(content, indent=2) + "\n")
+        confusion = evaluation.confusion()
+        if confusion is not None:
+            plots.save_confusion(self.folder / "confusion.png", *confusion)
 
     def summary(self) -> str:
         """Returns one line: the best epoch with its scores, and where everything is."""
