@@ -4,7 +4,7 @@ Figure units: x to the right, y down, the ground at y = 0, a sitting animal abou
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -58,6 +58,7 @@ DOG_COATS = (
     Coat((236, 232, 226), (52, 48, 50), (244, 242, 238), "spots", False),  # dalmatian
     Coat((238, 230, 218), (158, 100, 58), (246, 240, 230), "patches", True),  # terrier
 )
+COATS = {"cat": CAT_COATS, "dog": DOG_COATS}
 
 
 class Build(NamedTuple):
@@ -74,10 +75,10 @@ class Build(NamedTuple):
     hair: float  # length of the fur, 0..1
 
 
-def choose_coat(species: str, rng: np.random.Generator) -> Coat:
+def choose_coat(species: str, rng: np.random.Generator, among: Mapping[str, Sequence[Coat]] = COATS) -> Coat:
     """Returns a coat of that species, a little lighter, darker or warmer than in the table."""
-    coats = CAT_COATS if species == "cat" else DOG_COATS
-    coat = coats[rng.integers(len(coats))]
+    coats = among[species]
+    coat = coats[int(rng.integers(len(coats)))]
     tint = rng.uniform(0.9, 1.08) * rng.uniform(0.97, 1.03, 3)
     colors = (np.array(coat[:3]) * tint).clip(0, 255).astype(int).tolist()
     main, marks, light = map(tuple, colors)

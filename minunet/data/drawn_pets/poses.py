@@ -1,10 +1,10 @@
 """Whole animals: legs and tails, and the poses that put them together."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from minunet.data.drawn_pets.animals import Figure, choose_build, choose_coat, shaded
+from minunet.data.drawn_pets.animals import COATS, Coat, Figure, choose_build, choose_coat, shaded
 from minunet.data.drawn_pets.heads import add_head
 from minunet.data.drawn_pets.paint import mirrored, oval, tube
 
@@ -12,13 +12,16 @@ Pose = Callable[[Figure], None]  # adds the parts of an animal to a figure
 
 
 def choose_figure(
-    species: str, rng: np.random.Generator, poses: Mapping[Pose, float] | None = None
+    species: str,
+    rng: np.random.Generator,
+    poses: Mapping[Pose, float] | None = None,
+    coats: Mapping[str, Sequence[Coat]] = COATS,
 ) -> tuple[Figure, str]:
     """Returns a "cat" or "dog" with a random coat, build and pose, and the name of the pose.
 
-    poses: those to choose from, each with its probability; by default POSES.
+    poses: those to choose from, each with its probability; by default POSES. coats: those of each species.
     """
-    fig = Figure(choose_coat(species, rng), choose_build(species, rng), rng)
+    fig = Figure(choose_coat(species, rng, coats), choose_build(species, rng), rng)
     chances = POSES if poses is None else poses
     pose = list(chances)[rng.choice(len(chances), p=list(chances.values()))]
     pose(fig)

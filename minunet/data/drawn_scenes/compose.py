@@ -5,7 +5,7 @@ import operator
 import numpy as np
 from numpy.typing import NDArray
 
-from minunet.data.drawn_pets.animals import Figure
+from minunet.data.drawn_pets.animals import CAT_COATS, DOG_COATS, Figure
 from minunet.data.drawn_pets.compose import SPECIES, exposed, generator, shadow_of, soft_shadow
 from minunet.data.drawn_pets.paint import paint, soften
 from minunet.data.drawn_pets.poses import Pose, choose_figure, curled, facing, lying, sitting, standing
@@ -17,7 +17,11 @@ STREAM = 1  # of random numbers: those of drawn pets go without one
 SMALLEST = 32  # pixels
 COUNTS = (0.28, 0.4, 0.2, 0.12)  # the probability of 1, 2, 3, 4 animals
 POSES: dict[Pose, float] = {standing: 0.28, sitting: 0.24, facing: 0.26, lying: 0.16, curled: 0.06}
-LEAST = 0.015  # of the image; plants or furniture of which less can be seen are left out
+COATS = {  # cats are gray, black, white or striped, and dogs some shade of brown
+    "cat": [coat for coat in CAT_COATS if coat.pattern == "tabby" or max(coat.main) - min(coat.main) < 30],
+    "dog": [coat for coat in DOG_COATS if max(coat.main) - min(coat.main) >= 30],
+}
+LEAST = 0.03  # of the image; plants or furniture of which less can be seen are left out
 THINGS = {"cat": CAT, "dog": DOG}
 
 
@@ -64,9 +68,9 @@ def check_size(size: int) -> int:
 
 
 def _choose_animal(rng: np.random.Generator) -> Figure:
-    """A cat, or a dog whose ears hang: here an animal is small, and its ears tell most."""
+    """A cat, or a dog whose ears hang: here an animal is small, and its ears and its coat tell most."""
     while True:
-        figure, _ = choose_figure(SPECIES[rng.integers(2)], rng, POSES)
+        figure, _ = choose_figure(SPECIES[rng.integers(2)], rng, POSES, COATS)
         if figure.build.species == "cat" or figure.build.ears != "pointed":
             return figure
 
