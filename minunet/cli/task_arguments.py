@@ -7,8 +7,7 @@ from minunet.cli.arguments import Parser, whole
 from minunet.data import classes as class_lists
 from minunet.data.classes import Classes, median_frequency_weights
 from minunet.data.sample import Dataset
-from minunet.tasks import TASKS, Binary, Instance, Panoptic, Semantic, Task
-from minunet.tasks.panoptic import WAYS
+from minunet.tasks import TASKS, Binary, Instance, Panoptic, Semantic, Task, instance, panoptic
 
 OF_TASKS = {  # which flag belongs to which tasks
     "classes": ("semantic",),
@@ -16,8 +15,7 @@ OF_TASKS = {  # which flag belongs to which tasks
     "class_weights": ("semantic", "panoptic"),
     "boundary": ("instance", "panoptic"),
     "weight_map": ("instance",),
-    "watershed": ("instance",),
-    "way": ("panoptic",),
+    "way": ("instance", "panoptic"),
     "panoptic_json": ("panoptic",),
 }
 
@@ -60,17 +58,11 @@ def add_task_arguments(parser: Parser) -> None:
         help="instance: background in narrow gaps counts more, as in the U-Net paper (default: on)",
     )
     add(
-        "--watershed",
-        action=BooleanOptionalAction,
-        default=True,
-        help="instance: grow the inside of objects by a watershed (default: on)",
-    )
-    add(
         "--separate-by",
         dest="way",
-        choices=WAYS,
-        default="centers",
-        help="panoptic: what tells objects apart (default: centers)",
+        choices=(*instance.WAYS, *panoptic.WAYS),
+        help="what tells objects apart. instance: distance (where they are deepest), inside (seeds without their "
+        "boundary) or components (default: distance); panoptic: centers or boundaries (default: centers)",
     )
 
 
@@ -89,6 +81,10 @@ def check_task_arguments(parser: Parser, args: Namespace) -> None:
         if args.task not in tasks and getattr(args, name) != parser.get_default(name):
             flag = "--separate-by" if name == "way" else "--" + name.replace("_", "-")
             parser.error(f"{flag} is for the task {' or '.join(tasks)}, and this is {args.task}")
+    ways = {"instance": instance.WAYS, "panoptic": panoptic.WAYS}.get(args.task, ())
+    if args.way is not None and args.way not in ways:
+        parser.error(f"--separate-by {args.way} is not for the task {args.task}: choose {' or '.join(ways)}")
+    args.way = args.way or next(iter(ways), None)
     if args.task == "panoptic" and args.boundary == 0:
         parser.error("--boundary 0: panoptic segmentation by boundaries needs one of at least 1")
 
@@ -98,7 +94,7 @@ def make_task(args: Namespace, training: Dataset, classes: Classes | None) -> Ta
     if args.task == "binary":
         return Binary()
     if args.task == "instance":
-        return Instance(args.boundary, args.weight_map, args.watershed)
+        return Instance(args.boundary, args.weight_map, args.way)
     if classes is None:
         raise ValueError(f"the task {args.task} needs classes")
     weights = None

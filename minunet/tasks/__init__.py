@@ -53,6 +53,6 @@ def from_metadata(metadata: Mapping[str, Any]) -> Task:
 OPTIONS = {
     "binary": ("object_name",),
     "semantic": ("classes",),
-    "instance": ("boundary", "weigh", "watershed", "smallest", "object_name"),
+    "instance": ("boundary", "weigh", "way", "smallest", "object_name"),
     "panoptic": ("classes", "way", "sigma", "boundary", "smallest"),
 }

@@ -5,11 +5,17 @@ A network cannot number objects: nothing in an image says which nucleus is the f
 network   three channels, by softmax: background, inside of an object, boundary (the outermost pixels of an object)
 targets   these classes, from the numbers of the objects; the weight of each pixel (weight_map.py)
 loss      as for classes: cross entropy, Dice, half of each, focal
-answer    the connected components of "inside" are the seeds, one per object; a watershed grows them over the boundary
+answer    what is not background is cut into objects, in one of three ways (below)
 scores    training: mean IoU of the three classes; evaluation: average precision and others (metrics/instances.py)
 
 Where two objects touch, each has its boundary, and two pixels of it lie between their insides: enough to keep the
 components apart. With boundary=0 there are two channels, and what touches becomes one object.
+
+Three ways from the classes to the objects, in the order of how well they separate nuclei:
+
+    components  the connected components of "inside", grown by the width of the boundary
+    inside      they are the seeds, which a watershed grows over all that is not background
+    distance    the seeds are where objects are deepest (`regions.split`): a bridge of a few pixels joins no two of them
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -27,12 +33,13 @@ from minunet.metrics import ConfusionScores, InstanceScores
 from minunet.ops.losses import CLASS_LOSSES
 from minunet.tasks.instance_drawing import boxes_and_outlines, color_instances, instance_overlay
 from minunet.tasks.instance_files import label_image, objects_csv
-from minunet.tasks.regions import components, objects, without_small
+from minunet.tasks.regions import components, objects, split, without_small
 from minunet.tasks.semantic import LabelScores, class_counts, to_unit
 from minunet.tasks.task import Panel
 from minunet.tasks.weight_map import W0, weight_map
 
 BACKGROUND, INSIDE, BOUNDARY = 0, 1, 2
+WAYS = ("distance", "inside", "components")
 
 STEP = 1000  # a weight of 1 in the channel of weights, which is an integer
 COLORS = ((24, 24, 24), (90, 200, 250), (255, 120, 60))
@@ -62,7 +69,7 @@ class Instance:
 
     boundary     how many pixels wide the boundary is; 0: no boundary, two channels.
     weigh        whether narrow gaps between objects count more (weight_map.py).
-    watershed    whether the components of the inside grow over the boundary; False: a step of one pixel at a time.
+    way          how the objects are separated, one of WAYS; ValueError for another.
     smallest     objects of fewer pixels are dropped from an answer.
     object_name  what an object is called in messages and figures.
     """
@@ -77,15 +84,17 @@ class Instance:
         self,
         boundary: int = 1,
         weigh: bool = True,
-        watershed: bool = True,
-        smallest: int = 10,
+        way: str = "distance",
+        smallest: int = 20,
         object_name: str = "object",
     ) -> None:
         if boundary < 0:
             raise ValueError(f"boundary is {boundary}: it must be a number of pixels of at least 0")
+        if way not in WAYS:
+            raise ValueError(f"way is {way!r}: it must be one of {', '.join(WAYS)}")
         self.boundary = boundary
         self.weigh = weigh
-        self.watershed = watershed
+        self.way = way
         self.smallest = smallest
         self.object_name = object_name
         self.as_tiff = False  # whether `files` holds the label image as a TIFF, in place of a PNG
@@ -134,9 +143,11 @@ class Instance:
         return {"all background": {"mean_iou": fraction / max(1, int((counts > 0).sum())), "accuracy": fraction}}
 
     def answer(self, outputs: NDArray) -> NDArray[np.uint16]:
-        inside = outputs.argmax(axis=-1) == INSIDE
-        if self.watershed and self.boundary:
-            found = objects(inside, outputs[..., BACKGROUND] < 0.5, -outputs[..., INSIDE])
+        inside, region = outputs.argmax(axis=-1) == INSIDE, outputs[..., BACKGROUND] < 0.5
+        if self.way == "distance":
+            found = split(region, outputs[..., INSIDE])
+        elif self.way == "inside":
+            found = objects(inside, region, -outputs[..., INSIDE])
         else:
             found = dilated(components(inside), self.boundary)
         return without_small(found, self.smallest)
@@ -174,7 +185,7 @@ class Instance:
         ]
 
     def metadata(self) -> dict[str, Any]:
-        options = {"boundary": self.boundary, "weigh": self.weigh, "watershed": self.watershed}
+        options = {"boundary": self.boundary, "weigh": self.weigh, "way": self.way}
         return {"task": self.name, **options, "smallest": self.smallest, "object_name": self.object_name}
 
 

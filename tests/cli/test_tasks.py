@@ -16,7 +16,7 @@ TASKS = {
     "semantic": ["semantic"],
     "semantic, weighted": ["semantic", "--class-weights", "median", "--loss", "focal"],
     "instance": ["instance"],
-    "instance, plain": ["instance", "--boundary", "0", "--no-weight-map", "--no-watershed"],
+    "instance, plain": ["instance", "--boundary", "0", "--no-weight-map", "--separate-by", "components"],
     "panoptic": ["panoptic", "--class-weights", "median"],
     "panoptic by boundaries": ["panoptic", "--separate-by", "boundaries", "--boundary", "2"],
 }
@@ -150,7 +150,8 @@ def test_an_unknown_number_is_named_with_its_file(run, scenes, tmp_path):
         (["--task", "sorting"], "invalid choice"),
         (["--classes", "0=a,1=b"], "--classes is for the task semantic"),
         (["--task", "semantic", "--boundary", "2"], "--boundary is for the task instance or panoptic"),
-        (["--task", "instance", "--separate-by", "boundaries"], "--separate-by is for the task panoptic"),
+        (["--task", "instance", "--separate-by", "boundaries"], "choose distance or inside or components"),
+        (["--separate-by", "centers"], "--separate-by is for the task instance or panoptic"),
         (["--task", "panoptic", "--separate-by", "boundaries", "--boundary", "0"], "at least 1"),
         (["--task", "instance", "--data-dir", "x"], "do not tell one pet from another"),
         (["--task", "semantic", "--loss", "bce"], "choose one of ce, dice, ce+dice, focal"),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from minunet.tasks.instance import Instance, boundary, dilated
-from minunet.tasks.regions import MissingPackage, components, distance_to, grow, objects, without_small
+from minunet.tasks.regions import MissingPackage, components, distance_to, grow, objects, split, without_small
 
 
 def test_corners_connect_only_if_asked():
@@ -100,16 +100,36 @@ def test_grown_step_by_step():
     assert dilated(segments, 2).tolist() == [[1, 1, 1, 2, 2, 2]]
 
 
+def test_two_disks_that_overlap_are_cut_and_one_with_a_rough_edge_is_not():
+    y, x = np.mgrid[:40, :60]
+    two = ((y - 20) ** 2 + (x - 18) ** 2 < 144) | ((y - 20) ** 2 + (x - 40) ** 2 < 144)
+    found = split(two, np.ones(two.shape))
+    assert found.max() == 2 and np.array_equal(found > 0, two)
+    assert len(set(found[two & (x < 28)])) == len(set(found[two & (x > 30)])) == 1
+    rough = (y - 20) ** 2 + (x - 30) ** 2 < 144 + 30 * np.sin(7 * np.arctan2(y - 20, x - 30))
+    assert split(rough, np.ones(rough.shape)).max() == 1
+
+
+def test_what_the_network_is_unsure_of_parts_objects():
+    """A bar of constant width has no deepest place, but a line across it where "inside" is unlikely."""
+    bar = np.zeros((17, 61), bool)
+    bar[3:14, 4:57] = True
+    inside = np.where(abs(np.arange(61) - 30) < 2, 0.2, 1.0) * bar
+    found = split(bar, inside)
+    assert found.max() == 2 and set(found[8, 5:28]) == {found[8, 5]} != set(found[8, 33:56]) == {found[8, 55]}
+
+
 def test_each_way_to_an_answer():
     """Two squares that touch: one component without a boundary, two with one; the watershed gives them all pixels."""
     segments = np.zeros((12, 20), np.uint16)
     segments[2:10, 2:9], segments[2:10, 9:17] = 1, 2
     for task, count, area in [
-        (Instance(boundary=0), 1, 120),
-        (Instance(watershed=False), 2, 120),
+        (Instance(boundary=0, way="components"), 1, 120),
+        (Instance(way="components"), 2, 120),
+        (Instance(way="inside"), 2, 120),
         (Instance(), 2, 120),
         (Instance(boundary=2), 2, 120),
-        (Instance(smallest=60), 1, 64),
+        (Instance(way="inside", smallest=60), 1, 64),
     ]:
         outputs = np.eye(task.out_channels, dtype=np.float32)[task.class_map(segments[None, ..., None])[0, ..., 0]]
         answer = task.answer(outputs)
