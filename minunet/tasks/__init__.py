@@ -54,5 +54,5 @@ OPTIONS = {
     "binary": ("object_name",),
     "semantic": ("classes",),
     "instance": ("boundary", "weigh", "way", "smallest", "object_name"),
-    "panoptic": ("classes", "way", "sigma", "boundary", "smallest"),
+    "panoptic": ("classes", "way", "sigma", "boundary", "smallest", "smallest_stuff"),
 }

@@ -37,7 +37,7 @@ from minunet.tasks.semantic import Semantic, class_image, to_unit, weights_by_cl
 from minunet.tasks.task import Panel
 
 WAYS = ("centers", "boundaries")
-HEAT_WEIGHT, OFFSET_WEIGHT = 200.0, 0.01
+HEAT_WEIGHT, OFFSET_WEIGHT = float(__import__("os").environ.get("HW", "50")), 0.01
 HALF = 1 << 15  # labels are integers without a sign: an offset of 0 pixels is this number,
 STEPS = 16  # and a pixel is so many steps
 FULL = 65535  # a heat of 1
@@ -85,7 +85,9 @@ class Panoptic:
     class_weights  as for Semantic.
     sigma          of the Gaussians around centers, in pixels.
     boundary       how many pixels wide a boundary is.
-    smallest       segments of fewer pixels, of things and stuff, are dropped from an answer; they become void.
+    smallest       things of fewer pixels are dropped from an answer: they become void.
+    smallest_stuff the same for the area of a class of stuff. A few stray pixels cost as much as a whole class that is
+                   missed: PQ counts segments, not pixels.
     """
 
     name: str = "panoptic"
@@ -100,7 +102,8 @@ class Panoptic:
         class_weights: Sequence[float] | None = None,
         sigma: float = SIGMA,
         boundary: int = 1,
-        smallest: int = 16,
+        smallest: int = 32,
+        smallest_stuff: int = 128,
     ) -> None:
         if way not in WAYS:
             raise ValueError(f"way is {way!r}: it must be one of {', '.join(WAYS)}")
@@ -112,6 +115,7 @@ class Panoptic:
         self.sigma = sigma
         self.boundary = boundary
         self.smallest = smallest
+        self.smallest_stuff = smallest_stuff
         self.by_classes = Semantic(classes, class_weights)
 
     @property
@@ -174,7 +178,7 @@ class Panoptic:
         else:
             segments = self._grown(outputs, classes)
         classes[things & (segments == 0)] = IGNORE  # a thing that no object claims
-        return _without_small(classes, segments, self.smallest)
+        return _without_small(classes, segments, self.smallest, self.smallest_stuff)
 
     def _grown(self, outputs, classes):
         """The components of each class of things without their boundary, grown over the region of the class."""
@@ -230,6 +234,7 @@ class Panoptic:
 
     def metadata(self) -> dict[str, Any]:
         options = {"way": self.way, "sigma": self.sigma, "boundary": self.boundary, "smallest": self.smallest}
+        options |= {"smallest_stuff": self.smallest_stuff}
         return {"task": self.name, "classes": self.classes.to_json(), **options}
 
 
@@ -261,11 +266,11 @@ def majority(classes: Array, segments: Array, things: Array) -> Array:
     return xp.where(counted, votes.argmax(axis=1)[xp.where(counted, segments, 0)], classes).astype("uint8")
 
 
-def _without_small(classes, segments, smallest):
-    """The answer without segments and areas of stuff of fewer than `smallest` pixels; they become void."""
+def _without_small(classes, segments, smallest, smallest_stuff):
+    """The answer without things and stuff of fewer pixels than these; they become void."""
     keys = segments.astype(np.int64) * 256 + classes
     numbers, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
-    kept = counts >= smallest
+    kept = counts >= np.where(numbers >= 256, smallest, smallest_stuff)
     if ((numbers >= 256) & kept).sum() >= 65535:
         raise ValueError(f"there are {((numbers >= 256) & kept).sum()} objects: 16 bits hold 65534")
     renumbered = np.where((numbers >= 256) & kept, np.cumsum((numbers >= 256) & kept), 0)

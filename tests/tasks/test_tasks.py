@@ -17,8 +17,8 @@ MAKERS = {
     "semantic, weighted": lambda: Semantic(CLASSES, [0.5, 1, 4]),
     "instance": Instance,
     "instance without boundary": lambda: Instance(boundary=0, weigh=False),
-    "panoptic by centers": lambda: Panoptic(CLASSES, smallest=1),
-    "panoptic by boundaries": lambda: Panoptic(CLASSES, "boundaries", [1, 2, 3], smallest=1),
+    "panoptic by centers": lambda: Panoptic(CLASSES, smallest=1, smallest_stuff=1),
+    "panoptic by boundaries": lambda: Panoptic(CLASSES, "boundaries", [1, 2, 3], smallest=1, smallest_stuff=1),
 }
 
 
