@@ -214,3 +214,36 @@ def test_a_prediction_without_labels_to_compare_with(run, scenes, tmp_path):
         tmp_path / "empty",
     )  # fmt: skip
     assert code == 2 and "panoptic.json" in errors and len(errors.splitlines()) == 1
+
+
+def test_answers_as_tiff_and_in_one_file(run, scenes, tmp_path):
+    words = [*files_of(scenes, "instance"), *TINY, "--epochs", "1", "--out", tmp_path / "run"]
+    assert run("train", "--task", "instance", *words)[0] == 0
+    model = tmp_path / "run" / "last.npz"
+    options = ["--out", tmp_path / "out", "--tiff", "--coco", tmp_path / "all.json", "--polygons"]
+    code, output, errors = run("predict", model, scenes / "images", *options)
+    assert code == 0, errors
+    document = json.loads((tmp_path / "all.json").read_text())
+    assert len(document["images"]) == 8
+    for image in document["images"]:
+        name = image["file_name"].removesuffix(".png")
+        segments = np.asarray(Image.open(tmp_path / "out" / f"{name}.labels.tif"))
+        found = [entry for entry in document["annotations"] if entry["image_id"] == image["id"]]
+        assert segments.dtype == np.uint16 and segments.max() == len(found)
+        rows = (tmp_path / "out" / f"{name}.objects.csv").read_text().splitlines()
+        assert len(rows) == 1 + len(found)
+    assert not list((tmp_path / "out").glob("*.labels.png"))
+    assert (
+        run("predict", model, tmp_path / "out", "--out", tmp_path / "again")[0] == 2
+    )  # only results of the first call
+
+
+def test_formats_that_a_task_does_not_have(run, tmp_path):
+    assert run("train", *TINY, "--limit", "2", "--epochs", "1", "--out", tmp_path / "run")[0] == 0
+    for words, reason in (
+        (["--tiff"], "--tiff"),
+        (["--coco", tmp_path / "x.json"], "--coco"),
+        (["--polygons"], "--coco"),
+    ):
+        code, _, errors = run("predict", tmp_path / "run" / "last.npz", tmp_path, *words)
+        assert code == 2 and reason in errors and len(errors.splitlines()) == 1

@@ -97,3 +97,12 @@ def test_a_figure_that_cannot_be_written_leaves_the_old_one(tmp_path):
     path = tmp_path
     with pytest.raises(OSError):
         plots.save_curves(path, history(2))
+
+
+def test_a_confusion_matrix_has_a_light_cell_where_a_class_is_recognized(tmp_path):
+    matrix = np.array([[90, 10, 0], [0, 0, 0], [50, 0, 50]])
+    plots.save_confusion(tmp_path / "c.png", ["sky", "road", "a car"], matrix)
+    image = pixels(tmp_path / "c.png")
+    light = (image.sum(axis=2) > 600) & (image[..., 2] < 230)  # nearly the top of the color scale, and not white
+    top_left = light[: len(image) // 2, : image.shape[1] // 2]
+    assert top_left.sum() > 0.7 * light.sum() > 1000
