@@ -6,27 +6,27 @@ from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 import numpy as np
 from tqdm import tqdm
 
-from minunet.cli.arguments import choose_device, describe_device
+from minunet.cli.arguments import MOST_PIXELS, choose_device, describe_device
 from minunet.cli.console import INTERRUPTED, fail, readable, report_error, say, warn
 from minunet.cli.evaluation import KnownLabels
 from minunet.cli.predict_arguments import parse_arguments
 from minunet.data import DataError
 from minunet.data.images import ImageFile, UprightImage, find_images, quiet_pillow, read_image
 from minunet.data.labels import MEANINGS
-from minunet.inference.coco_file import CocoFile
+from minunet.inference.coco_file import CocoFile, is_answers
 from minunet.inference.flips import Predict, with_flips
 from minunet.inference.outputs import choose_names, is_output, write_outputs
 from minunet.inference.predict import check_tiles, predict_resized, predict_tiled
 from minunet.kernels.memory import keep_freed_memory
 from minunet.kernels.threads import set_num_threads
 from minunet.models import SegmentationModel
-from minunet.tasks import Binary, Instance, Panoptic, Task, from_metadata
-from minunet.tasks.regions import MissingPackage
+from minunet.tasks import TASKS, Binary, Instance, Panoptic, Task, from_metadata
+from minunet.tasks.regions import MissingPackage, require
 from minunet.weights import io
 
 ASSUMED_SIZE = 256  # where the model's file does not say which size it was trained on
@@ -56,7 +56,8 @@ def _predict(args: Namespace) -> int:
         task.as_tiff = args.tiff
     _check_formats(args, task)
     found, skipped = find_images(args.images)
-    images = [image for image in found if not is_output(image.path, task.suffixes)]
+    suffixes = {suffix for kind in TASKS.values() for suffix in kind.suffixes}  # networks may take turns in a folder
+    images = [image for image in found if not is_output(image.path, suffixes)]
     if not images:
         raise DataError("; ".join(skipped) or "all of these are results of an earlier call: give the images themselves")
     predict, manner, at_once = _choose_manner(args, model, metadata, task)
@@ -67,7 +68,9 @@ def _predict(args: Namespace) -> int:
     keep_freed_memory()
     model.to(choose_device(args.device))
     say(f"model       {args.model}, on {describe_device(model.device)}")
-    above = f"; pet where the probability is above {args.threshold:g}" if isinstance(task, Binary) else ""
+    above = ""
+    if isinstance(task, Binary):
+        above = f"; {task.object_name} where the probability is above {args.threshold:g}"
     say(f"images      {len(images)}, {manner}{above}")
     if len(found) > len(images):
         say(f"skipped     {len(found) - len(images)} results of an earlier call")
@@ -80,7 +83,9 @@ def _predict(args: Namespace) -> int:
     if document is not None:
         document.write(args.coco)
     where = "beside them" if args.out is None else f"in {args.out}"
-    what = "masks and overlays" if isinstance(task, Binary) else f"files NAME{', NAME'.join(task.suffixes)}"
+    labels = {".labels.png": not args.tiff, ".labels.tif": args.tiff}
+    made = [suffix for suffix in task.suffixes if labels.get(suffix, True)]
+    what = "masks and overlays" if isinstance(task, Binary) else f"files NAME{', NAME'.join(made)}"
     say(f"done        {done} of {len(images)} images; {what} are {where}")
     if known is not None:
         say(known.summary())
@@ -156,7 +161,8 @@ def _finish(results, found, image, outputs, name):
     height, width = image.image.shape[:2]
     line = f"{readable(found.path)}: {results.task.describe(answer)}, {width} x {height}"
     if results.document is not None:
-        results.document.add(found.relative_path.as_posix(), f"{name.name}.panoptic.png", answer)
+        png_name = found.relative_path.with_name(f"{name.name}.panoptic.png")
+        results.document.add(found.relative_path.as_posix(), png_name.as_posix(), answer)
     known = results.known
     try:
         return (line if known is None else f"{line}, {known.compare(found, image, answer)}"), None
@@ -175,7 +181,7 @@ def _write(task, image, outputs, name):
         raise DataError("the network answers with NaN: its weights are useless")
     try:
         answer = task.answer(outputs)
-    except (ValueError, MissingPackage) as error:  # too many objects, or nothing to separate them with
+    except ValueError as error:  # too many objects
         raise DataError(error) from error
     write_outputs(name, task.files(image.image, answer))
     return answer
@@ -192,9 +198,13 @@ def _open_model(path: Path, threshold: float) -> tuple[SegmentationModel, dict, 
         raise DataError(error) from error
     try:
         task = from_metadata(weights.metadata)
+        require(task.packages)
     except ValueError as error:
         raise DataError(f"{path}: {error}") from error
-    task = Binary(threshold) if isinstance(task, Binary) else task
+    except MissingPackage as error:
+        raise DataError(error) from error
+    if isinstance(task, Binary):
+        task.threshold = threshold
     if (model.in_channels, model.out_channels) != (3, task.out_channels):
         meaning = "1 (pet or not)" if isinstance(task, Binary) else str(task.out_channels)
         raise DataError(
@@ -214,6 +224,16 @@ def _check_formats(args: Namespace, task: Task) -> None:
         raise DataError(f"--coco is for objects and panoptic segments, and this network's task is {task.name}")
     if args.polygons and args.coco is None:
         raise DataError("--polygons is about the outlines in a file of --coco FILE: name that, too")
+    if args.polygons and not isinstance(task, Instance):
+        raise DataError(f"--polygons is for objects, and this network's task is {task.name}")
+    if args.coco is None:
+        return
+    if args.coco.suffix.lower() != ".json":
+        raise DataError(f"--coco {args.coco}: the name of the file must end in .json")
+    if args.coco.exists() and not is_answers(args.coco):
+        raise DataError(f"{args.coco} exists already and was not written by a prediction: give another --coco")
+    if not args.coco.absolute().parent.is_dir():
+        raise DataError(f"--coco {args.coco}: there is no folder {args.coco.parent}")
 
 
 def _choose_manner(args: Namespace, model: SegmentationModel, metadata: dict, task: Task) -> tuple[Predict, str, int]:
@@ -238,16 +258,20 @@ def _choose_size(args: Namespace, model: SegmentationModel, metadata: dict, task
         height, width = size
         text = f"each resized to {width} x {height} for the network"
         return lambda images: predict_resized(model, images, (height, width), task.rescale), text, args.batch_size
-    if not isinstance(size, int) or size < 1:
-        size = ASSUMED_SIZE
-        warn(f"{args.model} does not say which size it was trained on: {size} is assumed, or give --image-size")
-    text = f"each resized to {size} x {size} for the network"
-    return lambda images: predict_resized(model, images, size, task.rescale), text, args.batch_size
+    side = size if _is_side(size) else ASSUMED_SIZE
+    if side is not size:
+        warn(f"{args.model} does not say which size it was trained on: {side} is assumed, or give --image-size")
+    text = f"each resized to {side} x {side} for the network"
+    return lambda images: predict_resized(model, images, side, task.rescale), text, args.batch_size
 
 
-def _is_size(size: object) -> bool:
-    """Whether a file's metadata say height and width."""
-    return isinstance(size, list) and len(size) == 2 and all(isinstance(n, int) and n > 0 for n in size)
+def _is_size(size: object) -> TypeGuard[list[int]]:
+    """Whether these are a height and a width, as flags and the metadata of a file have them."""
+    return isinstance(size, list) and len(size) == 2 and all(map(_is_side, size))
+
+
+def _is_side(n: object) -> TypeGuard[int]:
+    return isinstance(n, int) and not isinstance(n, bool) and 0 < n <= MOST_PIXELS
 
 
 def _check_folders(args: Namespace) -> None:

@@ -4,7 +4,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from minunet.cli.arguments import MOST_PIXELS, Parser, add_compute_arguments, between_0_and_1, whole
+from minunet.cli.arguments import MOST_PIXELS, Parser, add_compute_arguments, between_0_and_1, image_size, whole
 from minunet.data.labels import MEANINGS
 
 DESCRIPTION = """Find the pets in your own images, with a network that `minunet train` has trained.
@@ -43,9 +43,9 @@ def parse_arguments(argv: Sequence[str] | None) -> Namespace:
     size = parser.add_mutually_exclusive_group()
     size.add_argument(
         "--image-size",
-        type=whole(1, MOST_PIXELS),
-        metavar="N",
-        help="resize images to N x N for the network (default: the size it was trained on)",
+        type=image_size(1, MOST_PIXELS),
+        metavar="N|HxW",
+        help="resize images to N x N, or to height x width, for the network (default: the size it was trained on)",
     )
     size.add_argument(
         "--native",

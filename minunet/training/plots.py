@@ -5,6 +5,7 @@ caller changes, and nothing is kept once the file is written.
 """
 
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,7 @@ def save_curves(
             va="top",
             color=FAINT,
             fontsize=9,
+            parse_math=False,
         )
     _write(figure, path)
 
@@ -97,7 +99,7 @@ def save_panels(
     figure.subplots_adjust(wspace=0.03, hspace=0.04)
 
     for axes, panel in zip(grid[0], rows[0]):
-        axes.set_title(panel.title, color=INK, fontsize=11, pad=6)
+        axes.set_title(panel.title, color=INK, fontsize=11, pad=6, parse_math=False)
     for i, panels in enumerate(rows):
         for axes, panel in zip(grid[i], panels):
             _draw_panel(axes, panel)
@@ -138,7 +140,7 @@ def save_confusion(path: str | Path, names: Sequence[str], matrix: NDArray) -> N
             color = "white" if fraction < 0.7 else INK
             axes.text(j, i, f"{100 * fraction:.0f}", ha="center", va="center", color=color, fontsize=9)
     for axis, label in ((axes.xaxis, "predicted"), (axes.yaxis, "true")):
-        axis.set_ticks(range(len(names)), names, color=INK, fontsize=9)
+        axis.set_ticks(range(len(names)), names, color=INK, fontsize=9, parse_math=False)
         axis.set_label_text(label, color=INK)
     axes.tick_params(axis="x", rotation=90, length=0)
     axes.tick_params(axis="y", length=0)
@@ -185,8 +187,10 @@ def _color_bar(figure, above, height):
 
 def _write(figure: Any, path: str | Path) -> None:
     content, canvas = io.BytesIO(), FigureCanvasAgg(figure)
-    if Path(path).suffix.lower() in (".jpg", ".jpeg"):
-        canvas.print_jpg(content, pil_kwargs={"quality": 80})
-    else:
-        canvas.print_png(content)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # names in scripts that matplotlib's font lacks
+        if Path(path).suffix.lower() in (".jpg", ".jpeg"):
+            canvas.print_jpg(content, pil_kwargs={"quality": 80})
+        else:
+            canvas.print_png(content)
     atomic_write(path, content.getvalue())
