@@ -180,7 +180,7 @@ class Instance:
             Panel("image", image),
             Panel("true objects", color_instances(labels[..., 0])),
             *weights,
-            Panel("background, inside, boundary", self.classes.colorize(outputs.argmax(axis=-1).astype(np.uint8))),
+            Panel("predicted classes", self.classes.colorize(outputs.argmax(axis=-1).astype(np.uint8))),
             Panel("objects found", color_instances(answer), f"AP at 0.5: {result['ap50']:.2f}"),
         ]
 

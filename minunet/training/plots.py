@@ -128,7 +128,7 @@ def save_confusion(path: str | Path, names: Sequence[str], matrix: NDArray) -> N
     """
     counts = np.asarray(matrix, np.float64)
     fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    side = 1.6 + 0.55 * len(names)
+    side = 1.4 + 0.55 * len(names)
     figure = Figure(figsize=(side, side), dpi=110)
     axes = figure.subplots()
     figure.subplots_adjust(left=1.25 / side, right=1 - 0.1 / side, top=1 - 0.1 / side, bottom=1.25 / side)
