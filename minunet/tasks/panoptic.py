@@ -7,7 +7,10 @@ There are two ways to tell objects apart, and the task takes either:
 
 Loss of the centers: that of the classes, plus 200 times the mean squared error of the heat map, plus 0.01 times the
 mean absolute error of the offsets where there are things; the weights are those of Panoptic-DeepLab. The heat map is 0
-nearly everywhere and at most 1, and offsets are tens of pixels: the weights bring the three to the same size.
+nearly everywhere and at most 1, and offsets are tens of pixels: the weights bring the three to the same size. For the
+same reason the network answers in units of its own, 1/16 of heat and 16 pixels: a new network says numbers of about 1,
+and 200 times the square of such a number, in the first steps, would leave Adam's running averages so large that nothing
+else is learned for ten epochs.
 
 Answer: the class with the largest probability; pixels of things are grouped; each object takes the class that most of
 its pixels have (majority vote). Scores: training, mean IoU of the classes; evaluation, PQ (metrics/panoptic.py).
@@ -37,7 +40,8 @@ from minunet.tasks.semantic import Semantic, class_image, to_unit, weights_by_cl
 from minunet.tasks.task import Panel
 
 WAYS = ("centers", "boundaries")
-HEAT_WEIGHT, OFFSET_WEIGHT = float(__import__("os").environ.get("HW", "50")), 0.01
+HEAT_WEIGHT, OFFSET_WEIGHT = 200.0, 0.01
+HEAT_UNIT, OFFSET_UNIT = 1 / 16, 16.0  # a heat, and a number of pixels, for which the network has to say 1
 HALF = 1 << 15  # labels are integers without a sign: an offset of 0 pixels is this number,
 STEPS = 16  # and a pixel is so many steps
 FULL = 65535  # a heat of 1
@@ -173,7 +177,8 @@ class Panoptic:
         classes = outputs[..., :K].argmax(axis=-1).astype(np.uint8)
         things = np.array(self.classes.things)[classes]
         if self.way == "centers":
-            segments = group(outputs[..., K + 1 :], find_centers(outputs[..., K]), things)
+            centers = find_centers(HEAT_UNIT * outputs[..., K])
+            segments = group(OFFSET_UNIT * outputs[..., K + 1 :], centers, things)
             classes = majority(classes, segments, things)
         else:
             segments = self._grown(outputs, classes)
@@ -244,8 +249,8 @@ def with_centers(class_loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def loss(z, targets, weights):
         classes, heat, offsets, seen, things = targets
         K = z.shape[-1] - 3
-        by_heat = mean_squared_error(z[..., K : K + 1], heat, seen)
-        by_offset = mean_absolute_error(z[..., K + 1 :], offsets, things)
+        by_heat = mean_squared_error(HEAT_UNIT * z[..., K : K + 1], heat, seen)
+        by_offset = mean_absolute_error(OFFSET_UNIT * z[..., K + 1 :], offsets, things)
         return class_loss(z[..., :K], classes, weights) + HEAT_WEIGHT * by_heat + OFFSET_WEIGHT * by_offset
 
     return loss
