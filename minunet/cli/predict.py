@@ -22,9 +22,10 @@ from minunet.inference.coco_file import CocoFile
 from minunet.inference.flips import Predict, with_flips
 from minunet.inference.outputs import choose_names, is_output, write_outputs
 from minunet.inference.predict import check_tiles, predict_resized, predict_tiled
+from minunet.inference.tile_picture import save_tile_picture
 from minunet.kernels.memory import keep_freed_memory
 from minunet.kernels.threads import set_num_threads
-from minunet.models import SegmentationModel
+from minunet.models import SegmentationModel, UNet2015
 from minunet.tasks import Binary, Instance, Panoptic, Task, from_metadata
 from minunet.tasks.regions import MissingPackage
 from minunet.weights import io
@@ -63,6 +64,8 @@ def _predict(args: Namespace) -> int:
     trained_border = metadata.get("border")
     border: str = args.border or (trained_border if trained_border in list(MEANINGS) else "pet")
     _check_folders(args)
+    if args.show_tiles is not None:
+        _show_tiles(args, model, images[0])
 
     keep_freed_memory()
     model.to(choose_device(args.device))
@@ -214,6 +217,16 @@ def _check_formats(args: Namespace, task: Task) -> None:
         raise DataError(f"--coco is for objects and panoptic segments, and this network's task is {task.name}")
     if args.polygons and args.coco is None:
         raise DataError("--polygons is about the outlines in a file of --coco FILE: name that, too")
+
+
+def _show_tiles(args: Namespace, model: SegmentationModel, first: ImageFile) -> None:
+    """Writes the picture of the tiles. DataError where there are none, or if the image cannot be read."""
+    if not args.tile or not isinstance(model, UNet2015):
+        raise DataError("--show-tiles is for --tile with the paper's network (--network unet2015)")
+    try:
+        save_tile_picture(args.show_tiles, read_image(first.path).image, args.tile_size, model.depth)
+    except DataError as problem:
+        raise DataError(f"{first.path}: {problem}") from problem
 
 
 def _choose_manner(args: Namespace, model: SegmentationModel, metadata: dict, task: Task) -> tuple[Predict, str, int]:

@@ -66,6 +66,12 @@ def parse_arguments(argv: Sequence[str] | None) -> Namespace:
         help="images that are resized and predicted together (default: 8)",
     )
     add(
+        "--show-tiles",
+        type=Path,
+        metavar="FILE.png",
+        help="with --tile, for the paper's network: a picture of the first image's tiles, and of what one of them sees",
+    )
+    add(
         "--flips",
         action="store_true",
         help="average over each image and its mirror images: four times the work, for images without up and down",
