@@ -228,13 +228,20 @@ class Panoptic:
 
     def panels(self, image: NDArray, labels: NDArray, outputs: NDArray) -> list[Panel]:
         answer, scores = self.answer(outputs), self.evaluation()
-        scores.update(answer, labels)
+        true = PanopticAnswer(labels[..., 0].astype(np.uint8), labels[..., 1])
+        counted = (true.classes != IGNORE).any()
+        if counted:
+            scores.update(answer, labels)
         return [
             Panel("image", image),
-            Panel("true classes", self.classes.colorize(labels[..., 0])),
-            Panel("true objects", color_instances(labels[..., 1])),
-            Panel("predicted classes", with_key(self.classes.colorize(answer.classes), self.classes, answer.classes)),
-            Panel("objects found", color_instances(answer.segments), f"PQ {scores.result()['pq']:.2f}"),
+            Panel("truth", self._overlay(image, true)),
+            Panel("semantic", with_key(self.classes.colorize(answer.classes), self.classes, answer.classes)),
+            Panel("instance", color_instances(answer.segments)),
+            Panel(
+                "panoptic",
+                self._overlay(image, answer),
+                f"PQ {scores.result()['pq']:.2f}" if counted else "all pixels ignored",
+            ),
         ]
 
     def metadata(self) -> dict[str, Any]:
