@@ -25,7 +25,7 @@ from minunet.cli import train as train_command
 from minunet.data import DataError
 from minunet.data.drawn_scenes import write_scenes
 from minunet.data.pets import Pets
-from minunet.tasks.panoptic import WAYS
+from minunet.tasks.panoptic import METHODS
 from minunet.training import plots
 from minunet.weights.io import WeightsError
 
@@ -282,7 +282,7 @@ def test_training_for_other_tasks(place, small_network_without_plots, capsys, ca
         options += {
             "semantic": ["--classes", root / "classes.txt"],
             "instance": ["--boundary", chance.choice("012")],
-            "panoptic": ["--panoptic-json", root / "panoptic.json", "--separate-by", chance.choice(WAYS)],
+            "panoptic": ["--panoptic-json", root / "panoptic.json", "--separate-by", chance.choice(METHODS)],
         }[task]
         options += chance.choice([[], ["--names", root / "train.txt"], ["--strict"], ["--class-weights", "median"]])
         codes.append(run(train_command, options, capsys, case))

@@ -15,7 +15,7 @@ OF_TASKS = {  # which flag belongs to which tasks
     "class_weights": ("semantic", "panoptic"),
     "boundary": ("instance", "panoptic"),
     "weight_map": ("instance",),
-    "way": ("instance", "panoptic"),
+    "separate_by": ("instance", "panoptic"),
     "panoptic_json": ("panoptic",),
 }
 
@@ -59,8 +59,7 @@ def add_task_arguments(parser: Parser) -> None:
     )
     add(
         "--separate-by",
-        dest="way",
-        choices=(*instance.WAYS, *panoptic.WAYS),
+        choices=(*instance.METHODS, *panoptic.METHODS),
         help="what tells objects apart. instance: distance (where they are deepest), inside (seeds without their "
         "boundary) or components (default: distance); panoptic: centers or boundaries (default: centers)",
     )
@@ -79,12 +78,12 @@ def check_task_arguments(parser: Parser, args: Namespace) -> None:
     """Refuses flags that the task has no use for."""
     for name, tasks in OF_TASKS.items():
         if args.task not in tasks and getattr(args, name) != parser.get_default(name):
-            flag = "--separate-by" if name == "way" else "--" + name.replace("_", "-")
+            flag = "--" + name.replace("_", "-")
             parser.error(f"{flag} is for the task {' or '.join(tasks)}, and this is {args.task}")
-    ways = {"instance": instance.WAYS, "panoptic": panoptic.WAYS}.get(args.task, ())
-    if args.way is not None and args.way not in ways:
-        parser.error(f"--separate-by {args.way} is not for the task {args.task}: choose {' or '.join(ways)}")
-    args.way = args.way or next(iter(ways), None)
+    methods = {"instance": instance.METHODS, "panoptic": panoptic.METHODS}.get(args.task, ())
+    if args.separate_by is not None and args.separate_by not in methods:
+        parser.error(f"--separate-by {args.separate_by} is not for the task {args.task}: choose {' or '.join(methods)}")
+    args.separate_by = args.separate_by or next(iter(methods), None)
     if args.task == "panoptic" and args.boundary == 0:
         parser.error("--boundary 0: panoptic segmentation by boundaries needs one of at least 1")
 
@@ -94,7 +93,7 @@ def make_task(args: Namespace, training: Dataset, classes: Classes | None) -> Ta
     if args.task == "binary":
         return Binary()
     if args.task == "instance":
-        return Instance(args.boundary, args.weight_map, args.way)
+        return Instance(args.boundary, args.weight_map, args.separate_by)
     if classes is None:
         raise ValueError(f"the task {args.task} needs classes")
     weights = None
@@ -102,4 +101,4 @@ def make_task(args: Namespace, training: Dataset, classes: Classes | None) -> Ta
         weights = median_frequency_weights((training[i][1][..., 0] for i in range(len(training))), len(classes))
     if args.task == "semantic":
         return Semantic(classes, weights)
-    return Panoptic(classes, args.way, weights, boundary=args.boundary)
+    return Panoptic(classes, args.separate_by, weights, boundary=args.boundary)

@@ -11,8 +11,9 @@ is trained toward, how its outputs become an answer, how that is scored and draw
     weight_map.py        the U-Net paper's weights: narrow gaps between objects count more
     regions.py           connected components, watershed, distances: from SciPy and scikit-image
     centers.py           objects told apart by their centers
+    options.py           checks of what a task is made with
     outline.py, class_drawing.py, instance_drawing.py    answers drawn on images
-    instance_files.py, panoptic_files.py                 answers as tables, and in COCO's formats
+    instance_files.py                                    answers as label images and tables
 """
 
 from collections.abc import Mapping
@@ -39,7 +40,7 @@ def from_metadata(metadata: Mapping[str, Any]) -> Task:
     2
     """
     name = metadata.get("task", "binary")
-    if name not in TASKS:
+    if not isinstance(name, str) or name not in TASKS:
         raise ValueError(f"the task is {name!r}: it must be one of {', '.join(TASKS)}")
     options = {key: value for key, value in metadata.items() if key in OPTIONS[name]}
     if "classes" in options:
@@ -47,12 +48,12 @@ def from_metadata(metadata: Mapping[str, Any]) -> Task:
     try:
         return TASKS[name](**options)
     except TypeError as error:
-        raise ValueError(f"these are no options of the task {name}: {error}") from error
+        raise ValueError(f"these are not options of the task {name}: {error}") from error
 
 
 OPTIONS = {
     "binary": ("object_name",),
     "semantic": ("classes",),
-    "instance": ("boundary", "weigh", "way", "smallest", "object_name"),
-    "panoptic": ("classes", "way", "sigma", "boundary", "smallest", "smallest_stuff"),
+    "instance": ("boundary", "weigh", "separate_by", "smallest", "object_name"),
+    "panoptic": ("classes", "separate_by", "sigma", "boundary", "smallest", "smallest_stuff"),
 }

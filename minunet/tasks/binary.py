@@ -20,6 +20,7 @@ from minunet.device import Array
 from minunet.kernels import kernels_for
 from minunet.metrics import MaskScores, iou
 from minunet.ops.losses import LOSSES
+from minunet.tasks.options import check_word
 from minunet.tasks.outline import overlay
 from minunet.tasks.task import Panel
 
@@ -59,7 +60,11 @@ class Binary:
 
     def __init__(self, threshold: float = 0.5, object_name: str = "pet") -> None:
         self.threshold = threshold
-        self.object_name = object_name
+        self.object_name = check_word("object_name", object_name)
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        return ()
 
     def prepare(self, labels: NDArray) -> NDArray:
         return labels
@@ -115,7 +120,7 @@ class Binary:
         ]
 
     def metadata(self) -> dict[str, Any]:
-        return {"task": self.name}
+        return {"task": self.name, "object_name": self.object_name}
 
 
 def _mask_colors(labels):

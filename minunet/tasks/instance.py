@@ -5,13 +5,13 @@ A network cannot number objects: nothing in an image says which nucleus is the f
 network   three channels, by softmax: background, inside of an object, boundary (the outermost pixels of an object)
 targets   these classes, from the numbers of the objects; the weight of each pixel (weight_map.py)
 loss      as for classes: cross entropy, Dice, half of each, focal
-answer    what is not background is cut into objects, in one of three ways (below)
+answer    what is not background is cut into objects, by one of three methods (below)
 scores    training: mean IoU of the three classes; evaluation: average precision and others (metrics/instances.py)
 
 Where two objects touch, each has its boundary, and two pixels of it lie between their insides: enough to keep the
 components apart. With boundary=0 there are two channels, and what touches becomes one object.
 
-Three ways from the classes to the objects, in the order of how well they separate nuclei:
+Three methods make objects of the classes; the later ones separate nuclei better:
 
     components  the connected components of "inside", grown by the width of the boundary
     inside      they are the seeds, which a watershed grows over all that is not background
@@ -33,13 +33,14 @@ from minunet.metrics import ConfusionScores, InstanceScores
 from minunet.ops.losses import CLASS_LOSSES
 from minunet.tasks.instance_drawing import boxes_and_outlines, color_instances, instance_overlay
 from minunet.tasks.instance_files import label_image, objects_csv
-from minunet.tasks.regions import components, objects, split, without_small
-from minunet.tasks.semantic import LabelScores, class_counts, to_unit
+from minunet.tasks.options import WIDEST_BOUNDARY, check_choice, check_pixels, check_word
+from minunet.tasks.regions import NDIMAGE, PEAKS, WATERSHED, components, objects, split, without_small
+from minunet.tasks.semantic import LabelScores, class_counts, constant_scores, to_unit
 from minunet.tasks.task import Panel
 from minunet.tasks.weight_map import W0, weight_map
 
 BACKGROUND, INSIDE, BOUNDARY = 0, 1, 2
-WAYS = ("distance", "inside", "components")
+METHODS = ("distance", "inside", "components")
 
 STEP = 1000  # a weight of 1 in the channel of weights, which is an integer
 COLORS = ((24, 24, 24), (90, 200, 250), (255, 120, 60))
@@ -69,9 +70,11 @@ class Instance:
 
     boundary     how many pixels wide the boundary is; 0: no boundary, two channels.
     weigh        whether narrow gaps between objects count more (weight_map.py).
-    way          how the objects are separated, one of WAYS; ValueError for another.
+    separate_by  how the objects are separated, one of METHODS.
     smallest     objects of fewer pixels are dropped from an answer.
     object_name  what an object is called in messages and figures.
+
+    Raises ValueError or TypeError for options out of range.
     """
 
     name: str = "instance"
@@ -84,19 +87,15 @@ class Instance:
         self,
         boundary: int = 1,
         weigh: bool = True,
-        way: str = "distance",
+        separate_by: str = "distance",
         smallest: int = 20,
         object_name: str = "object",
     ) -> None:
-        if boundary < 0:
-            raise ValueError(f"boundary is {boundary}: it must be a number of pixels of at least 0")
-        if way not in WAYS:
-            raise ValueError(f"way is {way!r}: it must be one of {', '.join(WAYS)}")
-        self.boundary = boundary
-        self.weigh = weigh
-        self.way = way
-        self.smallest = smallest
-        self.object_name = object_name
+        self.boundary = check_pixels("boundary", boundary, most=WIDEST_BOUNDARY)
+        self.weigh = bool(weigh)
+        self.separate_by = check_choice("separate_by", separate_by, METHODS)
+        self.smallest = check_pixels("smallest", smallest)
+        self.object_name = check_word("object_name", object_name)
         self.as_tiff = False  # whether `files` holds the label image as a TIFF, in place of a PNG
         names = ("background", "inside", "boundary")[: 3 if boundary else 2]
         self.classes = Classes(names, colors=COLORS[: len(names)])
@@ -104,6 +103,14 @@ class Instance:
     @property
     def out_channels(self) -> int:
         return len(self.classes)
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        return {
+            "components": (NDIMAGE,),
+            "inside": (NDIMAGE, WATERSHED),
+            "distance": (NDIMAGE, WATERSHED, PEAKS),
+        }[self.separate_by]
 
     def prepare(self, labels: NDArray) -> NDArray:
         if not self.weigh:
@@ -134,19 +141,20 @@ class Instance:
         return InstanceEvaluation()
 
     def fractions(self, label_batches: Iterable[NDArray]) -> dict[str, float]:
-        counts = class_counts(map(self.class_map, label_batches), self.out_channels)
-        return dict(zip(self.classes.names, (counts / max(1, counts.sum())).tolist()))
+        counts = self._counts(label_batches)
+        return dict(zip(self.classes.names, (counts / counts.sum()).tolist()))
 
     def baselines(self, label_batches: Iterable[NDArray]) -> dict[str, dict[str, float]]:
-        counts = class_counts(map(self.class_map, label_batches), self.out_channels)
-        fraction = float(counts[BACKGROUND] / max(1, counts.sum()))
-        return {"all background": {"mean_iou": fraction / max(1, int((counts > 0).sum())), "accuracy": fraction}}
+        return {"all background": constant_scores(self._counts(label_batches), BACKGROUND)}
+
+    def _counts(self, label_batches):
+        return class_counts((self.class_map(labels) for labels in label_batches), self.out_channels)
 
     def answer(self, outputs: NDArray) -> NDArray[np.uint16]:
         inside, region = outputs.argmax(axis=-1) == INSIDE, outputs[..., BACKGROUND] < 0.5
-        if self.way == "distance":
+        if self.separate_by == "distance":
             found = split(region, outputs[..., INSIDE])
-        elif self.way == "inside":
+        elif self.separate_by == "inside":
             found = objects(inside, region, -outputs[..., INSIDE])
         else:
             found = dilated(components(inside), self.boundary)
@@ -174,26 +182,30 @@ class Instance:
     def panels(self, image: NDArray, labels: NDArray, outputs: NDArray) -> list[Panel]:
         answer, scores = self.answer(outputs), self.evaluation()
         scores.update(answer, labels)
-        result = scores.result()
+        try:
+            caption = f"AP at 0.5: {scores.result()['ap50']:.2f}"
+        except ValueError:
+            caption = "all pixels ignored"
         weights = [Panel("weight map", (weight_map(labels[..., 0]) - 1) / W0)] if self.weigh else []
         return [
             Panel("image", image),
             Panel("true objects", color_instances(labels[..., 0])),
             *weights,
             Panel("predicted classes", self.classes.colorize(outputs.argmax(axis=-1).astype(np.uint8))),
-            Panel("objects found", color_instances(answer), f"AP at 0.5: {result['ap50']:.2f}"),
+            Panel("objects found", color_instances(answer), caption),
         ]
 
     def metadata(self) -> dict[str, Any]:
-        options = {"boundary": self.boundary, "weigh": self.weigh, "way": self.way}
+        options = {"boundary": self.boundary, "weigh": self.weigh, "separate_by": self.separate_by}
         return {"task": self.name, **options, "smallest": self.smallest, "object_name": self.object_name}
 
 
 def boundary(segments: Array, width: int = 1) -> Array:
     """Returns where another number lies within `width` steps (also diagonal ones): bool, (..., H, W).
 
-    The edge of the image is no boundary: an object that is cut off there goes on behind it. Both sides of a border are
-    boundary, that of the background too.
+    The edge of the image is no boundary: an object that is cut off there goes on behind it. Neither are ignored pixels
+    (65535), of which nobody knows whether the object goes on there. Both sides of a border are boundary, that of the
+    background too.
 
     >>> boundary(np.array([[0, 0, 0, 0, 0], [0, 7, 7, 7, 0], [0, 7, 7, 7, 0], [0, 7, 7, 7, 0]])).astype(int)
     array([[1, 1, 1, 1, 1],
@@ -201,26 +213,26 @@ def boundary(segments: Array, width: int = 1) -> Array:
            [1, 1, 0, 1, 1],
            [1, 1, 0, 1, 1]])
     """
-    lowest = highest = segments
+    xp = array_module(segments)
+    known = segments != IGNORE_OBJECT
+    lowest, highest = segments, xp.where(known, segments, 0)  # 65535 is above all others: it lowers nothing
     for _ in range(width):
-        lowest, highest = extreme(lowest, "minimum"), extreme(highest, "maximum")
-    return lowest != highest
+        lowest, highest = extreme(lowest, xp.minimum), extreme(highest, xp.maximum)
+    return known & (lowest != highest)
 
 
-def extreme(values: Array, name: str) -> Array:
-    """Returns the "minimum" or "maximum" of each pixel and its eight neighbors: (..., H, W), on the array's device."""
-    xp = array_module(values)
-    choose = getattr(xp, name)
-    for axis in (-2, -1):
-        padded = xp.concatenate([xp.take(values, [0], axis), values, xp.take(values, [-1], axis)], axis)
-        n = values.shape[axis]
-        parts = [padded[(..., slice(i, i + n), *(slice(None),) * (-1 - axis))] for i in range(3)]
-        values = choose(choose(parts[0], parts[1]), parts[2])
-    return values
+def extreme(values: Array, choose: Callable[..., Array]) -> Array:
+    """Returns the minimum or maximum of each pixel and its eight neighbors: (..., H, W), on the array's device.
+
+    choose: `minimum` or `maximum`, of NumPy or CuPy.
+    """
+    padded = array_module(values).pad(values, [*[(0, 0)] * (values.ndim - 2), (1, 1), (1, 1)], mode="edge")
+    rows = choose(choose(padded[..., :-2, :], padded[..., 1:-1, :]), padded[..., 2:, :])
+    return choose(choose(rows[..., :-2], rows[..., 1:-1]), rows[..., 2:])
 
 
 def dilated(segments: NDArray, steps: int) -> NDArray:
     """Returns the segments with the background within `steps` of one given to it; of two, to the larger number."""
     for _ in range(steps):
-        segments = np.where(segments > 0, segments, extreme(segments, "maximum"))
+        segments = np.where(segments > 0, segments, np.asarray(extreme(segments, np.maximum)))
     return segments

@@ -1,16 +1,14 @@
 """Panoptic segmentation: each pixel has a class, and each pixel of a *thing* (a car, a cat) the number of its object.
 
-There are two ways to tell objects apart, and the task takes either:
+There are two methods of telling objects apart, and the task takes either:
 
     centers      K + 3 channels: K classes by softmax, a heat map of centers, and two offsets to the center (centers.py)
     boundaries   K + 1 channels: K classes and the boundary between things, by softmax, as for instances (instance.py)
 
-Loss of the centers: that of the classes, plus 200 times the mean squared error of the heat map, plus 0.01 times the
-mean absolute error of the offsets where there are things; the weights are those of Panoptic-DeepLab. The heat map is 0
-nearly everywhere and at most 1, and offsets are tens of pixels: the weights bring the three to the same size. For the
-same reason the network answers in units of its own, 1/16 of heat and 16 pixels: a new network says numbers of about 1,
-and 200 times the square of such a number, in the first steps, would leave Adam's running averages so large that nothing
-else is learned for ten epochs.
+Loss of the centers: that of the classes, and of heat map and offsets, weighted (centers.py).
+
+Crowds, things that nobody has told apart, have a class and no number. Nothing is learned from them: nobody knows where
+their objects end. The evaluation excuses what is found there.
 
 Answer: the class with the largest probability; pixels of things are grouped; each object takes the class that most of
 its pixels have (majority vote). Scores: training, mean IoU of the classes; evaluation, PQ (metrics/panoptic.py).
@@ -25,23 +23,30 @@ from numpy.typing import NDArray
 
 from minunet.autograd import Tensor
 from minunet.data.classes import Classes
-from minunet.data.labels import IGNORE
+from minunet.data.labels import IGNORE, IGNORE_OBJECT, MOST_OBJECTS
 from minunet.data.panoptic_ids import ids_to_colors, to_panoptic
-from minunet.device import Array, array_module
+from minunet.device import Array, array_module, to_numpy
 from minunet.metrics import ConfusionScores, PanopticScores
-from minunet.ops import mean_absolute_error, mean_squared_error
 from minunet.ops.losses import CLASS_LOSSES
-from minunet.tasks.centers import SIGMA, center_targets, find_centers, group
+from minunet.tasks.centers import (
+    HEAT_UNIT,
+    OFFSET_UNIT,
+    SIGMA,
+    center_targets,
+    find_centers,
+    group,
+    majority,
+    with_centers,
+)
 from minunet.tasks.class_drawing import blend, with_key
 from minunet.tasks.instance import boundary
 from minunet.tasks.instance_drawing import color_instances, instance_overlay
-from minunet.tasks.regions import objects
-from minunet.tasks.semantic import Semantic, class_image, to_unit, weights_by_class
+from minunet.tasks.options import WIDEST_BOUNDARY, check_choice, check_length, check_pixels
+from minunet.tasks.regions import NDIMAGE, WATERSHED, objects
+from minunet.tasks.semantic import ClassTable, LabelScores, Semantic, class_image, to_unit
 from minunet.tasks.task import Panel
 
-WAYS = ("centers", "boundaries")
-HEAT_WEIGHT, OFFSET_WEIGHT = 200.0, 0.01
-HEAT_UNIT, OFFSET_UNIT = 1 / 16, 16.0  # a heat, and a number of pixels, for which the network has to say 1
+METHODS = ("centers", "boundaries")
 HALF = 1 << 15  # labels are integers without a sign: an offset of 0 pixels is this number,
 STEPS = 16  # and a pixel is so many steps
 FULL = 65535  # a heat of 1
@@ -84,14 +89,16 @@ class PanopticEvaluation:
 class Panoptic:
     """Classes and objects: see minunet/tasks/task.py for what each method is for.
 
-    classes        K classes, some of them things; ValueError if none is.
-    way            how objects are told apart, "centers" or "boundaries"; ValueError for another.
-    class_weights  as for Semantic.
+    classes        K classes, some of them things.
+    separate_by    how objects are told apart, "centers" or "boundaries".
+    class_weights  as for Semantic; the boundary gets the largest of them.
     sigma          of the Gaussians around centers, in pixels.
     boundary       how many pixels wide a boundary is.
     smallest       things of fewer pixels are dropped from an answer: they become void.
     smallest_stuff the same for the area of a class of stuff. A few stray pixels cost as much as a whole class that is
                    missed: PQ counts segments, not pixels.
+
+    Raises ValueError if no class is a thing; ValueError or TypeError for options out of range.
     """
 
     name: str = "panoptic"
@@ -102,33 +109,37 @@ class Panoptic:
     def __init__(
         self,
         classes: Classes,
-        way: str = "centers",
+        separate_by: str = "centers",
         class_weights: Sequence[float] | None = None,
         sigma: float = SIGMA,
         boundary: int = 1,
         smallest: int = 32,
         smallest_stuff: int = 128,
     ) -> None:
-        if way not in WAYS:
-            raise ValueError(f"way is {way!r}: it must be one of {', '.join(WAYS)}")
         if not any(classes.things):
             raise ValueError(f"none of the classes {', '.join(classes.names)} is a thing: panoptic needs one at least")
         self.classes = classes
-        self.way = way
-        self.class_weights = class_weights
-        self.sigma = sigma
-        self.boundary = boundary
-        self.smallest = smallest
-        self.smallest_stuff = smallest_stuff
+        self.separate_by = check_choice("separate_by", separate_by, METHODS)
+        self.sigma = check_length("sigma", sigma)
+        self.boundary = check_pixels("boundary", boundary, least=1, most=WIDEST_BOUNDARY)
+        self.smallest = check_pixels("smallest", smallest)
+        self.smallest_stuff = check_pixels("smallest_stuff", smallest_stuff)
         self.by_classes = Semantic(classes, class_weights)
+        self.is_thing = ClassTable(classes.things, False, "bool")
+        of_boundary = () if class_weights is None else (max(class_weights),)
+        self.weights_of = None if class_weights is None else ClassTable([*class_weights, *of_boundary])
 
     @property
     def out_channels(self) -> int:
-        return len(self.classes) + (3 if self.way == "centers" else 1)
+        return len(self.classes) + (3 if self.separate_by == "centers" else 1)
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        return () if self.separate_by == "centers" else (NDIMAGE, WATERSHED)
 
     @property
     def losses(self) -> Mapping[str, Callable[..., Tensor]]:
-        if self.way == "boundaries":
+        if self.separate_by == "boundaries":
             return CLASS_LOSSES
         return {name: with_centers(loss) for name, loss in CLASS_LOSSES.items()}
 
@@ -138,37 +149,49 @@ class Panoptic:
         return labels
 
     def encode(self, labels: NDArray) -> NDArray:
-        if self.way == "boundaries":
+        if self.separate_by == "boundaries":
             return labels
         heat, offsets = center_targets(labels[..., 1], self.sigma)
         whole = np.concatenate([FULL * heat[..., None], STEPS * offsets.clip(-2047, 2047) + HALF], axis=-1)
         return np.concatenate([labels, np.rint(whole).astype(np.uint16)], axis=-1)
 
     def targets(self, images: Array, labels: Array) -> tuple[Array, Any, Array | None]:
-        classes = labels[..., :1].astype("uint8")
-        if self.way == "boundaries":
-            edge = boundary(labels[..., 1], self.boundary) & (labels[..., 1] > 0)
+        classes = self.class_map(labels)
+        if self.separate_by == "boundaries":
+            segments = array_module(labels).where(classes[..., 0] == IGNORE, IGNORE_OBJECT, labels[..., 1])
+            edge = boundary(segments, self.boundary) & (segments > 0)
             classes[edge[..., None]] = len(self.classes)
-            weights = None if self.class_weights is None else [*self.class_weights, max(self.class_weights)]
-            return to_unit(images), classes, weights_by_class(classes, weights)
+            return to_unit(images), classes, self._weights(classes)
         heat = labels[..., 2:3].astype("float32") / FULL
         offsets = (labels[..., 3:5].astype("float32") - HALF) / STEPS
-        seen, things = ((mask).astype("float32") for mask in (classes != IGNORE, labels[..., 1:2] > 0))
-        return to_unit(images), (classes, heat, offsets, seen, things), weights_by_class(classes, self.class_weights)
+        seen, things = (mask.astype("float32") for mask in (classes != IGNORE, labels[..., 1:2] > 0))
+        return to_unit(images), (classes, heat, offsets, seen, things), self._weights(classes)
+
+    def _weights(self, classes):
+        return None if self.weights_of is None else self.weights_of(classes)
+
+    def class_map(self, labels: Array) -> Array:
+        """Returns the classes to learn, uint8 (N, H, W, 1); pixels of crowds are ignored."""
+        classes = labels[..., :1].astype("uint8")
+        classes[self.is_thing(classes) & (labels[..., 1:2] == 0)] = IGNORE
+        return classes
 
     # ---- scores ----
 
     def training_scores(self) -> ConfusionScores:
-        return self.by_classes.training_scores()
+        return LabelScores(len(self.classes), self.class_map)
 
     def evaluation(self) -> PanopticEvaluation:
         return PanopticEvaluation(self.classes)
 
     def fractions(self, label_batches: Iterable[NDArray]) -> dict[str, float]:
-        return self.by_classes.fractions(label_batches)
+        return self.by_classes.fractions(map(self._class_map_of, label_batches))
 
     def baselines(self, label_batches: Iterable[NDArray]) -> dict[str, dict[str, float]]:
-        return self.by_classes.baselines(label_batches)
+        return self.by_classes.baselines(map(self._class_map_of, label_batches))
+
+    def _class_map_of(self, labels: NDArray) -> NDArray:
+        return to_numpy(self.class_map(labels))
 
     # ---- from outputs to an answer ----
 
@@ -176,7 +199,7 @@ class Panoptic:
         K = len(self.classes)
         classes = outputs[..., :K].argmax(axis=-1).astype(np.uint8)
         things = np.array(self.classes.things)[classes]
-        if self.way == "centers":
+        if self.separate_by == "centers":
             centers = find_centers(HEAT_UNIT * outputs[..., K])
             segments = group(OFFSET_UNIT * outputs[..., K + 1 :], centers, things)
             classes = majority(classes, segments, things)
@@ -195,7 +218,7 @@ class Panoptic:
         return segments
 
     def rescale(self, outputs: NDArray, factors: tuple[float, float]) -> NDArray:
-        if self.way == "boundaries":
+        if self.separate_by == "boundaries":
             return outputs
         outputs = outputs.copy()
         outputs[..., -2:] *= np.asarray(factors, outputs.dtype)
@@ -203,7 +226,7 @@ class Panoptic:
 
     def unflip(self, outputs: NDArray, axis: int) -> NDArray:
         outputs = np.flip(outputs, axis).copy()
-        if self.way == "centers":
+        if self.separate_by == "centers":
             outputs[..., axis - 2] *= -1  # the offset down for axis 0, the offset to the right for axis 1
         return outputs
 
@@ -214,7 +237,8 @@ class Panoptic:
         of_class = answer.classes.ravel()[first[numbers > 0]]
         counts = [(int((of_class == k).sum()), name) for k, name in enumerate(self.classes.names)]
         found = ", ".join(f"{count} {name}" for count, name in counts if count)
-        return f"{found or 'no objects'}; {self.by_classes.describe(answer.classes[answer.classes != IGNORE])}"
+        known = answer.classes[answer.classes != IGNORE]
+        return f"{found or 'no objects'}; {self.by_classes.describe(known) or 'no class'}"
 
     def files(self, image: NDArray, answer: PanopticAnswer) -> dict[str, Any]:
         ids, info = to_panoptic(answer.classes, answer.segments, self.classes.values, self.classes.things)
@@ -229,53 +253,28 @@ class Panoptic:
     def panels(self, image: NDArray, labels: NDArray, outputs: NDArray) -> list[Panel]:
         answer, scores = self.answer(outputs), self.evaluation()
         true = PanopticAnswer(labels[..., 0].astype(np.uint8), labels[..., 1])
-        counted = (true.classes != IGNORE).any()
-        if counted:
-            scores.update(answer, labels)
+        scores.update(answer, labels)
+        try:
+            caption = f"PQ {scores.result()['pq']:.2f}"
+        except ValueError:
+            caption = "nothing to score"
         return [
             Panel("image", image),
             Panel("truth", self._overlay(image, true)),
             Panel("semantic", with_key(self.classes.colorize(answer.classes), self.classes, answer.classes)),
             Panel("instance", color_instances(answer.segments)),
-            Panel(
-                "panoptic",
-                self._overlay(image, answer),
-                f"PQ {scores.result()['pq']:.2f}" if counted else "all pixels ignored",
-            ),
+            Panel("panoptic", self._overlay(image, answer), caption),
         ]
 
     def metadata(self) -> dict[str, Any]:
-        options = {"way": self.way, "sigma": self.sigma, "boundary": self.boundary, "smallest": self.smallest}
+        options = {
+            "separate_by": self.separate_by,
+            "sigma": self.sigma,
+            "boundary": self.boundary,
+            "smallest": self.smallest,
+        }
         options |= {"smallest_stuff": self.smallest_stuff}
         return {"task": self.name, "classes": self.classes.to_json(), **options}
-
-
-def with_centers(class_loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Returns the loss of all K + 3 channels, from that of the K classes."""
-
-    def loss(z, targets, weights):
-        classes, heat, offsets, seen, things = targets
-        K = z.shape[-1] - 3
-        by_heat = mean_squared_error(HEAT_UNIT * z[..., K : K + 1], heat, seen)
-        by_offset = mean_absolute_error(OFFSET_UNIT * z[..., K + 1 :], offsets, things)
-        return class_loss(z[..., :K], classes, weights) + HEAT_WEIGHT * by_heat + OFFSET_WEIGHT * by_offset
-
-    return loss
-
-
-def majority(classes: Array, segments: Array, things: Array) -> Array:
-    """Returns the classes (H, W) after each segment has taken the class that most of its pixels of things have.
-
-    Of two that are equally frequent, the first.
-
-    >>> majority(np.array([[3, 4, 4, 0]], np.uint8), np.array([[1, 1, 1, 0]]), np.array([[1, 1, 1, 0]], bool))
-    array([[4, 4, 4, 0]], dtype=uint8)
-    """
-    xp = array_module(classes)
-    counted = things & (segments > 0)
-    votes = xp.bincount(segments[counted].astype("int64") * 256 + classes[counted], minlength=256)
-    votes = xp.concatenate([votes, xp.zeros(-len(votes) % 256, votes.dtype)]).reshape(-1, 256)
-    return xp.where(counted, votes.argmax(axis=1)[xp.where(counted, segments, 0)], classes).astype("uint8")
 
 
 def _without_small(classes, segments, smallest, smallest_stuff):
@@ -283,9 +282,10 @@ def _without_small(classes, segments, smallest, smallest_stuff):
     keys = segments.astype(np.int64) * 256 + classes
     numbers, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
     kept = counts >= np.where(numbers >= 256, smallest, smallest_stuff)
-    if ((numbers >= 256) & kept).sum() >= 65535:
-        raise ValueError(f"there are {((numbers >= 256) & kept).sum()} objects: 16 bits hold 65534")
-    renumbered = np.where((numbers >= 256) & kept, np.cumsum((numbers >= 256) & kept), 0)
+    is_object = (numbers >= 256) & kept
+    if is_object.sum() > MOST_OBJECTS:
+        raise ValueError(f"there are {is_object.sum()} objects: an image of labels with 16 bits holds {MOST_OBJECTS}")
+    renumbered = np.where(is_object, np.cumsum(is_object), 0)
     inverse = inverse.reshape(segments.shape)
     kept_classes = np.where(kept[inverse], classes, IGNORE).astype(np.uint8)
     return PanopticAnswer(kept_classes, renumbered[inverse].astype(np.uint16))

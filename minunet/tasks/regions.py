@@ -5,6 +5,7 @@ scikit-image, which the extra `instances` installs.
 """
 
 import importlib
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from minunet.data.labels import MOST_OBJECTS
 
+NDIMAGE, WATERSHED, PEAKS = "scipy.ndimage", "skimage.segmentation", "skimage.morphology"
 SMOOTH = 1.0  # standard deviation, in pixels, of what smooths the depth
 LEAST_RISE = 0.5  # pixels of depth
 
@@ -30,7 +32,7 @@ def components(mask: NDArray[np.bool_], diagonal: bool = False) -> NDArray[np.in
            [1, 0, 0],
            [0, 3, 3]], dtype=int32)
     """
-    found, _ = _package("scipy.ndimage").label(mask, np.ones((3, 3)) if diagonal else None)
+    found, _ = _package(NDIMAGE).label(mask, np.ones((3, 3)) if diagonal else None)
     return found
 
 
@@ -41,7 +43,7 @@ def grow(seeds: NDArray, region: NDArray[np.bool_], height: NDArray) -> NDArray[
     the border between them stays. A part of the region without a seed in it stays 0.
     Raises MissingPackage without scikit-image.
     """
-    return _package("skimage.segmentation").watershed(height, seeds, mask=region)
+    return _package(WATERSHED).watershed(height, seeds, mask=region)
 
 
 def objects(inside: NDArray[np.bool_], region: NDArray[np.bool_], height: NDArray) -> NDArray[np.int32]:
@@ -61,11 +63,18 @@ def split(region: NDArray[np.bool_], inside: NDArray) -> NDArray[np.int32]:
     inside: how sure it is that a pixel lies inside an object, 0 to 1, (H, W). How deep a pixel lies is its distance to
     the edge of the region, smoothed, times that. Every peak of the depth is a seed, unless it rises less than half a
     pixel above the pass to a higher one; the seeds grow as in `grow`. So two disks that overlap a little, like an 8,
-    become two objects, and a rough edge makes none. Raises MissingPackage without SciPy and scikit-image.
+    become two objects, and a rough edge makes none. What is nowhere half a pixel deep, a hair, is dropped.
+    Raises MissingPackage without SciPy and scikit-image.
     """
-    depth = _package("scipy.ndimage").gaussian_filter(distance_to(~region), SMOOTH) * inside
-    peaks = _package("skimage.morphology").h_maxima(depth, LEAST_RISE) > 0
+    depth = _package(NDIMAGE).gaussian_filter(_depth(region), SMOOTH) * inside
+    # zeros around it: the highest place of a region that fills the image must rise above something
+    peaks = _package(PEAKS).h_maxima(np.pad(depth, 1), LEAST_RISE)[1:-1, 1:-1] > 0
     return grow(components(peaks & region, diagonal=True), region, -depth)
+
+
+def _depth(region):
+    """The distance of each pixel to the edge of the region; where it fills the image, half of the shorter side."""
+    return np.full(region.shape, min(region.shape) / 2) if region.all() else distance_to(~region)
 
 
 def without_small(segments: NDArray, smallest: int) -> NDArray[np.uint16]:
@@ -90,7 +99,13 @@ def distance_to(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
 
     The mask must not be empty. Raises MissingPackage without SciPy.
     """
-    return _package("scipy.ndimage").distance_transform_edt(~mask)
+    return _package(NDIMAGE).distance_transform_edt(~mask)
+
+
+def require(modules: Iterable[str]) -> None:
+    """Raises MissingPackage unless all these modules can be imported: better before hours of training than after."""
+    for name in modules:
+        _package(name)
 
 
 def _package(name: str) -> Any:

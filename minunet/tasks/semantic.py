@@ -20,7 +20,7 @@ from PIL.Image import Image, fromarray
 from minunet.autograd import Tensor
 from minunet.data.classes import Classes
 from minunet.data.labels import IGNORE
-from minunet.device import Array, array_module
+from minunet.device import Array, device_of, to_device
 from minunet.metrics import ConfusionScores
 from minunet.ops.losses import CLASS_LOSSES
 from minunet.tasks.class_drawing import blend, with_key
@@ -56,8 +56,31 @@ class ClassEvaluation:
         return self.classes.names, self.scores.matrix()
 
     def table(self) -> list[tuple[str, ...]]:
-        rows = [("class", "IoU")]
-        return rows + [(name, f"{iou:.3f}") for name, iou in zip(self.classes.names, self.scores.class_iou())]
+        scores = zip(self.classes.names, self.scores.class_iou())
+        return [("class", "IoU"), *((name, f"{iou:.3f}") for name, iou in scores)]
+
+
+class ClassTable:
+    """A number for each class, which is looked up for the label of each pixel.
+
+    of_classes: K numbers; ignored: the number of all other labels, 255 (ignore) among them. The table goes once to each
+    device on which there are labels: copying it for every batch would make a GPU wait.
+
+    >>> ClassTable([0.5, 4.0])(np.array([[1, 0, 255]], np.uint8))
+    array([[4. , 0.5, 0. ]], dtype=float32)
+    """
+
+    def __init__(self, of_classes: Sequence[float], ignored: float = 0, dtype: str = "float32") -> None:
+        table = np.full(256, ignored, dtype)
+        table[: len(of_classes)] = of_classes
+        self._on: dict[str, Array] = {"cpu": table}
+
+    def __call__(self, labels: Array) -> Array:
+        """Returns the number of each label, an integer of 0 to 255: an array of the same shape on the same device."""
+        device = device_of(labels)
+        if device not in self._on:
+            self._on[device] = to_device(self._on["cpu"], device)
+        return self._on[device][labels]
 
 
 class Semantic:
@@ -66,7 +89,7 @@ class Semantic:
     classes        names, numbers in files, and colors of the K classes.
     class_weights  K numbers of at least 0, what a pixel of each class counts in the loss; None: all the same.
 
-    Raises ValueError unless there is a weight for each class.
+    Raises ValueError for a single class, and unless there is a weight for each class.
     """
 
     name: str = "semantic"
@@ -76,14 +99,18 @@ class Semantic:
     suffixes: tuple[str, ...] = (".classes.png", ".overlay.png")
 
     def __init__(self, classes: Classes, class_weights: Sequence[float] | None = None) -> None:
-        if class_weights is not None and len(class_weights) != len(classes):
-            raise ValueError(f"there are {len(class_weights)} class weights for {len(classes)} classes: one each")
+        if len(classes) < 2:
+            raise ValueError(f"the only class is {classes.names[0]}: there must be at least two to choose from")
         self.classes = classes
-        self.class_weights = class_weights
+        self.weights_of = None if class_weights is None else ClassTable(check_class_weights(class_weights, classes))
 
     @property
     def out_channels(self) -> int:
         return len(self.classes)
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        return ()
 
     def prepare(self, labels: NDArray) -> NDArray:
         return labels
@@ -92,7 +119,8 @@ class Semantic:
         return labels
 
     def targets(self, images: Array, labels: Array) -> tuple[Array, Array, Array | None]:
-        return to_unit(images), labels[..., :1], weights_by_class(labels[..., :1], self.class_weights)
+        true = labels[..., :1]
+        return to_unit(images), true, None if self.weights_of is None else self.weights_of(true)
 
     def training_scores(self) -> ConfusionScores:
         return LabelScores(len(self.classes), lambda labels: labels[..., :1])
@@ -102,14 +130,11 @@ class Semantic:
 
     def fractions(self, label_batches: Iterable[NDArray]) -> dict[str, float]:
         counts = class_counts(label_batches, len(self.classes))
-        return dict(zip(self.classes.names, (counts / max(1, counts.sum())).tolist()))
+        return dict(zip(self.classes.names, (counts / counts.sum()).tolist()))
 
     def baselines(self, label_batches: Iterable[NDArray]) -> dict[str, dict[str, float]]:
         counts = class_counts(label_batches, len(self.classes))
-        largest, present = int(counts.argmax()), max(1, int((counts > 0).sum()))
-        fraction = counts[largest] / max(1, counts.sum())
-        # the largest class has an IoU of its own fraction, since everything is predicted to be it; the others have 0
-        return {f"all {self.classes.names[largest]}": {"mean_iou": float(fraction / present), "accuracy": fraction}}
+        return {f"all {self.classes.names[counts.argmax()]}": constant_scores(counts, int(counts.argmax()))}
 
     def answer(self, outputs: NDArray) -> NDArray:
         return outputs.argmax(axis=-1).astype(np.uint8)
@@ -121,7 +146,7 @@ class Semantic:
         return np.flip(outputs, axis)
 
     def describe(self, answer: NDArray) -> str:
-        fractions = np.bincount(answer.ravel(), minlength=len(self.classes)) / answer.size
+        fractions = np.bincount(answer.ravel(), minlength=len(self.classes)) / max(1, answer.size)
         largest = np.argsort(-fractions, kind="stable")[:3]
         return ", ".join(f"{fractions[k]:.1%} {self.classes.names[k]}" for k in largest if fractions[k] > 0)
 
@@ -164,18 +189,37 @@ def to_unit(images: Array) -> Array:
     return x
 
 
-def weights_by_class(labels: Array, class_weights: Sequence[float] | None) -> Array | None:
-    """Returns the weight of each pixel's true class, float32 shaped like the labels; 0 where they are ignored."""
-    if class_weights is None:
-        return None
-    table = np.zeros(256, np.float32)
-    table[: len(class_weights)] = class_weights
-    return array_module(labels).asarray(table)[labels]
+def check_class_weights(weights: Sequence[float], classes: Classes) -> Sequence[float]:
+    """Returns the weights. Raises ValueError unless there is one for each class, a finite number of at least 0."""
+    if len(weights) != len(classes):
+        raise ValueError(f"there are {len(weights)} class weights for {len(classes)} classes: there must be one each")
+    for name, weight in zip(classes.names, weights):
+        if not 0 <= weight < np.inf:
+            raise ValueError(f"the class weight of {name} is {weight}: it must be a finite number of at least 0")
+    return weights
 
 
 def class_counts(label_batches: Iterable[NDArray], classes: int) -> NDArray[np.int64]:
-    """Returns how many pixels of labels (N, H, W, 1 or more) belong to each class: (classes,)."""
+    """Returns how many pixels of labels (N, H, W, 1 or more) belong to each class: (classes,).
+
+    Raises ValueError if none does.
+    """
     counts = np.zeros(256, np.int64)
     for labels in label_batches:
         counts += np.bincount(labels[..., 0].ravel(), minlength=256)
+    if not counts[:classes].any():
+        raise ValueError("every pixel is ignored: there are no classes to count")
     return counts[:classes]
+
+
+def constant_scores(counts: NDArray[np.int64], answer: int) -> dict[str, float]:
+    """Returns the scores of one class everywhere, given the pixels of each class.
+
+    The IoU of that class is its fraction of the pixels, since all are predicted to be it; the others have 0.
+
+    >>> constant_scores(np.array([6, 2, 0]), 0)
+    {'mean_iou': 0.375, 'accuracy': 0.75}
+    """
+    fraction = float(counts[answer] / counts.sum())
+    occur = int(((counts > 0) | (np.arange(len(counts)) == answer)).sum())
+    return {"mean_iou": fraction / occur, "accuracy": fraction}

@@ -79,6 +79,10 @@ class Task(Protocol):
     def suffixes(self) -> tuple[str, ...]:
         """The suffixes of the files that `files` makes."""
 
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """The modules, beyond what minunet always needs, without which there are no answers: see `regions.require`."""
+
     def prepare(self, labels: NDArray) -> NDArray:
         """Returns the labels (H, W, L) of a training image with what is computed once and kept, as further channels."""
 
@@ -96,7 +100,10 @@ class Task(Protocol):
         """Returns a new Evaluation of answers."""
 
     def fractions(self, label_batches: Iterable[NDArray]) -> dict[str, float]:
-        """Returns {class: its fraction of the pixels that count}, of every class worth telling before training."""
+        """Returns {class: its fraction of the pixels that count}, of every class worth telling before training.
+
+        Raises ValueError if no pixel counts; so does `baselines`.
+        """
 
     def baselines(self, label_batches: Iterable[NDArray]) -> dict[str, dict[str, float]]:
         """Returns {answer: its scores} of answers that need no network, such as "all background"."""

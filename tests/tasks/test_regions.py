@@ -6,8 +6,21 @@ import sys
 import numpy as np
 import pytest
 
-from minunet.tasks.instance import Instance, boundary, dilated
-from minunet.tasks.regions import MissingPackage, components, distance_to, grow, objects, split, without_small
+from minunet.data.classes import Classes
+from minunet.tasks import Panoptic, regions
+from minunet.tasks.instance import METHODS, Instance, boundary, dilated
+from minunet.tasks.regions import (
+    MissingPackage,
+    components,
+    distance_to,
+    grow,
+    objects,
+    require,
+    split,
+    without_small,
+)
+
+CLASSES = Classes(("grass", "cat"), things=(False, True))
 
 
 def test_corners_connect_only_if_asked():
@@ -71,6 +84,33 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch, missing, name):
             Instance().answer(outputs)
         else:
             grow(np.ones((2, 2), int), np.ones((2, 2), bool), np.zeros((2, 2)))
+    for task in (Instance(), Instance(separate_by="inside"), Panoptic(CLASSES, "boundaries")):
+        with pytest.raises(MissingPackage, match=name):
+            require(task.packages)
+    require(Panoptic(CLASSES).packages)  # centers need none
+    if missing == "skimage":
+        require(Instance(separate_by="components").packages)
+
+
+def test_what_is_required_is_all_that_answers_need(monkeypatch):
+    """No answer imports a module that `packages` does not name."""
+    asked, real = set(), regions._package
+    monkeypatch.setattr(regions, "_package", lambda name: asked.add(name) or real(name))
+    tasks = [Instance(separate_by=method) for method in METHODS]
+    for task in [*tasks, Panoptic(CLASSES), Panoptic(CLASSES, "boundaries"), Panoptic(CLASSES, "boundaries")]:
+        asked.clear()
+        outputs = np.zeros((8, 8, task.out_channels), np.float32)
+        outputs[..., 1] = 1
+        task.answer(outputs)
+        assert asked == set(task.packages), task.metadata()
+
+
+def test_a_region_that_fills_the_image_is_split_where_the_network_is_unsure():
+    region = np.ones((12, 40), bool)
+    assert split(region, np.ones(region.shape)).max() == 1
+    inside = np.where(abs(np.arange(40) - 20) < 2, 0.2, 1.0) * region
+    found = split(region, inside)
+    assert found.min() == 1 and found.max() == 2 and found[5, 3] != found[5, 36]
 
 
 # ---- boundaries ----
@@ -80,14 +120,15 @@ def boundary_slowly(segments, width):
     edge = np.zeros(segments.shape, bool)
     for y, x in np.ndindex(segments.shape):
         window = segments[max(0, y - width) : y + width + 1, max(0, x - width) : x + width + 1]
-        edge[y, x] = (window != segments[y, x]).any()
+        edge[y, x] = (window[window != 65535] != segments[y, x]).any() and segments[y, x] != 65535
     return edge
 
 
 @pytest.mark.parametrize("width", [0, 1, 2, 3])
 def test_a_boundary_is_where_another_number_is_near(width, xp_array):
     rng = np.random.default_rng(width)
-    segments = np.kron(rng.integers(0, 4, (2, 5, 4)), np.ones((1, 5, 6), int)).astype(np.uint16)
+    numbers = np.array([0, 3, 65534, 65535])[rng.integers(0, 4, (2, 5, 4))]  # the last one is ignored
+    segments = np.kron(numbers, np.ones((1, 5, 6), int)).astype(np.uint16)
     found = boundary(xp_array(segments), width)
     found = found.get() if hasattr(found, "get") else found
     for image, edge in zip(segments, found):
@@ -119,17 +160,17 @@ def test_what_the_network_is_unsure_of_parts_objects():
     assert found.max() == 2 and set(found[8, 5:28]) == {found[8, 5]} != set(found[8, 33:56]) == {found[8, 55]}
 
 
-def test_each_way_to_an_answer():
+def test_each_method_of_separating_objects():
     """Two squares that touch: one component without a boundary, two with one; the watershed gives them all pixels."""
     segments = np.zeros((12, 20), np.uint16)
     segments[2:10, 2:9], segments[2:10, 9:17] = 1, 2
     for task, count, area in [
-        (Instance(boundary=0, way="components"), 1, 120),
-        (Instance(way="components"), 2, 120),
-        (Instance(way="inside"), 2, 120),
+        (Instance(boundary=0, separate_by="components"), 1, 120),
+        (Instance(separate_by="components"), 2, 120),
+        (Instance(separate_by="inside"), 2, 120),
         (Instance(), 2, 120),
         (Instance(boundary=2), 2, 120),
-        (Instance(way="inside", smallest=60), 1, 64),
+        (Instance(separate_by="inside", smallest=60), 1, 64),
     ]:
         outputs = np.eye(task.out_channels, dtype=np.float32)[task.class_map(segments[None, ..., None])[0, ..., 0]]
         answer = task.answer(outputs)

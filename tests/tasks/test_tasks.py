@@ -9,7 +9,7 @@ from minunet.autograd import Tensor, gradcheck
 from minunet.data.classes import Classes
 from minunet.device import to_numpy
 from minunet.tasks import TASKS, Binary, Instance, Panoptic, Semantic, Task, from_metadata
-from minunet.tasks.panoptic import HEAT_UNIT, OFFSET_UNIT
+from minunet.tasks.centers import HEAT_UNIT, OFFSET_UNIT
 
 CLASSES = Classes(("grass", "cat", "dog"), values=(3, 7, 9), things=(False, True, True))
 MAKERS = {
@@ -123,7 +123,7 @@ def perfect_outputs(task, labels):
     classes = np.where(classes == 255, 0, classes).astype(int)[0, ..., 0]
     K = task.out_channels - (3 if isinstance(targets, tuple) else 0)
     one_hot = 0.9 * np.eye(K, dtype=np.float32)[classes] + 0.1 / K
-    if isinstance(task, Panoptic) and task.way == "boundaries":  # below the boundary, the class
+    if isinstance(task, Panoptic) and task.separate_by == "boundaries":  # below the boundary, the class
         one_hot[..., : K - 1] += 0.05 * np.eye(K - 1)[np.where(labels[..., 0] == 255, 0, labels[..., 0]).astype(int)]
     if not isinstance(targets, tuple):
         return one_hot
@@ -201,12 +201,7 @@ def test_its_files_and_words(task, tmp_path):
 def test_only_ignored_pixels(task):
     """An image without a pixel that counts has a loss of 0 and no gradient, and adds nothing to the scores."""
     size = (8, 8)
-    labels = {
-        "binary": np.full((*size, 1), 255, np.uint8),
-        "semantic": np.full((*size, 1), 255, np.uint8),
-        "instance": np.full((*size, 1), 65535, np.uint16),
-        "panoptic": np.stack([np.full(size, 255), np.zeros(size)], -1).astype(np.uint16),
-    }[task.name]
+    labels = nothing_known(task, size)
     batch = task.encode(task.prepare(labels))[None]
     _, targets, weights = task.targets(np.zeros((1, *size, 3), np.uint8), batch)
     z = Tensor(np.random.default_rng(0).standard_normal((1, *size, task.out_channels)), requires_grad=True)
@@ -241,3 +236,152 @@ def test_no_object_or_one_that_fills_the_image(task, size):
         evaluation.update(answer, labels)
         assert evaluation.result() and task.describe(answer)
         task.files(np.zeros((*size, 3), np.uint8), answer)
+
+
+def nothing_known(task, size=(8, 8)):
+    """Labels (H, W, L) of which every pixel is ignored."""
+    return {
+        "binary": np.full((*size, 1), 255, np.uint8),
+        "semantic": np.full((*size, 1), 255, np.uint8),
+        "instance": np.full((*size, 1), 65535, np.uint16),
+        "panoptic": np.stack([np.full(size, 255), np.zeros(size)], -1).astype(np.uint16),
+    }[task.name]
+
+
+def test_without_a_pixel_that_counts_there_are_no_fractions_and_the_panels_say_so(task):
+    labels = nothing_known(task)
+    for count in (task.fractions, task.baselines):
+        with pytest.raises(ValueError, match="ignored"):
+            count([labels[None]])
+    outputs = np.zeros((8, 8, task.out_channels), np.float32)
+    outputs[..., 0] = 1
+    if isinstance(task, Panoptic):  # things of which no two pixels agree: no object, and no class
+        outputs[..., :2] = 0, 1
+        outputs[..., 3] = 0
+    panels = task.panels(np.zeros((8, 8, 3), np.uint8), labels, outputs)
+    assert panels[-1].caption in ("all pixels ignored", "nothing to score")
+    if isinstance(task, Panoptic) and task.separate_by == "centers":
+        assert task.describe(task.answer(outputs)) == "no objects; no class"
+
+
+# ---- crowds, and what is cut off ----
+
+
+def test_nothing_is_learned_from_crowds():
+    """A thing without a number has a class; where its objects end, nobody knows."""
+    labels = np.array([[[0, 0], [1, 0], [1, 1], [2, 0], [2, 2], [255, 0]]], np.uint16)
+    images = np.zeros((1, 1, 6, 3), np.uint8)
+    for task in (Panoptic(CLASSES), Panoptic(CLASSES, "boundaries", boundary=1)):
+        _, targets, _ = task.targets(images, task.encode(labels)[None])
+        classes = (targets[0] if isinstance(targets, tuple) else targets)[0, 0, :, 0].tolist()
+        assert classes == [0, 255, 1, 255, 2, 255]
+        if isinstance(targets, tuple):
+            assert targets[3].ravel().tolist() == [1, 0, 1, 0, 1, 0] and targets[4].ravel().tolist() == [
+                0,
+                0,
+                1,
+                0,
+                1,
+                0,
+            ]
+        assert task.fractions([labels[None]]) == pytest.approx({"grass": 1 / 3, "cat": 1 / 3, "dog": 1 / 3})
+        scores = task.training_scores()
+        scores.update(np.tile(np.eye(6)[0], (1, 1, 6, 1)), labels[None])  # "grass" everywhere
+        assert scores.result()["accuracy"] == pytest.approx(1 / 3)
+
+
+def test_an_object_that_is_cut_off_by_ignored_pixels_has_no_boundary_there():
+    segments = np.array([[0, 0, 0, 0], [0, 1, 1, 65535], [0, 1, 1, 65535], [0, 1, 1, 65535]], np.uint16)
+    assert Instance().class_map(segments[None, ..., None])[0, ..., 0].tolist() == [
+        [0, 0, 0, 0],
+        [0, 2, 2, 255],
+        [0, 2, 1, 255],
+        [0, 2, 1, 255],
+    ]
+    known = segments != 65535
+    labels = np.stack([np.where(known, segments, 255), np.where(known, segments, 0)], -1)
+    _, classes, _ = Panoptic(CLASSES, "boundaries").targets(np.zeros((1, 4, 4, 3), np.uint8), labels[None])
+    assert classes[0, ..., 0].tolist() == [[0, 0, 0, 0], [0, 3, 3, 255], [0, 3, 1, 255], [0, 3, 1, 255]]
+
+
+# ---- class weights ----
+
+
+def test_the_weight_of_a_pixel_is_that_of_its_true_class(xp_array):
+    images, labels = np.zeros((1, 1, 4, 3), np.uint8), np.array([[[[0], [1], [2], [255]]]], np.uint8)
+    _, _, weights = Semantic(CLASSES, [0.5, 1, 4]).targets(xp_array(images), xp_array(labels))
+    assert to_numpy(weights).ravel().tolist() == [0.5, 1, 4, 0]
+    segments = np.array([[0, 1, 1, 0]])  # the second and third pixel are boundary on their outer sides
+    labels = np.stack([np.array([[0, 1, 1, 255]]), segments], -1).astype(np.uint16)[None]
+    _, classes, weights = Panoptic(CLASSES, "boundaries", [0.5, 1, 4]).targets(xp_array(images), xp_array(labels))
+    assert to_numpy(classes).ravel().tolist() == [0, 3, 1, 255]
+    assert to_numpy(weights).ravel().tolist() == [0.5, 4, 1, 0]
+
+
+def test_a_table_of_weights_goes_to_a_device_once(monkeypatch):
+    from minunet.tasks import semantic
+
+    task, copies = Semantic(CLASSES, [1, 2, 3]), []
+    monkeypatch.setattr(semantic, "device_of", lambda array: "gpu:0")
+    monkeypatch.setattr(semantic, "to_device", lambda array, device: copies.append(device) or array)
+    for _ in range(3):
+        task.targets(np.zeros((1, 1, 1, 3), np.uint8), np.zeros((1, 1, 1, 1), np.uint8))
+    assert copies == ["gpu:0"]
+
+
+@pytest.mark.parametrize("weights", [[1, 2], [1, 2, -1], [1, 2, np.nan], [1, 2, np.inf]])
+@pytest.mark.parametrize("kind", [Semantic, lambda classes, weights: Panoptic(classes, class_weights=weights)])
+def test_class_weights_that_cannot_be(kind, weights):
+    with pytest.raises(ValueError, match="class weight"):
+        kind(CLASSES, weights)
+
+
+# ---- options, as a weights file has them ----
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Semantic(Classes(("all",))),
+        lambda: Panoptic(Classes(("all",), things=(True,))),
+        lambda: Panoptic(Classes(("a", "b"))),
+        lambda: Panoptic(CLASSES, "distance"),
+        lambda: Panoptic(CLASSES, boundary=0),
+        lambda: Panoptic(CLASSES, sigma=0),
+        lambda: Panoptic(CLASSES, smallest=-1),
+        lambda: Panoptic(CLASSES, smallest_stuff=-1),
+        lambda: Instance(boundary=-1),
+        lambda: Instance(boundary=65),
+        lambda: Instance(separate_by="centers"),
+        lambda: Instance(smallest=-1),
+        lambda: Instance(object_name="two\nlines"),
+        lambda: Binary(object_name=""),
+    ],
+)
+def test_options_out_of_range(make):
+    with pytest.raises(ValueError, match=r"is|class"):
+        make()
+
+
+def test_metadata_that_can_say_anything():
+    """A weights file may lie: there is a task that works, or a ValueError."""
+    nonsense = [None, -1, 0, 2.5, "2", "", [], [2], {}, {"a": 1}, True, 10**30, float("nan"), float("inf"), "a\nb"]
+    for kind in (Binary(), Semantic(CLASSES), Instance(), Panoptic(CLASSES)):
+        intact = kind.metadata()
+        changes = [{key: value} for key in intact for value in nonsense]
+        if "classes" in intact:
+            changes += [
+                {"classes": {**intact["classes"], key: value}} for key in intact["classes"] for value in nonsense
+            ]
+            changes.append({"classes": {key: value[:1] for key, value in intact["classes"].items()}})
+        refused = 0
+        for change in changes:
+            try:
+                task = from_metadata({**intact, **change})
+            except ValueError:
+                refused += 1
+                continue
+            answer = task.answer(np.full((8, 8, task.out_channels), 0.5, np.float32))
+            assert task.describe(answer), change
+            task.files(np.zeros((8, 8, 3), np.uint8), answer)
+        assert refused >= len(changes) // 3, (kind.name, refused, len(changes))
