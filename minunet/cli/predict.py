@@ -1,6 +1,5 @@
 """`minunet predict`: from a trained network and images to masks and overlays, a line each."""
 
-import os
 import warnings
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
@@ -14,18 +13,19 @@ from tqdm import tqdm
 from minunet.cli.arguments import MOST_PIXELS, choose_device, describe_device
 from minunet.cli.console import INTERRUPTED, fail, readable, report_error, say, warn
 from minunet.cli.evaluation import KnownLabels
-from minunet.cli.predict_arguments import parse_arguments
+from minunet.cli.predict_arguments import check_folders, check_formats, parse_arguments
 from minunet.data import DataError
 from minunet.data.images import ImageFile, UprightImage, find_images, quiet_pillow, read_image
 from minunet.data.labels import MEANINGS
-from minunet.inference.coco_file import CocoFile, is_answers
+from minunet.inference.coco_file import CocoFile
 from minunet.inference.flips import Predict, with_flips
 from minunet.inference.outputs import choose_names, is_output, write_outputs
 from minunet.inference.predict import check_tiles, predict_resized, predict_tiled
+from minunet.inference.tile_picture import save_tile_picture
 from minunet.kernels.memory import keep_freed_memory
 from minunet.kernels.threads import set_num_threads
-from minunet.models import SegmentationModel
-from minunet.tasks import TASKS, Binary, Instance, Panoptic, Task, from_metadata
+from minunet.models import SegmentationModel, UNet2015
+from minunet.tasks import TASKS, Binary, Instance, Task, from_metadata
 from minunet.tasks.regions import MissingPackage, require
 from minunet.weights import io
 
@@ -54,7 +54,7 @@ def _predict(args: Namespace) -> int:
     model, metadata, task = _open_model(args.model, args.threshold)
     if isinstance(task, Instance):
         task.as_tiff = args.tiff
-    _check_formats(args, task)
+    check_formats(args, task)
     found, skipped = find_images(args.images)
     suffixes = {suffix for kind in TASKS.values() for suffix in kind.suffixes}  # networks may take turns in a folder
     images = [image for image in found if not is_output(image.path, suffixes)]
@@ -63,7 +63,9 @@ def _predict(args: Namespace) -> int:
     predict, manner, at_once = _choose_manner(args, model, metadata, task)
     trained_border = metadata.get("border")
     border: str = args.border or (trained_border if trained_border in list(MEANINGS) else "pet")
-    _check_folders(args)
+    check_folders(args)
+    if args.show_tiles is not None:
+        _show_tiles(args, model, images[0])
 
     keep_freed_memory()
     model.to(choose_device(args.device))
@@ -216,24 +218,14 @@ def _open_model(path: Path, threshold: float) -> tuple[SegmentationModel, dict, 
     return model, weights.metadata, task
 
 
-def _check_formats(args: Namespace, task: Task) -> None:
-    """DataError for files that the task's answers cannot become."""
-    if args.tiff and not isinstance(task, Instance):
-        raise DataError(f"--tiff is for label images of objects, and this network's task is {task.name}")
-    if args.coco is not None and not isinstance(task, (Instance, Panoptic)):
-        raise DataError(f"--coco is for objects and panoptic segments, and this network's task is {task.name}")
-    if args.polygons and args.coco is None:
-        raise DataError("--polygons is about the outlines in a file of --coco FILE: name that, too")
-    if args.polygons and not isinstance(task, Instance):
-        raise DataError(f"--polygons is for objects, and this network's task is {task.name}")
-    if args.coco is None:
-        return
-    if args.coco.suffix.lower() != ".json":
-        raise DataError(f"--coco {args.coco}: the name of the file must end in .json")
-    if args.coco.exists() and not is_answers(args.coco):
-        raise DataError(f"{args.coco} exists already and was not written by a prediction: give another --coco")
-    if not args.coco.absolute().parent.is_dir():
-        raise DataError(f"--coco {args.coco}: there is no folder {args.coco.parent}")
+def _show_tiles(args: Namespace, model: SegmentationModel, first: ImageFile) -> None:
+    """Writes the picture of the tiles. DataError where there are none, or if the image cannot be read."""
+    if not args.tile or not isinstance(model, UNet2015):
+        raise DataError("--show-tiles is for --tile with the paper's network (--network unet2015)")
+    try:
+        save_tile_picture(args.show_tiles, read_image(first.path).image, args.tile_size, model.depth)
+    except DataError as problem:
+        raise DataError(f"{first.path}: {problem}") from problem
 
 
 def _choose_manner(args: Namespace, model: SegmentationModel, metadata: dict, task: Task) -> tuple[Predict, str, int]:
@@ -272,17 +264,3 @@ def _is_size(size: object) -> TypeGuard[list[int]]:
 
 def _is_side(n: object) -> TypeGuard[int]:
     return isinstance(n, int) and not isinstance(n, bool) and 0 < n <= MOST_PIXELS
-
-
-def _check_folders(args: Namespace) -> None:
-    """DataError unless --evaluate is a folder and --out is one, created now at the latest, that can be written to."""
-    if args.evaluate is not None and not args.evaluate.is_dir():
-        raise DataError(f"{args.evaluate} is not a folder: --evaluate takes a folder of masks")
-    if args.out is None:
-        return
-    try:
-        args.out.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise DataError(f"{args.out} is not a folder: choose another name for the results") from None
-    if not os.access(args.out, os.W_OK | os.X_OK):
-        raise DataError(f"the folder {args.out} is not writable: choose another one for the results")

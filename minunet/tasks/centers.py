@@ -10,18 +10,29 @@ to (y + dy, x + dx).
 
     three pixels in a row, x = 2, 3, 4    cx = 3, offsets 1, 0, -1, heat (σ = 1) at x = 1 … 5: .14 .61 1 .61 .14
 
+Loss: that of the classes, plus 200 times the mean squared error of the heat map, plus 0.01 times the mean absolute
+error of the offsets where there are things; the weights are those of Panoptic-DeepLab. The heat map is 0 nearly
+everywhere and at most 1, and offsets are tens of pixels: the weights bring the three to the same size. For the same
+reason the network answers in units of its own, 1/16 of heat and 16 pixels: a new network says numbers of about 1, and
+200 times the square of such a number, in the first steps, would leave Adam's running averages so large that nothing
+else is learned for ten epochs.
+
 Objects that are long and branch, as nerve cells do, have their centers outside, or two have one in common; then these
 fail, and boundaries do better (panoptic.py has both). Source: Cheng et al., "Panoptic-DeepLab", 2020.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minunet.autograd import Tensor, no_grad
 from minunet.device import Array, array_module
-from minunet.ops import max_pool2d
+from minunet.ops import max_pool2d, mean_absolute_error, mean_squared_error
 
 SIGMA = 4.0  # pixels
+HEAT_WEIGHT, OFFSET_WEIGHT = 200.0, 0.01
+HEAT_UNIT, OFFSET_UNIT = 1 / 16, 16.0  # a heat, and a number of pixels, for which the network has to say 1
 THRESHOLD, WINDOW, MOST = 0.1, 7, 200  # of the heat map's maxima; how many of them are kept, the highest
 BLOCK = 1 << 22  # distances computed at a time
 
@@ -48,6 +59,19 @@ def center_targets(segments: NDArray, sigma: float = SIGMA) -> tuple[NDArray[np.
         window = heat[ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1]
         np.maximum(window, gaussian, out=window)
     return heat, offsets
+
+
+def with_centers(class_loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Returns the loss of all K + 3 channels, from that of the K classes."""
+
+    def loss(z, targets, weights):
+        classes, heat, offsets, seen, things = targets
+        K = z.shape[-1] - 3
+        by_heat = mean_squared_error(HEAT_UNIT * z[..., K : K + 1], heat, seen)
+        by_offset = mean_absolute_error(OFFSET_UNIT * z[..., K + 1 :], offsets, things)
+        return class_loss(z[..., :K], classes, weights) + HEAT_WEIGHT * by_heat + OFFSET_WEIGHT * by_offset
+
+    return loss
 
 
 def find_centers(heat: Array, threshold: float = THRESHOLD, window: int = WINDOW, most: int = MOST) -> Array:

@@ -191,7 +191,7 @@ class Instance:
             Panel("image", image),
             Panel("true objects", color_instances(labels[..., 0])),
             *weights,
-            Panel("background, inside, boundary", self.classes.colorize(outputs.argmax(axis=-1).astype(np.uint8))),
+            Panel("predicted classes", self.classes.colorize(outputs.argmax(axis=-1).astype(np.uint8))),
             Panel("objects found", color_instances(answer), caption),
         ]
 

@@ -5,9 +5,7 @@ There are two methods of telling objects apart, and the task takes either:
     centers      K + 3 channels: K classes by softmax, a heat map of centers, and two offsets to the center (centers.py)
     boundaries   K + 1 channels: K classes and the boundary between things, by softmax, as for instances (instance.py)
 
-Loss of the centers: that of the classes, plus 50 times the mean squared error of the heat map, plus 0.01 times the mean
-absolute error of the offsets where there are things. The heat map is 0 nearly everywhere and at most 1, and offsets are
-tens of pixels: the weights bring the three to the same size. (Panoptic-DeepLab has 200 and 0.01.)
+Loss of the centers: that of the classes, and of heat map and offsets, weighted (centers.py).
 
 Crowds, things that nobody has told apart, have a class and no number. Nothing is learned from them: nobody knows where
 their objects end. The evaluation excuses what is found there.
@@ -29,9 +27,17 @@ from minunet.data.labels import IGNORE, IGNORE_OBJECT, MOST_OBJECTS
 from minunet.data.panoptic_ids import ids_to_colors, to_panoptic
 from minunet.device import Array, array_module, to_numpy
 from minunet.metrics import ConfusionScores, PanopticScores
-from minunet.ops import mean_absolute_error, mean_squared_error
 from minunet.ops.losses import CLASS_LOSSES
-from minunet.tasks.centers import SIGMA, center_targets, find_centers, group, majority
+from minunet.tasks.centers import (
+    HEAT_UNIT,
+    OFFSET_UNIT,
+    SIGMA,
+    center_targets,
+    find_centers,
+    group,
+    majority,
+    with_centers,
+)
 from minunet.tasks.class_drawing import blend, with_key
 from minunet.tasks.instance import boundary
 from minunet.tasks.instance_drawing import color_instances, instance_overlay
@@ -41,7 +47,6 @@ from minunet.tasks.semantic import ClassTable, LabelScores, Semantic, class_imag
 from minunet.tasks.task import Panel
 
 METHODS = ("centers", "boundaries")
-HEAT_WEIGHT, OFFSET_WEIGHT = 50.0, 0.01
 HALF = 1 << 15  # labels are integers without a sign: an offset of 0 pixels is this number,
 STEPS = 16  # and a pixel is so many steps
 FULL = 65535  # a heat of 1
@@ -195,7 +200,8 @@ class Panoptic:
         classes = outputs[..., :K].argmax(axis=-1).astype(np.uint8)
         things = np.array(self.classes.things)[classes]
         if self.separate_by == "centers":
-            segments = group(outputs[..., K + 1 :], find_centers(outputs[..., K]), things)
+            centers = find_centers(HEAT_UNIT * outputs[..., K])
+            segments = group(OFFSET_UNIT * outputs[..., K + 1 :], centers, things)
             classes = majority(classes, segments, things)
         else:
             segments = self._grown(outputs, classes)
@@ -246,6 +252,7 @@ class Panoptic:
 
     def panels(self, image: NDArray, labels: NDArray, outputs: NDArray) -> list[Panel]:
         answer, scores = self.answer(outputs), self.evaluation()
+        true = PanopticAnswer(labels[..., 0].astype(np.uint8), labels[..., 1])
         scores.update(answer, labels)
         try:
             caption = f"PQ {scores.result()['pq']:.2f}"
@@ -253,10 +260,10 @@ class Panoptic:
             caption = "nothing to score"
         return [
             Panel("image", image),
-            Panel("true classes", self.classes.colorize(labels[..., 0])),
-            Panel("true objects", color_instances(labels[..., 1])),
-            Panel("predicted classes", with_key(self.classes.colorize(answer.classes), self.classes, answer.classes)),
-            Panel("objects found", color_instances(answer.segments), caption),
+            Panel("truth", self._overlay(image, true)),
+            Panel("semantic", with_key(self.classes.colorize(answer.classes), self.classes, answer.classes)),
+            Panel("instance", color_instances(answer.segments)),
+            Panel("panoptic", self._overlay(image, answer), caption),
         ]
 
     def metadata(self) -> dict[str, Any]:
@@ -268,19 +275,6 @@ class Panoptic:
         }
         options |= {"smallest_stuff": self.smallest_stuff}
         return {"task": self.name, "classes": self.classes.to_json(), **options}
-
-
-def with_centers(class_loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Returns the loss of all K + 3 channels, from that of the K classes."""
-
-    def loss(z, targets, weights):
-        classes, heat, offsets, seen, things = targets
-        K = z.shape[-1] - 3
-        by_heat = mean_squared_error(z[..., K : K + 1], heat, seen)
-        by_offset = mean_absolute_error(z[..., K + 1 :], offsets, things)
-        return class_loss(z[..., :K], classes, weights) + HEAT_WEIGHT * by_heat + OFFSET_WEIGHT * by_offset
-
-    return loss
 
 
 def _without_small(classes, segments, smallest, smallest_stuff):

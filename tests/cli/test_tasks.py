@@ -205,6 +205,25 @@ def test_the_network_of_the_paper(run, tmp_path):
     assert model.options["dropout"] == 0.5 and model.options["mirror"] is True
 
 
+def test_the_tiles_of_the_network_of_the_paper(run, scenes, tmp_path):
+    """In tiles it answers as on the whole image, and shows them."""
+    words = ["--preset", "paper", "--width", "1", "--limit", "2", *TINY, "--epochs", "1", "--out", tmp_path / "run"]
+    assert run("train", "--task", "instance", *words)[0] == 0
+    model, image = tmp_path / "run" / "last.npz", next((scenes / "images").iterdir())
+    large = tmp_path / "large.png"
+    Image.open(image).resize((150, 110)).save(large)
+    for name, flags in (("whole", ["--native"]), ("tiles", ["--tile", "--tile-size", "220"])):
+        code, output, errors = run("predict", model, large, "--out", tmp_path / name, *flags)
+        assert code == 0, errors
+    whole, tiles = (np.asarray(Image.open(tmp_path / name / "large.labels.png")) for name in ("whole", "tiles"))
+    assert np.array_equal(whole, tiles) and whole.shape == (110, 150)
+    picture = tmp_path / "tiles.png"
+    code, _, errors = run("predict", model, large, "--out", tmp_path / "tiles", "--tile", "--show-tiles", picture)
+    assert code == 0 and np.asarray(Image.open(picture)).shape[1] > 500, errors
+    code, _, errors = run("predict", model, large, "--out", tmp_path / "tiles", "--show-tiles", picture)
+    assert code == 2 and "--show-tiles is for --tile" in errors
+
+
 def test_a_prediction_without_labels_to_compare_with(run, scenes, tmp_path):
     words = [*files_of(scenes, "panoptic"), *TINY, "--epochs", "1", "--out", tmp_path / "run"]
     assert run("train", "--task", "panoptic", *words)[0] == 0

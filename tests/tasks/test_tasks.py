@@ -9,6 +9,7 @@ from minunet.autograd import Tensor, gradcheck
 from minunet.data.classes import Classes
 from minunet.device import to_numpy
 from minunet.tasks import TASKS, Binary, Instance, Panoptic, Semantic, Task, from_metadata
+from minunet.tasks.centers import HEAT_UNIT, OFFSET_UNIT
 
 CLASSES = Classes(("grass", "cat", "dog"), values=(3, 7, 9), things=(False, True, True))
 MAKERS = {
@@ -124,7 +125,9 @@ def perfect_outputs(task, labels):
     one_hot = 0.9 * np.eye(K, dtype=np.float32)[classes] + 0.1 / K
     if isinstance(task, Panoptic) and task.separate_by == "boundaries":  # below the boundary, the class
         one_hot[..., : K - 1] += 0.05 * np.eye(K - 1)[np.where(labels[..., 0] == 255, 0, labels[..., 0]).astype(int)]
-    return np.concatenate([one_hot, targets[1][0], targets[2][0]], -1) if isinstance(targets, tuple) else one_hot
+    if not isinstance(targets, tuple):
+        return one_hot
+    return np.concatenate([one_hot, targets[1][0] / HEAT_UNIT, targets[2][0] / OFFSET_UNIT], -1)
 
 
 def test_who_knows_the_labels_scores_one(task):

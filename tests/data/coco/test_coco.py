@@ -17,7 +17,11 @@ CATEGORIES = [
     {"id": 17, "name": "cat", "isthing": 1},
     {"id": 3, "name": "void", "isthing": 0},
 ]
-IDS = [[5, 5, 5, 0], [70000, 5, 300, 12], [70000, 5, 300, 12]]  # 12 is a crowd: its class is known, and it has no number
+IDS = [
+    [5, 5, 5, 0],
+    [70000, 5, 300, 12],
+    [70000, 5, 300, 12],
+]  # 12 is a crowd: its class is known, and it has no number
 INFO = [
     {"id": 300, "category_id": 17, "iscrowd": 0, "area": 2},
     {"id": 5, "category_id": 9, "iscrowd": 0},
