@@ -118,7 +118,7 @@ def check_formats(args: Namespace, task: Task) -> None:
 
 
 def check_folders(args: Namespace) -> None:
-    """Raises DataError unless --evaluate is a folder and --out is one, created now at the latest, that can be written to."""
+    """Raises DataError unless --evaluate is a folder, and --out one, created now at the latest, that is writable."""
     if args.evaluate is not None and not args.evaluate.is_dir():
         raise DataError(f"{args.evaluate} is not a folder: --evaluate takes a folder of masks")
     if args.out is None:

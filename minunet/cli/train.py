@@ -186,9 +186,10 @@ def _check_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         raise DataError(
             f"these are not the images that the run began with ({before.get('data')}): it cannot continue with others"
         )
-    if before.get("task", now["task"]) != now["task"]:
+    task = before.get("task", {})
+    if changed := [name for name, value in now["task"].items() if name in task and task[name] != value]:
         raise DataError(
-            f"the run began with the task {before['task']}, and this is {now['task']}: it cannot continue with another"
+            f"the run began with another task (other {', '.join(changed)}): it cannot continue with this one"
         )
     if before.get("device") != now["device"]:
         warn(f"the run was on {before.get('device')} and continues on {now['device']}: the last digits will differ")
