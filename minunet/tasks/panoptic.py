@@ -209,12 +209,15 @@ class Panoptic:
         return _without_small(classes, segments, self.smallest, self.smallest_stuff)
 
     def _grown(self, outputs, classes):
-        """The components of each class of things without their boundary, grown over the region of the class."""
+        """The components of each class of things without their boundary, grown over the region of the class.
+
+        They are numbered from 1 in each class.
+        """
         inside = outputs.argmax(axis=-1)
         segments = np.zeros(classes.shape, np.int32)
         for k in np.flatnonzero(self.classes.things):
             region = classes == k
-            segments[region] = (objects(inside == k, region, -outputs[..., k]) + segments.max())[region]
+            segments[region] = objects(inside == k, region, -outputs[..., k])[region]
         return segments
 
     def rescale(self, outputs: NDArray, factors: tuple[float, float]) -> NDArray:
@@ -278,7 +281,10 @@ class Panoptic:
 
 
 def _without_small(classes, segments, smallest, smallest_stuff):
-    """The answer without things and stuff of fewer pixels than these; they become void."""
+    """The answer without things and stuff of fewer pixels than these; they become void.
+
+    Pixels of two classes are two segments, even if they have one number.
+    """
     keys = segments.astype(np.int64) * 256 + classes
     numbers, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
     kept = counts >= np.where(numbers >= 256, smallest, smallest_stuff)
