@@ -16,10 +16,21 @@ from minunet.data.drawn_scenes import CLASSES, DrawnScenes
 from minunet.data.folder import ImageFolder
 from minunet.data.labels import MEANINGS
 from minunet.data.pets import SPECIES_CLASSES, TRIMAP_CLASSES, Pets
-from minunet.data.sample import Dataset, Labels, Relabeled, split
+from minunet.data.sample import Dataset, Labels, Relabeled, Subset, limited, split
 
 DOWNLOAD_DIR = Path("data/oxford-iiit-pet")
 HELD_OUT = 100  # drawn images to validate on, at most
+
+
+OF_OWN_IMAGES = (  # flags that mean nothing without --images
+    "classes",
+    "panoptic_json",
+    "names",
+    "validation_names",
+    "validation_images",
+    "validation_masks",
+    "validation_panoptic_json",
+)
 
 
 class Data(NamedTuple):
@@ -96,11 +107,16 @@ def check_dataset_arguments(parser: Parser, args: Namespace) -> None:
         parser.error("--mask-values is about --masks; for trimaps there is --border")
     if args.mask_values is not None and args.task != "binary":
         parser.error("--mask-values is for the task binary; --classes says what the numbers of other tasks mean")
-    for name in ("names", "validation_names", "validation_images", "validation_masks"):
+    for name in OF_OWN_IMAGES:
         if getattr(args, name) is not None and args.images is None:
             parser.error(f"--{name.replace('_', '-')} goes with --images")
-    if (args.validation_names or args.validation_masks) and not (args.names or args.validation_images):
-        parser.error("--validation-names and --validation-masks go with --names or --validation-images")
+    if args.validation_names and not (args.names or args.validation_images):
+        parser.error("--validation-names goes with --names or --validation-images")
+    for name in ("validation_masks", "validation_panoptic_json"):
+        if getattr(args, name) is not None and not (args.validation_images or args.validation_names):
+            parser.error(f"--{name.replace('_', '-')} goes with --validation-images or --validation-names")
+    if args.trimap and not (args.download or args.data_dir is not None):
+        parser.error("--trimap is about the pets dataset: it goes with --data-dir or --download")
     if args.images is not None and args.task == "semantic" and args.classes is None:
         parser.error("--classes is missing: what do the numbers in --masks mean? For example 0=sky,1=road,255=ignore")
     if args.images is not None and args.task == "panoptic" and args.panoptic_json is None:
@@ -135,9 +151,10 @@ def _drawn_scenes(args: Namespace) -> Data:
     training = DrawnScenes(args.limit, size=args.image_size)
     validation = DrawnScenes(min(args.limit, HELD_OUT), size=args.image_size, first=args.limit)
     labels = {"semantic": class_map, "instance": object_numbers, "panoptic": None}[args.task]
-    if labels is not None:
-        training, validation = Relabeled(training, labels), Relabeled(validation, labels)
-    return Data(training, validation, "drawn scenes (your own images: --images)", CLASSES)
+    source = "drawn scenes (your own images: --images)"
+    if labels is None:
+        return Data(training, validation, source, CLASSES)
+    return Data(Relabeled(training, labels), Relabeled(validation, labels), source, CLASSES)
 
 
 def class_map(labels: Labels) -> Labels:
@@ -170,19 +187,23 @@ def _pets(args: Namespace) -> Data:
 def _own(args: Namespace) -> Data:
     names, validation_names = read_names(args.names), read_names(args.validation_names)
     everything = _reader(args)(args.images, args.masks, args.panoptic_json, names)
+    training: Dataset
+    validation: Dataset
+    skipped = len(everything.skipped)
     if args.validation_images is None and validation_names is None:
         training, validation = split(everything, args.validation_fraction, args.seed, args.limit)
         held_out = f"seed {args.seed} holds out {args.validation_fraction:.0%}"
     else:
-        training = everything
-        validation = _reader(args)(
+        others = _reader(args)(
             args.validation_images or args.images,
             args.validation_masks or args.masks,
             args.validation_panoptic_json or args.panoptic_json,
             validation_names,
         )
+        _check_alike(everything, others)
+        training, validation = (Subset(part, limited(range(len(part)), args.limit)) for part in (everything, others))
+        skipped += len(others.skipped)
         held_out = f"validated with {args.validation_images or args.validation_names}"
-    skipped = len(everything.skipped) + (len(validation.skipped) if training is everything else 0)
     source = f"{args.images} with masks in {args.masks}, {held_out}; {skipped} skipped"
     classes = everything.classes if args.task == "panoptic" else None
     if args.task == "semantic":
@@ -190,7 +211,18 @@ def _own(args: Namespace) -> Data:
     return Data(training, validation, source, classes)
 
 
-def _reader(args: Namespace) -> Callable[[Path, Path, Path | None, Sequence[str] | None], Any]:
+def _check_alike(training: ImageFolder | CocoPanoptic, validation: ImageFolder | CocoPanoptic) -> None:
+    """Raises DataError unless both have the same size and the same classes."""
+    if training.size != validation.size:
+        sizes = (f"{height} x {width}" for height, width in (training.size, validation.size))
+        raise DataError(
+            f"the images to train and to validate with are {' and '.join(sizes)} (height x width): give --image-size"
+        )
+    if training.classes != validation.classes:
+        raise DataError("the two JSON files of segments have different categories: the network can have only one set")
+
+
+def _reader(args: Namespace) -> Callable[[Path, Path, Path, Sequence[str] | None], ImageFolder | CocoPanoptic]:
     """The function from two folders, a JSON file and names to the dataset that the task needs."""
     size = None if args.image_size == "original" else args.image_size
     common: dict[str, Any] = {"size": size, "strict": args.strict}

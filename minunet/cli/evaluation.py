@@ -38,9 +38,12 @@ class KnownLabels:
         if (labels[..., 0] == ignored_number(self.task)).all():
             raise DataError(f"{path}: every pixel is ignored")
         alone = self.task.evaluation()
-        for counted in (alone, self.evaluation):
-            counted.update(answer, labels)
-        result = alone.result()
+        alone.update(answer, labels)
+        try:
+            result = alone.result()
+        except ValueError as error:  # nothing but crowds, say
+            raise DataError(f"{path}: {error}") from error
+        self.evaluation.update(answer, labels)
         text = ", ".join(f"{words} {result[name]:.3f}" for name, words in IN_A_LINE[self.task.name].items())
         return text + (_boxes(answer, labels[..., 0]) if isinstance(self.task, Binary) else "")
 
@@ -53,9 +56,9 @@ class KnownLabels:
                 return path, read_labels(path, image, class_reader(task.classes.table()))[..., None]
             if isinstance(task, Instance):
                 return path, read_labels(path, image, instance_reader)[..., None]
-            if self.document is not None:
+            if isinstance(task, Panoptic) and self.document is not None:
                 if name not in self.document.entries:
-                    raise DataError("panoptic.json does not list it")
+                    raise DataError("the JSON file of the segments does not list it")
                 entry = self.document.entries[name]
                 path = self.folder / entry.png
                 return path, read_labels(path, image, panoptic_reader(entry, task.classes))
@@ -103,13 +106,13 @@ def ignored_number(task: Task) -> int:
 
 
 def find_document(folder: Path) -> Document:
-    """Returns the panoptic JSON file of a folder of PNGs, in it or above it. Raises DataError if there is none."""
-    for path in (folder / "panoptic.json", folder.with_suffix(".json")):
+    """Returns the panoptic JSON file of a folder of PNGs, in it or beside it. Raises DataError if there is none."""
+    inside, whole = folder / "panoptic.json", folder.absolute()
+    beside = whole.parent / f"{whole.name}.json"
+    for path in (inside, beside):
         if path.is_file():
             return read_document(path)
-    raise DataError(
-        f"there is no {folder / 'panoptic.json'} and no {folder.with_suffix('.json')}: what are its segments?"
-    )
+    raise DataError(f"there is neither {inside} nor {beside}: what are the segments of the PNGs?")
 
 
 def in_columns(table: list[tuple[str, ...]]) -> list[str]:

@@ -1,20 +1,19 @@
 """`minunet predict`: from a trained network and images to masks and overlays, a line each."""
 
-import os
 import warnings
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 import numpy as np
 from tqdm import tqdm
 
-from minunet.cli.arguments import choose_device, describe_device
+from minunet.cli.arguments import MOST_PIXELS, choose_device, describe_device
 from minunet.cli.console import INTERRUPTED, fail, readable, report_error, say, warn
 from minunet.cli.evaluation import KnownLabels
-from minunet.cli.predict_arguments import parse_arguments
+from minunet.cli.predict_arguments import check_folders, check_formats, parse_arguments
 from minunet.data import DataError
 from minunet.data.images import ImageFile, UprightImage, find_images, quiet_pillow, read_image
 from minunet.data.labels import MEANINGS
@@ -26,8 +25,8 @@ from minunet.inference.tile_picture import save_tile_picture
 from minunet.kernels.memory import keep_freed_memory
 from minunet.kernels.threads import set_num_threads
 from minunet.models import SegmentationModel, UNet2015
-from minunet.tasks import Binary, Instance, Panoptic, Task, from_metadata
-from minunet.tasks.regions import MissingPackage
+from minunet.tasks import TASKS, Binary, Instance, Task, from_metadata
+from minunet.tasks.regions import MissingPackage, require
 from minunet.weights import io
 
 ASSUMED_SIZE = 256  # where the model's file does not say which size it was trained on
@@ -55,22 +54,25 @@ def _predict(args: Namespace) -> int:
     model, metadata, task = _open_model(args.model, args.threshold)
     if isinstance(task, Instance):
         task.as_tiff = args.tiff
-    _check_formats(args, task)
+    check_formats(args, task)
     found, skipped = find_images(args.images)
-    images = [image for image in found if not is_output(image.path, task.suffixes)]
+    suffixes = {suffix for kind in TASKS.values() for suffix in kind.suffixes}  # networks may take turns in a folder
+    images = [image for image in found if not is_output(image.path, suffixes)]
     if not images:
         raise DataError("; ".join(skipped) or "all of these are results of an earlier call: give the images themselves")
     predict, manner, at_once = _choose_manner(args, model, metadata, task)
     trained_border = metadata.get("border")
     border: str = args.border or (trained_border if trained_border in list(MEANINGS) else "pet")
-    _check_folders(args)
+    check_folders(args)
     if args.show_tiles is not None:
         _show_tiles(args, model, images[0])
 
     keep_freed_memory()
     model.to(choose_device(args.device))
     say(f"model       {args.model}, on {describe_device(model.device)}")
-    above = f"; pet where the probability is above {args.threshold:g}" if isinstance(task, Binary) else ""
+    above = ""
+    if isinstance(task, Binary):
+        above = f"; {task.object_name} where the probability is above {args.threshold:g}"
     say(f"images      {len(images)}, {manner}{above}")
     if len(found) > len(images):
         say(f"skipped     {len(found) - len(images)} results of an earlier call")
@@ -83,7 +85,9 @@ def _predict(args: Namespace) -> int:
     if document is not None:
         document.write(args.coco)
     where = "beside them" if args.out is None else f"in {args.out}"
-    what = "masks and overlays" if isinstance(task, Binary) else f"files NAME{', NAME'.join(task.suffixes)}"
+    labels = {".labels.png": not args.tiff, ".labels.tif": args.tiff}
+    made = [suffix for suffix in task.suffixes if labels.get(suffix, True)]
+    what = "masks and overlays" if isinstance(task, Binary) else f"files NAME{', NAME'.join(made)}"
     say(f"done        {done} of {len(images)} images; {what} are {where}")
     if known is not None:
         say(known.summary())
@@ -159,7 +163,8 @@ def _finish(results, found, image, outputs, name):
     height, width = image.image.shape[:2]
     line = f"{readable(found.path)}: {results.task.describe(answer)}, {width} x {height}"
     if results.document is not None:
-        results.document.add(found.relative_path.as_posix(), f"{name.name}.panoptic.png", answer)
+        png_name = found.relative_path.with_name(f"{name.name}.panoptic.png")
+        results.document.add(found.relative_path.as_posix(), png_name.as_posix(), answer)
     known = results.known
     try:
         return (line if known is None else f"{line}, {known.compare(found, image, answer)}"), None
@@ -178,7 +183,7 @@ def _write(task, image, outputs, name):
         raise DataError("the network answers with NaN: its weights are useless")
     try:
         answer = task.answer(outputs)
-    except (ValueError, MissingPackage) as error:  # too many objects, or nothing to separate them with
+    except ValueError as error:  # too many objects
         raise DataError(error) from error
     write_outputs(name, task.files(image.image, answer))
     return answer
@@ -195,9 +200,13 @@ def _open_model(path: Path, threshold: float) -> tuple[SegmentationModel, dict, 
         raise DataError(error) from error
     try:
         task = from_metadata(weights.metadata)
+        require(task.packages)
     except ValueError as error:
         raise DataError(f"{path}: {error}") from error
-    task = Binary(threshold) if isinstance(task, Binary) else task
+    except MissingPackage as error:
+        raise DataError(error) from error
+    if isinstance(task, Binary):
+        task.threshold = threshold
     if (model.in_channels, model.out_channels) != (3, task.out_channels):
         meaning = "1 (pet or not)" if isinstance(task, Binary) else str(task.out_channels)
         raise DataError(
@@ -207,16 +216,6 @@ def _open_model(path: Path, threshold: float) -> tuple[SegmentationModel, dict, 
     if not all(np.isfinite(array).all() for array in model.state_dict().values()):
         raise DataError(f"{path} holds weights that are NaN or infinite: that training has diverged")
     return model, weights.metadata, task
-
-
-def _check_formats(args: Namespace, task: Task) -> None:
-    """DataError for files that the task's answers cannot become."""
-    if args.tiff and not isinstance(task, Instance):
-        raise DataError(f"--tiff is for label images of objects, and this network's task is {task.name}")
-    if args.coco is not None and not isinstance(task, (Instance, Panoptic)):
-        raise DataError(f"--coco is for objects and panoptic segments, and this network's task is {task.name}")
-    if args.polygons and args.coco is None:
-        raise DataError("--polygons is about the outlines in a file of --coco FILE: name that, too")
 
 
 def _show_tiles(args: Namespace, model: SegmentationModel, first: ImageFile) -> None:
@@ -251,27 +250,17 @@ def _choose_size(args: Namespace, model: SegmentationModel, metadata: dict, task
         height, width = size
         text = f"each resized to {width} x {height} for the network"
         return lambda images: predict_resized(model, images, (height, width), task.rescale), text, args.batch_size
-    if not isinstance(size, int) or size < 1:
-        size = ASSUMED_SIZE
-        warn(f"{args.model} does not say which size it was trained on: {size} is assumed, or give --image-size")
-    text = f"each resized to {size} x {size} for the network"
-    return lambda images: predict_resized(model, images, size, task.rescale), text, args.batch_size
+    side = size if _is_side(size) else ASSUMED_SIZE
+    if side is not size:
+        warn(f"{args.model} does not say which size it was trained on: {side} is assumed, or give --image-size")
+    text = f"each resized to {side} x {side} for the network"
+    return lambda images: predict_resized(model, images, side, task.rescale), text, args.batch_size
 
 
-def _is_size(size: object) -> bool:
-    """Whether a file's metadata say height and width."""
-    return isinstance(size, list) and len(size) == 2 and all(isinstance(n, int) and n > 0 for n in size)
+def _is_size(size: object) -> TypeGuard[list[int]]:
+    """Whether these are a height and a width, as flags and the metadata of a file have them."""
+    return isinstance(size, list) and len(size) == 2 and all(map(_is_side, size))
 
 
-def _check_folders(args: Namespace) -> None:
-    """DataError unless --evaluate is a folder and --out is one, created now at the latest, that can be written to."""
-    if args.evaluate is not None and not args.evaluate.is_dir():
-        raise DataError(f"{args.evaluate} is not a folder: --evaluate takes a folder of masks")
-    if args.out is None:
-        return
-    try:
-        args.out.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise DataError(f"{args.out} is not a folder: choose another name for the results") from None
-    if not os.access(args.out, os.W_OK | os.X_OK):
-        raise DataError(f"the folder {args.out} is not writable: choose another one for the results")
+def _is_side(n: object) -> TypeGuard[int]:
+    return isinstance(n, int) and not isinstance(n, bool) and 0 < n <= MOST_PIXELS

@@ -1,11 +1,15 @@
 """The flags of `minunet predict`."""
 
+import os
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from minunet.cli.arguments import MOST_PIXELS, Parser, add_compute_arguments, between_0_and_1, whole
+from minunet.cli.arguments import MOST_PIXELS, Parser, add_compute_arguments, between_0_and_1, image_size, whole
+from minunet.data import DataError
 from minunet.data.labels import MEANINGS
+from minunet.inference.coco_file import is_answers
+from minunet.tasks import Instance, Panoptic, Task
 
 DESCRIPTION = """Find the pets in your own images, with a network that `minunet train` has trained.
 
@@ -43,9 +47,9 @@ def parse_arguments(argv: Sequence[str] | None) -> Namespace:
     size = parser.add_mutually_exclusive_group()
     size.add_argument(
         "--image-size",
-        type=whole(1, MOST_PIXELS),
-        metavar="N",
-        help="resize images to N x N for the network (default: the size it was trained on)",
+        type=image_size(1, MOST_PIXELS),
+        metavar="N|HxW",
+        help="resize images to N x N, or to height x width, for the network (default: the size it was trained on)",
     )
     size.add_argument(
         "--native",
@@ -88,3 +92,40 @@ def parse_arguments(argv: Sequence[str] | None) -> Namespace:
     add("--border", choices=MEANINGS, help="what the boundary in trimaps counts as (default: as in training)")
     add_compute_arguments(parser)
     return parser.parse_args(argv)
+
+
+# ---- once the network is known ----
+
+
+def check_formats(args: Namespace, task: Task) -> None:
+    """Raises DataError for files that the task's answers cannot become, or that would replace another's."""
+    if args.tiff and not isinstance(task, Instance):
+        raise DataError(f"--tiff is for label images of objects, and this network's task is {task.name}")
+    if args.coco is not None and not isinstance(task, (Instance, Panoptic)):
+        raise DataError(f"--coco is for objects and panoptic segments, and this network's task is {task.name}")
+    if args.polygons and args.coco is None:
+        raise DataError("--polygons is about the outlines in a file of --coco FILE: name that, too")
+    if args.polygons and not isinstance(task, Instance):
+        raise DataError(f"--polygons is for objects, and this network's task is {task.name}")
+    if args.coco is None:
+        return
+    if args.coco.suffix.lower() != ".json":
+        raise DataError(f"--coco {args.coco}: the name of the file must end in .json")
+    if args.coco.exists() and not is_answers(args.coco):
+        raise DataError(f"{args.coco} exists already and was not written by a prediction: give another --coco")
+    if not args.coco.absolute().parent.is_dir():
+        raise DataError(f"--coco {args.coco}: there is no folder {args.coco.parent}")
+
+
+def check_folders(args: Namespace) -> None:
+    """Raises DataError unless --evaluate is a folder, and --out one, created now at the latest, that is writable."""
+    if args.evaluate is not None and not args.evaluate.is_dir():
+        raise DataError(f"{args.evaluate} is not a folder: --evaluate takes a folder of masks")
+    if args.out is None:
+        return
+    try:
+        args.out.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise DataError(f"{args.out} is not a folder: choose another name for the results") from None
+    if not os.access(args.out, os.W_OK | os.X_OK):
+        raise DataError(f"the folder {args.out} is not writable: choose another one for the results")

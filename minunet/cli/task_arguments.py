@@ -8,6 +8,7 @@ from minunet.data import classes as class_lists
 from minunet.data.classes import Classes, median_frequency_weights
 from minunet.data.sample import Dataset
 from minunet.tasks import TASKS, Binary, Instance, Panoptic, Semantic, Task, instance, panoptic
+from minunet.tasks.options import WIDEST_BOUNDARY
 
 OF_TASKS = {  # which flag belongs to which tasks
     "classes": ("semantic",),
@@ -17,6 +18,8 @@ OF_TASKS = {  # which flag belongs to which tasks
     "weight_map": ("instance",),
     "separate_by": ("instance", "panoptic"),
     "panoptic_json": ("panoptic",),
+    "validation_panoptic_json": ("panoptic",),
+    "border": ("binary", "semantic"),
 }
 
 
@@ -46,7 +49,7 @@ def add_task_arguments(parser: Parser) -> None:
     )
     add(
         "--boundary",
-        type=whole(0, 64),
+        type=whole(0, WIDEST_BOUNDARY),
         default=1,
         metavar="N",
         help="instance, and panoptic by boundaries: pixels of an object's boundary; 0: none (default: 1)",
@@ -84,12 +87,18 @@ def check_task_arguments(parser: Parser, args: Namespace) -> None:
     if args.separate_by is not None and args.separate_by not in methods:
         parser.error(f"--separate-by {args.separate_by} is not for the task {args.task}: choose {' or '.join(methods)}")
     args.separate_by = args.separate_by or next(iter(methods), None)
-    if args.task == "panoptic" and args.boundary == 0:
-        parser.error("--boundary 0: panoptic segmentation by boundaries needs one of at least 1")
+    if args.task == "panoptic" and args.boundary != parser.get_default("boundary"):
+        if args.separate_by != "boundaries":
+            parser.error("--boundary goes with --separate-by boundaries where the task is panoptic")
+        if args.boundary == 0:
+            parser.error("--boundary 0: panoptic segmentation by boundaries needs one of at least 1")
 
 
 def make_task(args: Namespace, training: Dataset, classes: Classes | None) -> Task:
-    """Returns the task that the arguments ask for. classes: those of the data, where it has any."""
+    """Returns the task that the arguments ask for. classes: those of the data, where it has any.
+
+    Raises ValueError if the task cannot be made with these classes.
+    """
     if args.task == "binary":
         return Binary()
     if args.task == "instance":

@@ -20,7 +20,8 @@ from minunet.device import OutOfMemory
 from minunet.inference.evaluate import evaluate
 from minunet.kernels.threads import get_num_threads, set_num_threads
 from minunet.models import SegmentationModel
-from minunet.tasks import Binary, Evaluation, Task
+from minunet.tasks import Binary, Task
+from minunet.tasks.regions import MissingPackage, require
 from minunet.training.baselines import class_fractions, constant_baselines
 from minunet.training.checkpoint import CheckpointError
 from minunet.training.interrupt import Interrupt
@@ -61,8 +62,12 @@ def _train(args: Namespace) -> int:
     say(f"data        {data.source}")
     size = " x ".join(map(str, data.training[0][0].shape[:2]))
     say(f"images      {len(data.training)} to train, {len(data.validation)} to validate, {size}")
-    task = make_task(args, data.training, data.classes)
-    to_beat = _report_labels(task, data.training, data.validation)
+    try:
+        task = make_task(args, data.training, data.classes)
+        require(task.packages)  # now, and not when all is learned
+        to_beat = _report_labels(task, data.training, data.validation)
+    except (ValueError, MissingPackage) as error:
+        raise DataError(error) from error
 
     model = make_model(args, task).to(device)
     augment, workers = AUGMENTATIONS[args.augment], min(WORKERS, get_num_threads())
@@ -76,6 +81,7 @@ def _train(args: Namespace) -> int:
         "data": data.source,
         "device": device,
         "to_beat": to_beat,
+        "task": task.metadata(),
         "augmentation": augment,
         "pictures": fingerprint(data.training, data.validation),  # the key that older runs have, which must resume
     }
@@ -86,7 +92,7 @@ def _train(args: Namespace) -> int:
         say("\nscores of training / validation:")
         code = _learn(args, run, trainer, batches, val_batches, interrupt)
         if code == 0 and not isinstance(task, Binary):  # of which the last row has said everything
-            _report_evaluation(run, task, evaluate(model, task, data.validation, args.batch_size))
+            _report_evaluation(args, run, trainer, data.validation)
         run.draw_predictions(model, task, data.validation, SHOWN)
     say(run.summary())
     return code
@@ -180,6 +186,11 @@ def _check_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         raise DataError(
             f"these are not the images that the run began with ({before.get('data')}): it cannot continue with others"
         )
+    task = before.get("task", {})
+    if changed := [name for name, value in now["task"].items() if name in task and task[name] != value]:
+        raise DataError(
+            f"the run began with another task (other {', '.join(changed)}): it cannot continue with this one"
+        )
     if before.get("device") != now["device"]:
         warn(f"the run was on {before.get('device')} and continues on {now['device']}: the last digits will differ")
 
@@ -215,9 +226,14 @@ def _unlikely(task: Task, fractions: Mapping[str, float], part: str) -> list[str
     return [f"no {part} pixel is {' or '.join(missing)}: are the labels right?"] if missing else []
 
 
-def _report_evaluation(run: RunFolder, task: Task, evaluation: Evaluation) -> None:
+def _report_evaluation(args: Namespace, run: RunFolder, trainer: Trainer, validation: Dataset) -> None:
     """Prints what the answers under the last weights score on the validation images, and keeps it with the run."""
-    scores, table = evaluation.result(), evaluation.table()
+    try:
+        evaluation = evaluate(trainer.model, trainer.task, validation, args.batch_size)
+        scores, table = evaluation.result(), evaluation.table()
+    except ValueError as error:  # too many objects, or nothing but crowds to find
+        warn(f"the answers on the validation images cannot be scored: {error}")
+        return
     run.save_evaluation(evaluation)
     say("\nlast epoch, answers on the validation images:")
     words = (f"{name} {value:.3f}" if isinstance(value, float) else f"{name} {value}" for name, value in scores.items())

@@ -96,9 +96,12 @@ def _read_arguments(command: list[str]) -> Namespace:
     check_task_arguments(parser, args)
     check_dataset_arguments(parser, args)
     drawn = DRAWN if args.task == "binary" else SCENES
-    for name, value in {**(drawn if is_drawn(args) else REAL), **PRESETS[args.preset]}.items():
+    recipe = PRESETS[args.preset]
+    if args.task != "binary":
+        recipe = {**recipe, "loss": LOSS_FOR_CLASSES[str(recipe["loss"])]}
+    for name, value in {**(drawn if is_drawn(args) else REAL), **recipe}.items():
         if getattr(args, name) is None:
-            setattr(args, name, LOSS_FOR_CLASSES.get(value, value) if args.task != "binary" else value)
+            setattr(args, name, value)
     _check_together(parser, args)
     return args
 

@@ -10,6 +10,15 @@ from minunet.inference.coco import ImageObjects, categories_json, instances_json
 from minunet.tasks import Instance, Panoptic, Task
 
 Document = dict[str, Any]
+MARK = "minunet predict"
+
+
+def is_answers(path: Path) -> bool:
+    """Returns whether the file at `path` was written by a CocoFile."""
+    try:
+        return bool(json.loads(path.read_bytes())["info"]["description"] == MARK)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return False
 
 
 class CocoFile:
@@ -35,9 +44,12 @@ class CocoFile:
     def document(self) -> Document:
         """Returns what has been added, ready for JSON."""
         if isinstance(self.task, Instance):
-            return instances_json(self._objects, categories_json([self.task.object_name]), self.polygons)
-        classes = self.task.classes
-        return panoptic_json(self._panoptic, categories_json(classes.names, classes.values, classes.things))
+            document = instances_json(self._objects, categories_json([self.task.object_name]), self.polygons)
+        else:
+            classes = self.task.classes
+            categories = categories_json(classes.names, classes.values, classes.things)
+            document = panoptic_json(self._panoptic, categories)
+        return {"info": {"description": MARK}, **document}
 
     def write(self, path: str | Path) -> None:
         """Writes the document, completely or not at all. Raises OSError."""

@@ -76,7 +76,8 @@ def write_outputs(name: Path, contents: Mapping[str, NDArray | Image.Image | str
         if (path.exists() or path.is_symlink()) and not is_output(path, contents):
             raise DataError(f"{path} exists already and was not written by a prediction: give another --out")
     name.parent.mkdir(parents=True, exist_ok=True)
-    for suffix, path in paths.items():
+    # PNGs first: they carry the mark, by which another call knows the other files if this one is stopped halfway
+    for suffix, path in sorted(paths.items(), key=lambda item: not item[0].endswith(".png")):
         content = contents[suffix]
         atomic_write(path, content if isinstance(content, (str, bytes)) else _png(content))
 

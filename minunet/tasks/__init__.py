@@ -28,7 +28,9 @@ from minunet.tasks.task import Evaluation, Panel, Scores, Task
 
 __all__ = ["TASKS", "Binary", "Evaluation", "Instance", "Panel", "Panoptic", "Scores", "Semantic", "Task"]
 
-TASKS: dict[str, type] = {task.name: task for task in (Binary, Semantic, Instance, Panoptic)}
+Kind = type[Binary] | type[Semantic] | type[Instance] | type[Panoptic]
+KINDS: tuple[Kind, ...] = (Binary, Semantic, Instance, Panoptic)
+TASKS: dict[str, Kind] = {kind.name: kind for kind in KINDS}
 
 
 def from_metadata(metadata: Mapping[str, Any]) -> Task:

@@ -31,7 +31,7 @@ from tqdm import tqdm
 from minunet.autograd import Tensor, no_grad
 from minunet.data.loader import Loader
 from minunet.kernels.memory import keep_freed_memory
-from minunet.models import UNet
+from minunet.models import SegmentationModel
 from minunet.optim import Optimizer, clip_gradients
 from minunet.tasks import Binary, Task
 from minunet.training.batches import Batch, Prefetcher, ready_batches
@@ -69,7 +69,7 @@ class Trainer:
 
     def __init__(
         self,
-        model: UNet,
+        model: SegmentationModel,
         optimizer: Optimizer,
         loss: str | Callable[..., Tensor] = "bce",
         *,

@@ -5,6 +5,7 @@ caller changes, and nothing is kept once the file is written.
 """
 
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from minunet.tasks.outline import overlay
 
 TRAIN, VALIDATION = "#2f6db3", "#e0792a"  # blue and orange, which color-blind readers can tell apart
 SCORES = {"iou": "Pixel IoU", "mean_iou": "Mean IoU", "dice": "Dice", "accuracy": "Accuracy"}
+MOST_NAMED = 40  # classes of a confusion matrix with names and numbers
 INK, FAINT = "#2b2b2b", "#8a8a8a"
 
 
@@ -56,6 +58,7 @@ def save_curves(
             va="top",
             color=FAINT,
             fontsize=9,
+            parse_math=False,
         )
     _write(figure, path)
 
@@ -97,7 +100,7 @@ def save_panels(
     figure.subplots_adjust(wspace=0.03, hspace=0.04)
 
     for axes, panel in zip(grid[0], rows[0]):
-        axes.set_title(panel.title, color=INK, fontsize=11, pad=6)
+        axes.set_title(panel.title, color=INK, fontsize=11, pad=6, parse_math=False)
     for i, panels in enumerate(rows):
         for axes, panel in zip(grid[i], panels):
             _draw_panel(axes, panel)
@@ -124,21 +127,24 @@ def _draw_panel(axes, panel):
 def save_confusion(path: str | Path, names: Sequence[str], matrix: NDArray) -> None:
     """Writes a confusion matrix as a picture: row by row, what the pixels of a class were taken for, in percent.
 
-    names: of the K classes; matrix: int (K, K), [true, predicted]. A class without pixels has an empty row.
+    names: of the K classes; matrix: int (K, K), [true, predicted]. A class without pixels has an empty row. Of more
+    than 40 classes, only colors are drawn: nobody could read names and numbers.
     """
     counts = np.asarray(matrix, np.float64)
     fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    side = 1.4 + 0.55 * len(names)
+    readable = len(names) <= MOST_NAMED
+    side = 1.4 + 0.55 * min(len(names), MOST_NAMED)
     figure = Figure(figsize=(side, side), dpi=110)
     axes = figure.subplots()
     figure.subplots_adjust(left=1.25 / side, right=1 - 0.1 / side, top=1 - 0.1 / side, bottom=1.25 / side)
     axes.imshow(fractions, cmap="magma", vmin=0, vmax=1)
     for (i, j), fraction in np.ndenumerate(fractions):
-        if counts[i].sum():
+        if readable and counts[i].sum():
             color = "white" if fraction < 0.7 else INK
             axes.text(j, i, f"{100 * fraction:.0f}", ha="center", va="center", color=color, fontsize=9)
     for axis, label in ((axes.xaxis, "predicted"), (axes.yaxis, "true")):
-        axis.set_ticks(range(len(names)), names, color=INK, fontsize=9)
+        shown = names if readable else ()
+        axis.set_ticks(range(len(shown)), shown, color=INK, fontsize=9, parse_math=False)
         axis.set_label_text(label, color=INK)
     axes.tick_params(axis="x", rotation=90, length=0)
     axes.tick_params(axis="y", length=0)
@@ -185,8 +191,10 @@ def _color_bar(figure, above, height):
 
 def _write(figure: Any, path: str | Path) -> None:
     content, canvas = io.BytesIO(), FigureCanvasAgg(figure)
-    if Path(path).suffix.lower() in (".jpg", ".jpeg"):
-        canvas.print_jpg(content, pil_kwargs={"quality": 80})
-    else:
-        canvas.print_png(content)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # names in scripts that matplotlib's font lacks
+        if Path(path).suffix.lower() in (".jpg", ".jpeg"):
+            canvas.print_jpg(content, pil_kwargs={"quality": 80})
+        else:
+            canvas.print_png(content)
     atomic_write(path, content.getvalue())

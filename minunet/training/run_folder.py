@@ -29,7 +29,7 @@ import numpy as np
 
 from minunet.data.sample import Dataset, limited
 from minunet.files import FolderLock, atomic_write, remove_leftovers
-from minunet.models import UNet
+from minunet.models import SegmentationModel
 from minunet.tasks import Binary, Evaluation, Task
 from minunet.training import checkpoint, plots
 from minunet.training.checkpoint import CheckpointError
@@ -68,7 +68,7 @@ class RunFolder:
         baseline: tuple[str, float] | None = None,
         weights_metadata: Mapping[str, Any] | None = None,
         save_minutes: float = math.inf,
-        resume: UNet | None = None,
+        resume: SegmentationModel | None = None,
     ) -> None:
         before = {} if resume is None or folder is None else read_run(folder)
         if resume is None:
@@ -119,7 +119,7 @@ class RunFolder:
         for row in self.history:
             self._note_best(row)
 
-    def add(self, row: dict[str, float], model: UNet) -> None:
+    def add(self, row: dict[str, float], model: SegmentationModel) -> None:
         """Keeps a finished epoch: its row (see `Trainer.epochs`), the weights, the curves."""
         self.history.append(row)
         if self._note_best(row):  # first: last.npz claims that this epoch is done, and with it all that it leaves
@@ -127,17 +127,17 @@ class RunFolder:
         self.save_checkpoint(model)
         self._write_scores("running")
 
-    def save_if_due(self, model: UNet) -> None:
+    def save_if_due(self, model: SegmentationModel) -> None:
         """Writes a checkpoint if the newest one is `save_minutes` old."""
         if time.monotonic() - self._saved >= self.save_seconds:
             self.save_checkpoint(model)
 
-    def save_checkpoint(self, model: UNet) -> None:
+    def save_checkpoint(self, model: SegmentationModel) -> None:
         """Writes last.npz, from which the run can be resumed. Raises OSError, and what a part's state_dict raises."""
         checkpoint.save(self.folder, model, self.parts, self._weights_metadata())
         self._saved = time.monotonic()
 
-    def finish(self, status: str, model: UNet | None = None) -> None:
+    def finish(self, status: str, model: SegmentationModel | None = None) -> None:
         """Writes how the run ended: "finished", "interrupted", "diverged" or "out of memory".
 
         model: given if it was trained further after the last epoch that was added. Its weights become last.npz, and
@@ -162,7 +162,7 @@ class RunFolder:
     def _weights_metadata(self):
         return {**self.weights_metadata, "epochs": len(self.history)}
 
-    def draw_predictions(self, model: UNet, task: Task, dataset: Dataset, count: int) -> None:
+    def draw_predictions(self, model: SegmentationModel, task: Task, dataset: Dataset, count: int) -> None:
         """Draws predictions.png: `count` images spread over the dataset, under the best weights.
 
         The model keeps these weights. Nothing is drawn if there are none because the first epoch diverged.

@@ -323,7 +323,7 @@ def test_names_that_a_terminal_cannot_show(place):
         (lambda model: minunet.save(model, UNet(depth=1, width=1, out_channels=2)), "from 3 to 2 channels"),
         (lambda model: minunet.save(model, nan()), "weights that are NaN or infinite"),
     ],
-    ids=["missing", "empty", "folder", "foreign", "grey", "two masks", "nan"],
+    ids=["missing", "empty", "folder", "foreign", "gray", "two masks", "nan"],
 )
 def test_models_that_cannot_be_used(place, capsys, damage, message):
     Path("model.npz").unlink()

@@ -14,7 +14,6 @@ from minunet.data import DataError, cache
 from minunet.data.classes import Classes
 from minunet.data.coco.document import Document, Entry, read_document
 from minunet.data.images import quiet_pillow
-from minunet.data.labels import IGNORE
 from minunet.data.panoptic_ids import colors_to_ids, from_panoptic
 from minunet.data.sample import Frame, Pair, common_root
 from minunet.data.skipped import report_skipped
@@ -32,7 +31,7 @@ class CocoPanoptic:
     names             only the images of these names (without extension), in that order; None takes all
 
     labels[..., 0] is a class index or 255 (void); labels[..., 1] is 0 on stuff and void, and 1, 2, 3 … on things, one
-    number each, in the order of segments_info. Crowds, things that nobody has told apart, are void.
+    number each, in the order of segments_info. Crowds, things that nobody has told apart, have their class and 0.
 
     Attributes: `names` and `skipped`, lists of str as for ImageFolder; `classes`, whose values are the category ids;
     `size` and `content` as for ImageFolder.
@@ -103,7 +102,7 @@ def _decode(read: cache.Read, sources: list[tuple[Path, ...]], frame: Frame, on_
     if not sources:
         return cache.Decoded(np.zeros((0, *frame.size, 3), np.uint8), np.zeros((0, *frame.size, 2), np.uint16), {})
     with quiet_pillow():
-        key = f"coco panoptic Pillow {Image.__version__}{frame.key()}"
+        key = f"coco panoptic with crowds Pillow {Image.__version__}{frame.key()}"
         return cache.decode_all(read, sources, frame.size, key, on_disk, channels=2, dtype=np.uint16)
 
 
@@ -122,6 +121,4 @@ def _labels(segments: list[dict[str, int]], classes: Classes, stored: Image.Imag
         indices, numbers = from_panoptic(colors_to_ids(np.asarray(stored)), segments, classes.table(), classes.things)
     except ValueError as error:
         raise DataError(str(error)) from error
-    things = np.array([*classes.things, *[False] * (IGNORE + 1 - len(classes))])
-    crowd = things[indices] & (numbers == 0)
-    return np.stack([np.where(crowd, IGNORE, indices), numbers], axis=2).astype(np.uint16)
+    return np.stack([indices, numbers], axis=2).astype(np.uint16)

@@ -17,14 +17,18 @@ CATEGORIES = [
     {"id": 17, "name": "cat", "isthing": 1},
     {"id": 3, "name": "void", "isthing": 0},
 ]
-IDS = [[5, 5, 5, 0], [70000, 5, 300, 12], [70000, 5, 300, 12]]  # 12 is a crowd
+IDS = [
+    [5, 5, 5, 0],
+    [70000, 5, 300, 12],
+    [70000, 5, 300, 12],
+]  # 12 is a crowd: its class is known, and it has no number
 INFO = [
     {"id": 300, "category_id": 17, "iscrowd": 0, "area": 2},
     {"id": 5, "category_id": 9, "iscrowd": 0},
     {"id": 70000, "category_id": 17},
     {"id": 12, "category_id": 17, "iscrowd": 1},
 ]
-CLASSES = [[0, 0, 0, 255], [1, 0, 1, 255], [1, 0, 1, 255]]
+CLASSES = [[0, 0, 0, 255], [1, 0, 1, 1], [1, 0, 1, 1]]
 SEGMENTS = [[0, 0, 0, 0], [2, 0, 1, 0], [2, 0, 1, 0]]
 
 
@@ -94,7 +98,7 @@ def test_a_category_that_is_called_void_counts_in_nothing(scene):
     info = [{**INFO[0], "category_id": 3}, *INFO[1:]]
     document = changed(scene, lambda d: d["annotations"][0].update(segments_info=info))
     labels = read(scene, document)[1][1]
-    assert labels[..., 0].tolist() == [[0, 0, 0, 255], [1, 0, 255, 255], [1, 0, 255, 255]]
+    assert labels[..., 0].tolist() == [[0, 0, 0, 255], [1, 0, 255, 1], [1, 0, 255, 1]]
     assert labels[..., 1].tolist() == [[0, 0, 0, 0], [1, 0, 0, 0], [1, 0, 0, 0]]
 
 
