@@ -231,13 +231,14 @@ def _factor(strength: float, rng: np.random.Generator) -> float:
 
 # ---- ready-made ----
 
-# "light" is what any photographer does without thinking: the other side, a camera not quite level, nearer or farther,
-# in other light. "full" is the most that still looks like a photograph of a pet. Neither turns images upside down:
-# hardly any photograph is, and a network has better uses for its weights. "flips" and "cells" are for images that have
-# no up and down, such as maps, or what lies under a microscope: the first only rearranges their pixels. "elastic" is
-# that of the U-Net paper: shifts, rotations and elastic deformation.
+# "flip" is left and right alone. "light" is what any photographer does without thinking: the other side, a camera not
+# quite level, nearer or farther, in other light. "full" is the most that still looks like a photograph of a pet. None
+# of them turns images upside down: hardly any photograph is, and a network has better uses for its weights. "flips" and
+# "cells" are for images that have no up and down, such as maps, or what lies under a microscope: the first only
+# rearranges their pixels. "elastic" is that of the U-Net paper: shifts, rotations and elastic deformation.
 PRESETS: dict[str, Augmentation | None] = {
     "none": None,
+    "flip": Augmentation(Flip(probability=0.5)),
     "light": Augmentation(
         Flip(probability=0.5),
         Rotate(10, probability=0.75),

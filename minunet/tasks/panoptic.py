@@ -202,23 +202,13 @@ class Panoptic:
         if self.separate_by == "centers":
             centers = find_centers(HEAT_UNIT * outputs[..., K])
             segments = group(OFFSET_UNIT * outputs[..., K + 1 :], centers, things)
-            classes = majority(classes, segments, things)
         else:
-            segments = self._grown(outputs, classes)
+            p = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
+            p /= p.sum(axis=-1, keepdims=True)
+            segments = objects(p.argmax(axis=-1) != K, things, p[..., K], self.smallest)
+        classes = majority(classes, segments, things)
         classes[things & (segments == 0)] = IGNORE  # a thing that no object claims
         return _without_small(classes, segments, self.smallest, self.smallest_stuff)
-
-    def _grown(self, outputs, classes):
-        """The components of each class of things without their boundary, grown over the region of the class.
-
-        They are numbered from 1 in each class.
-        """
-        inside = outputs.argmax(axis=-1)
-        segments = np.zeros(classes.shape, np.int32)
-        for k in np.flatnonzero(self.classes.things):
-            region = classes == k
-            segments[region] = objects(inside == k, region, -outputs[..., k])[region]
-        return segments
 
     def rescale(self, outputs: NDArray, factors: tuple[float, float]) -> NDArray:
         if self.separate_by == "boundaries":

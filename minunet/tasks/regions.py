@@ -46,14 +46,17 @@ def grow(seeds: NDArray, region: NDArray[np.bool_], height: NDArray) -> NDArray[
     return _package(WATERSHED).watershed(height, seeds, mask=region)
 
 
-def objects(inside: NDArray[np.bool_], region: NDArray[np.bool_], height: NDArray) -> NDArray[np.int32]:
+def objects(
+    inside: NDArray[np.bool_], region: NDArray[np.bool_], height: NDArray, smallest: int = 1
+) -> NDArray[np.int32]:
     """Returns one object per component of `inside`, grown over `region` as `grow` does: int32 (H, W).
 
-    A part of the region in which nothing is inside, for being thin, is an object of its own.
+    smallest: components of fewer pixels are no seeds; they go to the neighbors that grow over them. A part of the
+    region without a seed, for being thin, is an object of its own.
     """
-    inside = inside & region
-    seeds, parts = components(inside), components(region)
-    seedless = region & ~np.isin(parts, parts[inside])
+    seeds, parts = components(inside & region), components(region)
+    seeds[np.bincount(seeds.ravel())[seeds] < smallest] = 0
+    seedless = region & ~np.isin(parts, parts[seeds > 0])
     return grow(np.where(seedless, parts + seeds.max(), seeds), region, height)
 
 

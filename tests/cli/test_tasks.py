@@ -39,7 +39,9 @@ def run(capsys):
             code = main([str(word) for word in words])
         except SystemExit as end:
             code = end.code
-        return (code, *capsys.readouterr())
+        output, errors = capsys.readouterr()
+        lines = [line for line in errors.splitlines(True) if not line.startswith("warning: no training pixel is ")]
+        return code, output, "".join(lines)  # not all classes are in so few scenes
 
     return call
 

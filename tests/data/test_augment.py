@@ -446,10 +446,12 @@ def test_all_channels_of_labels_move_as_a_mask_does(preset, size):
 
 
 def test_presets():
-    assert list(PRESETS) == ["none", "light", "full", "flips", "cells"] and PRESETS["none"] is None
+    assert list(PRESETS) == ["none", "flip", "light", "full", "flips", "cells", "elastic"] and PRESETS["none"] is None
     kinds = {name: {type(t) for t in PRESETS[name].transforms} for name in ("light", "full")}
     assert kinds["light"] == {Flip, Rotate, Scale, Shift, Brightness, Contrast}
     assert kinds["full"] == {type(t) for t in MOVES + COLORS} - {FlipVertical, QuarterTurn}
     assert {type(t) for t in PRESETS["flips"].transforms} == {Flip, FlipVertical, QuarterTurn}
+    assert {type(t) for t in PRESETS["flip"].transforms} == {Flip}
+    assert {type(t) for t in PRESETS["elastic"].transforms} >= {Shift, Rotate, Elastic}
     assert {type(t) for t in PRESETS["cells"].transforms} >= {Flip, FlipVertical, QuarterTurn, Rotate, Elastic}
     assert "Rotate(probability=0.75, strength=10)" in repr(PRESETS["light"])

@@ -45,6 +45,16 @@ def test_a_part_in_which_nothing_is_inside_is_an_object_too():
     assert found[0] == found[1] > 0 and found[4] == found[5] > 0 and found[0] != found[4] and not found[2:4].any()
 
 
+def test_a_small_seed_goes_to_its_neighbor():
+    inside = np.array([[1, 1, 1, 0, 1, 0, 1, 1]], bool)
+    region = np.ones((1, 8), bool)
+    height = np.zeros((1, 8))
+    assert len(set(objects(inside, region, height)[0])) == 3
+    found = objects(inside, region, height, smallest=2)[0]
+    assert len(set(found)) == 2 and set(found[:3]) == {found[0]} and found[6] == found[7] != found[0]
+    assert set(objects(inside, region, height, smallest=9)[0]) == {1}  # no seed at all: the part is the object
+
+
 def test_small_segments_are_dropped_and_the_others_renumbered():
     segments = np.array([[3, 3, 0, 8], [9, 9, 9, 0]])
     assert without_small(segments, 2).tolist() == [[1, 1, 0, 0], [2, 2, 2, 0]]
