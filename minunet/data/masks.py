@@ -82,12 +82,12 @@ def _misfit(held: list[int], table: Collection[int] | None, file_format: str | N
 
 
 def find_mask(folder: Path, name: str) -> Path:
-    """Returns the path of the mask of the image NAME.*: folder/NAME.png, or where the pets dataset has it.
+    """Returns the path of the labels of the image NAME.*: folder/NAME.png or .tif, or where the pets dataset has them.
 
     If there is none, returns the path where it was expected.
     """
     places = [folder, folder / "trimaps", folder / "annotations" / "trimaps"]
-    paths = [place / f"{name}.png" for place in places]
+    paths = [place / f"{name}{suffix}" for place in places for suffix in (".png", ".tif", ".tiff")]
     return next((path for path in paths if path.is_file()), paths[0])
 
 

@@ -86,6 +86,8 @@ def test_where_masks_are_looked_for(tmp_path):
         path = tmp_path / place / "cat.1.png"
         path.touch()
         assert find_mask(tmp_path, "cat.1") == path
+    (tmp_path / "trimaps" / "dog.tif").touch()  # label images of microscopes
+    assert find_mask(tmp_path, "dog") == tmp_path / "trimaps" / "dog.tif"
 
 
 # ---- other labels of one image ----
