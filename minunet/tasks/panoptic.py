@@ -282,7 +282,10 @@ class Panoptic:
 
 
 def _without_small(classes, segments, smallest, smallest_stuff):
-    """The answer without things and stuff of fewer pixels than these; they become void."""
+    """The answer without things and stuff of fewer pixels than these; they become void.
+
+    Pixels of two classes are two segments, even if they have one number.
+    """
     keys = segments.astype(np.int64) * 256 + classes
     numbers, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
     kept = counts >= np.where(numbers >= 256, smallest, smallest_stuff)

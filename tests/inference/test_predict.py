@@ -131,3 +131,16 @@ def test_an_image_of_the_training_size_is_predicted_as_it_is():
     model = UNet(depth=2, width=2)
     image = noise(32, 32)
     np.testing.assert_array_equal(predict_resized(model, [image], 32)[0], model.predict(image))
+
+
+def test_lengths_are_rescaled_by_the_factors_down_and_across():
+    model, factors = UNet(out_channels=2, depth=1, width=1, activation="softmax"), []
+
+    def rescale(outputs, by):
+        factors.append(by)
+        return outputs + 100
+
+    images = [np.zeros((20, 24, 3), np.uint8), np.zeros((8, 4, 3), np.uint8)]
+    outputs = predict_resized(model, images, (10, 8), rescale)
+    assert factors == [(2, 3), (0.8, 0.5)]
+    assert [output.shape for output in outputs] == [(20, 24, 2), (8, 4, 2)] and min(map(np.min, outputs)) >= 100

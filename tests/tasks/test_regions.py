@@ -186,3 +186,10 @@ def test_each_method_of_separating_objects():
         answer = task.answer(outputs)
         assert (answer.max(), (answer > 0).sum()) == (count, area), task.metadata()
         assert answer.dtype == np.uint16
+
+
+def test_a_part_without_a_seed_has_a_number_of_its_own():
+    region = np.array([[1, 1, 0, 1, 1, 0, 1, 1]], bool)
+    inside = np.array([[0, 0, 0, 1, 1, 0, 1, 1]], bool)  # the first part has no seed, and would be number 1
+    found = objects(inside, region, np.zeros((1, 8)))[0]
+    assert len({found[0], found[3], found[6]}) == 3 and found[0] == found[1] > 0
