@@ -66,10 +66,13 @@ class PanopticEvaluation:
         self.classes = classes
         self.scores = PanopticScores(classes.things)
         self.by_pixels = ConfusionScores(len(classes))
+        self.unanswered = np.zeros(256, np.int64)  # pixels of each true class that the answer leaves void
 
     def update(self, answer: PanopticAnswer, labels: NDArray) -> None:
         self.scores.update(labels[..., 0], labels[..., 1], answer.classes, answer.segments)
-        known = np.where(answer.classes == IGNORE, IGNORE, labels[..., 0])  # a pixel without an answer is in no cell
+        void = answer.classes == IGNORE
+        known = np.where(void, IGNORE, labels[..., 0])  # a pixel without an answer is in no cell of the matrix
+        self.unanswered += np.bincount(labels[..., 0][void], minlength=256)
         one_hot = answer.classes[..., None] == np.arange(len(self.classes))
         self.by_pixels.update(one_hot[None].astype(np.float32), known[None, ..., None])
 
@@ -83,7 +86,15 @@ class PanopticEvaluation:
         scores = self.scores.per_class()
         columns = [self.classes.names, ["thing" if thing else "stuff" for thing in self.classes.things]]
         columns += [[f"{value:.3f}" for value in scores[key]] for key in ("pq", "sq", "rq")]
-        return [("class", "", "PQ", "SQ", "RQ"), *zip(*columns)]
+        columns.append([f"{value:.3f}" for value in self._class_iou()])
+        return [("class", "", "PQ", "SQ", "RQ", "IoU"), *zip(*columns)]
+
+    def _class_iou(self):
+        """IoU of each class by pixels; those without an answer are missed."""
+        matrix = self.by_pixels.matrix()
+        both = np.diag(matrix)
+        either = matrix.sum(axis=0) + matrix.sum(axis=1) + self.unanswered[: len(self.classes)] - both
+        return both / np.where(either > 0, either, np.nan)
 
 
 class Panoptic:

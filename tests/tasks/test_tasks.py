@@ -10,6 +10,7 @@ from minunet.data.classes import Classes
 from minunet.device import to_numpy
 from minunet.tasks import TASKS, Binary, Instance, Panoptic, Semantic, Task, from_metadata
 from minunet.tasks.centers import HEAT_UNIT, OFFSET_UNIT
+from minunet.tasks.panoptic import PanopticAnswer
 
 CLASSES = Classes(("grass", "cat", "dog"), values=(3, 7, 9), things=(False, True, True))
 MAKERS = {
@@ -142,6 +143,17 @@ def test_who_knows_the_labels_scores_one(task):
     assert result[best] == pytest.approx(1)
     table = evaluation.table()
     assert not table or [row[0] for row in table] == ["class", *CLASSES.names]
+
+
+def test_pixels_without_an_answer_are_missed():
+    evaluation = Panoptic(CLASSES).evaluation()
+    labels = np.zeros((2, 8, 2), np.uint16)
+    labels[:, 4:, 0], labels[:, 4:, 1] = 1, 3
+    classes = labels[..., 0].astype(np.uint8)
+    classes[0, :3] = 255  # three of eight pixels of grass
+    classes[1, 4] = 0  # one of eight of the cat is taken for grass
+    evaluation.update(PanopticAnswer(classes, np.where(classes == 1, 3, 0).astype(np.uint16)), labels)
+    assert [row[-1] for row in evaluation.table()] == ["IoU", f"{5 / 9:.3f}", f"{7 / 8:.3f}", "nan"]
 
 
 def test_flipped_outputs_flip_back(task):
