@@ -10,7 +10,7 @@ from minunet.data import DataError
 from minunet.data.coco.dataset import panoptic_reader
 from minunet.data.coco.document import Document, read_document
 from minunet.data.images import ImageFile, UprightImage
-from minunet.data.labels import IGNORE
+from minunet.data.labels import IGNORE, IGNORE_OBJECT
 from minunet.data.masks import class_reader, find_mask, instance_reader, read_labels, read_mask
 from minunet.metrics import bounding_box, box_iou
 from minunet.tasks import Binary, Instance, Panoptic, Semantic, Task
@@ -102,7 +102,7 @@ IN_ALL: Mapping[str, Mapping[str, str]] = {
 
 def ignored_number(task: Task) -> int:
     """Returns what stands in the first channel of a task's labels where they are ignored."""
-    return 65535 if isinstance(task, Instance) else IGNORE
+    return IGNORE_OBJECT if isinstance(task, Instance) else IGNORE
 
 
 def find_document(folder: Path) -> Document:

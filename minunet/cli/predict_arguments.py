@@ -16,8 +16,9 @@ DESCRIPTION = """Find the pets in your own images, with a network that `minunet 
   minunet predict runs/NAME/best.npz photo.jpg holidays/ "more/*.png" --out masks
   minunet predict runs/NAME/best.npz photos/ --evaluate known_masks/ --out masks
 
-Each image gets NAME.mask.png (white is pet) and NAME.overlay.png (the outline), beside it or in --out. Nothing else is
-written, and nothing is replaced but the results of an earlier call.
+Each image gets NAME.mask.png (white is pet) and NAME.overlay.png (the outline), beside it or in --out; from a network
+for another task, label images and tables: the last line of the output names them. Nothing else is written, and nothing
+is replaced but the results of an earlier call.
 
 Exit code: 0 all images done, 1 some could not be (the others are), 2 wrong use or a model that cannot be used,
 130 after Ctrl-C."""
@@ -84,7 +85,7 @@ def parse_arguments(argv: Sequence[str] | None) -> Namespace:
         "--evaluate",
         type=Path,
         metavar="DIR",
-        help="compare with known masks, DIR/NAME.png (0 and 255, or trimaps) or as the pets dataset has them",
+        help="compare with known labels, DIR/NAME.png: masks (0 and 255, or trimaps), or as those trained with",
     )
     add("--tiff", action="store_true", help="instances: label images as TIFF, in place of PNG")
     add("--coco", type=Path, metavar="FILE", help="instances, panoptic: also all answers in one JSON file of COCO")

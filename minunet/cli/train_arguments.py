@@ -32,6 +32,7 @@ DESCRIPTION = """Train the lecture's U-Net to tell pets from their background.
   minunet train --download --device gpu        the real photographs, fetched once (0.8 GB)
   minunet train --data-dir ~/oxford-iiit-pet   the real photographs, where you have them
   minunet train --images DIR --masks DIR       your own, each with a mask of the same name
+  minunet train --task panoptic                drawn scenes: each cat, each dog, and what is around them
   minunet train --resume runs/NAME             continue a run that was stopped or killed
 
 Exit code: 0 done, 1 the loss diverged or memory ran out, 2 wrong use, 130 after Ctrl-C (the run is saved)."""

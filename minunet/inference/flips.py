@@ -2,7 +2,8 @@
 
 A network has not seen each image from all sides, and answers a little differently for its mirror image. Where it is
 unsure, these answers differ most, and their mean is better than each: for four times the work. For images without up
-and down (cells, tissue); a cat upside down is nothing that a network has learned."""
+and down (cells, tissue); a cat upside down is nothing that a network has learned.
+"""
 
 from collections.abc import Callable
 

@@ -19,6 +19,7 @@ here that is what class weights are for. Source: Ronneberger, Fischer, Brox, "U-
 import numpy as np
 from numpy.typing import NDArray
 
+from minunet.data.labels import IGNORE_OBJECT
 from minunet.tasks.regions import distance_to
 
 W0, SIGMA = 10.0, 5.0
@@ -51,7 +52,7 @@ def weight_map(segments: NDArray, w0: float = W0, sigma: float = SIGMA) -> NDArr
 def _boxes(segments):
     """{number: ((first row, row after the last), (first column, column after the last))} of each object."""
     boxes = {}
-    rows, columns = np.nonzero((segments > 0) & (segments < 65535))
+    rows, columns = np.nonzero((segments > 0) & (segments < IGNORE_OBJECT))
     numbers = segments[rows, columns]
     order = np.argsort(numbers, kind="stable")
     found, starts = np.unique(numbers[order], return_index=True)

@@ -26,6 +26,7 @@ def test_objects_come_back(polygons, tmp_path):
     document = json.loads((tmp_path / "objects.json").read_text())
     assert [category["name"] for category in document["categories"]] == ["nucleus"]
     assert [annotation["area"] for annotation in document["annotations"]] == [3, 3, 2, 2]
+    assert {type(annotation["segmentation"]) for annotation in document["annotations"]} == {list if polygons else dict}
     for (name, segments), image in zip((("a.png", ONE), ("deep/b.png", TWO)), read_instances(document), strict=True):
         assert image.file_name == name
         assert {(a, b) for a, b in zip(segments.ravel(), image.segments.ravel())} == {
