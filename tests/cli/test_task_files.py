@@ -183,7 +183,9 @@ def test_crowds_are_neither_missed_nor_found(tmp_path):
                 labels.compare(found, image, answer)
             assert labels.summary().startswith("scores      none")
         else:
-            assert labels.compare(found, image, answer) == expected
+            assert labels.compare(found, image, answer) == expected and labels.summary().startswith(
+                f"scores      {expected}"
+            )
 
 
 def write_panoptic(folder, name, ids, segments):
