@@ -212,12 +212,7 @@ def _own(args: Namespace) -> Data:
 
 
 def _check_alike(training: ImageFolder | CocoPanoptic, validation: ImageFolder | CocoPanoptic) -> None:
-    """Raises DataError unless both have the same size and the same classes."""
-    if training.size != validation.size:
-        sizes = (f"{height} x {width}" for height, width in (training.size, validation.size))
-        raise DataError(
-            f"the images to train and to validate with are {' and '.join(sizes)} (height x width): give --image-size"
-        )
+    """Raises DataError unless both have the same classes. They may differ in size: a U-Net takes images of any."""
     if training.classes != validation.classes:
         raise DataError("the two JSON files of segments have different categories: the network can have only one set")
 

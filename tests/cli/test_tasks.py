@@ -184,11 +184,14 @@ def test_images_of_another_shape(size, shape, run, scenes, tmp_path):
 
 
 def test_images_of_their_own_to_validate_with(run, scenes, tmp_path):
-    write_scenes(tmp_path / "other", 0, 2, 64, seed=5)
+    """They may be of another size."""
+    write_scenes(tmp_path / "other", 0, 2, 128, seed=5)
     words = [*files_of(scenes, "instance")[:6], "--validation-images", tmp_path / "other" / "images"]
-    words += ["--validation-masks", tmp_path / "other" / "instances"]
-    code, output, errors = run("train", "--task", "instance", *words, *TINY, "--epochs", "1", "--out", tmp_path / "run")
+    words += ["--validation-masks", tmp_path / "other" / "instances", *TINY, "--image-size", "original"]
+    code, output, errors = run("train", "--task", "instance", *words, "--epochs", "1", "--out", tmp_path / "run")
     assert code == 0 and "5 to train, 2 to validate" in output, errors
+    with Image.open(tmp_path / "run" / "predictions.png") as picture:
+        picture.verify()
 
 
 def test_the_species_and_the_trimap_of_pets(run, pets_dir, tmp_path):
