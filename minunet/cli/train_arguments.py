@@ -40,7 +40,7 @@ Exit code: 0 done, 1 the loss diverged or memory ran out, 2 wrong use, 130 after
 # What holds where no flag is given. Drawn pets are easier, and are done while you watch.
 REAL = {"image_size": 256, "batch_size": 32, "epochs": 25, "limit": None}
 DRAWN = {"image_size": 128, "batch_size": 8, "epochs": 9, "limit": 600}
-SCENES = {"image_size": 128, "batch_size": 8, "epochs": 30, "limit": 800}
+SCENES = {"image_size": 128, "batch_size": 8, "epochs": 20, "limit": 800}
 
 MONITORS = [f"val_{name}" for name in ("loss", *SCORES)]
 # what may be different when a run is resumed
