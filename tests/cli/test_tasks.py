@@ -199,7 +199,7 @@ def test_the_species_and_the_trimap_of_pets(run, pets_dir, tmp_path):
     code, output, errors = run("train", *words, "--out", tmp_path / "species")
     assert code == 0 and "cat" in output and "dog" in output, errors
     code, output, errors = run("train", *words, "--trimap", "--out", tmp_path / "trimap")
-    assert code == 0 and "boundary" in output, errors
+    assert code == 0 and "border" in output, errors
 
 
 def test_the_network_of_the_paper(run, tmp_path):
