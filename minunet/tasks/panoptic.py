@@ -47,6 +47,7 @@ from minunet.tasks.semantic import ClassTable, LabelScores, Semantic, class_imag
 from minunet.tasks.task import Panel
 
 METHODS = ("centers", "boundaries")
+EDGE = 0.2  # a pixel that is more likely than this to be boundary is in no seed: a boundary with a hole parts nothing
 HALF = 1 << 15  # labels are integers without a sign: an offset of 0 pixels is this number,
 STEPS = 16  # and a pixel is so many steps
 FULL = 65535  # a heat of 1
@@ -216,7 +217,7 @@ class Panoptic:
         else:
             p = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
             p /= p.sum(axis=-1, keepdims=True)
-            segments = objects(p.argmax(axis=-1) != K, things, p[..., K], self.smallest)
+            segments = objects(p[..., K] < EDGE, things, p[..., K], self.smallest)
         classes = majority(classes, segments, things)
         classes[things & (segments == 0)] = IGNORE  # a thing that no object claims
         return _without_small(classes, segments, self.smallest, self.smallest_stuff)
