@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from minunet import device
+from minunet.kernels.threads import get_num_threads, set_num_threads
 
 collect_ignore = ["typing"]  # scripts for type checkers: test_typing.py has them read, not run
 
@@ -65,6 +66,15 @@ def elsewhere(monkeypatch):
         if name.startswith("minunet") and getattr(module, "device_of", None) is real:
             monkeypatch.setattr(module, "device_of", device_of)
     return move_away
+
+
+@pytest.fixture(autouse=True)
+def same_number_of_threads():
+    """A test that sets the number of threads, as a command line does, sets it for itself: sums depend on it."""
+    before = get_num_threads()
+    yield
+    if get_num_threads() != before:
+        set_num_threads(before)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ TASKS = {
     "panoptic": ["panoptic", "--class-weights", "median"],
     "panoptic by boundaries": ["panoptic", "--separate-by", "boundaries", "--boundary", "2"],
 }
-TINY = ["--device", "cpu", "--threads", "1", "--image-size", "64", "--epochs", "2", "--batch-size", "3"]
+TINY = ["--device", "cpu", "--image-size", "64", "--epochs", "2", "--batch-size", "3"]
 
 
 @pytest.fixture(scope="module")
