@@ -18,7 +18,7 @@ from minunet.data import DataError
 from minunet.data.images import ImageFile, UprightImage, find_images, quiet_pillow, read_image
 from minunet.data.labels import MEANINGS
 from minunet.inference.coco_file import CocoFile
-from minunet.inference.flips import Predict, with_flips
+from minunet.inference.flips import ALL, LEFT_RIGHT, Predict, with_flips
 from minunet.inference.outputs import choose_names, is_output, write_outputs
 from minunet.inference.predict import check_tiles, predict_resized, predict_tiled
 from minunet.inference.tile_picture import save_tile_picture
@@ -231,7 +231,10 @@ def _show_tiles(args: Namespace, model: SegmentationModel, first: ImageFile) -> 
 def _choose_manner(args: Namespace, model: SegmentationModel, metadata: dict, task: Task) -> tuple[Predict, str, int]:
     """How to predict: a function from a list of images to a list of outputs; this in words; how many at once."""
     predict, text, at_once = _choose_size(args, model, metadata, task)
-    return (with_flips(predict, task), f"{text}, and flipped", at_once) if args.flips else (predict, text, at_once)
+    if args.flips or args.mirror:
+        flips, words = (ALL, "and flipped") if args.flips else (LEFT_RIGHT, "and mirrored")
+        return with_flips(predict, task, flips), f"{text}, {words}", at_once
+    return predict, text, at_once
 
 
 def _choose_size(args: Namespace, model: SegmentationModel, metadata: dict, task: Task) -> tuple[Predict, str, int]:

@@ -76,10 +76,14 @@ def parse_arguments(argv: Sequence[str] | None) -> Namespace:
         metavar="FILE.png",
         help="with --tile, for the paper's network: a picture of the first image's tiles, and of what one of them sees",
     )
-    add(
+    flips = parser.add_mutually_exclusive_group()
+    flips.add_argument(
+        "--mirror", action="store_true", help="average over each image and its mirror image: twice the work"
+    )
+    flips.add_argument(
         "--flips",
         action="store_true",
-        help="average over each image and its mirror images: four times the work, for images without up and down",
+        help="the same with up and down: four times the work, for images that have neither",
     )
     add(
         "--evaluate",

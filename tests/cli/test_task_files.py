@@ -232,6 +232,7 @@ def test_a_size_in_a_file_that_is_none_is_not_taken(size, run, scenes, tmp_path)
         (["--native"], "at full resolution"),
         (["--tile", "--tile-size", "64"], "in tiles of 64 x 64"),
         (["--flips"], "96 x 64 for the network, and flipped"),
+        (["--mirror"], "96 x 64 for the network, and mirrored"),
     ],
 )
 @pytest.mark.parametrize("task", [Semantic(CLASSES), Instance(), Panoptic(CLASSES), Panoptic(CLASSES, "boundaries")])

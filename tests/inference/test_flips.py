@@ -6,7 +6,7 @@ import pytest
 from minunet import UNet
 from minunet.data.classes import Classes
 from minunet.inference.evaluate import evaluate
-from minunet.inference.flips import with_flips
+from minunet.inference.flips import LEFT_RIGHT, with_flips
 from minunet.tasks import Binary, Panoptic, Semantic
 
 CLASSES = Classes(("a", "b"), things=(False, True))
@@ -26,6 +26,13 @@ def test_the_mean_of_four_mirror_images():
     for image, output in zip(images, with_flips(predict, Binary())(images)):
         height, width, _ = image.shape
         np.testing.assert_allclose(output, image + (height - 1) / 2 + 10 * (width - 1) / 2)
+
+
+def test_left_and_right_alone():
+    image = np.random.default_rng(3).random((3, 4, 1))
+    ramp = np.arange(3)[:, None, None] + 10 * np.arange(4)[:, None]
+    (output,) = with_flips(lambda batch: [part + ramp for part in batch], Binary(), LEFT_RIGHT)([image])
+    np.testing.assert_allclose(output, image + np.arange(3)[:, None, None] + 15)
 
 
 def test_directions_turn_round():
