@@ -63,8 +63,9 @@ def add_task_arguments(parser: Parser) -> None:
     add(
         "--separate-by",
         choices=(*instance.METHODS, *panoptic.METHODS),
-        help="what tells objects apart. instance: distance (where they are deepest), inside (seeds without their "
-        "boundary) or components (default: distance); panoptic: centers or boundaries (default: centers)",
+        help="what tells objects apart. instance: distance (where they are deepest, for round ones), inside (seeds "
+        "without their boundary) or components (default: distance; drawn scenes: inside); panoptic: "
+        "centers or boundaries (default: centers)",
     )
 
 
@@ -86,6 +87,8 @@ def check_task_arguments(parser: Parser, args: Namespace) -> None:
     methods = {"instance": instance.METHODS, "panoptic": panoptic.METHODS}.get(args.task, ())
     if args.separate_by is not None and args.separate_by not in methods:
         parser.error(f"--separate-by {args.separate_by} is not for the task {args.task}: choose {' or '.join(methods)}")
+    if args.separate_by is None and args.task == "instance" and args.images is None:
+        args.separate_by = "inside"
     args.separate_by = args.separate_by or next(iter(methods), None)
     if args.task == "panoptic" and args.boundary != parser.get_default("boundary"):
         if args.separate_by != "boundaries":

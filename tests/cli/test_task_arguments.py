@@ -32,8 +32,9 @@ def task_of(*words):
 def test_instance():
     task = task_of("--task", "instance", "--boundary", "3", "--no-weight-map", "--separate-by", "inside")
     assert (task.boundary, task.weigh, task.separate_by) == (3, False, "inside")
-    task = task_of("--task", "instance")
+    task = task_of("--task", "instance", "--images", "a", "--masks", "b")
     assert (task.boundary, task.weigh, task.separate_by) == (1, True, "distance")
+    assert task_of("--task", "instance").separate_by == "inside"  # drawn animals are not round
 
 
 @pytest.mark.parametrize(
