@@ -45,6 +45,15 @@ def parse_arguments(argv: Sequence[str] | None) -> Namespace:
         metavar="X",
         help="pet is where the probability is above X (default: 0.5)",
     )
+    _add_manner_arguments(parser)
+    _add_answer_arguments(parser)
+    add_compute_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def _add_manner_arguments(parser: Parser) -> None:
+    """At which size the network sees an image, how often, and in which pieces."""
+    add = parser.add_argument
     size = parser.add_mutually_exclusive_group()
     size.add_argument(
         "--image-size",
@@ -85,6 +94,11 @@ def parse_arguments(argv: Sequence[str] | None) -> Namespace:
         action="store_true",
         help="the same with up and down: four times the work, for images that have neither",
     )
+
+
+def _add_answer_arguments(parser: Parser) -> None:
+    """What the answers become, and what they are compared with."""
+    add = parser.add_argument
     add(
         "--evaluate",
         type=Path,
@@ -95,8 +109,6 @@ def parse_arguments(argv: Sequence[str] | None) -> Namespace:
     add("--coco", type=Path, metavar="FILE", help="instances, panoptic: also all answers in one JSON file of COCO")
     add("--polygons", action="store_true", help="with --coco: outlines as polygons, where objects have no holes")
     add("--border", choices=MEANINGS, help="what the boundary in trimaps counts as (default: as in training)")
-    add_compute_arguments(parser)
-    return parser.parse_args(argv)
 
 
 # ---- once the network is known ----
