@@ -125,7 +125,7 @@ def _draw_panel(axes, panel):
 
 
 def save_confusion(path: str | Path, names: Sequence[str], matrix: NDArray) -> None:
-    """Writes a confusion matrix as a picture: row by row, what the pixels of a class were taken for, in percent.
+    """Writes a confusion matrix as an image: row by row, what the pixels of a class were taken for, in percent.
 
     names: of the K classes; matrix: int (K, K), [true, predicted]. A class without pixels has an empty row. Of more
     than 40 classes, only colors are drawn: nobody could read names and numbers.

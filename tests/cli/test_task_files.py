@@ -10,11 +10,10 @@ from PIL import Image
 
 import minunet
 from minunet import UNet
-from minunet.cli import main
 from minunet.cli.evaluation import KnownLabels, find_document
 from minunet.data import DataError
 from minunet.data.classes import Classes
-from minunet.data.drawn_scenes import CLASSES, write_scenes
+from minunet.data.drawn_scenes import CLASSES
 from minunet.data.images import ImageFile, UprightImage
 from minunet.inference.coco_file import CocoFile, is_answers
 from minunet.inference.outputs import write_outputs
@@ -23,27 +22,6 @@ from minunet.tasks import Instance, Panoptic, Semantic
 from minunet.tasks.panoptic import PanopticAnswer
 
 TINY = ["--device", "cpu", "--image-size", "64", "--epochs", "1", "--batch-size", "3"]
-
-
-@pytest.fixture(scope="module")
-def scenes(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("scenes") / "drawn scenes"
-    write_scenes(folder, 5, 3, 64)
-    return folder
-
-
-@pytest.fixture
-def run(capsys):
-    """Runs a command line in this process. Returns its exit code, its output and its errors."""
-
-    def call(*words):
-        try:
-            code = main([str(word) for word in words])
-        except SystemExit as end:
-            code = end.code
-        return (code, *capsys.readouterr())
-
-    return call
 
 
 def network(folder, task, metadata=None, **options):

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minunet.cli import main
 from minunet.data.drawn_scenes import CLASSES, write_scenes
 from minunet.weights import io
 
@@ -21,29 +20,6 @@ TASKS = {
     "panoptic by boundaries": ["panoptic", "--separate-by", "boundaries", "--boundary", "2"],
 }
 TINY = ["--device", "cpu", "--image-size", "64", "--epochs", "2", "--batch-size", "3"]
-
-
-@pytest.fixture(scope="module")
-def scenes(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("scenes") / "drawn scenes"
-    write_scenes(folder, 5, 3, 64)
-    return folder
-
-
-@pytest.fixture
-def run(capsys):
-    """Runs a command line in this process. Returns its exit code, its output and its errors."""
-
-    def call(*words):
-        try:
-            code = main([str(word) for word in words])
-        except SystemExit as end:
-            code = end.code
-        output, errors = capsys.readouterr()
-        lines = [line for line in errors.splitlines(True) if not line.startswith("warning: no training pixel is ")]
-        return code, output, "".join(lines)  # not all classes are in so few scenes
-
-    return call
 
 
 def files_of(scenes, task):
