@@ -19,9 +19,9 @@ from PIL import Image
 
 import minunet
 from minunet import UNet
-from minunet.cli import predict as predict_command
-from minunet.cli import recipes
-from minunet.cli import train as train_command
+from minunet.cli.predict import command as predict_command
+from minunet.cli.train import command as train_command
+from minunet.cli.train import recipes
 from minunet.data import DataError
 from minunet.data.drawn_scenes import write_scenes
 from minunet.data.pets import Pets

@@ -30,6 +30,7 @@ FLOORS = [
     "inference",
     "training",
     "checks",
+    "learn",
     "cli",
     "",  # minunet/__init__.py, the table of contents
 ]

@@ -11,7 +11,7 @@ from PIL import Image
 
 import minunet
 from minunet import UNet, device
-from minunet.cli import predict as predict_command
+from minunet.cli.predict import command as predict_command
 from minunet.inference.outputs import is_output
 from minunet.tasks import Binary
 

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from minunet.cli import datasets
-from minunet.cli.datasets import load_data
 from minunet.cli.evaluation import KnownLabels
-from minunet.cli.predict import _predict
-from minunet.cli.predict_arguments import parse_arguments as parse_predict
-from minunet.cli.recipes import make_model, make_trainer
-from minunet.cli.task_arguments import make_task
-from minunet.cli.train_arguments import parse_arguments
+from minunet.cli.predict.arguments import parse_arguments as parse_predict
+from minunet.cli.predict.command import _predict
+from minunet.cli.train import datasets
+from minunet.cli.train.arguments import parse_arguments
+from minunet.cli.train.datasets import load_data
+from minunet.cli.train.recipes import make_model, make_trainer
+from minunet.cli.train.task_arguments import make_task
 from minunet.data import DataError
 from minunet.data.classes import Classes
 from minunet.data.images import ImageFile, UprightImage
@@ -113,7 +113,7 @@ def test_polygons_and_tiffs_reach_the_files(tmp_path, monkeypatch):
 
     import minunet
     from minunet import UNet
-    from minunet.cli import predict
+    from minunet.cli.predict import command as predict
 
     task = Instance(boundary=0, separate_by="components", smallest=1)
     model = UNet(out_channels=2, depth=1, width=1, activation="softmax")

@@ -16,10 +16,10 @@ from PIL import Image
 
 import minunet
 from minunet import UNet, device, optim
-from minunet.cli import datasets
-from minunet.cli import train as train_command
-from minunet.cli.recipes import PRESETS, make_trainer
-from minunet.cli.train_arguments import DRAWN, parse_arguments
+from minunet.cli.train import command as train_command
+from minunet.cli.train import datasets
+from minunet.cli.train.arguments import DRAWN, parse_arguments
+from minunet.cli.train.recipes import PRESETS, make_trainer
 from minunet.data.download import DownloadError
 from minunet.data.drawn_pets import DrawnPets
 from minunet.data.loader import Loader

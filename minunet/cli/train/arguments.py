@@ -16,9 +16,9 @@ from minunet.cli.arguments import (
     positive,
     whole,
 )
-from minunet.cli.datasets import add_dataset_arguments, check_dataset_arguments, is_drawn
-from minunet.cli.recipes import LOSS_FOR_CLASSES, OPTIMIZERS, PRESETS, SCHEDULES
-from minunet.cli.task_arguments import add_task_arguments, check_task_arguments
+from minunet.cli.train.datasets import add_dataset_arguments, check_dataset_arguments, is_drawn
+from minunet.cli.train.recipes import LOSS_FOR_CLASSES, OPTIMIZERS, PRESETS, SCHEDULES
+from minunet.cli.train.task_arguments import add_task_arguments, check_task_arguments
 from minunet.data.augment import PRESETS as AUGMENTATIONS
 from minunet.ops.losses import CLASS_LOSSES, LOSSES
 from minunet.tasks import TASKS

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from minunet.cli.arguments import MOST_PIXELS, choose_device, describe_device
 from minunet.cli.console import INTERRUPTED, fail, readable, report_error, say, warn
 from minunet.cli.evaluation import KnownLabels
-from minunet.cli.predict_arguments import check_folders, check_formats, parse_arguments
+from minunet.cli.predict.arguments import check_folders, check_formats, parse_arguments
 from minunet.data import DataError
 from minunet.data.images import ImageFile, UprightImage, find_images, quiet_pillow, read_image
 from minunet.data.labels import MEANINGS

@@ -6,11 +6,11 @@ from typing import Any
 
 from minunet.cli.arguments import choose_device, describe_device
 from minunet.cli.console import INTERRUPTED, count, fail, say, warn
-from minunet.cli.datasets import fingerprint, load_data
 from minunet.cli.evaluation import in_columns
-from minunet.cli.recipes import make_model, make_trainer
-from minunet.cli.task_arguments import make_task
-from minunet.cli.train_arguments import parse_arguments
+from minunet.cli.train.arguments import parse_arguments
+from minunet.cli.train.datasets import fingerprint, load_data
+from minunet.cli.train.recipes import make_model, make_trainer
+from minunet.cli.train.task_arguments import make_task
 from minunet.data import DataError
 from minunet.data.augment import PRESETS as AUGMENTATIONS
 from minunet.data.download import DownloadError
