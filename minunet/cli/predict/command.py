@@ -51,7 +51,7 @@ def _predict(args: Namespace) -> int:
     """From the model's file to the masks. Returns the exit code."""
     if args.threads is not None:
         set_num_threads(args.threads)
-    model, metadata, task = _open_model(args.model, args.threshold)
+    model, metadata, task = open_model(args.model, args.threshold)
     if isinstance(task, Instance):
         task.as_tiff = args.tiff
     check_formats(args, task)
@@ -189,7 +189,7 @@ def _write(task, image, outputs, name):
     return answer
 
 
-def _open_model(path: Path, threshold: float) -> tuple[SegmentationModel, dict, Task]:
+def open_model(path: Path, threshold: float) -> tuple[SegmentationModel, dict, Task]:
     """The network, the metadata of its file, and what it was trained for. DataError if that is not known here."""
     try:
         weights = io.read(path)

@@ -1,0 +1,2 @@
+// ---- ablation.js: the answer without a part ----
+function drawAblation() {}

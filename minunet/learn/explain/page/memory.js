@@ -1,0 +1,2 @@
+// ---- memory.js: what is kept for backward ----
+function drawMemory(state) {}
