@@ -14,6 +14,6 @@ build.py        all of it, and the page
 page/           the page itself: HTML, CSS, JavaScript
 """
 
-from minunet.learn.explain.build import explain
+from minunet.learn.explain.build import MARK, explain
 
-__all__ = ["explain"]
+__all__ = ["MARK", "explain"]

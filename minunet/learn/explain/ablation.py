@@ -6,7 +6,6 @@ to this answer.
 
 from typing import Any, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 
 from minunet.autograd import no_grad
@@ -49,8 +48,3 @@ def outputs_without(model: SegmentationModel, x: NDArray[Any], removal: Removal)
     model.eval()
     with no_grad(), forward_hook(cut):
         return model(x).numpy()[0]
-
-
-def changed_pixels(before: NDArray, after: NDArray) -> int:
-    """Returns how many pixels of two label maps (H, W) differ."""
-    return int(np.count_nonzero(before != after))

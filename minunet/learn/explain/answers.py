@@ -13,6 +13,7 @@ from minunet.tasks.instance_drawing import color_instances
 
 COLOR = (255, 64, 96)
 FILL, LINE = 120, 255  # opacity of 255
+HIGHLIGHT, DARKENED = [255, 90, 190, 255], [0, 0, 0, 150]
 
 
 def label_map(task: Task, answer: Any) -> NDArray:
@@ -25,7 +26,7 @@ def label_map(task: Task, answer: Any) -> NDArray:
 def transparent(task: Task, answer: Any) -> str:
     """Returns an answer as a PNG to be laid over the image, a data URL: colors, fully opaque along edges."""
     if isinstance(task, Binary):
-        areas, colors = answer.astype(np.int64), np.broadcast_to(np.uint8(COLOR), (*answer.shape, 3))
+        areas, colors = answer.astype(np.int64), np.full((*answer.shape, 3), COLOR, np.uint8)
     elif isinstance(task, Instance):
         areas, colors = answer.astype(np.int64), color_instances(answer)
     elif isinstance(task, Panoptic):
@@ -37,6 +38,12 @@ def transparent(task: Task, answer: Any) -> str:
     opacity = np.where(areas > 0, FILL, 0).astype(np.uint8)
     opacity[edges(areas) & (areas > 0)] = LINE
     return data_url(Image.fromarray(np.dstack([colors, opacity])))
+
+
+def highlighted(pixels: NDArray[np.bool_]) -> str:
+    """Returns a PNG to be laid over the image, a data URL: these pixels (H, W) in one color, the others darkened."""
+    colors = np.array([DARKENED, HIGHLIGHT], np.uint8)[pixels.astype(int)]
+    return data_url(Image.fromarray(colors))
 
 
 def edges(areas: NDArray) -> NDArray[np.bool_]:

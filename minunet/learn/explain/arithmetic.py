@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from minunet.device import to_numpy
 from minunet.kernels.windows import pad
 from minunet.learn.explain.choice import FLOAT, WHOLE_BYTES, choose_maps, choose_pixels
 from minunet.learn.explain.trace import Record
+from minunet.models.valid_sizes import mirrored_indices
 from minunet.ops.windows import pair, window_pads
 
 
@@ -33,7 +33,7 @@ def account(record: Record) -> Account:
     halves = [x.shape[2] for x in record.inputs] if record.kind == "Concatenate" else [record.output.shape[2]]
     maps = choose_maps(record.output, halves)
     taps = _taps(record)
-    rows, columns = choose_pixels(record.output.shape[:2], FLOAT * len(maps) * taps)
+    rows, columns = choose_pixels(record.output.shape[:2], FLOAT * len(maps) * (taps + 2))  # and two results
     facts, arrays = _simple(record, rows, columns, maps)
     return Account(rows, columns, maps, facts, {**arrays, "values": _at(record.output, rows, columns)[..., maps]})
 
@@ -58,21 +58,27 @@ def _convolution(record: Record) -> Account:
     layer: Any = record.layer
     x, y = record.inputs[0], record.output
     transposed = record.kind == "ConvTranspose2D"
-    kernel = to_numpy(layer.kernel.data)  # (KH, KW, C, F), transposed (KH, KW, F, C)
+    kernel = layer.kernel.data  # (KH, KW, C, F), transposed (KH, KW, F, C)
     KH, KW = kernel.shape[:2]
     maps = choose_maps(y, [y.shape[2]], FLOAT * KH * KW * x.shape[2])
     filters = list(range(y.shape[2])) if layer.activation == "softmax" else maps
     weights = np.moveaxis(kernel, 2 if transposed else 3, 0)[filters]
-    bias = np.zeros(y.shape[2], y.dtype) if layer.bias is None else to_numpy(layer.bias.data)
+    bias = np.zeros(y.shape[2], y.dtype) if layer.bias is None else layer.bias.data
     size = y.shape[:2] if transposed else x.shape[:2]
     pads = window_pads(size, (KH, KW), layer.stride, layer.padding, record.name)
-    facts = {"kernel": [KH, KW], "stride": list(layer.stride), "pads": [list(p) for p in pads], "filters": filters}
+    facts: dict[str, Any] = {
+        "kernel": [KH, KW],
+        "stride": list(layer.stride),
+        "pads": [list(p) for p in pads],
+        "filters": filters,
+    }
     facts |= {"activation": layer.activation, "bias": layer.bias is not None}
     if FLOAT * x.size <= WHOLE_BYTES:
         rows, columns = list(range(y.shape[0])), list(range(y.shape[1]))
         read = {"input": x}
     else:
-        rows, columns = choose_pixels(y.shape[:2], FLOAT * KH * KW * x.shape[2])
+        taps = -(-KH // layer.stride[0]) * -(-KW // layer.stride[1]) if transposed else KH * KW
+        rows, columns = choose_pixels(y.shape[:2], FLOAT * taps * x.shape[2])
         windows = _painters if transposed else _windows
         read = {"windows": windows(x, rows, columns, (KH, KW), layer.stride, pads)}
     arrays = {**read, "weights": weights, "bias": bias[filters], "values": _at(y, rows, columns)[..., maps]}
@@ -119,7 +125,7 @@ def _simple(record: Record, rows, columns, maps) -> tuple[dict[str, Any], dict[s
         return {"halves": [x.shape[2] for x in record.inputs]}, {}
     if record.kind == "BatchNorm":
         names = ("moving_mean", "moving_variance", "gamma", "beta")
-        constants = {name: to_numpy(getattr(layer, name).data)[maps] for name in names}
+        constants = {name: getattr(layer, name).data[maps] for name in names}
         facts = {"epsilon": layer.epsilon, "activation": layer.activation}
         return facts, {"x": _at(record.inputs[0], rows, columns)[..., maps], **constants}
     if record.kind in ("Crop", "CropLike"):
@@ -128,8 +134,6 @@ def _simple(record: Record, rows, columns, maps) -> tuple[dict[str, Any], dict[s
         middle = record.kind == "Crop"
         return {"top": (H - h) // 2 if middle else 0, "left": (W - w) // 2 if middle else 0}, {}
     if record.kind == "Mirror":
-        from minunet.models.valid_sizes import mirrored_indices
-
         H, W = record.inputs[0].shape[:2]
         return {"from": [mirrored_indices(n, layer.depth).tolist() for n in (H, W)]}, {}
     if record.kind == "Dropout":

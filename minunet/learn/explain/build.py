@@ -9,17 +9,18 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from minunet.device import to_device
-from minunet.learn.explain import ablation, answers, encoding, fields, gradients, layout
+from minunet.learn.explain import ablation, answers, choice, encoding, fields, gradients, layout
 from minunet.learn.explain.layers import Page, describe, describe_fields
 from minunet.learn.explain.trace import as_batch, network_input, trace
 from minunet.learn.receptive_field import receptive_fields
 from minunet.models import SegmentationModel
 from minunet.nn.costs import layer_costs, training_costs
 from minunet.tasks import Task
+from minunet.version import __version__
 
 FOLDER = Path(__file__).parent / "page"
-SCRIPTS = ("numbers", "colors", "drawing", "maps", "sums", "fields", "memory", "ablation", "page")
+MARK = '<meta name="generator" content="minunet explain">'  # stands in every page, by which it is recognized
+SCRIPTS = ("numbers", "colors", "words", "drawing", "levels", "map", "sums", "shown", "fields", "memory", "ablation")
 
 
 def explain(
@@ -36,7 +37,8 @@ def explain(
     network's own answer takes its place. loss: one of task.losses, by default the first. title: for the heading.
     """
     image = network_input(model, image)
-    x = to_device(as_batch(model, image), model.device)
+    labels = None if labels is None else network_input(model, labels)
+    x = as_batch(model, image)
     records = trace(model, x)
     answer = task.answer(records[-1].output.astype(np.float32))
     size = image.shape[:2]
@@ -64,6 +66,8 @@ def explain(
         "layers": layers,
         "answers": _answers(model, task, x, records, answer),
         "key": answers.key(task),
+        "rules": {"maps": choice.MOST_MAPS, "whole": choice.WHOLE_BYTES, "windows": choice.WINDOW_BYTES},
+        "version": __version__,
     }
     return assemble(page)
 
@@ -78,25 +82,32 @@ def _costs(model, size):
 
 
 def _add_fields(model, x, layers):
-    boxes = list(receptive_fields(model, x.shape[1:3]).values())
-    for number, field in enumerate(tqdm(boxes, "receptive fields", disable=None, leave=False)):
-        layers[number + 1]["field"] = describe_fields(field, fields.effective_fields(model, x, number))
+    """Adds the receptive fields of all layers but the image."""
+    flop, found = 0, receptive_fields(model, x.shape[1:3]).values()
+    for number, field in enumerate(tqdm(found, "receptive fields", disable=None, leave=False)):
+        layer = layers[number + 1]
+        flop += layer["costs"]["flop"]
+        parts = fields.affordable(flop)
+        heat = fields.effective_fields(model, x, number, layer["shape"][:2], parts) if parts else None
+        layer["field"] = describe_fields(field, heat)
 
 
 def _answers(model, task, x, records, answer):
     """The answer of the whole network, then those without each of its parts."""
     before = answers.label_map(task, answer)
-    found = [("nothing", answer)]
+    found = [(ablation.Removal("nothing", {}), answer)]
     for removal in tqdm(ablation.removals(records), "parts removed", disable=None, leave=False):
-        found.append((removal.title, task.answer(ablation.outputs_without(model, x, removal).astype(np.float32))))
+        found.append((removal, task.answer(ablation.outputs_without(model, x, removal).astype(np.float32))))
     return [
         {
-            "without": title,
+            "without": removal.title,
+            "cut": list(removal.zeros),
             "url": answers.transparent(task, other),
             "says": task.describe(other),
-            "changed": ablation.changed_pixels(before, answers.label_map(task, other)),
+            "changed": int(np.count_nonzero(answers.label_map(task, other) != before)),
+            "difference": answers.highlighted(answers.label_map(task, other) != before),
         }
-        for title, other in found
+        for removal, other in found
     ]
 
 
@@ -116,7 +127,7 @@ def assemble(page: Page) -> str:
         "STYLE": read("page.css"),
         "DATA": f'<script type="application/json" id="data">{data}</script>',
         "BLOBS": blobs,
-        "SCRIPT": "\n".join(read(f"{name}.js") for name in SCRIPTS),
+        "SCRIPT": "\n".join(read(f"{name}.js") for name in (*SCRIPTS, "page")),
     }
     html = read("page.html")
     for name, text in parts.items():

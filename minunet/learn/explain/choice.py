@@ -5,7 +5,7 @@ again. So a page holds
 
     maps     of each layer at most 16, those whose values vary most; of a concatenation half of them from each side;
              fewer if their filters would take more than a quarter of a megabyte
-    pixels   all, where what a layer read fits into 192 kB; else a grid of pixels with their windows, in 64 kB
+    pixels   all, where what a layer read fits into 192 kB; else a grid of pixels with their windows, in 72 kB
 
 and says which pixels these are: a click goes to the nearest of them.
 """
@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 MOST_MAPS = 16
-WEIGHT_BYTES = 1 << 18
-WHOLE_BYTES = 192 << 10
-WINDOW_BYTES = 64 << 10
+WEIGHT_BYTES = 250_000
+WHOLE_BYTES = 192_000
+WINDOW_BYTES = 72_000
 FLOAT = 4  # bytes
 
 
@@ -38,7 +38,8 @@ def choose_maps(output: NDArray, halves: list[int], bytes_per_map: int = 0) -> l
     most = min(MOST_MAPS, max(4, WEIGHT_BYTES // bytes_per_map)) if bytes_per_map else MOST_MAPS
     if sum(halves) <= most:
         return list(range(sum(halves)))
-    chosen, start = [], 0
+    chosen: list[int] = []
+    start = 0
     for number, channels in enumerate(halves):
         room = (most - len(chosen)) // (len(halves) - number)
         chosen += [start + c for c in most_varied(output[..., start : start + channels], room)]

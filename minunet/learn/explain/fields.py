@@ -1,8 +1,8 @@
 """Which part of the image a number in the network has seen: boxes by theory, heat maps from the gradient.
 
 learn/receptive_field.py explains both. A heat map costs a forward and a backward pass, so they are computed for a few
-positions of each layer, on a grid of at most 3 x 3, all of them in one batch: image n of the batch is asked about
-position n.
+positions of each layer, on a grid of 3 x 3, all of them in one batch: image n of the batch is asked about position n.
+Where that would be too much arithmetic, it is 2 x 2, one position, or none.
 """
 
 from typing import Any, NamedTuple
@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minunet.autograd import Tensor
-from minunet.device import to_device, to_numpy
 from minunet.learn.receptive_field import NOTHING, ReceptiveField
 from minunet.models import SegmentationModel
 from minunet.nn.module import forward_hook
 
-POSITIONS = 3  # along each axis of a map
+MOST_FLOP = 20e9  # of the forward passes for a layer: 9 of the lecture's network, of 256 x 256 pixels, are 19.4e9
 
 
 class FarEnough(Exception):
@@ -31,38 +30,48 @@ class Fields(NamedTuple):
     heat: NDArray[Any]
 
 
-def few_positions(n: int) -> list[int]:
-    """Returns the middles of at most three equal parts of n rows.
+def positions(n: int, parts: int) -> list[int]:
+    """Returns the middles of `parts` equal parts of n rows, at most one for each row.
 
-    >>> few_positions(9), few_positions(2)
+    >>> positions(9, 3), positions(2, 3)
     ([1, 4, 7], [0, 1])
     """
-    parts = min(n, POSITIONS)
+    parts = min(n, parts)
     return [(2 * part + 1) * n // (2 * parts) for part in range(parts)]
 
 
-def effective_fields(model: SegmentationModel, x: NDArray[Any], number: int) -> Fields:
+def affordable(flop: int) -> int:
+    """Returns how many positions along each axis the forward passes, each of so many operations, leave room for.
+
+    >>> affordable(10**9), affordable(5 * 10**9), affordable(10**10), affordable(10**12)
+    (3, 2, 1, 0)
+    """
+    return next((parts for parts in (3, 2, 1) if parts**2 * flop <= MOST_FLOP), 0)
+
+
+def effective_fields(
+    model: SegmentationModel, x: NDArray[Any], number: int, size: tuple[int, int], parts: int = 3
+) -> Fields:
     """Returns |∂ Σ_c y[i,j,c] / ∂image|, summed over the image's channels, for a few (i, j) of a layer's output y.
 
-    x: the image (1, H, W, C), 0 to 1. number: which call of a layer makes y, counted from 0.
+    x: the image (1, H, W, C), 0 to 1. number: which call of a layer makes y, counted from 0; size: y's (H, W).
     """
-    shape = _output(model, Tensor(x), number).shape
-    rows, columns = few_positions(shape[1]), few_positions(shape[2])
-    count = len(rows) * len(columns)
+    rows, columns = (positions(n, parts) for n in size)
     trained = model.parameters()
     try:
         for parameter in trained:
             parameter.requires_grad = False  # only the image's gradient is wanted
-        images = Tensor(to_device(np.repeat(x, count, axis=0), model.device), requires_grad=True)
+        images = Tensor(np.repeat(x, len(rows) * len(columns), axis=0), requires_grad=True)
         y = _output(model, images, number)
         gy = np.zeros(y.shape, y.dtype)
         for n, (i, j) in enumerate((i, j) for i in rows for j in columns):
             gy[n, i, j] = 1
-        y.backward(to_device(gy, model.device))
+        y.backward(gy)
     finally:
         for parameter in trained:
             parameter.requires_grad = True
-    return Fields(rows, columns, np.abs(to_numpy(images.grad)).sum(axis=-1))
+    gradient: Any = images.grad
+    return Fields(rows, columns, np.abs(gradient).sum(axis=-1))
 
 
 def _output(model, images, number):

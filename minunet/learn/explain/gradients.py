@@ -59,4 +59,5 @@ def loss_gradients(
     value.backward()
     for parameter in model.parameters():
         parameter.grad = None
+    assert x.grad is not None
     return float(value.item()), [x.grad[0], *(gradients[0][0] for gradients in kept)]

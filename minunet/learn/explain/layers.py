@@ -49,7 +49,7 @@ def describe(
         "columns": numbers.columns,
         "maps": numbers.maps,
         "facts": numbers.facts,
-        "numbers": page.add(numbers.arrays),
+        "numbers": page.add(numbers.arrays | {"gradient": steep[np.ix_(numbers.rows, numbers.columns)]}),
         "sheet": encoding.sheet(encoding.shrink(shown), lows, highs),
         "small": list(encoding.shrink(shown).shape[:2]),
         "low": _short(lows),

@@ -17,7 +17,7 @@ BETWEEN = 16.0  # between levels
 
 
 class Block(NamedTuple):
-    """A layer's rectangle, its level (1 is the image's) and whether it is on the way "down", at the "bottom" or "up"."""
+    """A layer's rectangle; its level, 1 for the image's; its side: on the way "down", at the "bottom", or "up"."""
 
     x: float
     y: float

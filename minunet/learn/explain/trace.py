@@ -29,10 +29,11 @@ class Record:
     output: NDArray[Any]  # (H, W, C)
 
 
-def network_input(model: SegmentationModel, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Returns the image as the network takes it: a UNet needs multiples of 2**depth, and the edges are mirrored.
+def network_input(model: SegmentationModel, image: NDArray[Any]) -> NDArray[Any]:
+    """Returns the image (or its labels) as the network takes it: a UNet needs multiples of 2**depth.
 
-    A UNet2015 mirrors the edges itself, as in `predict`: it is switched to that.
+    What is missing is mirrored at the lower and right edge, as in `predict`. A UNet2015 mirrors the edges itself: it is
+    switched to that.
     """
     if isinstance(model, UNet2015):
         model.mirror = True

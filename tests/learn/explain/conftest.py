@@ -23,7 +23,7 @@ def browser():
 
 @pytest.fixture
 def open_page(browser):
-    """open_page(path, **options) → the page, drawn. At the end it must have complained of nothing and fetched nothing."""
+    """open_page(path, **options) → the page, drawn. In the end it must have complained of nothing, fetched nothing."""
     complaints, requests, contexts = [], [], []
 
     def note(route):

@@ -1,7 +1,7 @@
 // ---- drawing.js: the U, to scale ----
 
 const KINDS = {
-  Image: "image",
+  Image: "the image",
   Conv2D: "convolution",
   ConvTranspose2D: "transposed convolution",
   MaxPool2D: "max pooling",
@@ -14,60 +14,63 @@ const KINDS = {
   ReLU: "ReLU",
   Sigmoid: "sigmoid",
 };
+const kindOf = (layer) => KINDS[layer.kind] || layer.kind;
 
-// The layers whose output crosses over in a skip connection, and the concatenation at which each arrives.
-const SKIPS = LAYERS.map((layer, number) => ({ layer, number }))
-  .filter(({ layer }) => layer.kind === "Concatenate")
-  .map(({ layer, number }) => {
-    let source = layer.sources[1];
+// The layer at which each skip connection begins, and the concatenation at which it arrives; the image's level first.
+const SKIPS = LAYERS.map((layer, number) => number)
+  .filter((number) => LAYERS[number].kind === "Concatenate")
+  .map((target) => {
+    let source = LAYERS[target].sources[1];
     while (LAYERS[source].kind === "Crop") source = LAYERS[source].sources[0];
-    return { source, target: number };
-  });
+    return { source, target };
+  })
+  .reverse();
 
 function describeLayer(layer) {
   const [H, W, C] = layer.shape;
-  const parts = [`${H} × ${W} pixels, ${C} ${C === 1 ? "map" : "maps"}`];
+  const parts = [`${H} × ${W} pixels, ${plural(C, "map")}`];
   if (layer.costs) {
-    parts.push(`${quantity(layer.costs.parameters)} parameters`);
-    parts.push(`${quantity(layer.costs.flop)} FLOPs`);
+    parts.push(plural(layer.costs.parameters, "parameter"), `${quantity(layer.costs.flop)} FLOPs`);
     parts.push(`${bytes(layer.costs.kept)} kept for backward`);
   }
   return parts.join(" · ");
 }
 
-// Draws everything anew: blocks in the colors of the mode, arrows, and thumbnails on the skips.
+// Draws everything anew, in the colors of the mode: arrows, blocks, and thumbnails on the skips.
 function drawNetwork(state) {
   const [width, height] = DATA.drawing;
-  const picture = svg("svg", { viewBox: `-4 0 ${width + 8} ${height}`, role: "group", "aria-label": "The layers" });
-  LAYERS.forEach((layer, number) => number && picture.append(step(LAYERS[layer.sources[0]].block, layer.block, layer, number)));
+  const picture = svg("svg", { viewBox: `-4 0 ${width + 8} ${height}`, role: "group", "aria-label": "The layers, in the order in which they run" });
+  LAYERS.forEach((layer, number) => {
+    if (number && LAYERS[number - 1].block.level !== layer.block.level) picture.append(step(LAYERS[number - 1].block, layer.block));
+  });
   for (const skip of SKIPS) picture.append(skipLine(skip));
-  LAYERS.forEach((layer, number) => picture.append(block(layer, number, state)));
+  const thumbnails = svg("g", { "aria-hidden": "true" });
+  picture.append(thumbnails, ...LAYERS.map((layer, number) => block(layer, number, state)));
   byId("drawing").replaceChildren(picture);
-  for (const skip of SKIPS) addThumbnails(picture, skip, state);
+  SKIPS.forEach((skip) => addThumbnails(thumbnails, skip, state));
+  markChosen(state);
+  drawLegend(state);
 }
 
-// A line from a layer to the next one, where the level changes.
-function step(from, to, layer, number) {
-  if (from.level === to.level || layer.sources[0] !== number - 1) return svg("g");
-  const x = from.x + from.width + 2;
-  const [y0, y1] = [from.y + from.height / 2, to.y + to.height / 2];
-  return svg("path", { class: to.level > from.level ? "arrow down" : "arrow up", d: `M${x} ${y0} H${to.x - 8} V${y1} H${to.x}` });
+// A line from a block to the next one, on another level.
+function step(from, to) {
+  const [x, y0, y1] = [from.x + from.width, from.y + from.height / 2, to.y + to.height / 2];
+  return svg("path", { class: "arrow", d: `M${x} ${y0} H${to.x - 7} V${y1} H${to.x}` });
 }
 
 function skipLine({ source, target }) {
   const [from, to] = [LAYERS[source].block, LAYERS[target].block];
   const y = from.y + from.height / 2;
-  return svg("path", { class: "arrow skip", d: `M${from.x + from.width} ${y} H${to.x}` });
+  return svg("path", { class: "arrow skip", "data-target": target, d: `M${from.x + from.width} ${y} H${to.x}` });
 }
 
 function block(layer, number, state) {
   const { x, y, width, height } = layer.block;
-  const name = `${layer.name}, ${KINDS[layer.kind] || layer.kind}: ${describeLayer(layer)}`;
-  const group = svg("g", { class: `block ${layer.kind}`, role: "button", tabindex: number === state.layer ? 0 : -1, "aria-label": name, "data-layer": number });
+  const name = `${layer.name}, ${kindOf(layer)}: ${describeLayer(layer)}`;
+  const group = svg("g", { class: `block ${layer.kind}`, role: "button", "aria-label": name, "data-layer": number });
   if (SKIPS.some((skip) => skip.source === number)) group.classList.add("crosses");
-  if (number === state.layer) group.classList.add("chosen");
   group.append(svg("title", {}, name));
-  group.append(svg("rect", { class: "reach", x: x - 2, y: y - 6, width: width + 4, height: height + 12 }));
+  group.append(svg("rect", { class: "reach", x: x - 2, y: y - 8, width: width + 4, height: height + 16 }));
   if (layer.kind === "Concatenate") {
     const [up, skip] = layer.facts.halves;
     const part = (width * up) / (up + skip);
@@ -77,36 +80,67 @@ function block(layer, number, state) {
     group.append(svg("rect", { class: "face", x, y, width, height }));
   }
   const level = strength(layer, state.mode);
-  if (level !== null) for (const face of group.querySelectorAll(".face")) face.style.fill = color(rising[Math.round(255 * level)]);
+  if (level !== null) for (const face of group.querySelectorAll(".face")) face.style.fill = css(rising[Math.round(255 * level)]);
   return group;
 }
 
-const color = ([r, g, b]) => `rgb(${Math.round(r)}, ${Math.round(g)}, ${Math.round(b)})`;
+const GRADIENT_SIZES = LAYERS.map((layer) => layer.gradientSize).filter((size) => size > 0);
+const KEPT = LAYERS.map((layer) => (layer.costs ? layer.costs.kept : 0));
 
 // Returns 0 to 1 for the color of a block: how large gradients are, on a logarithmic scale, or how much is kept.
 function strength(layer, mode) {
-  if (mode === "memory") {
-    return (layer.costs ? layer.costs.kept : 0) / Math.max(...LAYERS.map((other) => (other.costs ? other.costs.kept : 0)), 1);
-  }
+  if (mode === "memory") return (layer.costs ? layer.costs.kept : 0) / Math.max(...KEPT, 1);
   if (mode !== "gradients") return null;
-  const sizes = LAYERS.map((other) => Math.log10(other.gradientSize || 1e-30)).filter((size) => size > -29);
-  const [low, high] = [Math.min(...sizes), Math.max(...sizes)];
-  return layer.gradientSize ? Math.max(0, (Math.log10(layer.gradientSize) - low) / (high - low || 1)) : 0;
+  if (!layer.gradientSize) return 0;
+  const [low, high] = [Math.log(Math.min(...GRADIENT_SIZES)), Math.log(Math.max(...GRADIENT_SIZES))];
+  return (Math.log(layer.gradientSize) - low) / (high - low || 1);
+}
+
+// Marks the chosen block; only it is reached by Tab, the others from there by arrow keys.
+function markChosen(state) {
+  for (const node of document.querySelectorAll("#drawing .block")) {
+    const chosen = Number(node.dataset.layer) === state.layer;
+    node.classList.toggle("chosen", chosen);
+    node.setAttribute("aria-pressed", chosen);
+    node.setAttribute("tabindex", chosen ? 0 : -1);
+  }
+}
+
+// Dashes the skip connections that are removed.
+function markRemoved(targets) {
+  for (const line of document.querySelectorAll("#drawing .skip")) line.classList.toggle("removed", targets.includes(Number(line.dataset.target)));
 }
 
 // The maps that cross over, as many as there is room for, on the line on which they cross.
-function addThumbnails(picture, { source, target }, state) {
-  const [layer, to] = [LAYERS[source], LAYERS[target].block];
-  const level = LAYERS.filter((other) => other.block.level === layer.block.level && other.block.side === "up");
-  const right = Math.min(to.x, ...level.map((other) => other.block.x)) - 14;
+function addThumbnails(group, { source, target }, state) {
+  const layer = LAYERS[source];
+  const opposite = LAYERS.filter((other) => other.block.level === layer.block.level && other.block.side === "up");
+  const right = Math.min(LAYERS[target].block.x, ...opposite.map((other) => other.block.x)) - 14;
   const left = layer.block.x + layer.block.width + 24;
-  const size = Math.min(Math.max(36, layer.block.height * 0.55), 100);
+  const size = Math.min(Math.max(36, layer.block.height * 0.6), 104);
   const room = Math.max(0, Math.floor((right - left) / (size + 6)));
   const y = layer.block.y + layer.block.height / 2 - size / 2;
   layer.maps.slice(0, room).forEach(async (channel, n) => {
     const canvas = element("canvas");
     await paintMap(canvas, layer, n, state.mode);
-    const x = left + n * (size + 6);
-    picture.append(svg("image", { href: canvas.toDataURL(), x, y, width: size, height: size, preserveAspectRatio: "none", class: "thumbnail", "data-layer": source, "data-map": n }));
+    const place = { x: left + n * (size + 6), y, width: size, height: size };
+    group.append(svg("image", { ...place, href: canvas.toDataURL(), preserveAspectRatio: "none", class: "thumbnail", "data-layer": source, "data-map": n }));
   });
+}
+
+function drawLegend(state) {
+  let entries = [["var(--skip)", "crosses over by a skip connection"], ["var(--up)", "upsampled"], ["var(--pool)", "pooling"], ["var(--layer)", "other layers"]];
+  const lightest = rising.filter((_, level) => level % 64 === 0).concat([rising[255]]).map(css).join(", ");
+  if (state.mode === "memory") entries = [[`linear-gradient(90deg, ${lightest})`, `0 to ${bytes(Math.max(...KEPT))} kept`]];
+  if (state.mode === "gradients") {
+    const [low, high] = [Math.min(...GRADIENT_SIZES), Math.max(...GRADIENT_SIZES)];
+    entries = GRADIENT_SIZES.length ? [[`linear-gradient(90deg, ${lightest})`, `root mean square of a layer's gradient: ${short(low)} to ${short(high)}, on a logarithmic scale`]] : [];
+  }
+  byId("legend").replaceChildren(...entries.map(([background, words]) => legendEntry(background, words)));
+}
+
+function legendEntry(background, words) {
+  const swatch = element("span", { class: "swatch", "aria-hidden": "true" });
+  swatch.style.background = background;
+  return element("li", {}, swatch, words);
 }

@@ -51,8 +51,8 @@ function short(value) {
   return text.replace(/-/g, "−");
 }
 
-function signed(value) {
-  return value < 0 ? `− ${short(-value)}` : `+ ${short(value)}`;
+function plural(count, noun) {
+  return `${count.toLocaleString("en-US")} ${noun}${count === 1 ? "" : "s"}`;
 }
 
 function bytes(count) {

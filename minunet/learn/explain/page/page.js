@@ -1,80 +1,148 @@
-// ---- page.js: what is chosen, and what happens when that changes ----
+// ---- page.js: what is chosen, and what is drawn anew when that changes ----
 
-const state = { layer: 1, map: 0, row: 0, column: 0, mode: "activations" };
+const state = { layer: 0, map: 0, row: 0, column: 0, mode: "activations" };
 
-// Changes the state, and draws what depends on it.
+// Changes the state: {layer, map, row, column, mode}, or {pixel: [i, j]} for the nearest pixel in the page.
 function choose(changes) {
   const before = { ...state };
-  Object.assign(state, changes);
+  const old = LAYERS[before.layer];
+  const { pixel, ...others } = changes;
+  Object.assign(state, others);
   const layer = LAYERS[state.layer];
-  if (state.layer !== before.layer || changes.layer !== undefined) {
+  if (state.layer !== before.layer) {
     if (changes.map === undefined) state.map = 0;
-    const [H, W] = LAYERS[before.layer].shape;
-    const [i, j] = [LAYERS[before.layer].rows[before.row] / H, LAYERS[before.layer].columns[before.column] / W];
-    state.row = nearest(layer.rows, i * layer.shape[0]);
-    state.column = nearest(layer.columns, j * layer.shape[1]);
+    chosenChannel = null;
   }
-  draw();
+  if (pixel || state.layer !== before.layer) {
+    // the same place of the image, unless a pixel is asked for
+    const scaled = (n, axis) => ((n + 0.5) * layer.shape[axis]) / old.shape[axis] - 0.5;
+    const [i, j] = pixel || [scaled(old.rows[before.row], 0), scaled(old.columns[before.column], 1)];
+    state.row = nearest(layer.rows, i);
+    state.column = nearest(layer.columns, j);
+  }
+  draw(before);
 }
 
-function draw() {
+// Draws what depends on what has changed; everything, without `before`.
+function draw(before) {
   const layer = LAYERS[state.layer];
-  byId("layer-title").textContent = layer.name;
+  const recolored = !before || before.mode !== state.mode;
+  if (recolored) {
+    byId("mode-text").textContent = modeWords(state.mode);
+    for (const button of document.querySelectorAll("[data-mode]")) button.setAttribute("aria-pressed", button.dataset.mode === state.mode);
+    drawNetwork(state);
+    drawMemory(state);
+  }
+  if (recolored || LAYERS[before.layer].block.level !== layer.block.level) {
+    drawLevels(state);
+    drawLevel(state);
+  }
+  markChosen(state);
+  markChosenMap(state);
+  byId("hovered").textContent = `${layer.name}, ${kindOf(layer)}: ${describeLayer(layer)}`;
+  byId("layer-title").textContent = `${layer.name}: ${kindOf(layer)}`;
   byId("layer-facts").textContent = describeLayer(layer);
+  byId("layer-text").textContent = layerWords(layer);
   byId("layer-choice").value = state.layer;
-  for (const button of document.querySelectorAll("[data-mode]")) button.setAttribute("aria-pressed", button.dataset.mode === state.mode);
-  drawNetwork(state);
-  drawThumbnails(state);
+  byId("previous").disabled = state.layer === 0;
+  byId("next").disabled = state.layer === LAYERS.length - 1;
   drawMap(state);
   drawField(state);
   drawSum(state);
-  drawMemory(state);
 }
 
-function pickPixel(i, j) {
-  const layer = LAYERS[state.layer];
-  choose({ row: nearest(layer.rows, i), column: nearest(layer.columns, j) });
+// ---- what the reader does ----
+
+// Calls act(element) when something in the place that matches the selector is clicked.
+function onClick(place, selector, act) {
+  byId(place).addEventListener("click", (event) => {
+    const found = event.target.closest(selector);
+    if (found) act(found);
+  });
 }
 
-function start() {
-  byId("subject").textContent = DATA.title;
-  byId("layer-choice").append(...LAYERS.map((layer, n) => element("option", { value: n }, layer.name)));
-  byId("layer-choice").addEventListener("change", (event) => choose({ layer: Number(event.target.value) }));
-  byId("previous").addEventListener("click", () => choose({ layer: Math.max(0, state.layer - 1) }));
-  byId("next").addEventListener("click", () => choose({ layer: Math.min(LAYERS.length - 1, state.layer + 1) }));
-  for (const button of document.querySelectorAll("[data-mode]")) button.addEventListener("click", () => choose({ mode: button.dataset.mode }));
-  byId("drawing").addEventListener("click", (event) => {
-    const target = event.target.closest("[data-layer]");
-    if (target) choose({ layer: Number(target.dataset.layer), ...(target.dataset.map ? { map: Number(target.dataset.map) } : {}) });
+function listenToTheDrawing() {
+  const pick = (node) => choose({ layer: Number(node.dataset.layer), ...(node.dataset.map ? { map: Number(node.dataset.map) } : {}) });
+  onClick("drawing", "[data-layer]", pick);
+  onClick("memory", "[data-layer]", pick);
+  onClick("level", "[data-map]", pick);
+  onClick("levels", "[data-level]", (button) => choose({ layer: LAYERS.findIndex((layer) => layer.block.level === Number(button.dataset.level)) }));
+  for (const kind of ["mouseover", "focusin"]) {
+    byId("drawing").addEventListener(kind, (event) => {
+      const node = event.target.closest("[data-layer]");
+      const layer = LAYERS[node ? Number(node.dataset.layer) : state.layer];
+      byId("hovered").textContent = `${layer.name}, ${kindOf(layer)}: ${describeLayer(layer)}`;
+    });
+  }
+  byId("drawing").addEventListener("keydown", (event) => {
+    const node = event.target.closest(".block");
+    if (!node) return;
+    const number = Number(node.dataset.layer);
+    const move = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    const other = document.querySelector(`#drawing .block[data-layer="${number + (move || 0)}"]`);
+    if (move && other) other.focus();
+    if (event.key === "Enter" || event.key === " ") choose({ layer: number });
+    if (move || event.key === "Enter" || event.key === " ") event.preventDefault();
   });
-  byId("thumbnails").addEventListener("click", (event) => {
-    const target = event.target.closest("[data-map]");
-    if (target) choose({ map: Number(target.dataset.map) });
-  });
-  byId("map").addEventListener("click", (event) => {
-    const box = byId("map").getBoundingClientRect();
+}
+
+function listenToTheMap() {
+  const map = byId("map");
+  map.addEventListener("click", (event) => {
+    const box = map.getBoundingClientRect();
     const [H, W] = LAYERS[state.layer].shape;
-    pickPixel(((event.clientY - box.top) / box.height) * H - 0.5, ((event.clientX - box.left) / box.width) * W - 0.5);
+    choose({ pixel: [((event.clientY - box.top) / box.height) * H - 0.5, ((event.clientX - box.left) / box.width) * W - 0.5] });
   });
-  byId("map").addEventListener("keydown", (event) => {
-    const moves = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
-    const move = moves[event.key];
-    if (!move) return;
-    event.preventDefault();
-    const layer = LAYERS[state.layer];
+  map.addEventListener("keydown", (event) => {
+    const move = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+    const { rows, columns } = LAYERS[state.layer];
     const within = (n, list) => Math.min(list.length - 1, Math.max(0, n));
-    choose({ row: within(state.row + move[0], layer.rows), column: within(state.column + move[1], layer.columns) });
+    if (move) choose({ row: within(state.row + move[0], rows), column: within(state.column + move[1], columns) });
+    if (event.key === "Enter") byId("sum-title").focus();
+    if (move || event.key === "Enter") event.preventDefault();
+  });
+}
+
+function listenToTheRest() {
+  byId("layer-choice").addEventListener("change", (event) => choose({ layer: Number(event.target.value) }));
+  byId("previous").addEventListener("click", () => choose({ layer: state.layer - 1 }));
+  byId("next").addEventListener("click", () => choose({ layer: state.layer + 1 }));
+  for (const button of document.querySelectorAll("[data-mode]")) button.addEventListener("click", () => choose({ mode: button.dataset.mode }));
+  onClick("sum", ".product", (button) => {
+    chosenChannel = Number(button.dataset.channel);
+    drawSum(state).then(() => document.querySelector(`.product[data-channel="${chosenChannel}"]`).focus());
+  });
+  onClick("sum", "#origin", (button) => {
+    const layer = Number(button.dataset.layer);
+    const map = LAYERS[layer].maps.indexOf(Number(button.dataset.channel));
+    choose({ layer, map: Math.max(0, map), pixel: button.dataset.pixel.split(" ").map(Number) });
   });
   byId("theme").addEventListener("click", () => {
     document.documentElement.dataset.theme = theme() === "dark" ? "light" : "dark";
-    byId("theme").setAttribute("aria-pressed", theme() === "dark");
+    nameTheme();
     draw();
   });
-  drawAblation();
-  const middle = LAYERS[state.layer];
-  state.row = nearest(middle.rows, middle.shape[0] / 2);
-  state.column = nearest(middle.columns, middle.shape[1] / 2);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => (nameTheme(), draw()));
+}
+
+function nameTheme() {
+  byId("theme").textContent = theme() === "dark" ? "Light colors" : "Dark colors";
+}
+
+function start() {
+  byId("subject").textContent = `${DATA.title}: ${DATA.model}, task ${DATA.task}`;
+  document.title = `Inside a U-Net: ${DATA.title}`;
+  byId("rules").textContent = rulesWords();
+  byId("layer-choice").append(...LAYERS.map((layer, n) => element("option", { value: n }, layer.name)));
+  state.layer = LAYERS.findIndex((layer) => layer.kind === "Conv2D");
+  const { rows, columns, shape } = LAYERS[state.layer];
+  [state.row, state.column] = [nearest(rows, shape[0] / 2), nearest(columns, shape[1] / 2)];
+  nameTheme();
   draw();
+  startAblation();
+  listenToTheDrawing();
+  listenToTheMap();
+  listenToTheRest();
 }
 
 start();
