@@ -26,7 +26,8 @@ def removals(records: list[Record]) -> list[Removal]:
     joins = [i for i, record in enumerate(records) if record.kind == "Concatenate"]
     joins = joins[::-1]  # the last concatenation is that of the first level
     zeros = {i: records[i].inputs[0].shape[2] for i in joins}  # [upsampled, skip]
-    found = [Removal(f"skip {level}", {i: zeros[i]}) for level, i in enumerate(joins, 1)]
+    sizes = {i: " × ".join(map(str, records[i].output.shape[:2])) for i in joins}
+    found = [Removal(f"skip {level} ({sizes[i]})", {i: zeros[i]}) for level, i in enumerate(joins, 1)]
     if len(found) > 1:
         found.append(Removal("all skips", zeros))
     up = next((i for i, record in enumerate(records) if record.kind == "ConvTranspose2D"), None)

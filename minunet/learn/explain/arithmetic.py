@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minunet.kernels.windows import pad
-from minunet.learn.explain.choice import FLOAT, WHOLE_BYTES, choose_maps, choose_pixels
+from minunet.learn.explain.choice import FLOAT, WHOLE, choose_maps, choose_pixels
 from minunet.learn.explain.trace import Record
 from minunet.models.valid_sizes import mirrored_indices
 from minunet.ops.windows import pair, window_pads
+
+RESULTS = 2  # of each map at each pixel: what the layer wrote, and its gradient
 
 
 class Account(NamedTuple):
@@ -26,14 +28,14 @@ class Account(NamedTuple):
     arrays: dict[str, NDArray]
 
 
-def account(record: Record) -> Account:
-    """Returns the Account of a layer."""
+def account(record: Record, budget: int) -> Account:
+    """Returns the Account of a layer; budget: the bytes of its part of the page."""
     if record.kind in ("Conv2D", "ConvTranspose2D"):
-        return _convolution(record)
+        return _convolution(record, budget)
     halves = [x.shape[2] for x in record.inputs] if record.kind == "Concatenate" else [record.output.shape[2]]
     maps = choose_maps(record.output, halves)
     taps = _taps(record)
-    rows, columns = choose_pixels(record.output.shape[:2], FLOAT * len(maps) * (taps + 2))  # and two results
+    rows, columns = choose_pixels(record.output.shape[:2], FLOAT * len(maps) * (taps + RESULTS), budget)
     facts, arrays = _simple(record, rows, columns, maps)
     return Account(rows, columns, maps, facts, {**arrays, "values": _at(record.output, rows, columns)[..., maps]})
 
@@ -50,7 +52,7 @@ def _at(array, rows, columns):
 # ---- convolutions ----
 
 
-def _convolution(record: Record) -> Account:
+def _convolution(record: Record, budget: int) -> Account:
     """Either all that the layer read, where that is little, or the window of each pixel on the grid.
 
     Weights are (maps, KH, KW, C). A softmax needs the sums of all channels, so the weights of all of them are kept.
@@ -73,12 +75,13 @@ def _convolution(record: Record) -> Account:
         "filters": filters,
     }
     facts |= {"activation": layer.activation, "bias": layer.bias is not None}
-    if FLOAT * x.size <= WHOLE_BYTES:
+    results = RESULTS * len(maps)
+    if FLOAT * (x.size + results * y.shape[0] * y.shape[1]) <= WHOLE * budget:
         rows, columns = list(range(y.shape[0])), list(range(y.shape[1]))
         read = {"input": x}
     else:
         taps = -(-KH // layer.stride[0]) * -(-KW // layer.stride[1]) if transposed else KH * KW
-        rows, columns = choose_pixels(y.shape[:2], FLOAT * taps * x.shape[2])
+        rows, columns = choose_pixels(y.shape[:2], FLOAT * (taps * x.shape[2] + results), budget)
         windows = _painters if transposed else _windows
         read = {"windows": windows(x, rows, columns, (KH, KW), layer.stride, pads)}
     arrays = {**read, "weights": weights, "bias": bias[filters], "values": _at(y, rows, columns)[..., maps]}

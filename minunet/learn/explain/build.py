@@ -45,14 +45,13 @@ def explain(
     name = loss or next(iter(task.losses))
     truth = gradients.labels_of_answer(task, answer) if labels is None else labels
     value, steep = gradients.loss_gradients(model, task, task.losses[name], image, truth)
-    page = Page({}, [])
+    page, budget = Page({}, []), choice.PAGE_BYTES // len(records)
     blocks, drawing = layout.place(records)
     costs = _costs(model, size)
+    parts = zip(records, blocks, [None, *costs[0]], steep)
     layers = [
-        describe(page, *parts)
-        for parts in tqdm(
-            zip(records, blocks, [None, *costs[0]], steep), "maps", len(records), disable=None, leave=False
-        )
+        describe(page, record, block, cost, gradient, budget)
+        for record, block, cost, gradient in tqdm(parts, "maps", len(records), disable=None, leave=False)
     ]
     _add_fields(model, x, layers)
     page.data |= {
@@ -66,7 +65,7 @@ def explain(
         "layers": layers,
         "answers": _answers(model, task, x, records, answer),
         "key": answers.key(task),
-        "rules": {"maps": choice.MOST_MAPS, "whole": choice.WHOLE_BYTES, "windows": choice.WINDOW_BYTES},
+        "rules": {"maps": choice.MOST_MAPS, "whole": int(choice.WHOLE * budget), "windows": budget},
         "version": __version__,
     }
     return assemble(page)
@@ -87,8 +86,8 @@ def _add_fields(model, x, layers):
     for number, field in enumerate(tqdm(found, "receptive fields", disable=None, leave=False)):
         layer = layers[number + 1]
         flop += layer["costs"]["flop"]
-        parts = fields.affordable(flop)
-        heat = fields.effective_fields(model, x, number, layer["shape"][:2], parts) if parts else None
+        images, pixels = fields.affordable(flop), (layer["rows"], layer["columns"])
+        heat = fields.effective_fields(model, x, number, field, pixels, images) if images else None
         layer["field"] = describe_fields(field, heat)
 
 

@@ -5,7 +5,8 @@ again. So a page holds
 
     maps     of each layer at most 16, those whose values vary most; of a concatenation half of them from each side;
              fewer if their filters would take more than a quarter of a megabyte
-    pixels   all, where what a layer read fits into 192 kB; else a grid of pixels with their windows, in 72 kB
+    pixels   each layer has an equal part of 4.2 MB. If what it read and wrote takes at most two and a half times that,
+             every pixel is there; else a grid of pixels with their windows, as many as fit into its part
 
 and says which pixels these are: a click goes to the nearest of them.
 """
@@ -15,8 +16,8 @@ from numpy.typing import NDArray
 
 MOST_MAPS = 16
 WEIGHT_BYTES = 250_000
-WHOLE_BYTES = 192_000
-WINDOW_BYTES = 72_000
+PAGE_BYTES = 4_200_000
+WHOLE = 2.5
 FLOAT = 4  # bytes
 
 
@@ -47,7 +48,7 @@ def choose_maps(output: NDArray, halves: list[int], bytes_per_map: int = 0) -> l
     return chosen
 
 
-def choose_pixels(size: tuple[int, int], bytes_per_pixel: int, budget: int = WINDOW_BYTES) -> tuple[list[int], ...]:
+def choose_pixels(size: tuple[int, int], bytes_per_pixel: int, budget: int) -> tuple[list[int], ...]:
     """Returns the rows and the columns of a grid of pixels that take at most `budget` bytes, the edges included.
 
     >>> choose_pixels((9, 9), 100, 900)
@@ -58,9 +59,9 @@ def choose_pixels(size: tuple[int, int], bytes_per_pixel: int, budget: int = WIN
     rows = min(H, max(2, int((pixels * H / W) ** 0.5)))
     columns = min(W, max(2, pixels // rows))
     rows = min(H, max(2, pixels // columns))
-    return _spread(H, rows), _spread(W, columns)
+    return spread(H, rows), spread(W, columns)
 
 
-def _spread(n, count):
-    """Returns `count` of the numbers 0 … n - 1, evenly spread, the first and the last among them."""
+def spread(n: int, count: int) -> list[int]:
+    """Returns `count` of the numbers 0 … n - 1, evenly spread, the first and the last among them; all if n is less."""
     return np.unique(np.linspace(0, n - 1, min(n, count)).round().astype(int)).tolist()

@@ -1,8 +1,10 @@
 """Which part of the image a number in the network has seen: boxes by theory, heat maps from the gradient.
 
-learn/receptive_field.py explains both. A heat map costs a forward and a backward pass, so they are computed for a few
-positions of each layer, on a grid of 3 x 3, all of them in one batch: image n of the batch is asked about position n.
-Where that would be too much arithmetic, it is 2 x 2, one position, or none.
+learn/receptive_field.py explains both. A heat map costs a forward and a backward pass, and each page has some hundreds,
+so they are computed in batches: image n of a batch is asked about several positions at once, as long as their boxes do
+not overlap. In the first layers, whose boxes are small, few images answer for a whole grid of positions. In the
+decoder, where every box is the whole image, nine images answer for 3 x 3 positions; where that would be too much
+arithmetic, it is fewer.
 """
 
 from typing import Any, NamedTuple
@@ -11,11 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minunet.autograd import Tensor
+from minunet.learn.explain.choice import spread
 from minunet.learn.receptive_field import NOTHING, ReceptiveField
 from minunet.models import SegmentationModel
 from minunet.nn.module import forward_hook
 
 MOST_FLOP = 20e9  # of the forward passes for a layer: 9 of the lecture's network, of 256 x 256 pixels, are 19.4e9
+MOST_HEAT = 60_000  # pixels of the heat maps of a layer, unless there are only 3 x 3 of them
+SIDE = 48  # of a heat map in the page
 
 
 class FarEnough(Exception):
@@ -23,55 +28,106 @@ class FarEnough(Exception):
 
 
 class Fields(NamedTuple):
-    """The positions, rows x columns, and their heat maps (positions, H, W)."""
+    """The positions, rows x columns, and what each sees, (height, width, positions): all boxes made equally large.
+
+    tops, lefts: of each row and of each column, where that part of the image begins.
+    """
 
     rows: list[int]
     columns: list[int]
+    tops: list[int]
+    lefts: list[int]
     heat: NDArray[Any]
 
 
-def positions(n: int, parts: int) -> list[int]:
-    """Returns the middles of `parts` equal parts of n rows, at most one for each row.
-
-    >>> positions(9, 3), positions(2, 3)
-    ([1, 4, 7], [0, 1])
-    """
-    parts = min(n, parts)
-    return [(2 * part + 1) * n // (2 * parts) for part in range(parts)]
-
-
 def affordable(flop: int) -> int:
-    """Returns how many positions along each axis the forward passes, each of so many operations, leave room for.
+    """Returns into how many images the positions may be divided, if a forward pass takes so many operations.
 
-    >>> affordable(10**9), affordable(5 * 10**9), affordable(10**10), affordable(10**12)
-    (3, 2, 1, 0)
+    >>> affordable(2 * 10**9), affordable(5 * 10**9), affordable(10**10), affordable(10**12)
+    (9, 4, 1, 0)
     """
-    return next((parts for parts in (3, 2, 1) if parts**2 * flop <= MOST_FLOP), 0)
+    return next((images for images in (9, 4, 1) if images * flop <= MOST_FLOP), 0)
 
 
 def effective_fields(
-    model: SegmentationModel, x: NDArray[Any], number: int, size: tuple[int, int], parts: int = 3
+    model: SegmentationModel,
+    x: NDArray[Any],
+    number: int,
+    field: ReceptiveField,
+    pixels: tuple[list[int], list[int]],
+    images: int = 9,
 ) -> Fields:
-    """Returns |∂ Σ_c y[i,j,c] / ∂image|, summed over the image's channels, for a few (i, j) of a layer's output y.
+    """Returns |∂ Σ_c y[i,j,c] / ∂image|, summed over the image's channels, for some (i, j) of a layer's output y.
 
-    x: the image (1, H, W, C), 0 to 1. number: which call of a layer makes y, counted from 0; size: y's (H, W).
+    x: the image (1, H, W, C), 0 to 1. number: which call of a layer makes y, counted from 0. field: its boxes.
+    pixels: rows and columns from which the positions are chosen. images: how many may be in the batch.
     """
-    rows, columns = (positions(n, parts) for n in size)
+    starts, sizes = zip(*(_windows(axis, n) for axis, n in zip(field.inside, x.shape[1:3])))
+    most = max(3, int((MOST_HEAT / (min(sizes[0], SIDE) * min(sizes[1], SIDE))) ** 0.5))
+    each = int(images**0.5)  # along each axis
+    (rows, down), (columns, across) = (
+        _apart(list_, start, size, most, each) for list_, start, size in zip(pixels, starts, sizes)
+    )
+    gradient = _gradients(model, np.repeat(x, down * across, axis=0), number, rows, columns, (down, across))
+    height, width = sizes
+    tops, lefts = ([int(start[i]) for i in chosen] for start, chosen in zip(starts, (rows, columns)))
+    seen = [
+        gradient[(a % down) * across + b % across, top : top + height, left : left + width]
+        for a, top in enumerate(tops)
+        for b, left in enumerate(lefts)
+    ]
+    return Fields(rows, columns, tops, lefts, np.stack(seen, axis=-1))
+
+
+def _windows(axis, n):
+    """Where the windows begin into which the boxes of an axis fit, all of one size and inside n pixels; that size."""
+    first, last = axis
+    empty = first == NOTHING
+    size = int(np.where(empty, 1, last - first + 1).max())
+    return np.clip(np.where(empty, 0, first), 0, n - size), size
+
+
+def _apart(pixels, starts, size, most, each):
+    """At most `most` of the pixels, and how many images keep their windows apart: at most `each`.
+
+    Pixel number a is asked about in image a % images, so those of one image are `images` places apart.
+    """
+    for count in range(min(most, len(pixels)), 0, -1):
+        chosen = [pixels[p] for p in (spread(len(pixels), count) if count > 3 else middles(len(pixels), count))]
+        for images in range(1, min(each, count) + 1):
+            if all(starts[i] + size <= starts[j] for i, j in zip(chosen, chosen[images:])):
+                return chosen, images
+    raise AssertionError("one position fits into one image")
+
+
+def middles(n: int, parts: int) -> list[int]:
+    """Returns the middles of equal parts of n rows.
+
+    >>> middles(9, 3), middles(2, 2)
+    ([1, 4, 7], [0, 1])
+    """
+    return [(2 * part + 1) * n // (2 * parts) for part in range(parts)]
+
+
+def _gradients(model, x, number, rows, columns, images):
+    """The gradients of a batch (N, H, W) with respect to the images, summed over their channels."""
+    down, across = images
     trained = model.parameters()
     try:
         for parameter in trained:
             parameter.requires_grad = False  # only the image's gradient is wanted
-        images = Tensor(np.repeat(x, len(rows) * len(columns), axis=0), requires_grad=True)
-        y = _output(model, images, number)
+        pictures = Tensor(x, requires_grad=True)
+        y = _output(model, pictures, number)
         gy = np.zeros(y.shape, y.dtype)
-        for n, (i, j) in enumerate((i, j) for i in rows for j in columns):
-            gy[n, i, j] = 1
+        for a, i in enumerate(rows):
+            for b, j in enumerate(columns):
+                gy[(a % down) * across + b % across, i, j] = 1
         y.backward(gy)
     finally:
         for parameter in trained:
             parameter.requires_grad = True
-    gradient: Any = images.grad
-    return Fields(rows, columns, np.abs(gradient).sum(axis=-1))
+    found: Any = pictures.grad
+    return np.abs(found).sum(axis=-1)
 
 
 def _output(model, images, number):

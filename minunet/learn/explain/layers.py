@@ -5,15 +5,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from minunet.learn.explain import encoding, fields, layout
 from minunet.learn.explain.arithmetic import account
 from minunet.learn.explain.trace import Record
 from minunet.learn.receptive_field import ReceptiveField
 from minunet.nn.costs import LayerCosts
-
-FIELD_SIDE = 64  # pixels of a heat map
 
 
 @dataclass
@@ -30,14 +27,14 @@ class Page:
 
 
 def describe(
-    page: Page, record: Record, block: layout.Block, costs: LayerCosts | None, gradient: NDArray[Any]
+    page: Page, record: Record, block: layout.Block, costs: LayerCosts | None, gradient: NDArray[Any], budget: int
 ) -> dict[str, Any]:
-    """Returns a layer in JSON, but for its receptive fields."""
-    numbers = account(record)
+    """Returns a layer in JSON, but for its receptive fields; budget: the bytes of its part of the page."""
+    numbers = account(record, budget)
     shown = record.output[..., numbers.maps]
     lows, highs = shown.min(axis=(0, 1)), shown.max(axis=(0, 1))
     steep = gradient[..., numbers.maps]
-    most = np.abs(steep).max(axis=(0, 1))
+    most = _scale_of(steep)
     return {
         "name": record.name,
         "kind": record.kind,
@@ -62,23 +59,25 @@ def describe(
 
 
 def describe_fields(field: ReceptiveField, found: fields.Fields | None) -> dict[str, Any]:
-    """Returns the boxes of all rows and columns, and the heat maps of a few positions."""
+    """Returns the boxes of all rows and columns, and the heat maps of some positions, all below each other."""
     told = {"size": list(field.size), "jump": list(field.jump), "boxes": fields.box_tables(field)}
     if found is None:
         return told
-    positions = [(i, j) for i in found.rows for j in found.columns]
-    heats = [_heat(heat, field.clipped(i, j)) for (i, j), heat in zip(positions, found.heat)]
-    return told | {"heatRows": found.rows, "heatColumns": found.columns, "heats": heats}
+    small = encoding.shrink(found.heat, fields.SIDE)
+    most = small.max(axis=(0, 1))
+    sheet = encoding.sheet(np.sqrt(small), np.zeros_like(most), np.sqrt(most))
+    told |= {"heatRows": found.rows, "heatColumns": found.columns, "heats": sheet, "heatHeight": small.shape[0]}
+    return told | {"tops": found.tops, "lefts": found.lefts, "extent": list(found.heat.shape[:2])}
 
 
-def _heat(heat, box):
-    """The heat map within its box, as a picture: the square root of the gradient's size, relative to the largest."""
-    top, left, bottom, right = box
-    inside = encoding.shrink(heat[top:bottom, left:right, None], FIELD_SIDE)
-    if not inside.size or not inside.max() > 0:
-        return {"box": box, "url": ""}
-    levels = np.rint(255 * np.sqrt(inside[..., 0] / inside.max())).astype(np.uint8)
-    return {"box": box, "url": encoding.data_url(Image.fromarray(levels))}
+def _scale_of(gradients):
+    """The size at which the colors of each map end: what 99.5 % of its gradients do not exceed.
+
+    A few of them are often ten times as large as the rest, which would then be all of one color.
+    """
+    sizes = np.abs(gradients)
+    most = np.quantile(sizes, 0.995, axis=(0, 1))
+    return np.where(most > 0, most, sizes.max(axis=(0, 1)))
 
 
 def _short(values):

@@ -48,6 +48,7 @@ function drawNetwork(state) {
   picture.append(thumbnails, ...LAYERS.map((layer, number) => block(layer, number, state)));
   byId("drawing").replaceChildren(picture);
   SKIPS.forEach((skip) => addThumbnails(thumbnails, skip, state));
+  addCorners(thumbnails);
   markChosen(state);
   drawLegend(state);
 }
@@ -126,6 +127,24 @@ function addThumbnails(group, { source, target }, state) {
     const place = { x: left + n * (size + 6), y, width: size, height: size };
     group.append(svg("image", { ...place, href: canvas.toDataURL(), preserveAspectRatio: "none", class: "thumbnail", "data-layer": source, "data-map": n }));
   });
+}
+
+// The image and the answer, in the corners below the ends of the U, as large as there is room.
+function addCorners(group) {
+  const [width, height] = DATA.drawing;
+  const foot = height - 20; // below it stand the words
+  const [first, last] = [LAYERS[0].block, LAYERS[LAYERS.length - 1].block];
+  const free = (x, size) => LAYERS.every(({ block }) => block.x + block.width < x - 12 || block.x > x + size + 12 || block.y + block.height < foot - size - 12);
+  for (const [urls, words, from, right] of [[[DATA.image.url], "the image", first, false], [[DATA.image.url, DATA.answers[0].url], "the answer", last, true]]) {
+    let size = 150;
+    while (size > 40 && !free(right ? width - size : 0, size)) size -= 2;
+    if (size <= 40) continue;
+    const place = { x: right ? width - size : 0, y: foot - size, width: size, height: size };
+    const x = right ? last.x + last.width / 2 : first.x + first.width / 2;
+    group.append(svg("path", { class: "arrow", d: `M${x} ${from.y + from.height} V${place.y}` }));
+    for (const href of urls) group.append(svg("image", { ...place, href, preserveAspectRatio: "xMidYMax meet" }));
+    group.append(svg("text", { class: "corner", x: right ? width : 0, y: foot + 16, "text-anchor": right ? "end" : "start" }, words));
+  }
 }
 
 function drawLegend(state) {

@@ -27,21 +27,21 @@ function boxOf({ boxes: [tops, bottoms, lefts, rights] }, i, j) {
   return [tops[i], lefts[j], bottoms[i], rights[j]];
 }
 
+// Returns the heat map that is nearest to (i, j): its number in the sheet, its position, and its part of the image.
 function heatOf(field, i, j) {
   const [row, column] = [nearest(field.heatRows, i), nearest(field.heatColumns, j)];
-  return { ...field.heats[row * field.heatColumns.length + column], place: [field.heatRows[row], field.heatColumns[column]] };
+  const [height, width] = field.extent;
+  return { n: row * field.heatColumns.length + column, place: [field.heatRows[row], field.heatColumns[column]], box: [field.tops[row], field.lefts[column], height, width] };
 }
 
 // Paints how much each pixel of the image matters at the position that is nearest to (i, j). Returns whether it did.
 async function drawHeat(field, canvas, i, j) {
   if (!field || !field.heats) return false;
-  const { box, url } = heatOf(field, i, j);
-  if (!url) return false;
-  const picture = await levelsOf(url);
-  paint(canvas, picture, 0, picture.height, heat);
+  const { n, box } = heatOf(field, i, j);
+  paint(canvas, await levelsOf(field.heats), n, field.heatHeight, heat);
   const { height, width } = DATA.image;
   const percent = (part, whole) => `${(100 * part) / whole}%`;
-  Object.assign(canvas.style, { top: percent(box[0], height), left: percent(box[1], width), height: percent(box[2] - box[0], height), width: percent(box[3] - box[1], width) });
+  Object.assign(canvas.style, { top: percent(box[0], height), left: percent(box[1], width), height: percent(box[2], height), width: percent(box[3], width) });
   return true;
 }
 
@@ -49,11 +49,11 @@ function fieldNote(layer, box, i, j) {
   if (!layer.field) return "This is the image itself: each pixel sees itself.";
   const [rows, columns] = [box[2] - box[0], box[3] - box[1]];
   const { height, width } = DATA.image;
-  const whole = rows === height && columns === width ? ", the whole image" : "";
-  const words = `The frame is the receptive field: nothing outside of these ${rows} × ${columns} pixels${whole} can change the number. `;
+  const words = rows === height && columns === width
+    ? "The receptive field is the whole image: every pixel of it may count. "
+    : `The frame is the receptive field: nothing outside of these ${rows} × ${columns} pixels can change the number. `;
   if (!layer.field.heats) return `${words}The heat map is left out: for this layer it would take long to compute.`;
-  const { place, url } = heatOf(layer.field, i, j);
-  const where = place[0] === i && place[1] === j ? "" : ` Here it is that of row ${place[0]}, column ${place[1]}, the nearest in this page.`;
-  if (!url) return `${words}At row ${place[0]}, column ${place[1]}, the nearest position in this page, the gradient is 0: ReLU lets nothing through.`;
-  return `${words}The colors are the effective field: the brighter a pixel, the more a small change there would change the maps of this layer (square root of the gradient's size, all maps together).${where}`;
+  const { place } = heatOf(layer.field, i, j);
+  const where = place[0] === i && place[1] === j ? "" : ` What is shown is that of row ${place[0]}, column ${place[1]}, the nearest in this page.`;
+  return `${words}The colors are the effective field: the brighter a pixel of the image, the more a small change of it would change the maps of this layer here (the square root of the gradient's size, all maps together).${where}`;
 }

@@ -8,6 +8,12 @@ function halfOf(layer, channel) {
   return channel < layer.facts.halves[0] ? "up" : "skip";
 }
 
+// What a channel is called: a color in the image, elsewhere a number.
+function mapName(layer, channel) {
+  const colors = ["red", "green", "blue"];
+  return layer.kind === "Image" && layer.shape[2] === 3 ? colors[channel] : `map ${channel}`;
+}
+
 function drawLevels(state) {
   const level = LAYERS[state.layer].block.level;
   byId("levels").replaceChildren(...LEVELS.map((n) => element("button", { type: "button", "data-level": n, "aria-pressed": n === level }, levelName(n))));
@@ -37,7 +43,7 @@ function layerRow(number, state) {
     const canvas = element("canvas", { "aria-hidden": "true" });
     paintMap(canvas, layer, n, state.mode);
     const half = halfOf(layer, channel);
-    const name = `${layer.name}, map ${channel}${{ up: ", upsampled", skip: ", from the skip", "": "" }[half]}`;
+    const name = `${layer.name}, ${mapName(layer, channel)}${{ up: ", upsampled", skip: ", from the skip", "": "" }[half]}`;
     return element("button", { type: "button", class: `thumbnail ${half}`, "aria-label": name, title: name, "data-layer": number, "data-map": n }, canvas);
   });
   const [, , C] = layer.shape;

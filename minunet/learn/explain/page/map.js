@@ -28,14 +28,13 @@ function drawMarks(marks, layer, i, j) {
 const everyPixel = (layer) => layer.rows.length * layer.columns.length === layer.shape[0] * layer.shape[1];
 
 function mapTitle(layer, state) {
-  const channel = layer.maps[state.map];
-  const what = state.mode === "gradients" ? `∂L/∂y of map ${channel}` : `Map ${channel}`;
-  return `${what} of ${layer.name}`;
+  const name = `${mapName(layer, layer.maps[state.map])} of ${layer.name}`;
+  return state.mode === "gradients" ? `∂L/∂y in ${name}` : name;
 }
 
 function mapNote(layer, state, i, j) {
   const range = state.mode === "gradients"
-    ? `Blue is below 0, orange above: from ${short(-layer.steepest[state.map])} to ${short(layer.steepest[state.map])}.`
+    ? `Blue is below 0, orange above: from ${short(-layer.steepest[state.map])} to ${short(layer.steepest[state.map])}, which 99.5 % of the gradients do not exceed.`
     : `Dark to bright: from ${short(layer.low[state.map])} to ${short(layer.high[state.map])}.`;
   const chosen = `Chosen: row ${i}, column ${j}.`;
   const held = everyPixel(layer)

@@ -13,7 +13,7 @@ async function drawSum(state) {
   const channel = layer.maps[state.map];
   const place = element("div", { "data-row": i, "data-column": j, "data-channel": channel }, ...draw(layer, arrays, state));
   if (state.mode === "gradients") place.append(gradientHere(layer, arrays, state));
-  byId("sum-title").textContent = `The number in row ${i}, column ${j} of map ${channel}`;
+  byId("sum-title").textContent = `The number in row ${i}, column ${j} of ${mapName(layer, channel)}`;
   byId("sum").replaceChildren(place);
   byId("sum").dataset.layer = layer.name;
 }
@@ -99,7 +99,7 @@ function shownConvolution(layer, arrays, state) {
   if (account.logits) shown.push(shownSoftmax(layer, account));
   if (layer.kind === "ConvTranspose2D") shown.push(element("p", {}, paintedBy(layer, state)));
   shown.push(...halves(layer, products));
-  shown.push(element("div", { class: "columns" }, productList(layer, products, order, channel), windows(layer, arrays, state, account.filter, channel, products[channel])));
+  shown.push(element("div", { class: "columns uneven" }, productList(layer, products, order, channel), windows(layer, arrays, state, account.filter, channel, products[channel])));
   return shown;
 }
 
@@ -130,9 +130,9 @@ function productList(layer, products, order, channel) {
   const source = LAYERS[layer.sources[0]];
   const most = Math.abs(products[order[0]]) || 1;
   const rows = order.slice(0, MOST_ROWS).map((c) => {
-    const words = `map ${c} of ${source.name}: ${short(products[c])}`;
+    const words = `${mapName(source, c)} of ${source.name}: ${short(products[c])}`;
     return element("button", { type: "button", class: `product ${halfOf(source, c)}`, "data-channel": c, "aria-pressed": c === channel, "aria-label": words },
-      element("span", {}, `map ${c}`), bar(products[c] / most), element("span", { class: "number" }, short(products[c])));
+      element("span", {}, mapName(source, c)), bar(products[c] / most), element("span", { class: "number" }, short(products[c])));
   });
   const rest = order.slice(MOST_ROWS);
   const total = rest.reduce((sum, c) => sum + products[c], 0);
@@ -157,8 +157,8 @@ function windows(layer, arrays, state, filter, channel, total) {
   const weights = table((k, l) => at(arrays.weights, filter, k, l, channel));
   const products = table((k, l) => (seen[k][l] === null ? null : seen[k][l] * weights[k][l]));
   const missing = layer.kind === "ConvTranspose2D" ? "·" : "pad";
-  const source = LAYERS[layer.sources[0]].name;
-  return element("div", {}, element("h4", {}, `The window in map ${channel} of ${source}`),
+  const source = LAYERS[layer.sources[0]];
+  return element("div", {}, element("h4", {}, `The window in ${mapName(source, channel)} of ${source.name}`),
     element("div", { class: "grids" }, grid("read", seen, missing), sign("×"), grid("weights", weights, ""), sign("="), grid("products", products, missing)),
     element("p", { class: "note" }, `The products add up to ${short(total)}. ${layer.kind === "ConvTranspose2D" ? "A dot: no input pixel reaches this one through that tap." : "“pad” lies outside of the map, and counts as 0."}`));
 }
@@ -174,8 +174,10 @@ function shownSoftmax(layer, { logits, probabilities, filter }) {
 function shownPooling(layer, arrays, state) {
   const { window, best, value } = accountOfPooling(layer, arrays, state);
   const source = LAYERS[layer.sources[0]].name;
+  const ties = window.flat().filter((other) => other === value).length;
+  const which = ties > 1 ? `${ties} numbers are equally large, and the first of them counts as the largest: that` : "The largest number is that";
   return [element("div", { class: "grids" }, grid(`read in ${source}`, window, "pad", best), sign("→"), chip(value, "the largest", "result")), verdict(value, arrays, state),
-    element("p", {}, `The largest number stands in row ${best[0]}, column ${best[1]} of the window. It alone is passed on, and the others are forgotten, as is where it stood; in the backward pass it alone gets the gradient.`)];
+    element("p", {}, `${which} in row ${best[0]}, column ${best[1]} of the window. It alone is passed on, without where it stood; in the backward pass, it alone gets the gradient.`)];
 }
 
 function shownBatchNorm(layer, arrays, state) {
@@ -206,6 +208,5 @@ function shownCopy(layer, arrays, state) {
 
 function shownImage(layer, arrays, state) {
   const value = networkNumber(arrays, state);
-  const color = ["red", "green", "blue"][layer.maps[state.map]] || "this channel";
-  return [equation(chip(Math.round(value * 255), `${color} in the file, 0 to 255`), sign("/ 255 ="), chip(value, "what the network reads", "result")), verdict(Math.fround(Math.round(value * 255) / 255), arrays, state)];
+  return [equation(chip(Math.round(value * 255), `${mapName(layer, layer.maps[state.map])}, a byte of 0 to 255`), sign("/ 255 ="), chip(value, "what the network reads", "result")), verdict(Math.fround(Math.round(value * 255) / 255), arrays, state)];
 }

@@ -4,7 +4,9 @@ const LOSSES = { "bce": "binary cross entropy", "dice": "the Dice loss", "bce+di
 
 function modeWords(mode) {
   if (mode === "memory") {
-    return `To compute gradients, backward needs what forward has read and computed; so it is kept. For one image of this size that is ${bytes(DATA.memory.kept)}. The color of a block is its part of it: most lies where the maps are large, not where they are many.`;
+    const first = LAYERS.filter((layer) => layer.costs && layer.block.level === 1).reduce((sum, layer) => sum + layer.costs.kept, 0);
+    const share = Math.round((100 * first) / DATA.memory.kept);
+    return `To compute gradients, backward needs what forward has read and computed; so it is kept. For one image of this size that is ${bytes(DATA.memory.kept)}. The color of a block is its part of it. Level 1, where the maps are largest, keeps ${share} % of it.`;
   }
   if (mode === "gradients") {
     const { name, value, own } = DATA.loss;
@@ -43,5 +45,5 @@ function convolutionWords(layer, source, KH, KW) {
 function rulesWords() {
   const { maps, whole, windows } = DATA.rules;
   const { width, height } = DATA.image;
-  return `All numbers are the network's own, for this image of ${width} × ${height} pixels, in float32, as it predicts. Not all of them fit into a file. Of each layer at most ${maps} maps are here, those whose numbers vary most; of a concatenation, half of them from each side. Where all that a convolution reads takes at most ${bytes(whole)}, every pixel can be looked into; elsewhere a grid of pixels, with windows of ${bytes(windows)} in all. Pictures of maps have at most 128 pixels a side. Written by minunet ${DATA.version}.`;
+  return `All numbers are the network's own, for this image of ${width} × ${height} pixels, in float32, as it predicts. Not all of them fit into a file. Of each layer at most ${maps} maps are here, those whose numbers vary most; of a concatenation, half of them from each side. Where all that a convolution reads and writes in them takes at most ${bytes(whole)}, every pixel can be looked into; elsewhere a grid of pixels, with ${bytes(windows)} of windows. Pictures of maps have at most 128 pixels a side. Written by minunet ${DATA.version}.`;
 }
