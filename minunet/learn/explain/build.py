@@ -13,7 +13,7 @@ from minunet.learn.explain import ablation, answers, choice, encoding, fields, g
 from minunet.learn.explain.layers import Page, describe, describe_fields
 from minunet.learn.explain.trace import as_batch, network_input, trace
 from minunet.learn.receptive_field import receptive_fields
-from minunet.models import SegmentationModel
+from minunet.models import SegmentationModel, UNet2015
 from minunet.nn.costs import layer_costs, training_costs
 from minunet.tasks import Task
 from minunet.version import __version__
@@ -35,16 +35,27 @@ def explain(
 
     image: uint8 (H, W, C), of the size that the network is to see. labels: (H, W, L), the truth; by default the
     network's own answer takes its place. loss: one of task.losses, by default the first. title: for the heading.
+    The model is left as it was.
     """
+    was_training, was_mirroring = model.training, getattr(model, "mirror", None)
+    try:
+        return assemble(_compute(model, task, image, labels, loss or next(iter(task.losses)), title))
+    finally:
+        model.train(was_training)
+        if isinstance(model, UNet2015):
+            model.mirror = bool(was_mirroring)
+
+
+def _compute(model, task, image, labels, loss, title):
+    """The Page, not yet assembled. The loss is called by its name."""
     image = network_input(model, image)
     labels = None if labels is None else network_input(model, labels)
     x = as_batch(model, image)
     records = trace(model, x)
     answer = task.answer(records[-1].output.astype(np.float32))
     size = image.shape[:2]
-    name = loss or next(iter(task.losses))
     truth = gradients.labels_of_answer(task, answer) if labels is None else labels
-    value, steep = gradients.loss_gradients(model, task, task.losses[name], image, truth)
+    value, steep = gradients.loss_gradients(model, task, task.losses[loss], image, truth)
     page, budget = Page({}, []), choice.PAGE_BYTES // len(records)
     blocks, drawing = layout.place(records)
     costs = _costs(model, size)
@@ -59,7 +70,7 @@ def explain(
         "model": type(model).__name__,
         "task": task.name,
         "image": {"url": _photograph(image), "height": size[0], "width": size[1]},
-        "loss": {"name": name, "value": float(f"{value:.6g}"), "own": labels is None},
+        "loss": {"name": loss, "value": float(f"{value:.6g}"), "own": labels is None},
         "drawing": [round(n, 2) for n in drawing],
         "memory": {"kept": costs[1].kept, "peak": costs[1].peak},
         "layers": layers,
@@ -68,7 +79,7 @@ def explain(
         "rules": {"maps": choice.MOST_MAPS, "whole": int(choice.WHOLE * budget), "windows": budget},
         "version": __version__,
     }
-    return assemble(page)
+    return page
 
 
 def _costs(model, size):
