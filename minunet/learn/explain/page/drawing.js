@@ -118,13 +118,14 @@ function addThumbnails(group, { source, target }, state) {
   const opposite = LAYERS.filter((other) => other.block.level === layer.block.level && other.block.side === "up");
   const right = Math.min(LAYERS[target].block.x, ...opposite.map((other) => other.block.x)) - 14;
   const left = layer.block.x + layer.block.width + 24;
-  const size = Math.min(Math.max(36, layer.block.height * 0.6), 104);
-  const room = Math.max(0, Math.floor((right - left) / (size + 6)));
-  const y = layer.block.y + layer.block.height / 2 - size / 2;
+  const height = Math.min(Math.max(36, layer.block.height * 0.6), 104);
+  const width = (height * layer.shape[1]) / layer.shape[0];
+  const room = Math.max(0, Math.floor((right - left) / (width + 6)));
+  const y = layer.block.y + layer.block.height / 2 - height / 2;
   layer.maps.slice(0, room).forEach(async (channel, n) => {
     const canvas = element("canvas");
     await paintMap(canvas, layer, n, state.mode);
-    const place = { x: left + n * (size + 6), y, width: size, height: size };
+    const place = { x: left + n * (width + 6), y, width, height };
     group.append(svg("image", { ...place, href: canvas.toDataURL(), preserveAspectRatio: "none", class: "thumbnail", "data-layer": source, "data-map": n }));
   });
 }
@@ -139,10 +140,12 @@ function addCorners(group) {
     let size = 150;
     while (size > 40 && !free(right ? width - size : 0, size)) size -= 2;
     if (size <= 40) continue;
-    const place = { x: right ? width - size : 0, y: foot - size, width: size, height: size };
+    const ratio = DATA.image.width / DATA.image.height;
+    const [wide, high] = [size * Math.min(1, ratio), size / Math.max(1, ratio)];
+    const place = { x: right ? width - wide : 0, y: foot - high, width: wide, height: high };
     const x = right ? last.x + last.width / 2 : first.x + first.width / 2;
     group.append(svg("path", { class: "arrow", d: `M${x} ${from.y + from.height} V${place.y}` }));
-    for (const href of urls) group.append(svg("image", { ...place, href, preserveAspectRatio: "xMidYMax meet" }));
+    for (const href of urls) group.append(svg("image", { ...place, href, preserveAspectRatio: "none" }));
     group.append(svg("text", { class: "corner", x: right ? width : 0, y: foot + 16, "text-anchor": right ? "end" : "start" }, words));
   }
 }
