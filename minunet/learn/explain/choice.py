@@ -5,7 +5,7 @@ again. So a page holds
 
     maps     of each layer at most 16, those whose values vary most; of a concatenation half of them from each side;
              fewer if their filters would take more than a quarter of a megabyte
-    pixels   each layer has an equal part of 3.6 MB. If what it read and wrote takes at most 2.6 times that,
+    pixels   each layer has an equal part of 3.3 MB. If what it read and wrote takes at most 2.8 times that,
              every pixel is there; else a grid of pixels with their windows, as many as fit into its part
 
 and says which pixels these are: a click goes to the nearest of them.
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 MOST_MAPS = 16
 WEIGHT_BYTES = 250_000
-PAGE_BYTES = 3_600_000
-WHOLE = 2.6
+PAGE_BYTES = 3_300_000
+WHOLE = 2.8
 FLOAT = 4  # bytes
 
 

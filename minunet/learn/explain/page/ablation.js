@@ -33,7 +33,7 @@ function drawAblation(n) {
 
 function picture(title, overlays, words) {
   const place = element("div", { class: "picture" }, element("img", { src: DATA.image.url, alt: "" }), ...overlays.filter(Boolean).map((url) => element("img", { src: url, alt: `${title}: ${words}` })));
-  place.style.aspectRatio = `${DATA.image.width} / ${DATA.image.height}`;
+  shape(place, DATA.image.height, DATA.image.width);
   return element("figure", {}, element("figcaption", {}, title), place, element("p", { class: "note" }, words));
 }
 

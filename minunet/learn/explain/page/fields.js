@@ -9,7 +9,7 @@ async function drawField(state) {
   const place = byId("photograph");
   const photograph = place.querySelector("img");
   if (!photograph.src) photograph.src = url;
-  place.style.aspectRatio = `${width} / ${height}`;
+  shape(place, height, width);
   const [i, j] = pixelOf(state);
   const box = layer.field ? boxOf(layer.field, i, j) : [i, j, i + 1, j + 1];
   const frame = { x: box[1], y: box[0], width: box[3] - box[1], height: box[2] - box[0] };

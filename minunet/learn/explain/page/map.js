@@ -5,7 +5,7 @@ async function drawMap(state) {
   const layer = LAYERS[state.layer];
   const [H, W] = layer.shape;
   const place = byId("map");
-  place.style.aspectRatio = `${W} / ${H}`;
+  shape(place, H, W);
   const canvas = element("canvas");
   const [i, j] = pixelOf(state);
   drawMarks(place.querySelector("svg"), layer, i, j);

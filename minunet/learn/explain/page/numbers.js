@@ -43,11 +43,12 @@ function nearest(list, value) {
 
 // ---- words ----
 
-function short(value) {
+// Returns a number with four digits, or as many as given.
+function short(value, digits = 4) {
   if (!Number.isFinite(value)) return "–";
   if (value === 0) return "0";
   const size = Math.abs(value);
-  const text = size >= 1e5 || size < 1e-4 ? value.toExponential(2) : String(Number(value.toPrecision(4)));
+  const text = size >= 1e5 || size < 1e-4 ? value.toExponential(2) : String(Number(value.toPrecision(digits)));
   return text.replace(/-/g, "−");
 }
 
@@ -80,6 +81,12 @@ function fill(node, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
   node.append(...children);
   return node;
+}
+
+// Gives a place for pictures the proportions of H x W, and limits its height: some images are very tall.
+function shape(place, H, W) {
+  place.style.aspectRatio = `${W} / ${H}`;
+  place.style.maxWidth = `min(26rem, ${(34 * W) / H}rem)`;
 }
 
 const byId = (id) => document.getElementById(id);

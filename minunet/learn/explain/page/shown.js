@@ -6,6 +6,7 @@ let sumsAsked = 0; // numbers are unpacked in the background: only what was aske
 async function drawSum(state) {
   const asked = ++sumsAsked;
   const layer = LAYERS[state.layer];
+  byId("sum").setAttribute("aria-busy", "true");
   const arrays = await numbersOf(layer);
   if (asked !== sumsAsked) return;
   const draw = SHOWN[layer.kind] || ((...parts) => [verdict(networkNumber(arrays, state), ...parts.slice(1))]);
@@ -16,6 +17,7 @@ async function drawSum(state) {
   byId("sum-title").textContent = `The number in row ${i}, column ${j} of ${mapName(layer, channel)}`;
   byId("sum").replaceChildren(place);
   byId("sum").dataset.layer = layer.name;
+  byId("sum").setAttribute("aria-busy", "false");
 }
 
 const SHOWN = {
@@ -68,9 +70,10 @@ function gradientHere(layer, arrays, state) {
 function grid(caption, rows, missing, best = null) {
   const most = Math.max(...rows.flat().map((value) => Math.abs(value || 0))) || 1;
   const cell = (value, k, l) => {
-    const node = element("td", {}, value === null || Number.isNaN(value) ? missing : short(value));
+    const node = element("td", {}, value === null || Number.isNaN(value) ? missing : short(value, 3));
     if (typeof value === "number" && !Number.isNaN(value)) {
       const shade = aroundZero[theme()][Math.round(127.5 + 127.5 * (value / most))];
+      node.title = short(value, 8);
       node.style.background = css(shade);
       node.style.color = shade[0] * 0.3 + shade[1] * 0.59 + shade[2] * 0.11 > 130 ? "#000" : "#fff";
     }
@@ -156,11 +159,13 @@ function windows(layer, arrays, state, filter, channel, total) {
   const seen = table((k, l) => read(layer, arrays, state, k, l, channel));
   const weights = table((k, l) => at(arrays.weights, filter, k, l, channel));
   const products = table((k, l) => (seen[k][l] === null ? null : seen[k][l] * weights[k][l]));
-  const missing = layer.kind === "ConvTranspose2D" ? "·" : "pad";
+  const transposed = layer.kind === "ConvTranspose2D";
+  const missing = transposed ? "·" : "pad";
+  const why = transposed ? " A dot: no input pixel reaches this one through that tap." : " “pad” lies outside of the map, and counts as 0.";
   const source = LAYERS[layer.sources[0]];
   return element("div", {}, element("h4", {}, `The window in ${mapName(source, channel)} of ${source.name}`),
     element("div", { class: "grids" }, grid("read", seen, missing), sign("×"), grid("weights", weights, ""), sign("="), grid("products", products, missing)),
-    element("p", { class: "note" }, `The products add up to ${short(total)}. ${layer.kind === "ConvTranspose2D" ? "A dot: no input pixel reaches this one through that tap." : "“pad” lies outside of the map, and counts as 0."}`));
+    element("p", { class: "note" }, `The products add up to ${short(total)}.${seen.flat().includes(null) ? why : ""}`));
 }
 
 function shownSoftmax(layer, { logits, probabilities, filter }) {
