@@ -149,7 +149,11 @@ def _figure(found):
     grid = figure.add_gridspec(2, 4, width_ratios=(1, 1, 1, 1.25))
     for row, (kernel, a) in enumerate(zip(KERNELS, found)):
         for column, (title, values, digits) in enumerate(
-            (("painted with weights 1", a.equal, 0), ("with random weights", a.random, 1), ("trained kernel", a.trained, 2))
+            (
+                ("painted with weights 1", a.equal, 0),
+                ("with random weights", a.random, 1),
+                ("trained kernel", a.trained, 2),
+            )
         ):
             axes = figure.add_subplot(grid[row, column])
             _draw_numbers(axes, values, digits)
