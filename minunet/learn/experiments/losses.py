@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from minunet import ops
 from minunet.autograd import Tensor
+from minunet.device import to_numpy
 from minunet.learn.experiments.experiment import Experiment, Result
 from minunet.training.plots import INK
 
@@ -48,7 +49,7 @@ def measure(
         for loss, function in LOSSES.items():
             z = Tensor(np.log(p / (1 - p))[None, :, :, None], requires_grad=True)
             function(z, t[None, :, :, None]).backward()
-            gradients[answer, loss] = summed_up(z.grad[0, :, :, 0], t == 1)
+            gradients[answer, loss] = summed_up(to_numpy(z.grad)[0, :, :, 0], t == 1)
     return t, answers, gradients
 
 
@@ -92,21 +93,24 @@ def run(seed: int) -> Result:
     return Result(measured, answer, header, tuple(rows), EXPLANATION, _figure(t, answers, gradients, corner))
 
 
-EXPLANATION = (
-    "For BCE, ∂L/∂z = (p - t) / n: every pixel counts the same. At p = 0.5 each pulls with 0.5 / 10000, 100 of them up "
-    "and 9900 down. At p = 0.01 everywhere the two sides are equal, 100 · 0.99 = 9900 · 0.01, and the sum is 0: the "
-    "last bias has nothing more to learn. A network that can tell nothing apart rests there, with a mask that is black "
-    "at any threshold above 0.01. Its loss there is 0.056, less than a tenth of the 0.693 of p = 0.5.\n\n"
-    "For Dice, ∂L/∂p = -2 t / D + (2 I + s) / D², with I = Σ p t and D = Σ p + Σ t + s. Only the object's pixels have "
-    "the first term. For p = 0.5: D = 5000 + 100 + 1 and 2 I + s = 101, so -2/5101 + 101/5101² = -3.88e-4 on the "
-    "object and 3.88e-6 off it: a hundred times as much for a hundredth of the pixels. But for the small s it is so "
-    "with every constant p and every size: the object's pixels together pull harder than all the others. Then the "
-    "sigmoid's derivative follows, ∂L/∂z = ∂L/∂p · p (1 - p). In BCE it cancels; here it stays, and where p is 0.0001, "
-    "so is p (1 - p): Dice hardly corrects what is confidently wrong. Beside the blob's edge, where p is neither 0 nor "
-    "1, the picture shows its gradient fade on both sides.\n\n"
-    "So the two are added: BCE corrects what is wrong with confidence, Dice keeps a small object from drowning. Read "
-    "minunet/ops/binary_cross_entropy.py, minunet/ops/dice.py and minunet/ops/bce_dice.py."
-)
+EXPLANATION = """\
+    BCE     ∂L/∂z = (p - t) / n
+    Dice    ∂L/∂z = (-2 t / D + (2 I + s) / D²) · p (1 - p)      I = Σ p t,  D = Σ p + Σ t + s,  s = 1
+
+For BCE every pixel counts the same. At p = 0.5 each pulls with 0.5 / 10000, 100 of them up and 9900 down. At p = 0.01 \
+everywhere the two sides are equal, 100 · 0.99 = 9900 · 0.01, and the sum is 0: the last bias has nothing more to \
+learn. A network that can tell nothing apart rests there, with a mask that is black at any threshold above 0.01. Its \
+loss there is 0.056, less than a tenth of the 0.693 of p = 0.5.
+
+For Dice, only the object's pixels have the first term. At p = 0.5, D = 5000 + 100 + 1 and 2 I + s = 101, so the \
+bracket is -2/5101 + 101/5101² = -3.88e-4 on the object and 3.88e-6 off it: a hundred times as much for a hundredth of \
+the pixels. But for the small s it is so with every constant p and every size: the object's pixels together pull \
+harder than all the others. The factor p (1 - p) is the sigmoid's derivative. In BCE it cancels; here it stays, and \
+where p is 0.0001, so is p (1 - p): Dice hardly corrects what is confidently wrong. In the picture its gradient fades \
+on both sides of the blob's edge.
+
+So the two are added: BCE corrects what is wrong with confidence, Dice keeps a small object from drowning. Read \
+minunet/ops/binary_cross_entropy.py, minunet/ops/dice.py and minunet/ops/bce_dice.py."""
 
 
 def _figure(t, answers, gradients, corner):
