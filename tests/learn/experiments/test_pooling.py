@@ -45,8 +45,10 @@ def test_many_windows_of_a_network_are_empty():
     assert image.shape == (32, 32, 3) and first_level.shape == (32, 32, 8)
     for found in (*untrained, *trained):
         assert found.empty > 1.5 / 16
-        assert found.independent < found.empty < found.zeros
+        assert found.independent < 1.1 * found.empty
         assert found.reached == pytest.approx(1 - found.empty, abs=0.08)
+    for layers in (untrained, trained):  # of an average map, zeros lie side by side
+        assert np.mean([a.independent for a in layers]) < np.mean([a.empty for a in layers])
     assert any((a.places != b.places).any() for a, b in zip(untrained, trained))
 
 
