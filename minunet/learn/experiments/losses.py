@@ -17,7 +17,7 @@ SIZE, SIDE = 100, 10  # an object of 10x10 pixels is 1 % of an image of 100x100
 LOSSES = {
     "BCE": ops.binary_cross_entropy_with_logits,
     "Dice": lambda z, t: ops.dice_loss(ops.sigmoid(z), t),
-    "half and half": ops.bce_dice_loss,
+    "both": ops.bce_dice_loss,
 }
 EVERYWHERE = "0.5 everywhere"  # what an untrained network says, about
 
@@ -83,11 +83,18 @@ def run(seed: int) -> Result:
     measured = (
         f"Where the network says {EVERYWHERE}, the object's share of the gradient is {bce:.1%} with BCE and {dice:.1%} "
         f"with Dice. But where it is sure that there is nothing (0.0001), the gradient on a pixel of the object is "
-        f"{sure[0]:.1e} with BCE and {sure[1]:.1e} with Dice, {sure[0] / sure[1]:.0f} times smaller."
+        f"{sure[0] / sure[1]:.0f} times smaller with Dice than with BCE."
     )
-    header = ("the network says", "loss", "∂L/∂z on the object", "off the object", "object's share", "sum of all")
+    header = ("the network says", "loss", "10⁶ ∂L/∂z on the object", "off the object", "object's share", "Σ ∂L/∂z")
     rows = [
-        (name, loss, f"{g.on_object:.2e}", f"{g.off_object:.2e}", f"{g.share:.1%}", _signed(g.total))
+        (
+            name,
+            loss,
+            f"{1e6 * g.on_object:.3g}",
+            f"{1e6 * g.off_object:.3g}",
+            f"{g.share:.1%}",
+            f"{round(g.total, 4) + 0.0:.4f}",
+        )
         for (name, loss), g in gradients.items()
     ]
     return Result(measured, answer, header, tuple(rows), EXPLANATION, _figure(t, answers, gradients, corner))
@@ -109,8 +116,8 @@ harder than all the others. The factor p (1 - p) is the sigmoid's derivative. In
 where p is 0.0001, so is p (1 - p): Dice hardly corrects what is confidently wrong. In the picture its gradient fades \
 on both sides of the blob's edge.
 
-So the two are added: BCE corrects what is wrong with confidence, Dice keeps a small object from drowning. Read \
-minunet/ops/binary_cross_entropy.py, minunet/ops/dice.py and minunet/ops/bce_dice.py."""
+So the two are added, here half of each: BCE corrects what is wrong with confidence, Dice keeps a small object from \
+drowning. Read minunet/ops/binary_cross_entropy.py, minunet/ops/dice.py and minunet/ops/bce_dice.py."""
 
 
 def _figure(t, answers, gradients, corner):
@@ -139,10 +146,6 @@ def _figure(t, answers, gradients, corner):
     )
     bar.set_ticks([-1e-3, -1e-5, -1e-7, 0, 1e-7, 1e-5, 1e-3])
     return figure
-
-
-def _signed(value):
-    return "0" if abs(value) < 1e-12 else f"{value:+.1e}"
 
 
 EXPERIMENT = Experiment(

@@ -22,7 +22,7 @@ def test_the_object_is_one_percent(measured):
 @pytest.mark.parametrize("p", [0.5, 0.01, 0.0001])
 def test_gradients_by_hand(measured, p):
     name = f"{p} everywhere"
-    bce, dice, both = (measured[2][name, loss] for loss in ("BCE", "Dice", "half and half"))
+    bce, dice, both = (measured[2][name, loss] for loss in ("BCE", "Dice", "both"))
     assert bce.on_object == pytest.approx((p - 1) / 10_000)
     assert bce.off_object == pytest.approx(p / 10_000)
     D, numerator = 10_000 * p + 100 + 1, 2 * 100 * p + 1
