@@ -126,11 +126,11 @@ def _figure(t, answers, gradients, corner):
     grid = figure.subplots(1 + len(LOSSES), len(answers))
     norm = SymLogNorm(linthresh=1e-8, vmin=-1e-3, vmax=1e-3)
     for column, (name, p) in zip(grid.T, answers.items()):
-        said = column[0].imshow(p, cmap="gray", vmin=0, vmax=1)
+        column[0].imshow(p, cmap="gray", vmin=0, vmax=1)
         column[0].set_title(name, fontsize=9, color=INK)
         for axes, loss in zip(column[1:], LOSSES):
             g = gradients[name, loss]
-            moved = axes.imshow(-g.pixels, cmap="PuOr_r", norm=norm)
+            axes.imshow(-g.pixels, cmap="PuOr_r", norm=norm)
             axes.set_title(f"object: {g.share:.1%} of Σ|∂L/∂z|", fontsize=9, color=INK)
         for axes in column:
             axes.contour(t, (0.5,), colors=INK if axes is not column[0] else "#e0792a", linewidths=0.8)
@@ -140,9 +140,12 @@ def _figure(t, answers, gradients, corner):
             axes.set_yticks([])
     for axes, label in zip(grid[:, 0], ("the network says", *LOSSES)):
         axes.set_ylabel(label, color=INK, fontsize=11)
-    figure.colorbar(said, ax=grid[0], label="probability")
+    figure.colorbar(grid[0, 0].images[0], ax=grid[0], label="probability")
     bar = figure.colorbar(
-        moved, ax=grid[1:], label="-∂L/∂z: up (orange) or down (violet) is where descent moves the logit", shrink=0.8
+        grid[1, 0].images[0],
+        ax=grid[1:],
+        label="-∂L/∂z: up (orange) or down (violet) is where descent moves the logit",
+        shrink=0.8,
     )
     bar.set_ticks([-1e-3, -1e-5, -1e-7, 0, 1e-7, 1e-5, 1e-3])
     return figure
