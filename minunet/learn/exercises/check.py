@@ -77,7 +77,7 @@ def check(exercise: Exercise, answers: Sequence[Answer]) -> Checked:
     for answer, trial in zip(answers, trials):
         if answer.problem and not problem:
             problem, where = answer.problem, trial.label if len(answers) > 1 else ""
-    with_numbers = [(trial, answer.values) for answer, trial in zip(answers, trials) if not answer.problem]
+    with_numbers = [(trial, answer.values) for answer, trial in zip(answers, trials) if answer.values]
     verdicts = []
     for k, gradient in enumerate(exercise.gradients):
         numbers = [(trial, values[k]) for trial, values in with_numbers]

@@ -23,7 +23,10 @@ MOST_LETTERS = 120  # of each of them
 
 
 class Answer(NamedTuple):
-    """What a call returned: an array for each gradient, or None where it is not there yet; or the problem, one line."""
+    """What a call returned: an array for each gradient, or None where it is not there yet; and a problem, in one line.
+
+    Where the problem is that nothing usable was returned, there are no values.
+    """
 
     values: tuple[Any, ...] = ()
     problem: str = ""
@@ -60,17 +63,19 @@ def call(
             result = function(*given)
     except BaseException as error:  # also SystemExit: nothing that a student writes may end the check
         return Answer(problem=describe(error, file, function))
+    answer = _as_answer(result, results, function.__name__)
     changed = [
         name
         for name, before, after in zip(names, arguments, given)
         if isinstance(before, np.ndarray) and not np.array_equal(before, after, equal_nan=True)
     ]
-    if changed:
-        return Answer(
-            problem=f"{function.__name__} changes {' and '.join(changed)} in place: somebody else still needs "
+    if changed and not answer.problem:
+        problem = (
+            f"{function.__name__} changes {' and '.join(changed)} in place: somebody else still needs "
             f"{'it' if len(changed) == 1 else 'them'}, so compute into a new array, such as {changed[0]}.copy()"
         )
-    return _as_answer(result, results, function.__name__)
+        return answer._replace(problem=problem)
+    return answer
 
 
 def _as_answer(result: Any, names: Sequence[str], function: str) -> Answer:

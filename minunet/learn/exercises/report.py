@@ -51,7 +51,7 @@ def _about(exercise: Exercise, verdict: Verdict, trials: int) -> Iterator[str]:
         numbers = f"yours is {verdict.theirs:.6g}, {true} {verdict.true:.6g}"
         yield from _wrapped(f'first wrong at {place}, in "{verdict.trial}": {numbers}', indent)
     if verdict.mistake:
-        yield from _wrapped(f"This is what one gets so: {verdict.mistake}.", indent)
+        yield from _wrapped(f"The likely mistake: {verdict.mistake}.", indent)
     elif verdict.right_in and verdict.wrong_in:
         yield from _wrapped(f"It is right in: {'; '.join(verdict.right_in)}.", indent)
         yield from _wrapped(f"It is wrong in: {'; '.join(verdict.wrong_in)}.", indent)

@@ -10,7 +10,11 @@ from minunet.learn.exercises.templates import accumulation as template
 PROGRAMS = {
     "the worked example": (("multiply", "a", ("x", "w")), ("add", "y", ("a", "x"))),
     "nothing is used twice": (("exp", "a", ("x",)), ("multiply", "y", ("a", "w"))),
-    "twice in one step": (("multiply", "a", ("x", "x")), ("multiply", "y", ("a", "w"))),
+    "twice in one step": (
+        ("multiply", "a", ("x", "x")),
+        ("multiply", "b", ("w", "w")),
+        ("multiply", "y", ("a", "b")),
+    ),
     "three times": (
         ("multiply", "a", ("x", "w")),
         ("exp", "b", ("x",)),
@@ -19,10 +23,10 @@ PROGRAMS = {
     ),
     "two that share an array": (
         ("exp", "a", ("x",)),
-        ("multiply", "b", ("a", "w")),
-        ("add", "c", ("x", "w")),
-        ("add", "d", ("c", "b")),
-        ("add", "y", ("d", "x")),
+        ("multiply", "b", ("x", "w")),
+        ("multiply", "c", ("a", "w")),
+        ("add", "d", ("a", "b")),  # hands one array to a and to b; later more arrives at a
+        ("multiply", "y", ("d", "c")),
     ),
 }
 

@@ -18,6 +18,7 @@ def trials():
         "a number": ((2, 3), ()),
         "both are repeated": ((2, 1, 4), (3, 1)),
         "images and a bias": ((2, 3, 5, 4), (4,)),
+        "a bias and images": ((1, 3), (2, 2, 2, 3)),
     }
     for seed, (label, (of_a, of_b)) in enumerate(shapes.items()):
         gy = random_like(np.broadcast_shapes(of_a, of_b), 3 * seed)

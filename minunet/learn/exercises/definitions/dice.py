@@ -79,6 +79,11 @@ EXERCISE = Exercise(
         ),
         Mistake(
             "gp",
+            "one sum for the whole batch, divided by N: each image has sums of its own",
+            lambda gy, p, t, s: right(gy, p, t, s, (0, 1, 2, 3)) / len(p),
+        ),
+        Mistake(
+            "gp",
             "divided by the number of elements: L is the mean over the N images",
             lambda gy, p, t, s: right(gy, p, t, s) * len(p) / p.size,
         ),
