@@ -16,9 +16,15 @@ def lines_of(thing: Callable[..., Any]) -> str:
     >>> lines_of(lines_of).split(", lines ")[0]
     'minunet/checks/source.py'
     """
+    return ", ".join(file_and_lines(thing))
+
+
+def file_and_lines(thing: Callable[..., Any]) -> tuple[str, str]:
+    """Returns the file, and "lines 60 to 74"."""
     lines, first = inspect.getsourcelines(thing)
-    file = inspect.getsourcefile(thing) or "?"
-    return f"{readable_path(file)}, lines {first} to {first + len(lines) - 1}"
+    last = first + len(lines) - 1
+    where = f"line {first}" if first == last else f"lines {first} to {last}"
+    return readable_path(inspect.getsourcefile(thing) or "?"), where
 
 
 def readable_path(file: str) -> str:

@@ -113,7 +113,7 @@ def describe(error: BaseException, file: str, function: Callable[..., Any] | Non
         return f"line {error.lineno}: Python cannot read it ({error.msg}): {(error.text or '').strip()}"
     text = " ".join(f"{type(error).__name__}: {error}".split())[:300]
     if frames:
-        return f"{where}: {text}    [{frames[-1].line}]"
+        return f"{where}: {text}" + f"    [{frames[-1].line}]" * bool(frames[-1].line)
     if function is not None and isinstance(error, TypeError):
         return f"{function.__name__} cannot be called as the exercise says, keep its line `def …`: {text}"
     return text

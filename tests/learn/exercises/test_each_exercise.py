@@ -72,13 +72,13 @@ WORK = {
         """,
         [
             ("gb", "back(gy, b.shape)", "gy", "a sum is missing"),
-            ("gb", "g.sum(axis=0)", "g.mean(axis=0)", ""),
+            ("gb", "g.sum(axis=0)", "g.mean(axis=0)", "a mean over the axes"),
             ("gb", "back(gy, b.shape)", "back(gy, b.shape) * b.size / gy.size", "a mean"),
             ("gb", "back(gy, b.shape)", "gy if gy.shape == b.shape else gy.sum(0)", "first axis only"),
             ("gb", "size == 1", "False", "axes of size 1"),
             ("ga", "back(gy, a.shape)", "back(gy * b, a.shape)", "product"),
             ("ga", "back(gy, a.shape)", "-back(gy, a.shape)", "sign is wrong"),
-            ("gb", "g = g.sum(axis=0)", "g = g[0]", ""),
+            ("gb", "g = g.sum(axis=0)", "g = g[0]", "the first along"),
         ],
     ),
     "matmul": Work(

@@ -30,6 +30,17 @@ def with_mean(gy, x):
     return sum_to(gy, x.shape) * x.size / gy.size
 
 
+def mean_of_added(gy, x):
+    """A mean over the axes that x does not have; summed over those of size 1."""
+    added = gy.ndim - x.ndim
+    return sum_to(gy.mean(axis=tuple(range(added))), x.shape)
+
+
+def first_of_added(gy, x):
+    """The first along the axes that x does not have; summed over those of size 1."""
+    return sum_to(gy[(0,) * (gy.ndim - x.ndim)], x.shape)
+
+
 def first_axis(gy, x):
     """Summed over the first axis only, wherever the shapes differ."""
     return gy if gy.shape == x.shape else gy.sum(axis=0)
@@ -60,6 +71,8 @@ def mistakes():
         for words, make in (
             (f"a sum is missing: {name} was repeated, so its gradient is the sum over the copies", lambda gy, x: gy),
             ("a mean in place of the sum over the copies", with_mean),
+            (f"a mean over the axes that {name} does not have, in place of the sum", mean_of_added),
+            (f"the first along the axes that {name} does not have: sum over them", first_of_added),
             ("summed over the first axis only: sum over every axis along which it was repeated", first_axis),
             (f"the axes of size 1 are not summed over: {name} was repeated along them, too", added_axes),
             (f"the sum is right, the shape is not: reshape it to that of {name}", kept),
