@@ -60,5 +60,5 @@ def in_words(factor: float) -> str:
     size = abs(factor)
     if abs(size - 1) < 1e-6:
         return sign
-    scale = f"it is {size:.4g} times too large" if size > 1 else f"it is {1 / size:.4g} times too small"
+    scale = f"it is {size:.6g} times too large" if size > 1 else f"it is {1 / size:.6g} times too small"
     return f"{sign}, and {scale}" if sign else scale

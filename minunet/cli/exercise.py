@@ -1,7 +1,7 @@
 """`minunet exercise`: write a backward yourself, and be told what is wrong with it."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from minunet.cli.arguments import Parser, whole
@@ -64,10 +64,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _list() -> int:
     _say(report.listed(EXERCISES.values()))
-    return _say(["", "Begin with: minunet exercise relu"])
+    hours = sum(exercise.minutes for exercise in EXERCISES.values()) / 60
+    return _say(["", f"All of them take about {hours:.0f} hours. Begin with: minunet exercise relu"])
 
 
-def _say(lines) -> int:
+def _say(lines: Iterable[str]) -> int:
     for line in lines:
         say(line)
     return 0
@@ -108,7 +109,7 @@ def _check(exercise: Exercise, file: Path) -> int:
         more = f" (and {run.more_printed} more lines)" if run.more_printed else ""
         _say([f"Your file printed{more}:", *(f"  {line}" for line in run.printed), ""])
     checked = check(exercise, run.answers)
-    _say(report.verdict_lines(exercise, checked, len(trials)))
+    _say(report.verdict_lines(exercise, str(file), checked, len(trials)))
     if checked.right:
         return 0
     say(f"Stuck? minunet exercise {exercise.name} --hint")

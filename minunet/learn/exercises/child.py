@@ -94,7 +94,7 @@ def _as_answer(result: Any, names: Sequence[str], function: str) -> Answer:
         if not isinstance(value, (np.ndarray, np.generic, int, float, type(None))):
             kind = type(value).__name__
             return Answer(problem=f"{name} is a {kind}: it must be a NumPy array; np.asarray makes one of a list")
-        if value is not None and np.asarray(value).dtype.kind not in "fiubc":
+        if value is not None and np.asarray(value).dtype.kind not in "fiub":
             return Answer(problem=f"{name} has dtype {np.asarray(value).dtype}: it must hold floating-point numbers")
     return Answer(tuple(None if value is None else np.array(value) for value in values))
 
@@ -146,7 +146,7 @@ def main(folder: str, file: str, seconds: str, memory: str) -> None:
     calls = pickle.loads((Path(folder) / "calls").read_bytes())
     printed = Printed()
     sys.stdout = sys.stderr = printed  # type: ignore[assignment]
-    sys.path.insert(0, str(Path(file).parent))  # as for any script: a file beside it can be imported
+    sys.path = [str(Path(file).parent), *(p for p in sys.path if p != str(Path(__file__).parent))]  # as for any script
     with open(Path(folder) / "hanging", "w", encoding="utf-8") as hanging:
         faulthandler.dump_traceback_later(float(seconds), exit=True, file=hanging)
         limit_memory(int(memory))

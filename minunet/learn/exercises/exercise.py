@@ -20,6 +20,7 @@ class Trial(NamedTuple):
     constants  the further arguments of forward and backward: the truth, a stride
     expected   None: the gradients are found by differences of the forward. Else the numbers themselves, where a
                difference is no derivative (ties) or there is nothing to differentiate.
+    by         how they are found, in words
     """
 
     label: str
@@ -27,6 +28,7 @@ class Trial(NamedTuple):
     inputs: tuple[Numbers, ...]
     constants: tuple[Any, ...] = ()
     expected: tuple[Numbers, ...] | None = None
+    by: str = "by differences"
 
     @property
     def arguments(self) -> tuple[Any, ...]:

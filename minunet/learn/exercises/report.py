@@ -18,20 +18,20 @@ def listed(exercises: Iterable[Exercise]) -> list[str]:
     ]
 
 
-def verdict_lines(exercise: Exercise, checked: Checked, trials: int) -> Iterator[str]:
-    """Yields the answer to a check."""
+def verdict_lines(exercise: Exercise, file: str, checked: Checked, trials: int) -> Iterator[str]:
+    """Yields the answer to a check of the student's file with so many trials."""
     if checked.problem:
         where = f' (in the check "{checked.trial}")' if checked.trial else ""
-        yield from _wrapped(f"{exercise.file_name}: {checked.problem}{where}", "")
+        yield from _wrapped(f"{file}: {checked.problem}{where}", "")
     if all(verdict.state == "unknown" for verdict in checked.verdicts):
         return
     for verdict in checked.verdicts:
-        yield from _about(exercise, verdict, trials)
+        yield from _about(verdict, trials)
     if checked.right:
         yield f"All right: {exercise.name} is solved. `minunet exercise {exercise.name} --solution` shows ours."
 
 
-def _about(exercise: Exercise, verdict: Verdict, trials: int) -> Iterator[str]:
+def _about(verdict: Verdict, trials: int) -> Iterator[str]:
     """Yields the lines about one gradient."""
     name = f"{verdict.gradient:<8}"
     if verdict.state == "missing":
@@ -47,8 +47,7 @@ def _about(exercise: Exercise, verdict: Verdict, trials: int) -> Iterator[str]:
         yield from _wrapped(verdict.problem + (f' (in "{verdict.trial}")' if verdict.trial else ""), indent)
     if verdict.wrong_in and not (verdict.problem and not verdict.place):
         place = f"{verdict.gradient}[{', '.join(map(str, verdict.place))}]" if verdict.place else verdict.gradient
-        true = "it should be" if exercise.function != "backward" else "the differences say"
-        numbers = f"yours is {verdict.theirs:.6g}, {true} {verdict.true:.6g}"
+        numbers = f"yours is {verdict.theirs:.6g}, {verdict.by} it is {verdict.true:.6g}"
         yield from _wrapped(f'first wrong at {place}, in "{verdict.trial}": {numbers}', indent)
     if verdict.mistake:
         yield from _wrapped(f"The likely mistake: {verdict.mistake}.", indent)

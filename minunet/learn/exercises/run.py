@@ -77,7 +77,8 @@ def _run_child(command: list[str], seconds: float) -> int | None:
 
 def _endless(stopped: str, path: str, seconds: float) -> str:
     """Says that it did not come to an end; `stopped` has Python's frames, the innermost first."""
-    line = re.search(f'File "{re.escape(path)}", line ([0-9]+)', stopped)
+    escaped = path.encode("ascii", "backslashreplace").decode("ascii")  # as faulthandler writes it
+    line = re.search(f'File "{re.escape(escaped)}", line ([0-9]+)', stopped)
     where = f": it was at line {line[1]}, perhaps in an endless loop" if line else ""
     return f"it did not come to an end within {seconds:g} seconds{where}"
 

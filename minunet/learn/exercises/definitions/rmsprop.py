@@ -22,7 +22,7 @@ def trial(label, w, g, v, constants):
     """The Trial with the numbers that the project's own step gives."""
     new_w, new_v = w.copy(), v.copy()
     optim.rmsprop(new_w, g, new_v, *constants)
-    return Trial(label, None, (w, g, v), constants, (new_w, new_v))
+    return Trial(label, None, (w, g, v), constants, (new_w, new_v), "by the equations")
 
 
 def new_v(g, v, rho):
