@@ -10,7 +10,7 @@ The letters are the same in all of these files, and in `minunet/kernels/`. Array
     b  (F,)              the bias
     stride  (SH, SW)     by how many pixels a window lies below, or to the right of, the one before
     padding, pads        what is added around x: as the user writes it, and spelled out (windows.py)
-    P(x)                 the patch matrix, (N·OH·OW, KH·KW·C): row r is the window of x under output pixel r (conv2d.py);
+    P(x)                 the patch matrix, (N·OH·OW, KH·KW·C): row r is the window under output pixel r (conv2d.py),
                          elsewhere called "im2col"
     Aᵀ, ⟨a, b⟩           the transpose of a matrix; the inner product Σ a b:    ⟨A x, y⟩ = ⟨x, Aᵀ y⟩
     L                    the loss, a single number
