@@ -28,7 +28,8 @@ batch.
 Small pets. Cross entropy judges each pixel on its own. Where 100 of 10,000 pixels are pet, p = 0.01 everywhere brings
 it down to 0.056, from ln 2 = 0.693 for p = 1/2: the network may settle there. The Dice loss of the same answer is
 0.985, and "all background" scores s / (Σ t + s) = 1/101. But on logits Dice has the sigmoid's factor p (1 - p) in its
-gradient: where p ≈ 0 it pulls on no pixel, right or wrong. So it is often added to the cross entropy (bce_dice.py).
+gradient: where p ≈ 0 it hardly pulls on any pixel, right or wrong. So it is often added to the cross entropy
+(bce_dice.py).
 
 Source: Milletari et al., "V-Net", 2016 (there with squares in D; here the plain sums).
 """
