@@ -7,8 +7,8 @@
     windows.py      what the three share: how windows slide over an image, padding and cropping
     threads.py      the threads of the CPU kernels            memory.py    memory kept between training steps
 
-P(x) is the patch matrix of x: row r holds the KH·KW·C numbers under output pixel r. With W the weights as a (KH·KW·C,
-F) matrix, all that a convolution needs, forward and backward, is
+P(x) is the patch matrix of x: row r holds the KH·KW·C numbers under output pixel r. With W the weights as a
+(KH·KW·C, F) matrix, all that a convolution needs, forward and backward, is
 
     convolve             y  = P(x) W + b         (N,H,W,C) → (N,OH,OW,F)
     convolve_transposed  x  = Pᵀ(y Wᵀ) + b       (N,OH,OW,F) → (N,H,W,C)

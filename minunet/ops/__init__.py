@@ -20,7 +20,7 @@ The letters are the same in all of these files, and in `minunet/kernels/`. Array
     σ, ε                 the sigmoid; a small positive constant
 
 Every backward is the chain rule: gx = Σ gy ∂y/∂x, the sum over all numbers of y that this number of x has a part in.
-Where y = A x is linear, that is gx = Aᵀ gy. It multiplies by gy last, and never builds the matrix of all ∂y/∂x.
+Where y = A x is linear, that is gx = Aᵀ gy. No backward builds the matrix of all ∂y/∂x.
 """
 
 from minunet.ops.batch_norm import batch_norm

@@ -4,7 +4,7 @@
 
     L = α · BCE(z, t) + β · Dice(p, t)              α = β = 1/2 if nothing else is said
 
-A sum of losses; the chain rule adds their gradients, so there is no backward to write. Dice alone has no hold on a
+A sum of losses; the chain rule adds their gradients, so there is no backward to write. Dice alone hardly moves a
 pixel with p ≈ 0 that should be 1 (dice.py); the cross entropy pulls it hardest.
 
 Worked numbers: one pixel, z = 0, so p = 1/2, with t = 1:

@@ -12,7 +12,7 @@ On logits z, with p = σ(z). The sigmoid's derivative p(1 - p) cancels the denom
 
     ∂l/∂z = ∂l/∂p · p (1 - p) = p - t
 
-prediction minus truth: between -1 and 1, and never 0/0. The value needs no logarithm of 0 either: with
+prediction minus truth: between -1 and 1, and never 0/0. The value needs no logarithm of 0 either. With
 ln σ(z) = -ln(1 + e⁻ᶻ),
 
     l = (1 - t) z + ln(1 + e⁻ᶻ) = max(z, 0) - t z + ln(1 + e^(-|z|))

@@ -20,7 +20,8 @@ skip. The convolution that follows has weights of its own for each half. It adds
     conv2d([a, b], w) = conv2d(a, w[:, :, :A]) + conv2d(b, w[:, :, A:])          A: how many channels a has
 
 so the order decides which part of w belongs to which half, and weights trained for one order fit the other only after
-these parts have been swapped.
+these parts have been swapped. What came across the skip also went down through the pooling: its two gradients are added
+up (autograd/function.py).
 """
 
 from collections.abc import Iterable

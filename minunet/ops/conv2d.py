@@ -2,7 +2,7 @@
 
     x  (N, H, W, C)       N images, or what the layer before made of them
     w  (KH, KW, C, F)     F filters, each a small image of what it looks for
-    b  (F,)               a number added to each filter's sums (optional); before a ReLU, -b is a threshold
+    b  (F,)               a number for each filter (optional): with a ReLU behind it, y > 0 where the sum is above -b
     y  (N, OH, OW, F)     one number per window and filter                   (all letters: ops/__init__.py)
 
 Forward, for stride (SH, SW) and x with its zero padding already around it:
@@ -14,6 +14,8 @@ and let W be w as a (KH·KW·C, F) matrix:
 
     y = P(x) W + b
 
+(For windows of 1x1, P(x) is x: the same matrix W is applied to each pixel's channels.)
+
 Backward. Let L be the loss and gy = ∂L/∂y, shaped like y. Each y is a sum of products, so each derivative is the other
 factor, and a number that is used several times collects one term from each use:
 
@@ -23,7 +25,8 @@ factor, and a number that is used several times collects one term from each use:
                   Σ_f  gy[n,i,j,f] · w[k,l,c,f]                              gx = Pᵀ(gy Wᵀ)
 
 P is linear (it copies pixels to where they are needed), and Pᵀ, its transpose, adds each copy back where it came from:
-a pixel that lay under nine windows collects nine terms. `conv_transpose2d.py` uses Pᵀ to go forward.
+a pixel that lay under nine windows collects nine terms, one in the corner of the image four. What falls on the padding
+is dropped. `conv_transpose2d.py` uses Pᵀ to go forward.
 
 In words: gw measures how well the image under a tap correlates with the gradient at the output; gx sends each gradient
 back along the weights through which its output was made.
@@ -52,10 +55,11 @@ Worked numbers: one row of three pixels x = (1, 2, 3), one filter of two taps w 
     >>> y.data.ravel(), w.grad.ravel(), x.grad.ravel()
     (array([ 7., 13., 15.]), array([321.,  32.]), array([  5.,  51., 510.]))
 
-P(x) repeats each pixel for every window over it: with stride 1 it is KH·KW times as large as x. The largest in the
-lecture's network is that of Conv_Classif_2, at 256x256: 65,536 rows of 9·16 numbers, 37.7 MB for one image in float32
-and 604 MB for a batch of 16, where x has 4.2 MB. So it is not built as a whole. The CPU's kernels build some rows,
-about 2 MB, multiply them and let the next ones overwrite them. Backward builds them again: it keeps x, never P(x).
+P(x) repeats each pixel for every window over it: with stride 1 and padding "same" it is KH·KW times as large as x. The
+largest in the lecture's network is that of Conv_Classif_2, at 256x256: 65,536 rows of 9·16 numbers, 37.7 MB for one
+image in float32 and 604 MB for a batch of 16, where x has 4.2 MB. So it is not built as a whole. The CPU's kernels
+build some rows, about 2 MB, multiply them and let the next ones overwrite them. Backward builds them again: it keeps x,
+never P(x).
 
 ReLU may be fused: with activation="relu", y = max(P(x)W + b, 0) is computed while a block is still in the cache, and
 backward begins with gz = gy where y > 0, else 0 (see relu.py).

@@ -44,8 +44,9 @@ numbers of five, so it has no inverse. Aᵀ restores the shape, not the values; 
 not a "deconvolution".
 
 The same y, seen as a convolution: put SH - 1 rows and SW - 1 columns of zeros between the pixels of x, pad, and slide
-the flipped w over it. Above, (4, 2, 1) over 0 0 3 0 5 0 0 gives 3, 6, 12 + 5, 10, 20. This is also how gx of a
-convolution with stride 2 is often explained. No kernel here writes these zeros down: a window of y is added to instead.
+the flipped w over it. Above, (4, 2, 1) over 0 0 3 0 5 0 0 gives 3, 6, 12 + 5, 10, 20. In the same way gx of a
+convolution with stride 2 is a convolution over gy with zeros between its pixels. No kernel here writes these zeros down
+or multiplies by them: each pixel is added to its window instead.
 
 Overlap. How many input pixels paint each output pixel, for windows of three with stride 2:
 

@@ -27,8 +27,8 @@ row of five pixels, cropped to two, left being ⌊3/2⌋ = 1:
     array([0., 7., 8., 0., 0.])
 
 In the paper's network every 3x3 convolution makes the image two rows and two columns smaller, so the features that
-cross over in a skip connection are larger than those that come up from below, at the lowest one 64x64 against 56x56,
-for an image of 572x572. What is cut off is the margin for which nothing comes from below.
+cross over in a skip connection are larger than those that come up from below: at the lowest one 64x64 against 56x56, if
+the image has 572x572. What is cut off is the margin for which nothing comes from below.
 
 Source: Ronneberger, Fischer, Brox, "U-Net", 2015, figure 1, "copy and crop".
 """

@@ -18,7 +18,8 @@ Worked numbers: three pixels, p = (1, 1, 0), t = (1, 0, 0):
     >>> p.grad
     array([[-0.3125,  0.1875,  0.1875]])
 
-All pixels of one kind have the same gp, however wrong they are.
+All pixels with the same t have the same gp, however wrong they are. In an image without a pet L is 1 - s / (Σ p + s):
+one pixel too many costs 1/2.
 
 Per image or over the batch. Σ may run over each image, and L is the mean of the images' losses (per_image=True, the
 default): every pet counts the same, however small, and an image's loss does not depend on what else is in its batch. Or

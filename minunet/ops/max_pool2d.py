@@ -16,9 +16,8 @@ which is a sum because windows may overlap (stride smaller than the window).
 
 Worked numbers, windows of 2x2 side by side:
 
-    x = [1 4 | 0 0]      y = [4 0]      argmax = [1 0]      gy = [5 7]      gx = [0 5 | 7 0]
-        [3 2 | 0 0]                     (0 1                                     [0 0 | 0 0]
-                                         2 3)
+    x = [1 4 | 0 0]     y = [4 0]     argmax = [1 0], counted 0 1     gy = [5 7]     gx = [0 5 | 7 0]
+        [3 2 | 0 0]                                           2 3                         [0 0 | 0 0]
 
     >>> import numpy as np
     >>> x = Tensor(np.array([[1.0, 4, 0, 0], [3, 2, 0, 0]]).reshape(1, 2, 4, 1), requires_grad=True)
@@ -33,7 +32,7 @@ and gets all of the gradient; the right window above is such a case. After a ReL
 there the choice does not matter: where its output is 0, the ReLU's backward stops whatever arrives. It matters for
 equal positive numbers, as in a flat, overexposed sky. (Gradients are checked at inputs without ties.)
 
-Padding ("same") counts as -∞: it is never larger than a number of the image.
+Padding ("same") counts as -∞: it is never larger than a number of the image, as a 0 would be where all are negative.
 
 Pooling does not pass on where in its window the maximum was: four pixels become one. A U-Net needs the position again
 on its way up, and gets it through the skip connections (models/unet.py).

@@ -20,10 +20,14 @@ Gradient. With c = 1/(N K) for the mean (or c_k / (N Σ c)), the rule for a quot
 
 where ga and gb are only N·K numbers; from there to z it is softmax: gz = p (gp - Σ p gp).
 
-Worked numbers. One image of two pixels, classes 0 and 1, p = ((3/4, 1/4), (1/2, 1/2)). Class 0: I = 3/4,
-D = 5/4 + 1 + 1, score 2.5 / 3.25. Class 1: I = 1/2, D = 3/4 + 1 + 1, score 2 / 2.75.
-L = 1 - (0.7692 + 0.7273) / 2 = 0.2517. With c = 1/2, ga = (0.1183, 0.1322) and gb = (-0.3077, -0.3636), so the first
-pixel, of class 0, has gp = (-0.1893, 0.1322), and gz = 3/4 · 1/4 · (-0.1893 - 0.1322) = -0.0603 and 0.0603.
+Worked numbers. One image of two pixels, classes 0 and 1, p = ((3/4, 1/4), (1/2, 1/2)):
+
+    class 0:  I = 3/4,  D = 5/4 + 1 + 1,  score 2.5 / 3.25 = 0.7692      ga = 2.5 / 2 / 3.25² = 0.1183,  gb = -0.3077
+    class 1:  I = 1/2,  D = 3/4 + 1 + 1,  score 2 / 2.75   = 0.7273      ga = 2 / 2 / 2.75²   = 0.1322,  gb = -0.3636
+
+    L = 1 - (0.7692 + 0.7273) / 2 = 0.2517
+    first pixel, of class 0:  gp = (0.1183 - 0.3077, 0.1322) = (-0.1893, 0.1322),  Σ p gp = -0.1089
+                              gz = (3/4 (-0.1893 + 0.1089), 1/4 (0.1322 + 0.1089)) = (-0.0603, 0.0603)
 
     >>> import numpy as np
     >>> z = Tensor([[[1.0986, 0.0], [0.0, 0.0]]], requires_grad=True)  # ln 3 = 1.0986

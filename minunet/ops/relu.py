@@ -16,7 +16,7 @@ filter whose sums are negative at all pixels of all images gets no gradient, and
 
 y > 0 exactly where x > 0, so backward needs only y. A convolution that comes next keeps the same array, as its input,
 so that it costs no memory of its own. Where a pooling or a concatenation comes next, which do not keep their inputs, it
-does.
+does: in a U-Net at the end of each encoder level.
 """
 
 from minunet.autograd import Function, Tensor, TensorLike

@@ -56,7 +56,7 @@ def test_the_largest_patch_matrix_of_the_lectures_network():
 
     def measure(layer, inputs, y):
         if isinstance(layer, nn.Conv2D):
-            (x,), (KH, KW, C, F) = inputs, layer.kernel.shape
+            (x,), (KH, KW, C, _) = inputs, layer.kernel.shape
             sizes[layer.name] = (y.shape[1] * y.shape[2], KH * KW * C, x.data.nbytes)
 
     network = UNet()
