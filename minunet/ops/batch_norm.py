@@ -12,8 +12,8 @@ Forward. Per channel, over its M = N·H·W pixels of the batch:
 v is the biased variance (divided by M, not M - 1), as in Keras. ε keeps a channel of equal numbers from being 0/0; with
 it the variance of x̂ is v / (v + ε), a little below 1. The mean comes first, then the squared deviations from it: the
 shorter Σ x² / M - μ² is the difference of two large numbers where μ is large compared with the deviations. For
-x = (5000, 5001, 5002) v is 2/3, but float32 numbers near 5000² lie 2 apart: their difference is 0, 2 or -2, and with
-v = -2 the root is NaN. For the same reason μ is subtracted from x before anything is multiplied.
+x = (5000, 5001, 5002) v is 2/3, but float32 numbers near 5000² lie 2 apart: the difference is even, perhaps 0 or -2,
+and the root of -2 is NaN. For the same reason μ is subtracted from x before anything is multiplied.
 
 Backward. Let gx̂ = γ gy. x affects L directly, through μ and through v. (Through μ it does not affect v:
 ∂v/∂μ = -2 Σ (x - μ) / M = 0.)

@@ -103,7 +103,7 @@ class Conv2DFunction(Function):
             gb = kernels.sum_over_pixels(gy) if any(needs_gb) else None
         gw = kernels.weight_gradient(self.x, gy, self.w.shape[:2], self.stride, self.pads) if needs_gw else None
         size = self.x.shape[1:3]
-        self.x = None  # frees the activation before gx asks for memory
+        self.x = None  # lets go of the activation before gx asks for memory
         gx = kernels.convolve_transposed(gy, self.w, None, self.stride, self.pads, size) if needs_gx else None
         return (gx, gw, gb)[: len(self.needs)]
 

@@ -87,7 +87,7 @@ class ConvTranspose2DFunction(Function):
         kernels = kernels_for(gy)
         gb = kernels.sum_over_pixels(gy) if any(needs_gb) else None
         gw = kernels.weight_gradient(gy, self.x, self.w.shape[:2], self.stride, self.pads) if needs_gw else None
-        self.x = None  # frees the activation before gx asks for memory
+        self.x = None  # lets go of the activation before gx asks for memory
         gx = kernels.convolve(gy, self.w, None, self.stride, self.pads) if needs_gx else None
         return (gx, gw, gb)[: len(self.needs)]
 

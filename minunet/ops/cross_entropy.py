@@ -16,7 +16,7 @@ Gradient. By ∂(ln Σ e^(z_j))/∂z_k = e^(z_k) / Σ e^(z_j) = p_k and ∂z_t/�
 
     ∂l/∂z_k = p_k - [k = t]                gz_k = gy · w (p_k - [k = t]) / Σ w
 
-prediction minus truth, as for two classes. "p - onehot", but no array of ones and zeros is built.
+prediction minus truth, as for two classes. ("p - onehot", though the CPU's and the GPU's kernels build no such array.)
 
 Worked numbers. One pixel, z = (1, 2, 3), so p = (0.0900, 0.2447, 0.6652). If its class is 1, l = -ln 0.2447 = 1.4076
 and gz = (0.0900, -0.7553, 0.6652): class 1 goes up, class 2 down. A second pixel, z = (0, 0, 0) of class 0, has l = ln
