@@ -51,6 +51,18 @@ def test_the_bias_collects_the_whole_gradient():
     assert b.grad.tolist() == [111]
 
 
+def test_a_pixel_collects_a_term_from_every_window_over_it():
+    x = leaf(np.zeros((1, 4, 4, 1)))
+    ops.conv2d(x, np.ones((3, 3, 1, 1))).backward(np.ones((1, 4, 4, 1)))
+    assert x.grad[0, :2, :2, 0].tolist() == [[4, 6], [6, 9]]
+
+
+def test_windows_of_one_pixel_are_a_matrix_product_at_each():
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((2, 3, 3, 4)), rng.standard_normal((1, 1, 4, 5))
+    assert np.allclose(ops.conv2d(x, w).data, x @ w[0, 0], rtol=0, atol=1e-12)
+
+
 def test_the_largest_patch_matrix_of_the_lectures_network():
     sizes = {}
 
@@ -238,6 +250,11 @@ def test_small_pets():
     z = leaf([[-10.0, -10.0]])
     ops.dice_loss(ops.sigmoid(z), np.array([[1.0, 0.0]])).backward()
     assert abs(z.grad).max() < 1e-4
+
+
+def test_one_pixel_too_many_in_an_image_without_a_pet():
+    assert ops.dice_loss(np.array([[1.0, 0.0, 0.0]]), np.zeros((1, 3))).item() == 0.5
+    assert ops.dice_loss(np.zeros((1, 3)), np.zeros((1, 3))).item() == 0
 
 
 def test_the_factor_of_the_focal_loss():
