@@ -57,6 +57,6 @@ def gradcheck_table(cases: Sequence[Case]) -> int:
     for line in gradient_report.lines(failures, cases):
         say(line)
     right = [error for operation, error in worst.items() if operation not in wrong]
-    others = f"the other {len(right)} are right, to {max(right):.1e}" if right else "no other was checked"
+    others = f"the others are right, to {max(right):.1e}" if right else "no other was checked"
     say(f"{len(wrong)} of {count(len(worst), 'operation')} WRONG; {others} ({seconds})")
     return 1

@@ -52,7 +52,7 @@ def test_a_wrong_derivative_is_named_and_the_exit_code_is_1(few_cases, capsys, m
     true = (u * np.exp(x))[tuple(map(int, index.split(", ")))]
     assert float(differences) == pytest.approx(true, rel=1e-4) and float(backward) == pytest.approx(-true, rel=1e-4)
     assert "the sign is wrong" in " ".join(out.split()) and "forward minunet/autograd/arithmetic.py, lines " in out
-    assert last.startswith("1 of 3 operations WRONG; the other 2 are right, to ")
+    assert last.startswith("1 of 3 operations WRONG; the others are right, to ")
     assert "inf" not in out
 
 

@@ -25,6 +25,7 @@ class Verdict(NamedTuple):
     place      the first wrong element, with theirs and the true value, and how that was found
     mistake    the kind of mistake that gives these numbers, if it is a known one
     right_in   the trials where it is right
+    inputs     what that first wrong trial is computed with, if it is not the worked example
     """
 
     gradient: str
@@ -39,6 +40,7 @@ class Verdict(NamedTuple):
     mistake: str = ""
     right_in: tuple[str, ...] = ()
     wrong_in: tuple[str, ...] = ()
+    inputs: str = ""
 
 
 class Checked(NamedTuple):
@@ -114,15 +116,24 @@ def _judge(exercise: Exercise, k: int, numbers: list[tuple[Trial, Numbers]]) -> 
         mistake=recognize.mistake(exercise, k, numbers),
         right_in=right_in,
         wrong_in=tuple(trial.label for trial, _ in wrong),
+        inputs=_inputs(exercise, trial) if trial is not trials_of(exercise)[0] else "",
     )
     if theirs.shape != true.shape:
         whose = gradient.removeprefix("g") or gradient
         problem = f"its shape is {theirs.shape}, and that of {whose} is {true.shape}: they must be equal"
-        return verdict._replace(problem=problem)
+        return verdict._replace(problem=problem, error=np.inf)
     place = tuple(int(i) for i in np.argwhere(relative_errors(theirs, true) > TOLERANCE)[0])
     problem = "" if np.isfinite(theirs).all() else f"{gradient} holds NaN or infinity: look for 0/0, log(0) or overflow"
     return verdict._replace(
         problem=problem, place=place, theirs=float(theirs[place]), true=float(true[place]), by=trial.by
+    )
+
+
+def _inputs(exercise: Exercise, trial: Trial) -> str:
+    """Returns the shapes of the arrays which the student's function is called with, and its other arguments."""
+    return ", ".join(
+        f"{name} {value.shape}" if isinstance(value, np.ndarray) and value.ndim else f"{name} = {value}"
+        for name, value in zip(exercise.names, trial.arguments)
     )
 
 

@@ -49,6 +49,8 @@ def _about(verdict: Verdict, trials: int) -> Iterator[str]:
         place = f"{verdict.gradient}[{', '.join(map(str, verdict.place))}]" if verdict.place else verdict.gradient
         numbers = f"yours is {verdict.theirs:.6g}, {verdict.by} it is {verdict.true:.6g}"
         yield from _wrapped(f'first wrong at {place}, in "{verdict.trial}": {numbers}', indent)
+    if verdict.inputs:
+        yield from _wrapped(f"There: {verdict.inputs}", indent)
     if verdict.mistake:
         yield from _wrapped(f"The likely mistake: {verdict.mistake}.", indent)
     elif verdict.right_in and verdict.wrong_in:

@@ -11,10 +11,12 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Sequence
+from math import ceil
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
 from minunet.learn.exercises import child
 from minunet.learn.exercises.child import Answer
@@ -63,8 +65,9 @@ def _run_child(command: list[str], seconds: float) -> int | None:
         command, stdin=nowhere, stdout=nowhere, stderr=nowhere, env=environment, start_new_session=True
     )
     try:
-        return process.wait(seconds)
-    except subprocess.TimeoutExpired:
+        for _ in tqdm(range(ceil(seconds)), desc="running your file", unit="s", disable=None, leave=False, delay=2):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return process.wait(1)
         return None
     finally:
         with contextlib.suppress(OSError):

@@ -75,6 +75,7 @@ WORK = {
             ("gb", "g.sum(axis=0)", "g.mean(axis=0)", "a mean over the axes"),
             ("gb", "back(gy, b.shape)", "back(gy, b.shape) * b.size / gy.size", "a mean"),
             ("gb", "back(gy, b.shape)", "gy if gy.shape == b.shape else gy.sum(0)", "first axis only"),
+            ("gb", "back(gy, b.shape)", "gy.sum()", "everything"),
             ("gb", "size == 1", "False", "axes of size 1"),
             ("ga", "back(gy, a.shape)", "back(gy * b, a.shape)", "product"),
             ("ga", "back(gy, a.shape)", "-back(gy, a.shape)", "sign is wrong"),

@@ -132,7 +132,14 @@ def test_the_first_wrong_index_with_both_values():
     (verdict,) = in_process("g = gy * (x > 0); g.ravel()[1] += 1; return g").verdicts
     assert (verdict.trial, verdict.place) == ("the worked example", (1,))
     assert verdict.theirs == 21 and verdict.true == pytest.approx(20, rel=1e-6)
-    assert verdict.mistake == ""
+    assert verdict.mistake == verdict.inputs == ""
+
+
+def test_what_a_check_is_computed_with():
+    (verdict,) = in_process("return gy * (x > 0) + (gy.ndim > 1)").verdicts
+    assert verdict.inputs == "gy (2, 3, 5, 3), x (2, 3, 5, 3)"
+    verdict = in_process("return None, None, gy.sum(axis=(0, 1, 2)) * max(stride)", MANY).verdicts[2]
+    assert verdict.inputs.endswith(", b (2,), stride = (2, 1), pads = ((0, 0), (0, 0))")
 
 
 def test_a_gradient_that_is_not_there_yet():

@@ -76,6 +76,7 @@ def mistakes():
             ("summed over the first axis only: sum over every axis along which it was repeated", first_axis),
             (f"the axes of size 1 are not summed over: {name} was repeated along them, too", added_axes),
             (f"the sum is right, the shape is not: reshape it to that of {name}", kept),
+            ("summed over everything: only over the axes along which it was repeated", lambda gy, x: gy.sum()),
             ("the gradient of a single copy: add up those of all of them", first_copy),
         ):
             yield Mistake(gradient, words, lambda gy, *inputs, make=make, pick=pick: make(gy, inputs[pick]))
