@@ -57,7 +57,8 @@ class Tensor:
     """An array with a gradient.
 
     data           NumPy or CuPy array of any shape and dtype.
-    requires_grad  True for a leaf whose gradient is wanted; floating-point only.
+    requires_grad  True for a leaf whose gradient is wanted; floating-point only. A leaf may be frozen, and thawed, by
+                   setting it: x.requires_grad = False
     grad           None, or an array like `data`: the sum of all gradients since it was last cleared
                    (`x.grad = None`). Only leaves keep one; the gradients of intermediate results are dropped at once.
     creator        the Function that made this tensor, None for a leaf.
@@ -68,7 +69,7 @@ class Tensor:
     array([2., 4., 6.])
     """
 
-    __slots__ = ("__weakref__", "creator", "data", "grad", "name", "requires_grad")
+    __slots__ = ("__weakref__", "_made_to_be_trained", "creator", "data", "grad", "name", "requires_grad")
     __array_ufunc__ = None  # makes numpy_array * tensor call Tensor.__rmul__
 
     def __init__(self, data: TensorLike | ArrayLike, requires_grad: bool = False, name: str | None = None) -> None:
@@ -81,6 +82,7 @@ class Tensor:
             )
         self.grad: Array | None = None
         self.requires_grad = requires_grad
+        self._made_to_be_trained = requires_grad
         self.creator: Creator | None = None
         self.name = name
 
@@ -104,6 +106,11 @@ class Tensor:
     def device(self) -> str:
         """The device that holds the data: "cpu" or "gpu:K"."""
         return device_of(self.data)
+
+    @property
+    def is_parameter(self) -> bool:
+        """Whether a Module that holds this leaf counts it among its parameters: also while it is frozen."""
+        return self.creator is None and (self.requires_grad or self._made_to_be_trained)
 
     def __len__(self) -> int:
         return len(self.data)
