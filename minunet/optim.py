@@ -20,9 +20,10 @@ and γ, β do not: there are few of them, they cannot memorize images, and they 
 their single axis. Source: Loshchilov and Hutter, 2019.
 """
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ from minunet.device import Array, array_module, to_device, to_numpy
 from minunet.kernels import kernels_for, reference
 
 Params = Iterable[Tensor]
+AnyOptimizer = TypeVar("AnyOptimizer", bound="Optimizer")
 Row = tuple[Any, ...]  # the arrays (w, g, *state) of one parameter
 
 # ---- the rules: each changes w and its state in place, elementwise -----------------------------------------
@@ -73,9 +75,11 @@ def _no_rule(*arrays_and_numbers):
 class Optimizer:
     """What all optimizers share: the parameters, their state, and the step.
 
-    params        the Tensors to change
+    params        the Tensors to change, each once. One that is frozen later (requires_grad = False) stays as it is.
     lr            the learning rate; may be changed between steps (`optimizer.lr = 1e-4`)
     weight_decay  λ, 0 for none
+
+    Raises TypeError for what is no list of parameters, ValueError for a Tensor without gradient or listed twice.
 
     To write an optimizer of your own, write its rule and a class that names it:
 
@@ -97,10 +101,16 @@ class Optimizer:
     state_names: tuple[str, ...] = ()
     cuda: str | None = None
 
+    def __new__(cls: type[AnyOptimizer], *args: Any, **kwargs: Any) -> AnyOptimizer:
+        """Names the keywords that there are, where another library's was given: betas is beta_1 and beta_2 here."""
+        known = list(inspect.signature(cls.__init__).parameters)[1:]
+        unknown = ", ".join(name for name in kwargs if name not in known)
+        if unknown:
+            raise TypeError(f"{cls.__name__} has no argument {unknown}: it has {', '.join(known)}")
+        return object.__new__(cls)
+
     def __init__(self, params: Params, lr: float, weight_decay: float = 0.0) -> None:
-        self.params = list(params)
-        if not self.params:
-            raise ValueError("params is empty: an optimizer needs at least one parameter; give model.parameters()")
+        self.params = _checked_parameters(params)
         self.lr = _positive("lr", lr)
         if not 0 <= weight_decay < float("inf"):
             raise ValueError(f"weight_decay is {weight_decay!r}: it must be 0 or a positive number")
@@ -123,13 +133,14 @@ class Optimizer:
         rows: list[Row] = []
         irregular: list[Row] = []
         for p, state in zip(self.params, self.state):
-            if p.grad is None:
+            if p.grad is None or not p.requires_grad:
                 continue
             for name, array in state.items():
                 if array is None:
                     state[name] = array_module(p.data).zeros_like(p.data)
                 else:
                     state[name] = to_device(array, p.device)  # the model may have been moved since
+            p.version += 1
             row = p.data, p.grad, *state.values()
             (rows if _is_regular(row) else irregular).append(row)
         if rows:
@@ -280,6 +291,30 @@ def clip_gradients(params: Params, max_norm: float) -> Array | float:
         p.grad = g[start : start + p.size].reshape(p.shape).astype(p.dtype, copy=False)
         start += p.size
     return norm
+
+
+def _checked_parameters(params: Params) -> list[Tensor]:
+    """Returns the parameters as a list. Raises as Optimizer does."""
+    if isinstance(params, Tensor):
+        raise TypeError("params is a single Tensor: give a list of parameters, [tensor] or model.parameters()")
+    if not isinstance(params, Iterable):
+        raise TypeError(f"params is a {type(params).__name__}: give a list of parameters, such as model.parameters()")
+    params = list(params)
+    if not params:
+        raise ValueError("params is empty: an optimizer needs at least one parameter; give model.parameters()")
+    first: dict[int, int] = {}
+    for i, p in enumerate(params):
+        if not isinstance(p, Tensor):
+            raise TypeError(f"params[{i}] is a {type(p).__name__}: each must be a Tensor; give model.parameters()")
+        if not p.requires_grad or p.creator is not None:
+            named = f"{p.name} " if p.name else ""
+            raise ValueError(
+                f"params[{i}], {named}of shape {p.shape}, gets no gradient: "
+                "make it with Tensor(array, requires_grad=True), or leave it out"
+            )
+        if first.setdefault(id(p), i) != i:
+            raise ValueError(f"params[{i}] is params[{first[id(p)]}] once more: it would step twice; list it once")
+    return params
 
 
 def _is_regular(row: Row) -> bool:
