@@ -6,6 +6,7 @@ Entries whose names begin with "training/" are not weights: a checkpoint keeps t
 
 import io
 import json
+import zipfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -43,6 +44,7 @@ def decode_arrays(content: bytes, max_bytes: int | None = None) -> tuple[dict[st
     file = np.load(io.BytesIO(content), allow_pickle=False)  # not from a path: NumPy leaves a damaged file open
     if not isinstance(file, np.lib.npyio.NpzFile):
         raise ValueError("a single array")
-    check_unpacked((entry.file_size for entry in file.zip.infolist()), len(content), max_bytes)
+    with zipfile.ZipFile(io.BytesIO(content)) as packed:
+        check_unpacked((entry.file_size for entry in packed.infolist()), len(content), max_bytes)
     arrays = {name: file[name] for name in file.files}
     return arrays, json.loads(str(arrays.pop(ABOUT, "{}")))
