@@ -29,7 +29,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minunet.autograd import Tensor
-from minunet.device import Array, array_module, to_device, to_numpy
+from minunet.autograd.parameters import checked_parameters
+from minunet.clipping import clip_gradients as clip_gradients
+from minunet.device import array_module, to_device, to_numpy
 from minunet.kernels import kernels_for, reference
 
 Params = Iterable[Tensor]
@@ -103,14 +105,15 @@ class Optimizer:
 
     def __new__(cls: type[AnyOptimizer], *args: Any, **kwargs: Any) -> AnyOptimizer:
         """Names the keywords that there are, where another library's was given: betas is beta_1 and beta_2 here."""
-        known = list(inspect.signature(cls.__init__).parameters)[1:]
+        parameters = inspect.signature(cls.__init__).parameters.values()
+        known = [parameter.name for parameter in parameters][1:]
         unknown = ", ".join(name for name in kwargs if name not in known)
-        if unknown:
+        if unknown and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
             raise TypeError(f"{cls.__name__} has no argument {unknown}: it has {', '.join(known)}")
         return object.__new__(cls)
 
     def __init__(self, params: Params, lr: float, weight_decay: float = 0.0) -> None:
-        self.params = _checked_parameters(params)
+        self.params = checked_parameters(params)
         self.lr = _positive("lr", lr)
         if not 0 <= weight_decay < float("inf"):
             raise ValueError(f"weight_decay is {weight_decay!r}: it must be 0 or a positive number")
@@ -263,58 +266,6 @@ class Adam(Optimizer):
     def numbers(self) -> tuple[float, ...]:
         rate = self.lr * (1 - self.beta_2**self.steps) ** 0.5 / (1 - self.beta_1**self.steps)
         return rate, self.beta_1, self.beta_2, self.epsilon
-
-
-def clip_gradients(params: Params, max_norm: float) -> Array | float:
-    """Scales all gradients by one factor, so that together, as one long vector, they are no longer than `max_norm`.
-
-        g ← g · min(1, max_norm / ‖g‖),    ‖g‖² = Σ g² over all parameters
-
-    The direction stays; only a step that is too long is shortened. Parameters without a gradient are left out; the
-    others get a new gradient array. Returns ‖g‖ before clipping, an array on the parameters' device, so that nothing
-    waits for a GPU; 0.0 if there are no gradients. Raises ValueError unless max_norm > 0.
-
-    >>> w = Tensor([0.0, 0.0], requires_grad=True); w.grad = np.array([3.0, 4.0])
-    >>> float(clip_gradients([w], max_norm=1.0)), w.grad
-    (5.0, array([0.6, 0.8]))
-    """
-    max_norm = _positive("max_norm", max_norm)
-    pairs = [(p, p.grad) for p in params if p.grad is not None]
-    if not pairs:
-        return 0.0
-    xp = array_module(pairs[0][1])
-    g = xp.concatenate([grad.reshape(-1) for _, grad in pairs])  # few launches on a GPU, however many parameters
-    norm = xp.sqrt((g * g).sum())
-    g *= (max_norm / xp.maximum(norm, max_norm)).astype(g.dtype)  # the same as min(1, max_norm / norm), without 1/0
-    start = 0
-    for p, _ in pairs:
-        p.grad = g[start : start + p.size].reshape(p.shape).astype(p.dtype, copy=False)
-        start += p.size
-    return norm
-
-
-def _checked_parameters(params: Params) -> list[Tensor]:
-    """Returns the parameters as a list. Raises as Optimizer does."""
-    if isinstance(params, Tensor):
-        raise TypeError("params is a single Tensor: give a list of parameters, [tensor] or model.parameters()")
-    if not isinstance(params, Iterable):
-        raise TypeError(f"params is a {type(params).__name__}: give a list of parameters, such as model.parameters()")
-    params = list(params)
-    if not params:
-        raise ValueError("params is empty: an optimizer needs at least one parameter; give model.parameters()")
-    first: dict[int, int] = {}
-    for i, p in enumerate(params):
-        if not isinstance(p, Tensor):
-            raise TypeError(f"params[{i}] is a {type(p).__name__}: each must be a Tensor; give model.parameters()")
-        if not p.requires_grad or p.creator is not None:
-            named = f"{p.name} " if p.name else ""
-            raise ValueError(
-                f"params[{i}], {named}of shape {p.shape}, gets no gradient: "
-                "make it with Tensor(array, requires_grad=True), or leave it out"
-            )
-        if first.setdefault(id(p), i) != i:
-            raise ValueError(f"params[{i}] is params[{first[id(p)]}] once more: it would step twice; list it once")
-    return params
 
 
 def _is_regular(row: Row) -> bool:
