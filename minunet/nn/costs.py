@@ -43,7 +43,7 @@ def training_costs(model: Any, image_size: tuple[int, int]) -> Costs:
     """
     state = [tensor for _, tensor in (*model.named_buffers(), *model.named_random_states())]
     before = [tensor.data.copy() for tensor in state]
-    dtype = model.parameters()[0].dtype
+    dtype = model.dtype
     x = Tensor(to_device(np.zeros((1, *image_size, model.in_channels), dtype), model.device))
     counts = {"flop": 0, "moved": 0, "largest": x.data.nbytes}
 
@@ -64,7 +64,7 @@ def training_costs(model: Any, image_size: tuple[int, int]) -> Costs:
     finally:
         for tensor, data in zip(state, before):
             tensor.data = data
-    kept = bytes_of_graph(z, leaving_out=model.parameters())
+    kept = bytes_of_graph(z, leaving_out=model.all_parameters())
     return Costs(counts["flop"], counts["moved"], kept, kept + GRADIENTS_AT_ONCE * counts["largest"])
 
 
