@@ -67,5 +67,16 @@ def key(task: Task) -> list[tuple[str, str]]:
     return [(name, _css(color)) for name, color in zip(task.classes.names, task.classes.colors)]
 
 
+def channels(task: Task) -> list[str]:
+    """Returns what each channel of the network stands for."""
+    if isinstance(task, Binary):
+        return [task.object_name]
+    assert isinstance(task, (Semantic, Instance, Panoptic))
+    names = list(task.classes.names)
+    if isinstance(task, Panoptic):
+        names += ["center", "offset down", "offset right"] if task.separate_by == "centers" else ["boundary"]
+    return names
+
+
 def _css(color):
     return "#{:02x}{:02x}{:02x}".format(*color)

@@ -76,6 +76,7 @@ def _compute(model, task, image, labels, loss, title):
         "layers": layers,
         "answers": _answers(model, task, x, records, answer),
         "key": answers.key(task),
+        "channels": answers.channels(task),
         "rules": {"maps": choice.MOST_MAPS, "whole": int(choice.WHOLE * budget), "windows": budget},
         "version": __version__,
     }

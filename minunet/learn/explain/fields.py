@@ -59,8 +59,9 @@ def effective_fields(
 ) -> Fields:
     """Returns |∂ Σ_c y[i,j,c] / ∂image|, summed over the image's channels, for some (i, j) of a layer's output y.
 
-    x: the image (1, H, W, C), 0 to 1. number: which call of a layer makes y, counted from 0. field: its boxes.
-    pixels: rows and columns from which the positions are chosen. images: how many may be in the batch.
+    Of the last layer, y are the logits: probabilities of classes add up to 1, whatever the image, so their sum has no
+    gradient. x: the image (1, H, W, C), 0 to 1. number: which call of a layer makes y, counted from 0. field: its
+    boxes. pixels: rows and columns from which the positions are chosen. images: how many may be in the batch.
     """
     starts, sizes = zip(*(_windows(axis, n) for axis, n in zip(field.inside, x.shape[1:3])))
     most = max(3, int((MOST_HEAT / (min(sizes[0], SIDE) * min(sizes[1], SIDE))) ** 0.5))
@@ -141,7 +142,7 @@ def _output(model, images, number):
 
     try:
         with forward_hook(note):
-            model(images)
+            model.logits(images)
     except FarEnough:
         pass
     return found[number]

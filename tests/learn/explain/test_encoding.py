@@ -7,8 +7,9 @@ import zlib
 import numpy as np
 from PIL import Image
 
+from minunet.data.classes import Classes
 from minunet.learn.explain import answers, encoding
-from minunet.tasks import Binary, Instance
+from minunet.tasks import Binary, Instance, Panoptic, Semantic
 
 
 def picture(url):
@@ -56,6 +57,12 @@ def test_objects_that_touch_have_a_line_between_them():
     segments = np.array([[1, 1, 1, 2, 2, 2]] * 3, np.uint16)
     alpha = picture(answers.transparent(Instance(), segments))[..., 3]
     assert (alpha[:, 2:4] == 255).all() and (alpha[:, [0, 5]] < 255).all()
+
+
+def test_a_name_for_each_channel():
+    classes = Classes(("grass", "cat"), things=(False, True))
+    tasks = [Binary(), Semantic(classes), Instance(), Panoptic(classes), Panoptic(classes, separate_by="boundaries")]
+    assert [len(answers.channels(task)) for task in tasks] == [task.out_channels for task in tasks] == [1, 2, 3, 5, 3]
 
 
 def test_pixels_that_change():

@@ -49,7 +49,9 @@ def expected(record, i, j, c):
         active = {"relu": np.maximum(z, 0), "sigmoid": 1 / (1 + np.exp(-z)), "softmax": np.exp(z) / np.exp(z).sum()}
         return active.get(layer.activation, z)[c]
     if record.kind == "ConvTranspose2D":  # 2x2 with stride 2: tiles side by side
-        return layer.kernel.data[i % 2, j % 2, c] @ x[i // 2, j // 2] + (layer.bias.data[c] if layer.bias else 0)
+        return layer.kernel.data[i % 2, j % 2, c] @ x[i // 2, j // 2] + (
+            0 if layer.bias is None else layer.bias.data[c]
+        )
     if record.kind == "MaxPool2D":
         return x[2 * i : 2 * i + 2, 2 * j : 2 * j + 2, c].max()
     if record.kind == "BatchNorm":

@@ -14,6 +14,10 @@ const KINDS = {
   ReLU: "ReLU",
   Sigmoid: "sigmoid",
 };
+// Whether a layer is the last convolution, or behind it: its maps have the meaning of the task.
+const LAST_CONVOLUTION = LAYERS.map((layer) => layer.kind).lastIndexOf("Conv2D");
+const isOutput = (layer) => LAYERS.indexOf(layer) >= LAST_CONVOLUTION;
+
 const kindOf = (layer) => KINDS[layer.kind] || layer.kind;
 
 // The layer at which each skip connection begins, and the concatenation at which it arrives; the image's level first.
@@ -39,7 +43,7 @@ function describeLayer(layer) {
 // Draws everything anew, in the colors of the mode: arrows, blocks, and thumbnails on the skips.
 function drawNetwork(state) {
   const [width, height] = DATA.drawing;
-  const picture = svg("svg", { viewBox: `-4 0 ${width + 8} ${height}`, role: "group", "aria-label": "The layers, in the order in which they run" });
+  const picture = svg("svg", { viewBox: `-4 0 ${width + 8} ${height}`, role: "group", "aria-label": "The layers, in the order in which they run", class: state.mode === "activations" ? "" : "colored" });
   LAYERS.forEach((layer, number) => {
     if (number && LAYERS[number - 1].block.level !== layer.block.level) picture.append(step(LAYERS[number - 1].block, layer.block));
   });

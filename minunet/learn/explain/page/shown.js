@@ -169,8 +169,7 @@ function windows(layer, arrays, state, filter, channel, total) {
 }
 
 function shownSoftmax(layer, { logits, probabilities, filter }) {
-  const names = DATA.key.map(([name]) => name);
-  const rows = logits.map((z, k) => element("tr", k === filter ? { class: "chosen-row" } : {}, element("th", { scope: "row" }, names[k] || `map ${layer.facts.filters[k]}`), element("td", {}, short(z)), element("td", {}, short(probabilities[k]))));
+  const rows = logits.map((z, k) => element("tr", k === filter ? { class: "chosen-row" } : {}, element("th", { scope: "row" }, DATA.channels[k] || `map ${layer.facts.filters[k]}`), element("td", {}, short(z)), element("td", {}, short(probabilities[k]))));
   return element("table", { class: "plain" }, element("thead", {}, element("tr", {}, ...["class", "z", "probability"].map((word) => element("th", { scope: "col" }, word)))), element("tbody", {}, ...rows));
 }
 
