@@ -170,6 +170,7 @@ def test_the_frame_is_the_receptive_field(written, open_page):
     frame = [float(page.locator("#field-box").get_attribute(name)) for name in ("y", "x", "height", "width")]
     assert frame == [i - 2, j - 2, 5, 5]  # two 3x3 convolutions
     assert page.locator("#photograph canvas").is_visible()
+    assert page.locator("#photograph path.mark").get_attribute("d").startswith(f"M{j + 0.5 - 48 / 40}")  # the cross
     choose(page, "Conv_Out")
     click(page, 0.5, 0.5)
     page.wait_for_selector("#sum[data-layer='Conv_Out']")

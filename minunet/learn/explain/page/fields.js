@@ -15,11 +15,31 @@ async function drawField(state) {
   const frame = { x: box[1], y: box[0], width: box[3] - box[1], height: box[2] - box[0] };
   const marks = place.querySelector("svg");
   marks.setAttribute("viewBox", `0 0 ${width} ${height}`);
-  marks.replaceChildren(svg("rect", { class: "mark-edge", ...frame }), svg("rect", { class: "mark", id: "field-box", ...frame }));
+  marks.replaceChildren(svg("rect", { class: "mark-edge", ...frame }), svg("rect", { class: "mark", id: "field-box", ...frame }), ...placesOf(layer, i, j));
   byId("field-note").textContent = fieldNote(layer, box, i, j);
   const canvas = element("canvas");
   canvas.hidden = !(await drawHeat(layer.field, canvas, i, j));
   if (asked === fieldsAsked) place.querySelector("canvas").replaceWith(canvas);
+}
+
+// A cross where the chosen pixel itself lies in the image, and a ring where the position of the heat map does, if it is
+// another. Only where maps lie over the image as a whole: valid convolutions shift them.
+const OVER_THE_IMAGE = DATA.model === "UNet";
+
+function placesOf(layer, i, j) {
+  if (!OVER_THE_IMAGE || !layer.field) return [];
+  const { height, width } = DATA.image;
+  const where = ([row, column]) => [((row + 0.5) * height) / layer.shape[0], ((column + 0.5) * width) / layer.shape[1]];
+  const size = Math.max(height, width) / 40;
+  const [y, x] = where([i, j]);
+  const cross = { d: `M${x - size} ${y}h${2 * size}M${x} ${y - size}v${2 * size}` };
+  const found = [svg("path", { class: "mark-edge", ...cross }), svg("path", { class: "mark", ...cross })];
+  if (layer.field.heats) {
+    const { place } = heatOf(layer.field, i, j);
+    const [cy, cx] = where(place);
+    if (place[0] !== i || place[1] !== j) found.push(svg("circle", { class: "mark-edge", cx, cy, r: 2.2 * size }), svg("circle", { class: "mark ring", cx, cy, r: 2.2 * size }));
+  }
+  return found;
 }
 
 // Returns [top, left, bottom, right] of the pixels of the image on which pixel (i, j) can depend.
@@ -49,11 +69,12 @@ function fieldNote(layer, box, i, j) {
   if (!layer.field) return "This is the image itself: each pixel sees itself.";
   const [rows, columns] = [box[2] - box[0], box[3] - box[1]];
   const { height, width } = DATA.image;
-  const words = rows === height && columns === width
+  const cross = OVER_THE_IMAGE ? "The cross is where the pixel itself lies. " : "";
+  const words = cross + (rows === height && columns === width
     ? "The receptive field is the whole image: every pixel of it may count. "
-    : `The frame is the receptive field: nothing outside of these ${rows} × ${columns} pixels can change the number. `;
+    : `The frame is the receptive field: nothing outside of these ${rows} × ${columns} pixels can change the number. `);
   if (!layer.field.heats) return `${words}The heat map is left out: for this layer it would take long to compute.`;
   const { place } = heatOf(layer.field, i, j);
-  const where = place[0] === i && place[1] === j ? "" : ` What is shown is that of row ${place[0]}, column ${place[1]}, the nearest in this page.`;
+  const where = place[0] === i && place[1] === j ? "" : ` What is shown is that of row ${place[0]}, column ${place[1]}, the nearest in this page${OVER_THE_IMAGE ? ": the ring is there" : ""}.`;
   return `${words}The colors are the effective field: the brighter a pixel of the image, the more a small change of it would change the maps of this layer here (the square root of the gradient's size, all maps together${isOutput(layer) ? ", before the activation" : ""}).${where}`;
 }
