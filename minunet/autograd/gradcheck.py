@@ -11,8 +11,8 @@ for all elements together, so a whole network can be checked. An error e in elem
 shows if that is more than the tolerance times ‖Jᵀu‖, and v_i is rarely small: below 0.1 in 8 of 100 cases, which is why
 one takes several directions. What it does not say is which element is wrong.
 
-Both compare with the largest derivatives: an element whose own derivative is below 1e-6 of them may be anything of that
-size. Inputs of about the same scale keep such elements away.
+Both measure an error by the largest derivatives: one below a millionth of them passes, even where it is the whole of a
+small derivative.
 
 u is random and never all ones, since u = 1 hides mistakes. A 2x2 transposed convolution of stride 2 then has gw[k,l] =
 Σ x for every tap and gx = Σ w for every pixel, so a backward that swaps two taps passes. The gradient of a softmax is 0
