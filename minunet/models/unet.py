@@ -53,7 +53,8 @@ sees: the receptive field, how wide a window of the image one number of the leve
 convolution makes it r + 2j and a pooling r + j, then j becomes 2j: the distance of neighbors, in pixels of the image.
 On the way up it also matters where in their 2x2 tiles the pixels lie (inference/predict.py); this is the widest. An
 image has an end: what enters the bottleneck sees 190 or 254 rows of 256, and each output of Conv_Bottle_2 all of them.
-How much a pixel of the window counts is another matter; most of them hardly do.
+How much a pixel counts is another matter: with fresh weights about 100 of the 65,536 hold 90 % of the gradient of an
+output pixel, since the shortest way leads over skip 1.
 
 Where the gradients of a skip meet. The output of Conv_Down_l_2 goes to the pooling and to the concatenation, so two
 gradients come back, and `Function.run_backward` adds them before the convolution's own backward: the last channels of
