@@ -13,6 +13,7 @@ Backward: let L be the loss, and gy = ∂L/∂y the gradient that reached the ou
 
 and `f.backward(gy)` computes it without ever forming the Jacobian. The walk visits the Functions from the loss towards
 the leaves, each one after all of its consumers. An array that is used twice receives the sum of both gradients.
+Gradients are plain arrays, with no graph of their own: there are no second derivatives.
 
 Adding up in place saves memory, and is wrong where an array is shared. Take L = z + a b with z = a + b, where a = 2
 and b = 3, so that ∂L/∂a = 1 + b = 4 and ∂L/∂b = 1 + a = 3. The backward of a + b returns gz = 1 for both: one array

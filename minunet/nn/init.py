@@ -1,5 +1,7 @@
 """Initial weights: random, and of a size that keeps the numbers of a deep network from dying out or exploding.
 
+Random, since filters that begin alike get the same gradient, and stay alike for ever. Biases may all begin at 0.
+
 Let the weights of a layer be independent, with mean 0 and variance v. An output without its activation is a sum of
 fan_in products w x, and an input receives its gradient from fan_out outputs. So on average over the weights
 
@@ -21,8 +23,10 @@ way back, half of the gradients. What is left per layer of 3x3 convolution and R
 The lecture's network is initialized as Keras does it, so an encoder level of two convolutions leaves 1/3 · 1/2 of the
 mean square, before the pooling, which picks the larger numbers and raises it by a tenth to a half. The root of the
 mean square falls from 0.7 in a drawn pet to about 0.001 in the bottleneck (0.0005 to 0.003, `UNet(seed=0)` to 7), and
-the skip connections bring larger numbers back in. It trains nevertheless: RMSprop and Adam divide each gradient by its
-own size, and batch normalization would undo the factor.
+the skip connections bring larger numbers back in. The gradients fade on the way back as well: their root mean square is
+about 1e-3 in the kernels of the first and the last level, and 1e-13 to 1e-12 in those of the bottleneck. At first only
+the outer levels learn, and how soon the inner ones do depends on the optimizer (optim.py). With He's weights, or with
+batch normalization, which undoes such factors, the bottleneck's gradients are about 1e-6.
 
 Fans. In a convolution KH·KW·C_in numbers enter one output, and KH·KW·C_out outputs see one input (fewer at the edges).
 A transposed convolution of 2x2 with stride 2 is different: its tiles do not overlap, so C_in numbers enter an output,

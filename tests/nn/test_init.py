@@ -64,3 +64,39 @@ def test_the_numbers_of_a_fresh_network_shrink_on_the_way_down():
 def test_the_papers_network_counts_what_really_enters_an_upsampled_number():
     layer = next(layer for layer in UNet2015(width=32).modules() if isinstance(layer, nn.ConvTranspose2D))
     assert float(layer.kernel.data.std()) == pytest.approx((2 / layer.in_channels) ** 0.5, rel=0.05)
+
+
+def bottleneck_gradient(model):
+    """The root mean square of the gradient of the bottleneck's first kernel, and of the last level's, on drawn pets."""
+    images, masks = zip(*(DrawnPets(2, size=128)[i] for i in range(2)))
+    z = model.logits(np.stack(images).astype(np.float32) / 255)
+    ops.binary_cross_entropy_with_logits(z, np.stack(masks).astype(np.float32)).backward()
+    gradients = {name: mean_square(p.grad) ** 0.5 for name, p in model.named_parameters()}
+    return gradients["Conv_Bottle_1/kernel"], gradients["Conv_Classif_1/kernel"]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_gradients_of_a_fresh_network_fade_on_the_way_to_the_bottom(seed):
+    bottom, top = bottleneck_gradient(UNet(seed=seed))
+    assert 1e-14 < bottom < 1e-11 and 3e-5 < top < 1e-2
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_batch_norm_and_he_weights_keep_the_gradients_of_the_bottom(seed):
+    bottom, _ = bottleneck_gradient(UNet(seed=seed, batch_norm=True))
+    assert 1e-8 < bottom < 1e-4
+    model, rng = UNet(seed=seed), np.random.default_rng(seed)
+    for layer in model.modules():
+        if isinstance(layer, (nn.Conv2D, nn.ConvTranspose2D)):
+            KH, KW = (1, 1) if isinstance(layer, nn.ConvTranspose2D) else layer.kernel_size
+            layer.kernel.data = init.he_normal(layer.kernel.shape, KH * KW * layer.in_channels, rng)
+    bottom, _ = bottleneck_gradient(model)
+    assert 1e-8 < bottom < 1e-4
+
+
+def test_filters_that_begin_alike_stay_alike():
+    layer = nn.Conv2D(3, 4, 3, activation="relu")
+    layer.kernel.data[:] = 0.1
+    x = np.random.default_rng(0).random((1, 8, 8, 3), np.float32)
+    (layer(x) ** 2.0).sum().backward()
+    assert np.ptp(layer.kernel.grad, axis=3).max() == 0 < np.abs(layer.kernel.grad).max()
