@@ -56,8 +56,7 @@ class Creator(Protocol):
 class Tensor:
     """An array with a gradient.
 
-    data           NumPy or CuPy array of any shape and dtype. Functions keep it, not a copy: changed in place between
-                   forward and backward, it makes the gradient wrong.
+    data           NumPy or CuPy array of any shape and dtype.
     requires_grad  True for a leaf whose gradient is wanted; floating-point only.
     grad           None, or an array like `data`: the sum of all gradients since it was last cleared
                    (`x.grad = None`). Only leaves keep one; the gradients of intermediate results are dropped at once.
