@@ -45,6 +45,7 @@ class Function:
 
     needs: tuple[bool, ...]  # per input: is its gradient wanted?
     expected: tuple[tuple[tuple[int, ...], np.dtype[Any], str], ...]  # per input: its shape, dtype and device
+    versions: tuple[int, ...]  # per input: how often its data had been changed when forward read them
     sources: Any = None  # per input: the Function that made it, the leaf itself, or None; None as a whole once freed
 
     def forward(self, *arrays: Any) -> Any:
@@ -66,6 +67,7 @@ class Function:
         if any(self.needs):
             # Only where the inputs came from is kept, not the tensors: an activation that no backward needs is freed.
             self.sources = tuple((x.creator or x) if need else None for x, need in zip(tensors, self.needs))
+            self.versions = tuple(x.version for x in tensors)
             self.expected = tuple((x.shape, x.dtype, x.device) for x in tensors)
             y.requires_grad = True
             y.creator = self
@@ -81,6 +83,7 @@ class Function:
 
     def input_gradients(self, gy: Array) -> tuple[Any, ...]:
         """Returns backward(gy) as a tuple, each gradient checked against its input."""
+        self._check_versions()
         gradients = self.backward(gy)
         gradients = gradients if isinstance(gradients, tuple) else (gradients,)
         if len(gradients) != len(self.sources):
@@ -106,6 +109,15 @@ class Function:
                     )
             checked.append(g if need else None)
         return tuple(checked)
+
+    def _check_versions(self) -> None:
+        for i, (source, version) in enumerate(zip(self.sources, self.versions)):
+            if isinstance(source, Tensor) and source.version != version:
+                named = f" ({source.name})" if source.name else ""
+                raise RuntimeError(
+                    f"{self.operation}: input {i}{named} was changed after forward had read it, so "
+                    "its gradient would be wrong: call backward() before the optimizer's step, or run forward again"
+                )
 
     def release(self) -> None:
         """Forgets everything that was stored for backward; a second backward through this node raises RuntimeError."""

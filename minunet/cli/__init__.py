@@ -13,6 +13,7 @@ COMMANDS = {
     "show-augmentation": "draw a sheet of what --augment does to an image",
     "draw": "draw cats and dogs with their masks, as a dataset in files",
     "experiment": "ask a network a question: guess, measure, and read why",
+    "exercise": "write a backward yourself, and be told what is wrong with it",
     "gradcheck": "compare every hand-written derivative with differences of its forward",
     "selftest": "check what a device computes, and measure how fast it trains",
 }

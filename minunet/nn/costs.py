@@ -40,7 +40,7 @@ class LayerCosts(NamedTuple):
 
     name, kind  "Conv_Down_1_1", "Conv2D".
     shape       of its output, (H, W, C).
-    parameters  numbers to be trained; 0 where the same layer is called again.
+    parameters  how many numbers, frozen ones included; 0 where the same layer is called again.
     flop        of the forward pass, two for each product that is added up. Only convolutions count.
     kept        bytes held until backward. An array that several layers hold counts for the first of them only: a
                 ReLU's output with the layer that made it, although the next one holds it as its input.
@@ -71,7 +71,7 @@ def training_costs(model: Any, image_size: tuple[int, int]) -> Costs:
         counts["largest"] = max(counts["largest"], *(t.data.nbytes for t in (*inputs, y)))
 
     z = _run_on_zeros(model, image_size, count)
-    kept = bytes_of_graph(z, leaving_out=model.parameters())
+    kept = bytes_of_graph(z, leaving_out=model.all_parameters())
     return Costs(counts["flop"], counts["moved"], kept, kept + GRADIENTS_AT_ONCE * counts["largest"])
 
 
@@ -92,7 +92,7 @@ def layer_costs(model: Any, image_size: tuple[int, int]) -> list[LayerCosts]:
 
     def add_row(layer, inputs, y):
         name = layer.name or f"{type(layer).__name__.lower()}_{len(rows) + 1}"
-        parameters = 0 if id(layer) in met else sum(p.size for p in layer.parameters())
+        parameters = 0 if id(layer) in met else sum(p.size for p in layer.all_parameters())
         met.add(id(layer))
         flop = _forward_flop(layer, inputs, y)
         rows.append(LayerCosts(name, type(layer).__name__, y.shape[1:], parameters, flop, 0))
@@ -101,7 +101,7 @@ def layer_costs(model: Any, image_size: tuple[int, int]) -> list[LayerCosts]:
     z = _run_on_zeros(model, image_size, add_row)
     made_by[-1:] = [z.creator]
     seen: set[Any] = set()
-    counted = {id(p.data) for p in model.parameters()}
+    counted = {id(p.data) for p in model.all_parameters()}
     for i, creator in enumerate(made_by):
         arrays = _stored_arrays(creator, seen)
         new = {number: size for number, size in arrays.items() if number not in counted}
@@ -114,7 +114,7 @@ def _run_on_zeros(model, image_size, hook):
     """Returns model(x) for an image x of zeros, as a Tensor; hook(layer, inputs, output) sees the layers' calls."""
     state = [tensor for _, tensor in (*model.named_buffers(), *model.named_random_states())]
     before = [tensor.data.copy() for tensor in state]
-    dtype = model.parameters()[0].dtype
+    dtype = model.dtype
     x = Tensor(to_device(np.zeros((1, *image_size, model.in_channels), dtype), model.device))
     try:
         with forward_hook(hook):

@@ -124,6 +124,16 @@ def test_the_layers_costs_add_up_to_those_of_the_network(model, size):
     assert all((array == before[name]).all() for name, array in model.state_dict().items())
 
 
+def test_frozen_layers_count_their_parameters_and_keep_nothing():
+    model = small_net()
+    for parameter in model.encoder[0].convolutions.parameters():
+        parameter.requires_grad = False
+    rows = costs.layer_costs(model, (4, 4))
+    assert [row.parameters for row in rows[:2]] == [9 * 3 * 2 + 2, 9 * 2 * 2 + 2]
+    assert [row.kept for row in rows[:5]] == [0, 0, 0, 4 * 4 * (2 + 4), 4 * 4 * 4]
+    assert sum(row.kept for row in rows) == costs.training_costs(model, (4, 4)).kept
+
+
 def test_what_lies_between_layers_counts_with_the_next_and_what_follows_with_the_last():
     class Twice(nn.Module):
         """One layer called twice, with a square before each call and behind the second."""

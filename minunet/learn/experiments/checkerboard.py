@@ -169,7 +169,7 @@ def _figure(found):
     axes.set_yticks((0.1, 1, 10, 100), ("0.1", "1", "10", "100"))
     axes.set_xlabel("steps of training")
     axes.set_ylabel("pattern: standard deviation / root mean square, %")
-    axes.set_title(f"median and range of {len(a.curves)} seeds", color=INK, fontsize=10)
+    axes.set_title(f"median and range of {len(found[0].curves)} seeds", color=INK, fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="#e6e6e6", linewidth=0.8)
     axes.legend(frameon=False, labelcolor=INK)

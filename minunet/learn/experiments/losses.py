@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from minunet import ops
 from minunet.autograd import Tensor
+from minunet.device import to_numpy
 from minunet.learn.experiments.experiment import Experiment, Result
 from minunet.training.plots import INK
 
@@ -16,7 +17,7 @@ SIZE, SIDE = 100, 10  # an object of 10x10 pixels is 1 % of an image of 100x100
 LOSSES = {
     "BCE": ops.binary_cross_entropy_with_logits,
     "Dice": lambda z, t: ops.dice_loss(ops.sigmoid(z), t),
-    "half and half": ops.bce_dice_loss,
+    "both": ops.bce_dice_loss,
 }
 EVERYWHERE = "0.5 everywhere"  # what an untrained network says, about
 
@@ -48,7 +49,7 @@ def measure(
         for loss, function in LOSSES.items():
             z = Tensor(np.log(p / (1 - p))[None, :, :, None], requires_grad=True)
             function(z, t[None, :, :, None]).backward()
-            gradients[answer, loss] = summed_up(z.grad[0, :, :, 0], t == 1)
+            gradients[answer, loss] = summed_up(to_numpy(z.grad)[0, :, :, 0], t == 1)
     return t, answers, gradients
 
 
@@ -82,31 +83,41 @@ def run(seed: int) -> Result:
     measured = (
         f"Where the network says {EVERYWHERE}, the object's share of the gradient is {bce:.1%} with BCE and {dice:.1%} "
         f"with Dice. But where it is sure that there is nothing (0.0001), the gradient on a pixel of the object is "
-        f"{sure[0]:.1e} with BCE and {sure[1]:.1e} with Dice, {sure[0] / sure[1]:.0f} times smaller."
+        f"{sure[0] / sure[1]:.0f} times smaller with Dice than with BCE."
     )
-    header = ("the network says", "loss", "∂L/∂z on the object", "off the object", "object's share", "sum of all")
+    header = ("the network says", "loss", "10⁶ ∂L/∂z on the object", "off the object", "object's share", "Σ ∂L/∂z")
     rows = [
-        (name, loss, f"{g.on_object:.2e}", f"{g.off_object:.2e}", f"{g.share:.1%}", _signed(g.total))
+        (
+            name,
+            loss,
+            f"{1e6 * g.on_object:.3g}",
+            f"{1e6 * g.off_object:.3g}",
+            f"{g.share:.1%}",
+            f"{round(g.total, 4) + 0.0:.4f}",
+        )
         for (name, loss), g in gradients.items()
     ]
     return Result(measured, answer, header, tuple(rows), EXPLANATION, _figure(t, answers, gradients, corner))
 
 
-EXPLANATION = (
-    "For BCE, ∂L/∂z = (p - t) / n: every pixel counts the same. At p = 0.5 each pulls with 0.5 / 10000, 100 of them up "
-    "and 9900 down. At p = 0.01 everywhere the two sides are equal, 100 · 0.99 = 9900 · 0.01, and the sum is 0: the "
-    "last bias has nothing more to learn. A network that can tell nothing apart rests there, with a mask that is black "
-    "at any threshold above 0.01. Its loss there is 0.056, less than a tenth of the 0.693 of p = 0.5.\n\n"
-    "For Dice, ∂L/∂p = -2 t / D + (2 I + s) / D², with I = Σ p t and D = Σ p + Σ t + s. Only the object's pixels have "
-    "the first term. For p = 0.5: D = 5000 + 100 + 1 and 2 I + s = 101, so -2/5101 + 101/5101² = -3.88e-4 on the "
-    "object and 3.88e-6 off it: a hundred times as much for a hundredth of the pixels. But for the small s it is so "
-    "with every constant p and every size: the object's pixels together pull harder than all the others. Then the "
-    "sigmoid's derivative follows, ∂L/∂z = ∂L/∂p · p (1 - p). In BCE it cancels; here it stays, and where p is 0.0001, "
-    "so is p (1 - p): Dice hardly corrects what is confidently wrong. Beside the blob's edge, where p is neither 0 nor "
-    "1, the picture shows its gradient fade on both sides.\n\n"
-    "So the two are added: BCE corrects what is wrong with confidence, Dice keeps a small object from drowning. Read "
-    "minunet/ops/binary_cross_entropy.py, minunet/ops/dice.py and minunet/ops/bce_dice.py."
-)
+EXPLANATION = """\
+    BCE     ∂L/∂z = (p - t) / n
+    Dice    ∂L/∂z = (-2 t / D + (2 I + s) / D²) · p (1 - p)      I = Σ p t,  D = Σ p + Σ t + s,  s = 1
+
+For BCE every pixel counts the same. At p = 0.5 each pulls with 0.5 / 10000, 100 of them up and 9900 down. At p = 0.01 \
+everywhere the two sides are equal, 100 · 0.99 = 9900 · 0.01, and the sum is 0: the last bias has nothing more to \
+learn. A network that can tell nothing apart rests there, with a mask that is black at any threshold above 0.01. Its \
+loss there is 0.056, less than a tenth of the 0.693 of p = 0.5.
+
+For Dice, only the object's pixels have the first term. At p = 0.5, D = 5000 + 100 + 1 and 2 I + s = 101, so the \
+bracket is -2/5101 + 101/5101² = -3.88e-4 on the object and 3.88e-6 off it: a hundred times as much for a hundredth of \
+the pixels. But for the small s it is so with every constant p and every size: the object's pixels together pull \
+harder than all the others. The factor p (1 - p) is the sigmoid's derivative. In BCE it cancels; here it stays, and \
+where p is 0.0001, so is p (1 - p): Dice hardly corrects what is confidently wrong. In the picture its gradient fades \
+on both sides of the blob's edge.
+
+So the two are added, here half of each: BCE corrects what is wrong with confidence, Dice keeps a small object from \
+drowning. Read minunet/ops/binary_cross_entropy.py, minunet/ops/dice.py and minunet/ops/bce_dice.py."""
 
 
 def _figure(t, answers, gradients, corner):
@@ -115,11 +126,11 @@ def _figure(t, answers, gradients, corner):
     grid = figure.subplots(1 + len(LOSSES), len(answers))
     norm = SymLogNorm(linthresh=1e-8, vmin=-1e-3, vmax=1e-3)
     for column, (name, p) in zip(grid.T, answers.items()):
-        said = column[0].imshow(p, cmap="gray", vmin=0, vmax=1)
+        column[0].imshow(p, cmap="gray", vmin=0, vmax=1)
         column[0].set_title(name, fontsize=9, color=INK)
         for axes, loss in zip(column[1:], LOSSES):
             g = gradients[name, loss]
-            moved = axes.imshow(-g.pixels, cmap="PuOr_r", norm=norm)
+            axes.imshow(-g.pixels, cmap="PuOr_r", norm=norm)
             axes.set_title(f"object: {g.share:.1%} of Σ|∂L/∂z|", fontsize=9, color=INK)
         for axes in column:
             axes.contour(t, (0.5,), colors=INK if axes is not column[0] else "#e0792a", linewidths=0.8)
@@ -129,16 +140,15 @@ def _figure(t, answers, gradients, corner):
             axes.set_yticks([])
     for axes, label in zip(grid[:, 0], ("the network says", *LOSSES)):
         axes.set_ylabel(label, color=INK, fontsize=11)
-    figure.colorbar(said, ax=grid[0], label="probability")
+    figure.colorbar(grid[0, 0].images[0], ax=grid[0], label="probability")
     bar = figure.colorbar(
-        moved, ax=grid[1:], label="-∂L/∂z: up (orange) or down (violet) is where descent moves the logit", shrink=0.8
+        grid[1, 0].images[0],
+        ax=grid[1:],
+        label="-∂L/∂z: up (orange) or down (violet) is where descent moves the logit",
+        shrink=0.8,
     )
     bar.set_ticks([-1e-3, -1e-5, -1e-7, 0, 1e-7, 1e-5, 1e-3])
     return figure
-
-
-def _signed(value):
-    return "0" if abs(value) < 1e-12 else f"{value:+.1e}"
 
 
 EXPERIMENT = Experiment(

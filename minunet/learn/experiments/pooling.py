@@ -11,6 +11,7 @@ from tqdm import tqdm
 from minunet import ops, optim
 from minunet.autograd import Tensor, no_grad
 from minunet.data.drawn_pets import DrawnPets
+from minunet.device import to_numpy
 from minunet.learn.experiments.experiment import Experiment, Result
 from minunet.models import UNet
 from minunet.nn import MaxPool2D
@@ -56,7 +57,7 @@ def look_at(maps: NDArray[Any], rng: np.random.Generator) -> Windows:
     y = ops.max_pool2d(ops.relu(x), 2)
     gy = rng.standard_normal(y.shape).astype(maps.dtype)
     y.backward(gy)
-    reached = np.abs(x.grad).sum() / np.abs(gy).sum()
+    reached = np.abs(to_numpy(x.grad)).sum() / np.abs(gy).sum()
 
     here, further = largest[:, :, :-1, :, 0], in_windows(maps[:, :, 1:-1]).max(axis=4)
     unchanged = (here == further)[here > 0].mean()
