@@ -12,6 +12,7 @@
 SGD walks down the slope. RMSprop divides by the recent size of each parameter's gradient, so that all parameters move
 at a similar pace, however steep the loss is along each of them. Adam does the same with a running mean of the gradient,
 and corrects both averages for having started at 0. So its first step is lr, where RMSprop's is lr / √(1 - ρ) = 3.2 lr.
+With either, a loss ten times as large takes the same steps; with SGD they are ten times as long.
 
 Note where ε = 1e-7 stands: under the root in RMSprop, beside it in Adam. Where √v is below √ε = 3e-4, or in Adam below
 ε, steps are no longer about lr: they shrink with the gradient. So it is with most of a fresh network (nn/init.py).

@@ -82,6 +82,19 @@ def test_momentum_under_a_constant_gradient():
     assert before - w.data.item() == pytest.approx(0.01 * 3 / (1 - 0.9))
 
 
+@pytest.mark.parametrize(("make", "ratio"), [(optim.SGD, 10), (optim.RMSprop, 1), (optim.Adam, 1)])
+def test_the_steps_of_a_loss_ten_times_as_large(make, ratio):
+    moved = []
+    for factor in (1, 10):
+        w = Tensor(np.array([0.0]), requires_grad=True)
+        optimizer = make([w], lr=0.01)
+        for gradient in (3.0, -1.0, 2.0):
+            w.grad = np.array([factor * gradient])
+            optimizer.step()
+        moved.append(w.data.item())
+    assert moved[1] / moved[0] == pytest.approx(ratio, rel=1e-3)
+
+
 def test_defaults_are_those_of_keras():
     w = [Tensor([1.0], requires_grad=True)]
     assert (optim.SGD(w).lr, optim.SGD(w).momentum) == (0.01, 0)
