@@ -17,7 +17,7 @@ With either, a loss ten times as large takes the same steps; with SGD they are t
 Note where ε = 1e-7 stands: under the root in RMSprop, beside it in Adam. Where √v is below √ε = 3e-4, or in Adam below
 ε, steps are no longer about lr: they shrink with the gradient. So it is with most of a fresh network (nn/init.py).
 In `UNet()` on drawn pets of 128x128, in batches of 4 with lr = 0.001, 100 steps of RMSprop changed the bottleneck's
-first kernel by a millionth of its size or less, and 100 steps of Adam by a tenth or more.
+first kernel by less than a millionth of its size, and 100 steps of Adam by 3 to 20 % (seeds 0, 1 and 2).
 
 Weight decay pulls the weights towards 0, so that only those stay large that the data ask for again and again. It is
 applied beside the step ("decoupled"; with Adam this is AdamW): added to the gradient instead, as λ w, it would be
