@@ -11,7 +11,13 @@
 
 SGD walks down the slope. RMSprop divides by the recent size of each parameter's gradient, so that all parameters move
 at a similar pace, however steep the loss is along each of them. Adam does the same with a running mean of the gradient,
-and corrects both averages for having started at 0. Note where ε stands: under the root in RMSprop, beside it in Adam.
+and corrects both averages for having started at 0. So its first step is lr, where RMSprop's is lr / √(1 - ρ) = 3.2 lr.
+With either, a loss ten times as large takes the same steps; with SGD they are ten times as long.
+
+Note where ε = 1e-7 stands: under the root in RMSprop, beside it in Adam. Where √v is below √ε = 3e-4, or in Adam below
+ε, steps are no longer about lr: they shrink with the gradient. So it is with most of a fresh network (nn/init.py).
+In `UNet()` on drawn pets of 128x128, in batches of 4 with lr = 0.001, 100 steps of RMSprop changed the bottleneck's
+first kernel by less than a millionth of its size, and 100 steps of Adam by 3 to 20 % (seeds 0, 1 and 2).
 
 Weight decay pulls the weights towards 0, so that only those stay large that the data ask for again and again. It is
 applied beside the step ("decoupled"; with Adam this is AdamW): added to the gradient instead, as λ w, it would be
@@ -196,7 +202,7 @@ class Optimizer:
 
 
 class SGD(Optimizer):
-    """Stochastic gradient descent with momentum μ.
+    """Stochastic gradient descent with momentum μ: under a constant gradient the step grows to lr g / (1 - μ).
 
     >>> w = Tensor([1.0], requires_grad=True); (w * w).sum().backward()
     >>> SGD([w], lr=0.25).step(); w.data
@@ -241,7 +247,7 @@ class Adam(Optimizer):
     """RMSprop with a running mean in place of the gradient. Source: Kingma and Ba, 2015; Keras' defaults.
 
     >>> w = Tensor([1.0], requires_grad=True); (w * w).sum().backward()
-    >>> Adam([w], lr=0.1).step(); round(float(w.data[0]), 6)      # the first step is lr, whatever the gradient
+    >>> Adam([w], lr=0.1).step(); round(float(w.data[0]), 6)      # the first step is lr, unless the gradient is tiny
     0.9
     """
 

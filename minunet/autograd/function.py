@@ -13,6 +13,12 @@ Backward: let L be the loss, and gy = ∂L/∂y the gradient that reached the ou
 
 and `f.backward(gy)` computes it without ever forming the Jacobian. The walk visits the Functions from the loss towards
 the leaves, each one after all of its consumers. An array that is used twice receives the sum of both gradients.
+Gradients are plain arrays, with no graph of their own: there are no second derivatives.
+
+Adding up in place saves memory, and is wrong where an array is shared. Take L = z + a b with z = a + b, where a = 2
+and b = 3, so that ∂L/∂a = 1 + b = 4 and ∂L/∂b = 1 + a = 3. The backward of a + b returns gz = 1 for both: one array
+under two names. If the gradients of a b, 3 for a and 2 for b, were added into it, both would end at 1 + 3 + 2 = 6. So
+the engine knows of each gradient whether anybody else holds its array, and adds in place only if nobody does (`_add`).
 """
 
 from __future__ import annotations
