@@ -12,6 +12,7 @@ COMMANDS = {
     "predict": "find the pets in your own images with a trained network",
     "show-augmentation": "draw a sheet of what --augment does to an image",
     "draw": "draw cats and dogs with their masks, as a dataset in files",
+    "experiment": "ask a network a question: guess, measure, and read why",
     "gradcheck": "compare every hand-written derivative with differences of its forward",
     "selftest": "check what a device computes, and measure how fast it trains",
 }
