@@ -1,0 +1,295 @@
+"""Batch normalization: how far the statistics of a batch are from those of the data, and what that does to a network.
+
+    x_i          the pixels of one channel in image i; m images are a batch
+    μ, v         mean and variance of that channel over all images
+    d_i, q_i     the means of (x - μ) and of (x - μ)² over the pixels of image i
+
+A batch's mean is that of its d_i, so with images drawn independently it scatters around μ by
+
+    σ_d / √m            σ_d² = mean of d_i² over the images
+
+The pixels of an image do not count one by one: they are alike. Its variance is the mean of its q_i, less the square of
+the mean of its d_i. On average this is too little,
+
+    v - σ_d² / m
+
+and it scatters by about σ_q / √m where m is large enough for the square to be small.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from minunet import metrics, ops
+from minunet.autograd import no_grad
+from minunet.data.drawn_pets import DrawnPets
+from minunet.learn.experiments.experiment import Experiment, Result
+from minunet.models import UNet
+from minunet.nn import BatchNorm, Conv2D
+from minunet.optim import RMSprop
+from minunet.training.plots import INK, TRAIN, VALIDATION
+
+SIZES = (1, 4, 32)  # of the batches from which statistics are taken
+STEP = 32  # images in each step of the training, whatever the statistics are taken from
+REACH = 320  # images over which a running average reaches back, about
+
+
+class Scatter(NamedTuple):
+    """Statistics of batches of one size, with √v as the unit (mean) or v (variance), over several channels.
+
+    naive: what the mean would scatter by, if all pixels were independent.
+    """
+
+    mean: float
+    mean_theory: float
+    naive: float
+    variance: float  # on average
+    variance_theory: float
+    variance_scatter: float
+    variance_scatter_theory: float
+
+
+class Trained(NamedTuple):
+    """A network whose statistics came from so many images, on held-out images.
+
+    own: mean IoU in train mode, each batch with its own statistics. running: in eval mode.
+    company: how far the probability of a pixel moves, in train mode, with the other images in its batch (a standard
+    deviation). maps: probabilities of the first held-out image (1 + 2,H,W,1): eval mode, train mode in two batches.
+    """
+
+    own: float
+    running: float
+    company: float
+    maps: NDArray
+
+
+def measure_scatter(images: NDArray, sizes: Sequence[int] = SIZES, draws: int = 2000, seed: int = 0) -> list[Scatter]:
+    """Returns the Scatter of each batch size, for the 8 channels of a convolution with random weights.
+
+    images: float32 (N, H, W, 3), from which batches are drawn with replacement.
+    """
+    with no_grad():
+        x = Conv2D(3, 8, 3, rng=seed)(images).numpy().astype(np.float64)
+    pixels = x.shape[1] * x.shape[2]
+    x = (x - x.mean(axis=(0, 1, 2))) / x.std(axis=(0, 1, 2))  # μ = 0, v = 1
+    d, q = x.mean(axis=(1, 2)), (x * x).mean(axis=(1, 2))  # (N, 8)
+    spread_d, spread_q = _rms(d), _rms(q - 1)
+    rng, found = np.random.default_rng(seed), []
+    for m in sizes:
+        batches = rng.integers(len(x), size=(draws, m))
+        means = d[batches].mean(axis=1)  # (draws, 8)
+        variances = q[batches].mean(axis=1) - means**2
+        found.append(
+            Scatter(
+                mean=_rms(means),
+                mean_theory=spread_d / m**0.5,
+                naive=(m * pixels) ** -0.5,
+                variance=float(variances.mean()),
+                variance_theory=1 - spread_d**2 / m,
+                variance_scatter=_rms(variances - variances.mean(axis=0)),
+                variance_scatter_theory=spread_q / m**0.5,
+            )
+        )
+    return found
+
+
+def measure_training(
+    training: tuple[NDArray, NDArray], held_out: tuple[NDArray, NDArray], m: int, seed: int, steps: int = 60
+) -> Trained:
+    """Trains a small U-Net with statistics of m images at a time.
+
+    Every step uses the gradient of the same 32 images, which are sent through the network in 32 / m groups. Only what
+    the groups are normalized with differs. training, held_out: images (N, H, W, 3) from 0 to 1, masks (N, H, W, 1).
+    """
+    images, masks = training
+    rng = np.random.default_rng(seed)
+    model = UNet(depth=3, width=4, seed=seed, batch_norm=True)
+    for layer in model.modules():
+        if isinstance(layer, BatchNorm):
+            layer.momentum = 1 - m / REACH  # small batches update more often: all averages reach back equally far
+    optimizer = RMSprop(model.parameters(), lr=3e-3)
+    for _ in range(steps):
+        chosen = rng.choice(len(images), STEP, replace=False)
+        for group in chosen.reshape(-1, m):
+            loss = ops.binary_cross_entropy_with_logits(model.logits(images[group]), masks[group])
+            (loss * (m / STEP)).backward()  # gradients add up over the groups
+        optimizer.step()
+        optimizer.zero_grad()
+    return evaluate(model, *held_out, m)
+
+
+def evaluate(model: UNet, images: NDArray, masks: NDArray, m: int, batches: int = 8) -> Trained:
+    """Returns how the model does with the statistics of batches of m held-out images, and with its running averages."""
+    n = len(images)
+    with no_grad():
+        model.eval()  # first: in train mode, the running averages change
+        running = model(images).numpy()
+        model.train()
+        own = np.concatenate([model(images[i : i + m]).numpy() for i in range(0, n, m)])
+        # the first image, each time with others: images 1 to m - 1, then the next ones …
+        company = [np.arange(1 + k * (m - 1), 1 + (k + 1) * (m - 1)) % (n - 1) + 1 for k in range(batches)]
+        first = np.stack([model(images[np.append(0, others)]).numpy()[0] for others in company])
+    moved = float(np.sqrt(first.var(axis=0).mean()))
+    maps = np.stack([running[0], first[0], first[1]])
+    return Trained(metrics.mean_iou(own, masks), metrics.mean_iou(running, masks), moved, maps)
+
+
+def drawn(number: int, size: int, first: int, seed: int) -> tuple[NDArray, NDArray]:
+    """Returns images float32 (N, H, W, 3) from 0 to 1, and masks (N, H, W, 1)."""
+    pets = DrawnPets(number, size=size, seed=seed, first=first)
+    images, masks = (np.stack(arrays).astype(np.float32) for arrays in zip(*(pets[i] for i in range(number))))
+    return images / 255, masks
+
+
+def _rms(a):
+    return float(np.sqrt((a**2).mean()))
+
+
+# ---- what is told of it ------------------------------------------------------------------------------------
+
+
+def run(seed: int) -> Result:
+    """Measures the statistics of batches, then trains with them."""
+    scatter = measure_scatter(drawn(256, 64, 0, seed)[0], seed=seed)
+    seeds = range(seed, seed + 3)
+    training, held_out = drawn(256, 32, 0, seed), drawn(64, 32, 1000, seed)
+    runs = [(m, s) for m in SIZES for s in seeds]
+    trained: dict[int, list[Trained]] = {m: [] for m in SIZES}
+    for m, s in tqdm(runs, desc="training", disable=None, leave=False):
+        trained[m].append(measure_training(training, held_out, m, s))
+    distance = scatter[0].mean
+    return Result(
+        measured=_measured(scatter, trained),
+        answer=0 if distance < 0.05 else 1 if distance < 0.2 else 2,
+        header=("", *(f"batch {m}" for m in SIZES)),
+        rows=_rows(scatter, trained),
+        explanation=_explanation(scatter, trained),
+        figure=draw(drawn(256, 64, 0, seed)[0], held_out[0][0], trained, seed),
+    )
+
+
+def _rows(scatter, trained):
+    def numbers(text, name, digits=3):
+        return (text, *(f"{getattr(s, name):.{digits}f}" for s in scatter))
+
+    def scores(text, name, digits=2):
+        return (text, *(_spread([getattr(t, name) for t in trained[m]], digits) for m in SIZES))
+
+    return (
+        numbers("the mean scatters by (in √v)", "mean"),
+        numbers("  theory, σ_d / √m", "mean_theory"),
+        numbers("  if all pixels were independent", "naive"),
+        numbers("the variance, on average (in v)", "variance"),
+        numbers("  theory, 1 - σ_d² / m", "variance_theory"),
+        numbers("the variance scatters by", "variance_scatter"),
+        numbers("  theory for large m, σ_q / √m", "variance_scatter_theory"),
+        scores("held-out IoU, train mode", "own"),
+        scores("held-out IoU, eval mode", "running"),
+        scores("a probability moves with its batch by", "company", 3),
+    )
+
+
+def _spread(values, digits):
+    return f"{np.mean(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+
+
+def _measured(scatter, trained):
+    one = scatter[0]
+    means = ", ".join(f"{s.mean:.2f}" for s in scatter)
+    ious = "; ".join(
+        f"{m}: {np.mean([t.running for t in trained[m]]):.2f} against {np.mean([t.own for t in trained[m]]):.2f}"
+        for m in SIZES
+    )
+    return (
+        f"In batches of 1, 4 and 32 images, the mean of a channel lies {means} standard deviations from that of all "
+        f"images (root mean square): the 4096 pixels of an image are worth {one.mean**-2:.0f} independent ones. IoU in "
+        f"eval mode against train mode, after training with statistics of {ious}."
+    )
+
+
+def _explanation(scatter, trained):
+    gaps = {m: [t.running - t.own for t in trained[m]] for m in SIZES}
+    return (
+        "An image is light or dark, reddish or gray as a whole; its pixels are not independent draws. What counts is "
+        f"how many images are in the batch: σ_d / √m, with σ_d = {scatter[0].mean_theory:.2f} here. The variance of a "
+        f"batch misses the differences between images, all of them at m = 1: it is 1 - σ_d² = "
+        f"{scatter[0].variance_theory:.2f} of that of the data, on average.\n\n"
+        "    train   μ, v of this batch          y = γ (x - μ) / √(v + ε) + β\n"
+        "    eval    running averages of μ, v    the same formula, but each image by itself\n\n"
+        f"In train mode the answer for an image depends on the others in its batch (how much, says the last row; with "
+        "a batch of one there are no others). In eval mode it does not. But the network has learned with the "
+        "statistics of batches: with m = 1 each image was always brought to mean 0 and variance 1 by itself, and the "
+        "running averages do not do that for it. IoU in eval mode less that in train mode: "
+        + ", ".join(f"{np.mean(gaps[m]):+.3f} ({min(gaps[m]):+.3f} to {max(gaps[m]):+.3f}) for {m}" for m in SIZES)
+        + ". All took the same steps, each of 32 images, sent through the network 1, 4 or 32 at a time: adding up the "
+        "gradients of small batches is not the same as one large batch if there is batch normalization.\n\n"
+        "To read next: minunet/ops/batch_norm.py (formula and gradient), BatchNorm in minunet/nn/layers.py (the "
+        "running averages)."
+    )
+
+
+def draw(images: NDArray, image: NDArray, trained: dict[int, list[Trained]], seed: int) -> Figure:
+    """Returns the figure: the scatter by size of the batch, the IoU in both modes, and one image in several batches."""
+    figure = Figure(figsize=(11, 4.4), dpi=110, layout="constrained")
+    grid = figure.add_gridspec(2, 4, width_ratios=(2.2, 1.9, 1, 1))
+    left, middle = figure.add_subplot(grid[:, 0]), figure.add_subplot(grid[:, 1])
+
+    sizes = [1, 2, 4, 8, 16, 32]
+    scatter = measure_scatter(images, sizes, seed=seed)
+    for name, theory, color, label in (
+        ("mean", "mean_theory", TRAIN, "mean"),
+        ("variance_scatter", "variance_scatter_theory", VALIDATION, "variance"),
+    ):
+        left.loglog(sizes, [getattr(s, name) for s in scatter], "o", color=color, label=f"{label}, measured")
+        left.loglog(sizes, [getattr(s, theory) for s in scatter], color=color, label=f"{label}, ∝ 1/√m")
+    left.loglog(sizes, [s.naive for s in scatter], "--", color="#8a8a8a", label="mean, if pixels were independent")
+    left.set_title("a batch's statistics scatter by", color=INK, fontsize=10)
+    left.set_xlabel("images in the batch, m")
+    left.set_ylabel("√v (mean), v (variance)")
+    left.set_xticks(sizes, map(str, sizes))
+    left.minorticks_off()
+    left.set_ylim(0.001, 1)
+    left.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 0.12))
+
+    places = np.arange(len(SIZES))
+    for shift, color, name, label in ((-0.2, TRAIN, "own", "train mode"), (0.2, VALIDATION, "running", "eval mode")):
+        values = np.array([[getattr(t, name) for t in trained[m]] for m in SIZES])
+        middle.bar(places + shift, values.mean(axis=1), 0.38, color=color, label=label)
+        for column in values.T:
+            middle.plot(places + shift, column, "o", color=INK, markersize=3)
+    middle.set_xticks(places, [f"{m}" for m in SIZES])
+    middle.set_xlabel("images that share their statistics")
+    middle.set_ylabel("mean IoU of held-out images")
+    middle.set_title("trained and tested; dots: seeds", color=INK, fontsize=10)
+    middle.set_ylim(0, 1)
+    middle.legend(frameon=False, fontsize=9, ncols=2, loc="upper center")
+
+    maps = trained[SIZES[1]][0].maps[..., 0]
+    titles = ("an image", "eval mode", f"in a batch of {SIZES[1]}", "in another")
+    for k, (title, pixels) in enumerate(zip(titles, (image, *maps))):
+        panel = figure.add_subplot(grid[k // 2, 2 + k % 2])
+        panel.imshow(pixels, cmap="magma", vmin=0, vmax=1)
+        panel.set_title(title, color=INK, fontsize=10)
+        panel.set_xticks([])
+        panel.set_yticks([])
+    return figure
+
+
+EXPERIMENT = Experiment(
+    name="batch-norm",
+    question=(
+        "A batch of one image of 64x64 pixels has 4096 numbers per channel. How far is their mean from the channel's "
+        "mean over all images, in standard deviations of the channel?"
+    ),
+    guesses=(
+        "about 1/64, less than 0.05: 4096 numbers are plenty",
+        "about 0.1",
+        "several tenths: the pixels of an image are too much alike",
+    ),
+    seconds=60,
+    run=run,
+)
