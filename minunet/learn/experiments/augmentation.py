@@ -175,7 +175,7 @@ def _measured(scores):
     mean, error = differences(scores, "light")
     told = f"Changing the light while training adds {mean[0]:+.2f} ± {error[0]:.2f} to the mean IoU"
     return (
-        f"{told} on images as drawn, and {mean[-1]:+.2f} ± {error[-1]:.2f} at half the light, where the network without "
+        f"{told} on images as drawn, and {mean[-1]:+.2f} ± {error[-1]:.2f} at half the light, where a network without "
         f"augmentation falls from {scores['none'].mean(axis=0)[0]:.2f} to {scores['none'].mean(axis=0)[-1]:.2f}. "
         f"(Five seeds, mean ± standard error. Anything less than {CLEAR:g} standard errors is within the spread.)"
     )

@@ -27,15 +27,19 @@ from minunet.learn.experiments.experiment import Experiment, Result
 from minunet.models import UNet
 from minunet.nn.layers import Conv2D
 from minunet.optim import SGD, Optimizer, RMSprop
+from minunet.training.plots import INK
 
 Maker = Callable[[list[Tensor], float], Optimizer]
 
-OPTIMIZERS: dict[str, Maker] = {"SGD": SGD, "RMSprop": RMSprop}
-COLORS = {"SGD": "#0072b2", "RMSprop": "#d55e00"}
+OPTIMIZERS: dict[str, Maker] = {
+    "momentum": lambda params, lr: SGD(params, lr, momentum=0.9),
+    "RMSprop": lambda params, lr: RMSprop(params, lr),
+}
+COLORS = {"momentum": "#0072b2", "RMSprop": "#d55e00"}
 RATES = tuple(10 ** (power / 2) for power in range(-10, 3))  # 1e-5 to 10, two to a decade
 FACTORS = (0.1, 0.5, 0.95, 1.05)  # of the limit
 SIZE, IMAGES, BATCH = 32, 48, 8
-LEARNED = 0.95  # of the best constant answer's loss
+LEARNED = 0.97  # of the best constant answer's loss
 
 
 class Quadratic(NamedTuple):
@@ -89,7 +93,7 @@ def measure_quadratic(images: NDArray, masks: NDArray, steps: int = 200) -> Quad
 
 
 def measure_sweep(
-    images: NDArray, masks: NDArray, rates: Sequence[float] = RATES, seeds: Sequence[int] = (0, 1, 2), steps: int = 80
+    images: NDArray, masks: NDArray, rates: Sequence[float] = RATES, seeds: Sequence[int] = (0, 1, 2), steps: int = 100
 ) -> Sweep:
     """Returns the losses of a small U-Net with each optimizer, rate and seed; arrays float32 as of `drawn`."""
     share = float(masks.mean())
@@ -168,7 +172,7 @@ def run(seed: int) -> Result:
 def _answer(best, broken):
     """Which of the guesses is right; the rates are √10 apart, and the borders lie between two of them."""
     factor = np.inf if broken is None else broken / best
-    return 0 if factor < 18 else 1 if factor < 560 else 2
+    return 0 if factor < 18 else 1 if factor < 560 else 2  # 3, 10 · 30, 100, 300 · 1000 …
 
 
 def _short(rate):
@@ -183,7 +187,7 @@ def _cell(sweep, name, rate, found):
         return f"diverged ({lost} of {len(losses)} to NaN)"
     peak = float(np.nanmax(losses))
     if peak > 10 * sweep.constant:
-        return f"{value:.3g} after a peak of {peak:.0e}"
+        return f"{value:.3g} after a peak of {_short(peak)}"
     if rate == best:
         return f"{value:.3f} best"
     nothing = not value < LEARNED * sweep.constant
@@ -191,17 +195,16 @@ def _cell(sweep, name, rate, found):
 
 
 def _measured(sweep, found, quadratic):
-    def told(name):
-        best, broken = found[name]
-        factor = "none of these breaks it" if broken is None else f"the first that breaks it is {broken / best:.2g} times"
+    told = {}
+    for name, (best, broken) in found.items():
         loss = final(sweep.losses[name][best])
-        return f"{name} learns best with {_short(best)} (loss {loss:.2f}), {factor}"
-
-    growth = quadratic.losses[FACTORS[-1]][-1] / quadratic.losses[FACTORS[-1]][-2]
+        beyond = "none of these breaks it" if broken is None else f"{_short(broken)} is the first that breaks it"
+        told[name] = f"{name} learns best with a rate of {_short(best)} (loss {loss:.2f}), and {beyond}"
+    rising = quadratic.losses[FACTORS[-1]]
     return (
-        f"{told('RMSprop')} as large; {told('SGD')} as large. (An answer that ignores the image gets {sweep.constant:.2f}; "
-        f"medians of three seeds.) On a quadratic 5 % above the limit 2 / λmax = {quadratic.limit:.4f}, SGD's loss grows "
-        f"by a factor of {growth:.3f} per step; 5 % below, it falls."
+        f"{told['RMSprop']}; {told['momentum']}. An answer that ignores the image gets {sweep.constant:.2f}. (Medians of "
+        f"three seeds.) On a quadratic, SGD's loss falls 5 % below the limit 2 / λmax = {quadratic.limit:.4f}, and 5 % "
+        f"above it grows by a factor of {rising[-1] / rising[-2]:.3f} per step."
     )
 
 
@@ -209,47 +212,35 @@ def _explanation(quadratic, sweep, found):
     spread = sweep.losses["RMSprop"][found["RMSprop"][0]][:, -20:].mean(axis=1)
     return (
         "One convolution with the mean squared error is a quadratic in its 28 weights. A step of SGD multiplies the "
-        "distance from the minimum, along each eigenvector of the Hessian H, by 1 - lr λ: it shrinks only if "
-        f"lr < 2 / λmax. H was measured with 29 backward passes (a column is the difference of two gradients): "
-        f"λmax = {quadratic.largest:.2f}, the limit {quadratic.limit:.4f}. At 1.05 of it the factor is 1 - 2.1 = -1.1, "
-        "and the loss, its square, must grow by 1.21 per step.\n\n"
-        "Below the limit, smaller is only slower: the flat directions, with small λ, move by lr λ of their distance per "
-        "step. That is why the best rate lies close below the one that breaks. The U-Net's loss is no quadratic, and "
-        "its λmax changes as it learns; its best rate is found by trying. RMSprop divides by the gradient's size: all "
-        "weights move by about lr per step, however far off they are, and a rate that is large beside the "
-        f"weights themselves undoes what was learned. The best rate's three seeds end between {spread.min():.2f} and "
-        f"{spread.max():.2f}, so that rates next to it may be as good; with more steps, smaller rates catch up.\n\n"
-        "To read next: minunet/optim.py (the rules), minunet/training/schedules.py (large rates first, small ones "
-        "later), and the experiment optimizers."
+        "distance from the minimum, along each eigenvector of the Hessian H, by 1 - lr λ. It shrinks only if "
+        "|1 - lr λ| < 1:\n\n"
+        "    lr < 2 / λmax        "
+        f"H from 29 backward passes (a column is the difference of two gradients): λmax = {quadratic.largest:.2f}\n"
+        f"    1.05 · 2 / {quadratic.largest:.2f}    a factor of 1 - 2.1 = -1.1 per step; the loss, a square, grows by "
+        "1.21\n\n"
+        "Below the limit, smaller is only slower: along the eigenvectors with small λ, a step takes away lr λ of the "
+        "distance. So the best rate is close below the limit. The loss of a U-Net is no quadratic, and its Hessian "
+        "changes as it learns; there one has to try. RMSprop divides by the size of the gradients: most weights move "
+        "by something like lr per step, however small their gradients are, and a lr that is not small beside the "
+        "weights themselves destroys what they had learned.\n\n"
+        f"The three seeds with RMSprop's best rate end between {spread.min():.2f} and {spread.max():.2f}: rates next to "
+        "it may be as good, and with more steps smaller ones catch up. To read next: minunet/optim.py (the rules), "
+        "minunet/training/schedules.py (large rates first, small ones later), and the experiment optimizers."
     )
 
 
 def draw(quadratic: Quadratic, sweep: Sweep, found: dict[str, tuple[float, float | None]]) -> Figure:
-    """Returns the figure: the quadratic around its limit, the U-Net's loss over the rates, and RMSprop's over steps."""
-    figure = Figure(figsize=(13, 4.6), dpi=110)
-    left, middle, right = figure.subplots(1, 3)
-    figure.subplots_adjust(left=0.055, right=0.99, top=0.9, bottom=0.13, wspace=0.2)
-
-    left.set_title("A quadratic, SGD: lr beside the limit 2 / λmax", loc="left", fontsize=11)
+    """Returns the figure: the quadratic around its limit, RMSprop's loss over steps, and the U-Net's over the rates."""
+    figure = Figure(figsize=(10, 8), dpi=110, layout="constrained")
+    above, below = figure.subfigures(2, 1)
+    (left, right), sweeps = above.subplots(1, 2), below.subplots()
+    left.set_title("a quadratic, SGD: rates beside the limit 2 / λmax", color=INK, fontsize=11)
     for factor, color in zip(FACTORS, ("#56b4e9", "#0072b2", "#009e73", "#d55e00")):
         left.semilogy(quadratic.losses[factor], color=color, label=f"{factor:g} of the limit")
-    left.set_ylim(1e-3, 1e4)
+    left.set_ylim(1e-3, 1e5)
     left.set_ylabel("loss above the minimum")
 
-    middle.set_title("The U-Net: loss at the end, by rate", loc="left", fontsize=11)
-    top = 1.25 * sweep.constant
-    for name, color in COLORS.items():
-        rates = sorted(sweep.losses[name])
-        values = np.array([final(sweep.losses[name][rate]) for rate in rates])
-        inside = values <= top
-        middle.semilogx(np.array(rates)[inside], values[inside], "o-", color=color, label=name)
-        middle.semilogx(np.array(rates)[~inside], np.full((~inside).sum(), top), "x", color=color, markersize=9)
-    middle.axhline(sweep.constant, color="#8a8a8a", linestyle="--", linewidth=1, label="ignoring the image")
-    middle.plot([], [], "x", color="#8a8a8a", label="far above, or NaN")
-    middle.set_xlabel("learning rate")
-    middle.set_ylabel("loss, median of the seeds")
-
-    right.set_title("RMSprop, first seed", loc="left", fontsize=11)
+    right.set_title("the U-Net, RMSprop, one seed", color=INK, fontsize=11)
     best, broken = found["RMSprop"]
     rates = sorted(sweep.losses["RMSprop"])
     slow = max([rate for rate in rates if rate < best / 20], default=rates[0])
@@ -257,11 +248,26 @@ def draw(quadratic: Quadratic, sweep: Sweep, found: dict[str, tuple[float, float
     for (rate, word), color in zip(chosen, ("#56b4e9", "#009e73", "#e69f00", "#d55e00")):
         if rate is not None:
             right.semilogy(sweep.losses["RMSprop"][rate][0], color=color, label=f"{_short(rate)}, {word}")
-    right.set_ylim(0.2, 30)
+    right.set_ylim(0.2, 1e5)
     right.set_ylabel("loss of the batch")
+
+    sweeps.set_title("the U-Net: loss at the end, by rate; large dots: median of the seeds", color=INK, fontsize=11)
+    top = 1.25 * sweep.constant
+    for name, color in COLORS.items():
+        rates = np.array(sorted(sweep.losses[name]))
+        ends = np.array([sweep.losses[name][rate][:, -20:].mean(axis=1) for rate in rates])
+        values = np.array([final(sweep.losses[name][rate]) for rate in rates])
+        inside = values <= top
+        sweeps.semilogx(rates, np.where(ends <= top, ends, np.nan), ".", color=color, markersize=4)
+        sweeps.semilogx(rates[inside], values[inside], "o-", color=color, label=name)
+        sweeps.semilogx(rates[~inside], np.full((~inside).sum(), top), "x", color=color, markersize=9)
+    sweeps.axhline(sweep.constant, color="#8a8a8a", linestyle="--", linewidth=1, label="ignoring the image")
+    sweeps.plot([], [], "x", color="#8a8a8a", label="far above, or NaN")
+    sweeps.set_xlabel("learning rate")
+    sweeps.set_ylabel("loss")
     for panel in (left, right):
         panel.set_xlabel("step")
-    for panel in (left, middle, right):
+    for panel in (left, right, sweeps):
         panel.legend(frameon=False, fontsize=9)
         panel.grid(color="#e6e6e6", linewidth=0.7)
     return figure
@@ -275,8 +281,8 @@ EXPERIMENT = Experiment(
     ),
     guesses=(
         "close: a factor of 10 or less",
-        "about a factor of 100",
-        "far: a factor of 1000 or more",
+        "farther: a factor of 30 to 300",
+        "very far: a factor of 1000 or more",
     ),
     seconds=90,
     run=run,

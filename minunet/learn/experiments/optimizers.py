@@ -19,6 +19,7 @@ from tqdm import tqdm
 from minunet.autograd import Tensor
 from minunet.learn.experiments.experiment import Experiment, Result
 from minunet.optim import SGD, Adam, Optimizer, RMSprop
+from minunet.training.plots import INK
 
 Surface = Callable[[Tensor], Tensor]
 Maker = Callable[[list[Tensor], float], Optimizer]
@@ -31,9 +32,9 @@ OPTIMIZERS: dict[str, Maker] = {
 }
 COLORS = {"SGD": "#0072b2", "momentum": "#d55e00", "RMSprop": "#009e73", "Adam": "#cc79a7"}
 RATES = tuple(digit * 10.0**power for power in (-3, -2, -1) for digit in (1, 2, 5)) + (1.0,)
-STEEPNESS, TURN = 100.0, 45.0
+STEEPNESS, TURN = 80.0, 45.0
 ARRIVED = 0.01  # of the height that one started from
-SADDLE_START, SADDLE_RATE, LEFT_AT = (1.0, 0.001), 0.1, 0.5
+SADDLE_START, SADDLE_RATE, LEFT_AT = (1.0, 0.01), 0.1, 0.5
 SAME = 1e-6  # two paths that differ by less than this are the same, up to rounding
 
 
@@ -147,7 +148,7 @@ def run(seed: int) -> Result:
         (
             name,
             f"{w.lr:g}",
-            *(f"{x:.3f}, {y:.3f}" for x, y in w.path[1:4]),
+            *(f"{x:.3f}, {y:.3f}" for x, y in w.path[1:4].round(3) + 0.0),  # + 0.0: no "-0.000"
             *map(_count, (w.steps, w.turned_steps, w.saddle_steps)),
         )
         for name, w in walks.items()
@@ -178,76 +179,88 @@ def _count(steps):
 
 
 def _measured(walks, changed):
+    same = [name for name in walks if name not in changed]
+    groups = []
+    if same:
+        off = max(walks[name].deviation for name in same)
+        groups.append(f"{' and '.join(same)} walk the same path, turned (to {off:.0e})")
+    if changed:
+        off = " and ".join(f"{walks[name].deviation:.1f}" for name in walks if name in changed)
+        groups.append(f"{' and '.join(name for name in walks if name in changed)} stray from theirs by {off}")
     counts = ", ".join(f"{name} {_count(w.steps)} and {_count(w.turned_steps)}" for name, w in walks.items())
-    same = max((w.deviation for name, w in walks.items() if name not in changed), default=0.0)
-    other = ", ".join(f"{name} by {walks[name].deviation:.2g}" for name in OPTIMIZERS if name in changed)
     return (
-        f"Turned back, the path of {' and '.join(n for n in OPTIMIZERS if n not in changed) or 'none'} is the same "
-        f"(to {same:.0e}); others deviate: {other or 'none'}. "
-        f"Steps to 1 % of the height, straight and turned, each with its best rate: {counts}."
+        f"{'; '.join(groups)}. Steps down to {100 * ARRIVED:g} % of the height, each with its best rate, before and after "
+        f"the turn: {counts}."
     )
 
 
 def _explanation(start, walks):
     x, y = start
     sgd, rms = walks["SGD"], walks["RMSprop"]
+    limit = 2 / STEEPNESS
     return (
-        f"The first step by hand, from ({x:g}, {y:g}), where the gradient is (x, {STEEPNESS:g} y) = "
-        f"({x:g}, {STEEPNESS * y:g}). SGD with rate {sgd.lr:g}: x = {x:g} - {sgd.lr:g} · {x:g} = {sgd.path[1][0]:.3f}. "
-        "RMSprop's v is 0.1 g² after one step, so that both parameters move by rate / √0.1 = 3.16 rates, whatever "
-        f"their gradients: {rms.lr:g} · 3.16 = {rms.lr / 0.1**0.5:.3f}. Adam's first step is one rate.\n\n"
-        f"SGD multiplies v by 1 - {STEEPNESS:g} lr at each step, so that lr must stay below 2 / {STEEPNESS:g} = "
-        f"{2 / STEEPNESS:g}. Along the ravine u then shrinks by only lr per step: it crawls. Momentum adds up the "
-        "steps that agree, to 1 / (1 - 0.9) = 10 of them. RMSprop and Adam divide each parameter's gradient by its "
-        "own recent size. That levels out a ravine along the axes. Turned by 45 degrees, both parameters have a "
-        "share of the steep slope: dividing x by one number and y by another is then no cure. SGD and momentum "
-        "only add up gradients, and those turn with the surface.\n\n"
-        f"Off the saddle, all with rate {SADDLE_RATE:g}: there the gradient of y is almost 0, SGD's step is a fraction "
-        "of it, and RMSprop's and Adam's first steps do not depend on its size. To read next: minunet/optim.py, whose "
-        "first lines are these rules; the experiment learning-rate, for the limit 2 / λ."
+        f"The first step can be checked by hand. At ({x:g}, {y:g}) the gradient is (x, {STEEPNESS:g} y):\n\n"
+        f"    SGD      x = {x:g} - {sgd.lr:g} · ({x:g}) = {sgd.path[1][0]:.3f}\n"
+        f"             y = {y:g} - {sgd.lr:g} · {STEEPNESS * y:g} = {sgd.path[1][1]:.3f}\n"
+        f"    RMSprop  v = 0.1 g², so that x and y both move by rate / √0.1 = {rms.lr:g} / 0.316 = "
+        f"{rms.lr / 0.1**0.5:.3f}\n"
+        "    Adam     x and y both move by one rate\n\n"
+        f"SGD multiplies y by 1 - {STEEPNESS:g} lr at each step: lr must stay below 2 / {STEEPNESS:g} = {limit:g}, "
+        f"and then x loses less than {100 * limit:g} % per step. Momentum adds up the steps that agree; where they go on "
+        "agreeing, it moves 1 / (1 - 0.9) = 10 times as far. RMSprop and Adam divide each parameter's gradient by its "
+        "own recent size, which levels out a ravine along the axes.\n\n"
+        "Turned by 45 degrees, x and y have equal shares of the steep slope, and dividing one by this and the other by "
+        "that levels out nothing: it is another walk, longer or shorter. SGD and momentum only add up gradients, and "
+        "those turn with the surface. On the saddle, where the gradient of y is almost 0, SGD's step is a fraction "
+        "of it; the first steps of RMSprop and Adam hardly depend on its size. To read next: minunet/optim.py, which "
+        "begins with these rules; the experiment learning-rate, for the limit."
     )
 
 
 def draw(walks: dict[str, Walk]) -> Figure:
-    """Returns the figure: the paths over contour lines, in the ravine, in the turned one, and on the saddle."""
-    figure = Figure(figsize=(13, 4.6), dpi=110)
-    panels = figure.subplots(1, 3)
-    figure.subplots_adjust(left=0.04, right=0.99, top=0.86, bottom=0.2, wspace=0.14)
-    titles = (
-        f"A ravine, {STEEPNESS:g} times as steep across",
-        f"The same, turned by {TURN:g} degrees",
-        f"A saddle, all with rate {SADDLE_RATE:g}",
-    )
-    surfaces = (ravine(STEEPNESS), ravine(STEEPNESS, TURN), saddle_surface)
-    for panel, title, surface in zip(panels, titles, surfaces):
-        panel.set_title(title, loc="left", fontsize=11)
-        panel.set_xlabel("x")
-        panel.set_ylabel("y", labelpad=-2)
+    """Returns the figure: the paths over contour lines, in the ravine, in the turned one, and off the saddle."""
+    figure = Figure(figsize=(11, 8.2), dpi=110, layout="constrained")
+    above, below = figure.subfigures(2, 1)
+    ravines, (plane, falling) = above.subplots(1, 2, sharex=True, sharey=True), below.subplots(1, 2)
+    turn = rotation(TURN)
     for name, w in walks.items():
-        for panel, path in zip(panels, (w.path, w.turned_path, w.saddle[: (w.saddle_steps or 0) + 20])):
-            panel.plot(*path.T, color=COLORS[name], marker="o", markersize=2.5, linewidth=1.3, label=name)
-    for panel, surface in zip(panels, surfaces):
-        _contours(panel, surface)
-    for panel in panels:
+        style = {"color": COLORS[name], "marker": "o", "markersize": 2.5, "linewidth": 1.3, "label": name}
+        ravines[0].plot(*w.path.T, **style)
+        ravines[1].plot(*(w.turned_path @ turn).T, **style)
+        end = len(w.saddle) if w.saddle_steps is None else w.saddle_steps + 20
+        plane.plot(*w.saddle[:end].T, **style)
+        falling.semilogy(abs(w.saddle[:end, 1]), **style)
+    for panel in ravines:
+        _contours(panel, ravine(STEEPNESS))
+    _contours(plane, saddle_surface)
+    for panel, title, x, y in (
+        (ravines[0], f"a ravine, {STEEPNESS:g} times as steep across", "x (along)", "y (across)"),
+        (ravines[1], f"turned by {TURN:g} degrees, seen by someone who has turned, too", "u (along)", "v (across)"),
+        (plane, f"off a saddle, all with rate {SADDLE_RATE:g}", "x", "y"),
+        (falling, "the same: distance from the ridge y = 0", "step", "|y|"),
+    ):
+        panel.set_title(title, color=INK, fontsize=11)
+        panel.set_xlabel(x)
+        panel.set_ylabel(y)
+    for panel in (*ravines, plane):
         panel.plot(*panel.lines[0].get_xydata()[0], "o", color="black", markersize=7, zorder=4)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="lower center", ncols=4, frameon=False)
+    ravines[0].legend(frameon=False, fontsize=9, loc="lower right")
     return figure
 
 
 def _contours(panel, surface):
-    """Contour lines of the surface, over the part of the plane that the paths have taken."""
-    (left, right), (bottom, top) = panel.get_xlim(), panel.get_ylim()
-    x, y = np.meshgrid(np.linspace(left, right, 80), np.linspace(bottom, top, 80))
+    """Contour lines of the surface, over the part of the plane that the panel shows."""
+    x, y = np.meshgrid(np.linspace(*panel.get_xlim(), 80), np.linspace(*panel.get_ylim(), 80))
     heights = np.array([surface(Tensor(point)).item() for point in np.stack([x.ravel(), y.ravel()], axis=1)])
     # as many lines near the ground as high up: equal steps of the root
     levels = heights.min() + (heights.max() - heights.min()) * np.linspace(0, 1, 14)[1:] ** 2
-    panel.contour(x, y, heights.reshape(x.shape), levels, colors="#b0b0b0", linewidths=0.7, zorder=0)
+    panel.contour(x, y, heights.reshape(x.shape), levels, colors="#b0b0b0", linewidths=0.7, linestyles="-", zorder=0)
 
 
 EXPERIMENT = Experiment(
     name="optimizers",
     question=(
-        "SGD, momentum, RMSprop and Adam walk down a ravine, 100 times as steep across as along. Then the ravine is "
+        "SGD, momentum, RMSprop and Adam walk down a ravine, 80 times as steep across as along. Then the ravine is "
         "turned by 45 degrees, and the start with it. Whose path is no longer the same?"
     ),
     guesses=(
