@@ -67,13 +67,8 @@ class Trained(NamedTuple):
     maps: NDArray
 
 
-def measure_scatter(images: NDArray, sizes: Sequence[int] = SIZES, draws: int = 2000, seed: int = 0) -> list[Scatter]:
-    """Returns the Scatter of each batch size, for the 8 channels of a convolution with random weights.
-
-    images: float32 (N, H, W, 3), from which batches are drawn with replacement.
-    """
-    with no_grad():
-        x = Conv2D(3, 8, 3, rng=seed)(images).numpy().astype(np.float64)
+def measure_scatter(x: NDArray, sizes: Sequence[int] = SIZES, draws: int = 2000, seed: int = 0) -> list[Scatter]:
+    """Returns the Scatter of each batch size, over batches drawn with replacement; x: maps of images, (N, H, W, C)."""
     pixels = x.shape[1] * x.shape[2]
     x = (x - x.mean(axis=(0, 1, 2))) / x.std(axis=(0, 1, 2))  # μ = 0, v = 1
     d, q = x.mean(axis=(1, 2)), (x * x).mean(axis=(1, 2))  # (N, 8)
@@ -95,6 +90,12 @@ def measure_scatter(images: NDArray, sizes: Sequence[int] = SIZES, draws: int = 
             )
         )
     return found
+
+
+def first_maps(images: NDArray, seed: int = 0) -> NDArray:
+    """Returns 8 channels that a convolution with random weights makes of images (N, H, W, 3): float64 (N, H, W, 8)."""
+    with no_grad():
+        return Conv2D(3, 8, 3, rng=seed)(images).numpy().astype(np.float64)
 
 
 def measure_training(
@@ -154,7 +155,8 @@ def _rms(a):
 
 def run(seed: int) -> Result:
     """Measures the statistics of batches, then trains with them."""
-    scatter = measure_scatter(drawn(256, 64, 0, seed)[0], seed=seed)
+    maps = first_maps(drawn(256, 64, 0, seed)[0], seed)
+    scatter = measure_scatter(maps, seed=seed)
     seeds = range(seed, seed + 3)
     training, held_out = drawn(256, 32, 0, seed), drawn(64, 32, 1000, seed)
     runs = [(m, s) for m in SIZES for s in seeds]
@@ -168,7 +170,7 @@ def run(seed: int) -> Result:
         header=("", *(f"batch {m}" for m in SIZES)),
         rows=_rows(scatter, trained),
         explanation=_explanation(scatter, trained),
-        figure=draw(drawn(256, 64, 0, seed)[0], held_out[0][0], trained, seed),
+        figure=draw(maps, held_out[0][0], trained, seed),
     )
 
 
@@ -232,14 +234,14 @@ def _explanation(scatter, trained):
     )
 
 
-def draw(images: NDArray, image: NDArray, trained: dict[int, list[Trained]], seed: int) -> Figure:
+def draw(x: NDArray, image: NDArray, trained: dict[int, list[Trained]], seed: int) -> Figure:
     """Returns the figure: the scatter by size of the batch, the IoU in both modes, and one image in several batches."""
     figure = Figure(figsize=(11, 4.4), dpi=110, layout="constrained")
     grid = figure.add_gridspec(2, 4, width_ratios=(2.2, 1.9, 1, 1))
     left, middle = figure.add_subplot(grid[:, 0]), figure.add_subplot(grid[:, 1])
 
     sizes = [1, 2, 4, 8, 16, 32]
-    scatter = measure_scatter(images, sizes, seed=seed)
+    scatter = measure_scatter(x, sizes, seed=seed)
     for name, theory, color, label in (
         ("mean", "mean_theory", TRAIN, "mean"),
         ("variance_scatter", "variance_scatter_theory", VALIDATION, "variance"),

@@ -202,9 +202,9 @@ def _measured(sweep, found, quadratic):
         told[name] = f"{name} learns best with a rate of {_short(best)} (loss {loss:.2f}), and {beyond}"
     rising = quadratic.losses[FACTORS[-1]]
     return (
-        f"{told['RMSprop']}; {told['momentum']}. An answer that ignores the image gets {sweep.constant:.2f}. (Medians of "
-        f"three seeds.) On a quadratic, SGD's loss falls 5 % below the limit 2 / λmax = {quadratic.limit:.4f}, and 5 % "
-        f"above it grows by a factor of {rising[-1] / rising[-2]:.3f} per step."
+        f"{told['RMSprop']}; {told['momentum']}. An answer that ignores the image gets {sweep.constant:.2f}. (Medians "
+        f"of three seeds.) On a quadratic, SGD's loss falls 5 % below the limit 2 / λmax = {quadratic.limit:.4f}, and "
+        f"5 % above it grows by a factor of {rising[-1] / rising[-2]:.3f} per step."
     )
 
 
@@ -212,20 +212,19 @@ def _explanation(quadratic, sweep, found):
     spread = sweep.losses["RMSprop"][found["RMSprop"][0]][:, -20:].mean(axis=1)
     return (
         "One convolution with the mean squared error is a quadratic in its 28 weights. A step of SGD multiplies the "
-        "distance from the minimum, along each eigenvector of the Hessian H, by 1 - lr λ. It shrinks only if "
-        "|1 - lr λ| < 1:\n\n"
-        "    lr < 2 / λmax        "
-        f"H from 29 backward passes (a column is the difference of two gradients): λmax = {quadratic.largest:.2f}\n"
-        f"    1.05 · 2 / {quadratic.largest:.2f}    a factor of 1 - 2.1 = -1.1 per step; the loss, a square, grows by "
-        "1.21\n\n"
+        "distance from the minimum, along each eigenvector of the Hessian H, by 1 - lr λ. It shrinks as long as "
+        "|1 - lr λ| < 1, so that the largest eigenvalue sets the limit. A column of H is the difference of two "
+        "gradients, and 29 backward passes give all of it:\n\n"
+        f"    lr < 2 / λmax = 2 / {quadratic.largest:.2f} = {quadratic.limit:.4f}\n"
+        "    at 1.05 of it: 1 - 2.1 = -1.1 per step, and the loss, a square, grows by 1.21\n\n"
         "Below the limit, smaller is only slower: along the eigenvectors with small λ, a step takes away lr λ of the "
         "distance. So the best rate is close below the limit. The loss of a U-Net is no quadratic, and its Hessian "
         "changes as it learns; there one has to try. RMSprop divides by the size of the gradients: most weights move "
-        "by something like lr per step, however small their gradients are, and a lr that is not small beside the "
-        "weights themselves destroys what they had learned.\n\n"
-        f"The three seeds with RMSprop's best rate end between {spread.min():.2f} and {spread.max():.2f}: rates next to "
-        "it may be as good, and with more steps smaller ones catch up. To read next: minunet/optim.py (the rules), "
-        "minunet/training/schedules.py (large rates first, small ones later), and the experiment optimizers."
+        "by something like lr per step, however small their gradients are, and a lr that is not small beside "
+        "the weights themselves destroys what they had learned.\n\n"
+        f"The three seeds with RMSprop's best rate end between {spread.min():.2f} and {spread.max():.2f}. With "
+        "other seeds a rate next to it may win, and with more steps a smaller one. To read next: minunet/optim.py (the "
+        "rules), minunet/training/schedules.py (large rates first, small ones later), and the experiment optimizers."
     )
 
 

@@ -113,11 +113,11 @@ def steps_until(heights: Sequence[float] | NDArray, height: float) -> int | None
 
 
 def ravine(steepness: float, degrees: float = 0.0) -> Surface:
-    """Returns L = ½ (u² + κ v²), turned counter-clockwise."""
+    """Returns L = ½ (u² + κ v²), turned counter-clockwise, of points w (..., 2)."""
     along, across = rotation(degrees).T
 
     def surface(w: Tensor) -> Tensor:
-        u, v = (w * along).sum(), (w * across).sum()
+        u, v = (w * along).sum(axis=-1), (w * across).sum(axis=-1)
         return (u * u + steepness * (v * v)) * 0.5
 
     return surface
@@ -125,7 +125,7 @@ def ravine(steepness: float, degrees: float = 0.0) -> Surface:
 
 def saddle_surface(w: Tensor) -> Tensor:
     """L = ½ x² - ½ y² + ¼ y⁴."""
-    x, y = w[0], w[1]
+    x, y = w[..., 0], w[..., 1]
     return (x * x - y * y) * 0.5 + y * y * y * y * 0.25
 
 
@@ -189,8 +189,8 @@ def _measured(walks, changed):
         groups.append(f"{' and '.join(name for name in walks if name in changed)} stray from theirs by {off}")
     counts = ", ".join(f"{name} {_count(w.steps)} and {_count(w.turned_steps)}" for name, w in walks.items())
     return (
-        f"{'; '.join(groups)}. Steps down to {100 * ARRIVED:g} % of the height, each with its best rate, before and after "
-        f"the turn: {counts}."
+        f"{'; '.join(groups)}. Steps down to {100 * ARRIVED:g} % of the height, each with its best rate, before "
+        f"and after the turn: {counts}."
     )
 
 
@@ -206,9 +206,9 @@ def _explanation(start, walks):
         f"{rms.lr / 0.1**0.5:.3f}\n"
         "    Adam     x and y both move by one rate\n\n"
         f"SGD multiplies y by 1 - {STEEPNESS:g} lr at each step: lr must stay below 2 / {STEEPNESS:g} = {limit:g}, "
-        f"and then x loses less than {100 * limit:g} % per step. Momentum adds up the steps that agree; where they go on "
-        "agreeing, it moves 1 / (1 - 0.9) = 10 times as far. RMSprop and Adam divide each parameter's gradient by its "
-        "own recent size, which levels out a ravine along the axes.\n\n"
+        f"and then x loses less than {100 * limit:g} % per step. Momentum adds up the steps that agree; where they go "
+        "on agreeing, it moves 1 / (1 - 0.9) = 10 times as far. RMSprop and Adam divide each parameter's gradient by "
+        "its own recent size, which levels out a ravine along the axes.\n\n"
         "Turned by 45 degrees, x and y have equal shares of the steep slope, and dividing one by this and the other by "
         "that levels out nothing: it is another walk, longer or shorter. SGD and momentum only add up gradients, and "
         "those turn with the surface. On the saddle, where the gradient of y is almost 0, SGD's step is a fraction "
@@ -251,10 +251,10 @@ def draw(walks: dict[str, Walk]) -> Figure:
 def _contours(panel, surface):
     """Contour lines of the surface, over the part of the plane that the panel shows."""
     x, y = np.meshgrid(np.linspace(*panel.get_xlim(), 80), np.linspace(*panel.get_ylim(), 80))
-    heights = np.array([surface(Tensor(point)).item() for point in np.stack([x.ravel(), y.ravel()], axis=1)])
+    heights = surface(Tensor(np.stack([x, y], axis=-1))).data
     # as many lines near the ground as high up: equal steps of the root
     levels = heights.min() + (heights.max() - heights.min()) * np.linspace(0, 1, 14)[1:] ** 2
-    panel.contour(x, y, heights.reshape(x.shape), levels, colors="#b0b0b0", linewidths=0.7, linestyles="-", zorder=0)
+    panel.contour(x, y, heights, levels, colors="#b0b0b0", linewidths=0.7, linestyles="-", zorder=0)
 
 
 EXPERIMENT = Experiment(
