@@ -78,7 +78,7 @@ def measure_quadratic(images: NDArray, masks: NDArray, steps: int = 200) -> Quad
     hessian = np.stack([loss_and_gradient(e)[1] - at_zero for e in np.eye(n)], axis=1)
     largest = float(np.linalg.eigvalsh(hessian)[-1])
     least, _ = loss_and_gradient(np.linalg.solve(hessian, -at_zero))
-    losses = {}
+    losses: dict[float, list[float]] = {}
     for factor in FACTORS:
         loss_and_gradient(np.zeros(n))  # the start
         optimizer = SGD(layer.parameters(), lr=factor * 2 / largest)
@@ -231,8 +231,8 @@ def _explanation(quadratic, sweep, found):
 def draw(quadratic: Quadratic, sweep: Sweep, found: dict[str, tuple[float, float | None]]) -> Figure:
     """Returns the figure: the quadratic around its limit, RMSprop's loss over steps, and the U-Net's over the rates."""
     figure = Figure(figsize=(10, 8), dpi=110, layout="constrained")
-    above, below = figure.subfigures(2, 1)
-    (left, right), sweeps = above.subplots(1, 2), below.subplots()
+    grid = figure.add_gridspec(2, 2)
+    left, right, sweeps = (figure.add_subplot(place) for place in (grid[0, 0], grid[0, 1], grid[1, :]))
     left.set_title("a quadratic, SGD: rates beside the limit 2 / λmax", color=INK, fontsize=11)
     for factor, color in zip(FACTORS, ("#56b4e9", "#0072b2", "#009e73", "#d55e00")):
         left.semilogy(quadratic.losses[factor], color=color, label=f"{factor:g} of the limit")
@@ -253,13 +253,13 @@ def draw(quadratic: Quadratic, sweep: Sweep, found: dict[str, tuple[float, float
     sweeps.set_title("the U-Net: loss at the end, by rate; large dots: median of the seeds", color=INK, fontsize=11)
     top = 1.25 * sweep.constant
     for name, color in COLORS.items():
-        rates = np.array(sorted(sweep.losses[name]))
-        ends = np.array([sweep.losses[name][rate][:, -20:].mean(axis=1) for rate in rates])
-        values = np.array([final(sweep.losses[name][rate]) for rate in rates])
-        inside = values <= top
-        sweeps.semilogx(rates, np.where(ends <= top, ends, np.nan), ".", color=color, markersize=4)
-        sweeps.semilogx(rates[inside], values[inside], "o-", color=color, label=name)
-        sweeps.semilogx(rates[~inside], np.full((~inside).sum(), top), "x", color=color, markersize=9)
+        x = np.array(sorted(sweep.losses[name]))
+        ends = np.array([sweep.losses[name][rate][:, -20:].mean(axis=1) for rate in x])
+        medians = np.array([final(sweep.losses[name][rate]) for rate in x])
+        inside = medians <= top
+        sweeps.semilogx(x, np.where(ends <= top, ends, np.nan), ".", color=color, markersize=4)
+        sweeps.semilogx(x[inside], medians[inside], "o-", color=color, label=name)
+        sweeps.semilogx(x[~inside], np.full((~inside).sum(), top), "x", color=color, markersize=9)
     sweeps.axhline(sweep.constant, color="#8a8a8a", linestyle="--", linewidth=1, label="ignoring the image")
     sweeps.plot([], [], "x", color="#8a8a8a", label="far above, or NaN")
     sweeps.set_xlabel("learning rate")

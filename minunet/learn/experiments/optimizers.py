@@ -220,8 +220,10 @@ def _explanation(start, walks):
 def draw(walks: dict[str, Walk]) -> Figure:
     """Returns the figure: the paths over contour lines, in the ravine, in the turned one, and off the saddle."""
     figure = Figure(figsize=(11, 8.2), dpi=110, layout="constrained")
-    above, below = figure.subfigures(2, 1)
-    ravines, (plane, falling) = above.subplots(1, 2, sharex=True, sharey=True), below.subplots(1, 2)
+    first, second, plane, falling = figure.subplots(2, 2).flat
+    ravines = first, second
+    second.sharex(first)
+    second.sharey(first)
     turn = rotation(TURN)
     for name, w in walks.items():
         style = {"color": COLORS[name], "marker": "o", "markersize": 2.5, "linewidth": 1.3, "label": name}
