@@ -56,13 +56,15 @@ class Scatter(NamedTuple):
 class Trained(NamedTuple):
     """A network whose statistics came from so many images, on held-out images.
 
-    own: mean IoU in train mode, each batch with its own statistics. running: in eval mode.
+    own: mean IoU in train mode, each batch with its own statistics. running: in eval mode. lagging: in eval mode, with
+    the running averages as the last step left them.
     company: how far the probability of a pixel moves, in train mode, with the other images in its batch (a standard
     deviation). maps: probabilities of the first held-out image (1 + 2,H,W,1): eval mode, train mode in two batches.
     """
 
     own: float
     running: float
+    lagging: float
     company: float
     maps: NDArray
 
@@ -120,25 +122,28 @@ def measure_training(
             (loss * (m / STEP)).backward()  # gradients add up over the groups
         optimizer.step()
         optimizer.zero_grad()
-    with no_grad():  # the running averages lag behind the weights: they catch up before anything is measured
+    held_out_images, held_out_masks = held_out
+    with no_grad():
+        lagging = metrics.mean_iou(model.eval()(held_out_images), held_out_masks)
+        model.train()  # the weights have moved on: let the averages catch up
         for group in rng.choice(len(images), 2 * REACH).reshape(-1, m):
             model(images[group])
-    return evaluate(model, *held_out, m)
+    return evaluate(model, *held_out, m)._replace(lagging=lagging)
 
 
 def evaluate(model: UNet, images: NDArray, masks: NDArray, m: int, batches: int = 8) -> Trained:
     """Returns how the model does with the statistics of batches of m held-out images, and with its running averages."""
     n = len(images)
     with no_grad():
-        model.eval()  # first: in train mode, the running averages change
-        running = model(images).numpy()
+        running = model.eval()(images).numpy()  # first: in train mode, the running averages change
         model.train()
         own = np.concatenate([model(images[i : i + m]).numpy() for i in range(0, n, m)])
         company = np.random.default_rng(0).integers(1, n, size=(batches, m - 1))  # of the first image, each time other
         first = np.stack([model(images[np.append(0, others)]).numpy()[0] for others in company])
     moved = float(np.sqrt(first.var(axis=0).mean()))
     maps = np.stack([running[0], first[0], first[1]])
-    return Trained(metrics.mean_iou(own, masks), metrics.mean_iou(running, masks), moved, maps)
+    score = metrics.mean_iou(running, masks)
+    return Trained(metrics.mean_iou(own, masks), score, score, moved, maps)
 
 
 def drawn(number: int, size: int, first: int, seed: int) -> tuple[NDArray, NDArray]:
@@ -193,6 +198,7 @@ def _rows(scatter, trained):
         numbers("  theory for large m, σ_q / √m", "variance_scatter_theory"),
         scores("held-out IoU, train mode", "own"),
         scores("held-out IoU, eval mode", "running"),
+        scores("  as the last step left it", "lagging"),
         scores("a probability moves with its batch by", "company", 3),
     )
 
@@ -211,28 +217,34 @@ def _measured(scatter, trained):
     return (
         f"In batches of 1, 4 and 32 images, the mean of a channel lies {means} standard deviations from that of all "
         f"images (root mean square): the 4096 pixels of an image are worth {one.mean**-2:.0f} independent ones. IoU in "
-        f"eval mode against train mode, after training with statistics of {ious}."
+        f"eval mode against train mode, for networks whose statistics came from so many images, {ious}."
     )
 
 
 def _explanation(scatter, trained):
-    gaps = {m: [t.running - t.own for t in trained[m]] for m in SIZES}
+    def told(of, less):
+        gaps = {m: [getattr(t, of) - getattr(t, less) for t in trained[m]] for m in SIZES}
+        return ", ".join(f"{np.mean(g):+.3f} ({min(g):+.3f} to {max(g):+.3f}) for {m}" for m, g in gaps.items())
+
     return (
-        "An image is light or dark, reddish or gray as a whole; its pixels are not independent draws. What counts is "
-        f"how many images are in the batch: σ_d / √m, with σ_d = {scatter[0].mean_theory:.2f} here. The variance of a "
-        f"batch misses the differences between images, all of them at m = 1: it is 1 - σ_d² = "
-        f"{scatter[0].variance_theory:.2f} of that of the data, on average.\n\n"
-        "    train   μ, v of this batch          y = γ (x - μ) / √(v + ε) + β\n"
-        "    eval    running averages of μ, v    the same formula, but each image by itself\n\n"
-        f"In train mode the answer for an image depends on the others in its batch (how much, says the last row; with "
-        "a batch of one there are no others). In eval mode it does not. But the network has learned with the "
-        "statistics of batches: with m = 1 each image was always brought to mean 0 and variance 1 by itself, and the "
-        "running averages do not do that for it. IoU in eval mode less that in train mode: "
-        + ", ".join(f"{np.mean(gaps[m]):+.3f} ({min(gaps[m]):+.3f} to {max(gaps[m]):+.3f}) for {m}" for m in SIZES)
-        + ". All took the same steps, each of 32 images, sent through the network 1, 4 or 32 at a time: adding up the "
-        "gradients of small batches is not the same as one large batch if there is batch normalization.\n\n"
-        "To read next: minunet/ops/batch_norm.py (formula and gradient), BatchNorm in minunet/nn/layers.py (the "
-        "running averages)."
+        "An image is light or dark, reddish or gray as a whole: its pixels are not independent draws. What counts is "
+        f"how many images are in the batch, σ_d / √m, with σ_d = {scatter[0].mean_theory:.2f} here. And the variance "
+        f"within a batch misses part of the differences between images, all of them at m = 1: on average it is "
+        f"1 - σ_d² = {scatter[0].variance_theory:.2f} of that of the data.\n\n"
+        "    y = γ (x - μ) / √(v + ε) + β\n"
+        "    train mode: μ and v of this batch         eval mode: running averages of them\n\n"
+        "In train mode the answer for an image depends on the others in its batch: the last row says how much. With a "
+        "batch of one there are no others. But then each image is brought to mean 0 and variance 1 by itself, also "
+        "while the network learns, which takes away how light it is as a whole. In eval mode nothing depends on the "
+        "batch, and nothing scatters. IoU in eval mode less that in train mode, with statistics of m images: "
+        f"{told('running', 'own')}.\n\n"
+        "The running averages have to keep up with the weights. As the last step left them they had not: compared with "
+        "the same network after some more batches without a step, IoU in eval mode was different by "
+        f"{told('lagging', 'running')}. All networks took the same steps, each with the gradient of 32 images, which "
+        "went through them 1, 4 or 32 at a time: adding up the gradients of small batches is not the same as one large "
+        "batch if there is batch normalization.\n\n"
+        "To read next: minunet/ops/batch_norm.py (formula and gradient), BatchNorm in "
+        "minunet/nn/layers.py (the running averages)."
     )
 
 

@@ -19,21 +19,14 @@ from minunet.learn.experiments.augmentation import (
 
 
 def test_differences_are_taken_in_pairs():
-    scores = {"none": np.array([[0.2], [0.4], [0.6]]), "flip": np.array([[0.3], [0.5], [0.8]])}
-    mean, error = differences(scores, "flip")
-    # d = 0.1, 0.1, 0.2: mean 0.4/3; squares about it 2·(0.1/3)² + (0.2/3)² = 0.06/9; over 2, its root over √3
-    np.testing.assert_allclose(mean, [0.4 / 3])
-    np.testing.assert_allclose(error, [(0.06 / 9 / 2) ** 0.5 / 3**0.5])
+    scores = {"none": np.array([[0.2], [0.4], [0.6]]), "flip": np.array([[0.3], [0.3], [0.8]])}
+    np.testing.assert_allclose(differences(scores, "flip"), [[0.1], [-0.1], [0.2]])
 
 
-def test_only_what_is_beyond_the_spread_is_clear():
-    # Mean 0.2 each, with standard errors of 0.05 and 0.1: four of them, and two; then 0.2 less, and nothing at all
-    d = np.array([[0.1, 0.0, -0.1, 0.0], [0.2, 0.2, -0.2, 0.0], [0.3, 0.4, -0.3, 0.0]])
-    scores = {"none": np.full((3, 4), 0.5), "light": 0.5 + d}
-    mean, error = differences(scores, "light")
-    np.testing.assert_allclose(mean, [0.2, 0.2, -0.2, 0], atol=1e-12)
-    np.testing.assert_allclose(error, [0.1 / 3**0.5, 0.2 / 3**0.5, 0.1 / 3**0.5, 0])
-    assert clear(scores, "light").tolist() == [1, 0, -1, 0]
+def test_only_what_all_seeds_agree_on_is_clear():
+    d = np.array([[0.1, 0.5, -0.1, 0.0], [0.2, -0.01, -0.2, 0.0], [0.01, 0.5, -0.3, 0.0]])
+    assert clear(d).tolist() == [1, 0, -1, 0]
+    assert clear(d[:, 0]) == 1
 
 
 def test_half_the_light():
@@ -71,17 +64,22 @@ def test_seeds_and_kinds(monkeypatch):
     assert [seed for *_, seed in seen] == [3, 3, 4, 4]
 
 
-@pytest.mark.parametrize(("ordinary", "dark", "answer"), [(1, 1, 0), (0, 1, 1), (-1, 1, 1), (1, 0, 2), (0, -1, 2)])
-def test_the_answer_follows_from_what_is_clear(ordinary, dark, answer):
-    assert augmentation._answer(np.array([ordinary, 0, 0, dark])) == answer
+@pytest.mark.parametrize(
+    ("ordinary", "moved", "dark", "answer"),
+    [(0.1, 0.1, 0.1, 0), (0.0, 0.1, 0.1, 1), (-0.1, 0.1, 0.0, 1), (0.1, 0.0, 0.0, 2), (0.0, 0.0, -0.1, 3)],
+)
+def test_the_answer_follows_from_the_differences(ordinary, moved, dark, answer):
+    noise = np.linspace(-0.02, 0.02, 6)[:, None]
+    assert augmentation._answer(noise + (ordinary, 0, moved, dark)) == answer
 
 
 def test_the_table(monkeypatch):
-    scores = {kind: np.full((5, 4), 0.6) for kind in KINDS}
-    scores["light"] = scores["light"] + np.linspace(-0.01, 0.01, 5)[:, None] + (0, 0, -0.2, 0.3)
+    scores = {kind: np.full((6, 4), 0.6) for kind in KINDS}
+    scores["light"] = scores["light"] + np.linspace(-0.02, 0.02, 6)[:, None] + (0, 0, -0.2, 0.3)
+    scores["all"] = scores["light"]
     monkeypatch.setattr(augmentation, "measure", lambda **_: scores)
     result = EXPERIMENT.run(0)
-    assert result.answer == 1
+    assert result.answer == 1  # moved and dark together: -0.2 + 0.3
     assert all(len(row) == len(result.header) for row in result.rows)
     assert result.rows[0] == ("none", "0.60", "0.60", "0.60", "0.60")
-    assert result.rows[4][1:] == ("+0.00 ± 0.00", "+0.00 ± 0.00", "-0.20 ± 0.00 worse", "+0.30 ± 0.00 better")
+    assert result.rows[4][3:] == ("-0.20 (-0.22 to -0.18), worse", "+0.30 (+0.28 to +0.32), better")

@@ -71,7 +71,7 @@ def test_company_matters_in_train_mode_only(held_out):
 def test_groups_share_statistics_not_gradients(held_out, monkeypatch):
     # Without steps, the network is the same whatever m; with some, the groups make a difference
     monkeypatch.setattr(batch_norm, "STEP", 8)
-    before = [measure_training(held_out, held_out, m, 0, steps=0).running for m in (1, 8)]
+    before = [measure_training(held_out, held_out, m, 0, steps=0).lagging for m in (1, 8)]
     after = [measure_training(held_out, held_out, m, 0, steps=2).maps[0] for m in (1, 8)]
     assert before[0] == before[1]
     assert abs(after[0] - after[1]).max() > 1e-4
@@ -81,7 +81,7 @@ def test_groups_share_statistics_not_gradients(held_out, monkeypatch):
 def test_the_answer_follows_from_the_scatter(distance, answer, monkeypatch):
     maps = np.zeros((3, 32, 32, 1))
     monkeypatch.setattr(batch_norm, "measure_scatter", lambda *_, **__: [Scatter(distance, 1, 1, 1, 1, 1, 1)] * 3)
-    monkeypatch.setattr(batch_norm, "measure_training", lambda *_: Trained(0.6, 0.5, 0.1, maps))
+    monkeypatch.setattr(batch_norm, "measure_training", lambda *_: Trained(0.6, 0.5, 0.4, 0.1, maps))
     monkeypatch.setattr(batch_norm, "drawn", lambda *_: (np.zeros((1, 8, 8, 3), np.float32),) * 2)
     monkeypatch.setattr(batch_norm, "draw", lambda *_: None)
     result = EXPERIMENT.run(0)
