@@ -71,7 +71,6 @@ class Trained(NamedTuple):
 
 def measure_scatter(x: NDArray, sizes: Sequence[int] = SIZES, draws: int = 2000, seed: int = 0) -> list[Scatter]:
     """Returns the Scatter of each batch size, over batches drawn with replacement; x: maps of images, (N, H, W, C)."""
-    pixels = x.shape[1] * x.shape[2]
     x = (x - x.mean(axis=(0, 1, 2))) / x.std(axis=(0, 1, 2))  # μ = 0, v = 1
     d, q = x.mean(axis=(1, 2)), (x * x).mean(axis=(1, 2))  # (N, 8)
     spread_d, spread_q = _rms(d), _rms(q - 1)
@@ -84,7 +83,7 @@ def measure_scatter(x: NDArray, sizes: Sequence[int] = SIZES, draws: int = 2000,
             Scatter(
                 mean=_rms(means),
                 mean_theory=spread_d / m**0.5,
-                naive=(m * pixels) ** -0.5,
+                naive=(m * x.shape[1] * x.shape[2]) ** -0.5,
                 variance=float(variances.mean()),
                 variance_theory=1 - spread_d**2 / m,
                 variance_scatter=_rms(variances - variances.mean(axis=0)),
@@ -140,10 +139,8 @@ def evaluate(model: UNet, images: NDArray, masks: NDArray, m: int, batches: int 
         own = np.concatenate([model(images[i : i + m]).numpy() for i in range(0, n, m)])
         company = np.random.default_rng(0).integers(1, n, size=(batches, m - 1))  # of the first image, each time other
         first = np.stack([model(images[np.append(0, others)]).numpy()[0] for others in company])
-    moved = float(np.sqrt(first.var(axis=0).mean()))
-    maps = np.stack([running[0], first[0], first[1]])
-    score = metrics.mean_iou(running, masks)
-    return Trained(metrics.mean_iou(own, masks), score, score, moved, maps)
+    moved, score = float(np.sqrt(first.var(axis=0).mean())), metrics.mean_iou(running, masks)
+    return Trained(metrics.mean_iou(own, masks), score, score, moved, np.stack([running[0], first[0], first[1]]))
 
 
 def drawn(number: int, size: int, first: int, seed: int) -> tuple[NDArray, NDArray]:
@@ -164,16 +161,14 @@ def run(seed: int) -> Result:
     """Measures the statistics of batches, then trains with them."""
     maps = first_maps(drawn(256, 64, 0, seed)[0], seed)
     scatter = measure_scatter(maps, seed=seed)
-    seeds = range(seed, seed + 3)
     training, held_out = drawn(256, 32, 0, seed), drawn(64, 32, 1000, seed)
-    runs = [(m, s) for m in SIZES for s in seeds]
+    runs = [(m, s) for m in SIZES for s in range(seed, seed + 3)]
     trained: dict[int, list[Trained]] = {m: [] for m in SIZES}
     for m, s in tqdm(runs, desc="training", disable=None, leave=False):
         trained[m].append(measure_training(training, held_out, m, s))
-    distance = scatter[0].mean
     return Result(
         measured=_measured(scatter, trained),
-        answer=0 if distance < 0.05 else 1 if distance < 0.2 else 2,
+        answer=0 if scatter[0].mean < 0.05 else 1 if scatter[0].mean < 0.2 else 2,
         header=("", *(f"batch {m}" for m in SIZES)),
         rows=_rows(scatter, trained),
         explanation=_explanation(scatter, trained),
@@ -182,8 +177,8 @@ def run(seed: int) -> Result:
 
 
 def _rows(scatter, trained):
-    def numbers(text, name, digits=3):
-        return (text, *(f"{getattr(s, name):.{digits}f}" for s in scatter))
+    def numbers(text, name):
+        return (text, *(f"{getattr(s, name):.3f}" for s in scatter))
 
     def scores(text, name, digits=2):
         return (text, *(_spread([getattr(t, name) for t in trained[m]], digits) for m in SIZES))
@@ -208,7 +203,6 @@ def _spread(values, digits):
 
 
 def _measured(scatter, trained):
-    one = scatter[0]
     means = ", ".join(f"{s.mean:.2f}" for s in scatter)
     ious = "; ".join(
         f"{m}: {np.mean([t.running for t in trained[m]]):.2f} against {np.mean([t.own for t in trained[m]]):.2f}"
@@ -216,7 +210,7 @@ def _measured(scatter, trained):
     )
     return (
         f"In batches of 1, 4 and 32 images, the mean of a channel lies {means} standard deviations from that of all "
-        f"images (root mean square): the 4096 pixels of an image are worth {one.mean**-2:.0f} independent ones. IoU in "
+        f"images (root mean square): the 4096 pixels of an image are worth {scatter[0].mean ** -2:.0f} independent ones. IoU in "
         f"eval mode against train mode, for networks whose statistics came from so many images, {ious}."
     )
 
@@ -256,32 +250,27 @@ def draw(x: NDArray, image: NDArray, trained: dict[int, list[Trained]], seed: in
 
     sizes = [1, 2, 4, 8, 16, 32]
     scatter = measure_scatter(x, sizes, seed=seed)
-    for name, theory, color, label in (
-        ("mean", "mean_theory", TRAIN, "mean"),
-        ("variance_scatter", "variance_scatter_theory", VALIDATION, "variance"),
-    ):
-        left.loglog(sizes, [getattr(s, name) for s in scatter], "o", color=color, label=f"{label}, measured")
-        left.loglog(sizes, [getattr(s, theory) for s in scatter], color=color, label=f"{label}, ∝ 1/√m")
+    for name, color, label in (("mean", TRAIN, "mean"), ("variance_scatter", VALIDATION, "variance")):
+        for ending, style, word in (("", "o", "measured"), ("_theory", "-", "∝ 1/√m")):
+            values = [getattr(s, name + ending) for s in scatter]
+            left.loglog(sizes, values, style, color=color, label=f"{label}, {word}")
     left.loglog(sizes, [s.naive for s in scatter], "--", color="#8a8a8a", label="mean, if pixels were independent")
     left.set_title("a batch's statistics scatter by", color=INK, fontsize=10)
-    left.set_xlabel("images in the batch, m")
-    left.set_ylabel("√v (mean), v (variance)")
+    left.set(xlabel="images in the batch, m", ylabel="√v (mean), v (variance)", ylim=(1e-4, 1))
     left.set_xticks(sizes, map(str, sizes))
     left.minorticks_off()
-    left.set_ylim(1e-4, 1)
     left.legend(frameon=False, fontsize=9, loc="lower left")
 
     places = np.arange(len(SIZES))
-    for shift, color, name, label in ((-0.2, TRAIN, "own", "train mode"), (0.2, VALIDATION, "running", "eval mode")):
-        values = np.array([[getattr(t, name) for t in trained[m]] for m in SIZES])
-        middle.bar(places + shift, values.mean(axis=1), 0.38, color=color, label=label)
-        for column in values.T:
+    bars = (("own", TRAIN, "train mode"), ("running", VALIDATION, "eval mode"), ("lagging", "#f2c49b", "eval, lagging"))
+    for shift, (name, color, label) in zip((-0.27, 0, 0.27), bars):
+        scores = np.array([[getattr(t, name) for t in trained[m]] for m in SIZES])
+        middle.bar(places + shift, scores.mean(axis=1), 0.26, color=color, label=label)
+        for column in scores.T:
             middle.plot(places + shift, column, "o", color=INK, markersize=3)
-    middle.set_xticks(places, [f"{m}" for m in SIZES])
-    middle.set_xlabel("images that share their statistics")
-    middle.set_ylabel("mean IoU of held-out images")
+    middle.set_xticks(places, map(str, SIZES))
+    middle.set(xlabel="images that share their statistics", ylabel="mean IoU of held-out images", ylim=(0, 1))
     middle.set_title("trained and tested; dots: seeds", color=INK, fontsize=10)
-    middle.set_ylim(0, 1)
     middle.legend(frameon=False, fontsize=9, ncols=2, loc="upper center")
 
     maps = trained[SIZES[1]][0].maps[..., 0]
