@@ -210,8 +210,8 @@ def _measured(scatter, trained):
     )
     return (
         f"In batches of 1, 4 and 32 images, the mean of a channel lies {means} standard deviations from that of all "
-        f"images (root mean square): the 4096 pixels of an image are worth {scatter[0].mean ** -2:.0f} independent ones. "
-        f"IoU in eval mode against train mode, for networks whose statistics came from so many images, {ious}."
+        f"images (root mean square): the 4096 pixels of an image are worth {scatter[0].mean ** -2:.0f} independent "
+        f"ones. IoU in eval mode against train mode, for networks whose statistics came from so many images, {ious}."
     )
 
 
