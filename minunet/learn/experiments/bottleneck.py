@@ -99,8 +99,13 @@ class Found(NamedTuple):
     outlines: NDArray
 
 
-def measure(seeds: Sequence[int], size: int, scenes: int, pets: int, epochs: int) -> dict[str, Found]:
-    """Trains two networks for each kind of bottleneck and seed, one on lamps and one on pets."""
+def measure(
+    seeds: Sequence[int], size: int, scenes: int, pets: int, epochs: int, kinds: Mapping[str, int] = CHANNELS
+) -> dict[str, Found]:
+    """Trains two networks for each kind of bottleneck and seed, one on lamps and one on pets.
+
+    kinds: {name: channels of the bottleneck}.
+    """
     found = {}
     learn = lamps(scenes, size, np.random.default_rng([0, seeds[0]]))
     test = lamps(100, size, np.random.default_rng([1, seeds[0]]))
@@ -108,8 +113,8 @@ def measure(seeds: Sequence[int], size: int, scenes: int, pets: int, epochs: int
     cornered = int(test.distance.max(axis=(1, 2, 3)).argmax())
     (x, t), (other_x, other_t) = arrays(DrawnPets(pets, size)), arrays(DrawnPets(40, size, first=pets))
     near = near_outlines(other_t)
-    with tqdm(total=2 * epochs * len(seeds) * len(CHANNELS), desc="epochs", disable=None, leave=False) as bar:
-        for name, channels in CHANNELS.items():
+    with tqdm(total=2 * epochs * len(seeds) * len(kinds), desc="epochs", disable=None, leave=False) as bar:
+        for name, channels in kinds.items():
             right, scores, answers = [], [], np.empty(0)
             for seed in seeds:
                 model = train(OtherBottleneck(channels, seed), learn.x, learn.t, epochs, seed, bar)
@@ -186,9 +191,9 @@ def report(found: Mapping[str, Found]) -> Result:
     away = f"{steps.start * STEP} to {steps.stop * STEP} pixels"
     right, guessed = (percent(each.by_distance[steps].mean()) for each in (whole, without))
     measured = (
-        f"{away} away from the lamp, {right} of the pixels are right with the lecture's bottleneck and {guessed} without "
-        f"one, where guessing gives 50 %. Near the outlines of pets the IoU is {whole.outlines.mean():.2f} with it and "
-        f"{without.outlines.mean():.2f} without."
+        f"{away} away from the lamp, {right} of the pixels are right with the lecture's bottleneck and {guessed} "
+        "without one, where guessing gives 50 %. Near the outlines of pets the IoU is "
+        f"{whole.outlines.mean():.2f} with it and {without.outlines.mean():.2f} without."
     )
     rows = tuple(
         (
@@ -201,15 +206,8 @@ def report(found: Mapping[str, Found]) -> Result:
         )
         for name, each in found.items()
     )
-    header = (
-        "bottleneck",
-        "parameters",
-        "sees",
-        f"< {STEP * (steps.start - 2)} px",
-        away,
-        "pets, IoU",
-        "near outlines",
-    )
+    near = f"up to {STEP * (steps.start - 2)} pixels"
+    header = ("bottleneck", "parameters", "sees", near, away, "pets, IoU", "near outlines")
     return Result(measured, answer_to(far, outlines), header, rows, explain(found), draw(found))
 
 
@@ -222,16 +220,16 @@ def explain(found: Mapping[str, Found]) -> str:
     step, few = 2**DEPTH, CHANNELS["narrow"]
     bit = percent(narrow.by_distance[between(found)].mean())
     return f"""\
-At the bottom of the U neighbors are {step} pixels apart. So two 3x3 convolutions there widen what an output pixel sees by
-2·{step} pixels to each side, more than those of any other level:
+At the bottom of the U neighbors are {step} pixels apart. So two 3x3 convolutions there widen what an output pixel sees
+by 2·{step} pixels to each side, more than those of any other level:
 
     on every side at least {without.reach} pixels without them, {whole.reach} pixels with them
 
 Beyond that a network can only guess, whatever it learns. The bottleneck is there for what is far away and large.
 Outlines are near, and come across the skips.
 
-How wide it must be depends on what has to come through. Whether a lamp is red or green is one bit: with {few} channels in
-place of {FULL}, {bit} of the pixels far away are right. Of a pet there is more to say: the IoU is
+How wide it must be depends on what has to come through. Whether a lamp is red or green is one bit: with {few} channels
+in place of {FULL}, {bit} of the pixels far away are right. Of a pet there is more to say: the IoU is
 {narrow.iou.mean():.2f} with {few} channels, {whole.iou.mean():.2f} with {FULL}, and {without.iou.mean():.2f} where the
 {FULL // 2} channels of the level above go up again as they are. See minunet/learn/receptive_field.py and
 minunet/models/unet.py."""

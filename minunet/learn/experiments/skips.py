@@ -155,12 +155,13 @@ def report(found: Mapping[tuple[int, ...], Scores]) -> Result:
 
 
 def lead(found: Mapping[tuple[int, ...], Scores], best: int) -> str:
-    """Returns whether the best single skip leads by more than the networks of one row differ."""
-    rest = max(found[levels].outlines.mean() for levels in found if len(levels) == 1 and levels != (best,))
-    ahead, widest = found[best,].outlines.mean() - rest, max(np.ptp(scores.outlines) / 2 for scores in found.values())
+    """Returns whether the best single skip leads by more than networks with the same skip differ."""
+    singles = {levels[0]: scores.outlines for levels, scores in found.items() if len(levels) == 1}
+    ahead = singles[best].mean() - max(values.mean() for level, values in singles.items() if level != best)
+    widest = max(np.ptp(values) / 2 for values in singles.values())
     if ahead > widest:
-        return f"It leads by {ahead:.3f}, more than two networks of one kind differ."
-    return f"It leads by {ahead:.3f} only: networks of one kind differ by up to ±{widest:.3f}."
+        return f"It leads by {ahead:.3f}, more than networks with the same skip differ."
+    return f"It leads by {ahead:.3f} only: networks with the same skip differ by up to ±{widest:.3f}."
 
 
 def skip_name(levels: Sequence[int]) -> str:

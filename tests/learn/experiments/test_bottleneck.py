@@ -21,7 +21,8 @@ from minunet.models import UNet
 
 @pytest.fixture(scope="module")
 def found():
-    return measure([0], size=48, scenes=120, pets=8, epochs=5)
+    kinds = {"as in the lecture": FULL, "none": 0}
+    return measure([0], size=48, scenes=120, pets=8, epochs=5, kinds=kinds)
 
 
 def test_what_lies_beyond_the_receptive_field_is_guessed(found):
@@ -61,6 +62,7 @@ def test_lamps():
 
 def test_the_answer_follows_from_the_numbers(found):
     assert [answer_to(0, 0.2), answer_to(0.4, 0), answer_to(0.4, 0.2), answer_to(0, -0.1)] == [0, 1, 2, 3]
-    same = {name: found["as in the lecture"]._replace(reach=each.reach) for name, each in found.items()}
+    whole = found["as in the lecture"]
+    same = {"as in the lecture": whole, "narrow": whole, "none": whole._replace(reach=28)}
     result = report(same)
     assert result.answer == 3 and len(result.rows) == 3 and isinstance(same["none"], Found)
