@@ -3,6 +3,7 @@
     atomic_write(path, content)         a file: the old content or the new, never half of it
     with atomic_folder(path) as draft:  a folder: filled as `draft`, and called `path` once everything is in it
     with FolderLock(folder):            nobody else writes into the folder
+    open_own(path, flags)               a file of our own in a folder that may be somebody else's: never through a link
 
 Until it is finished, NAME is called .NAME.RANDOM.part, in the same folder, so that the last step is a rename on one
 disk. A process that is killed leaves that behind; `remove_leftovers` clears it away.
@@ -13,6 +14,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 import tempfile
 import time
 import weakref
@@ -147,6 +149,29 @@ def _untouched_for(path: Path, seconds: float) -> bool:
         return False
 
 
+def open_own(path: str | Path, flags: int) -> int:
+    """Opens, or creates, a file that only this program writes, and returns its descriptor (see os.open for `flags`).
+
+    A folder may come from a stranger: a link in it, symbolic or hard, would lead the writing to a file elsewhere, and a
+    pipe would wait forever. Raises OSError for anything but a regular file that has one name.
+    """
+    safe = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        file = os.open(path, flags | safe, 0o666)
+    except OSError as error:
+        if not os.path.islink(path):
+            raise
+        raise OSError(
+            error.errno, "it is a symbolic link, which nobody writes through: remove it", str(path)
+        ) from error
+    status = os.fstat(file)
+    if stat.S_ISREG(status.st_mode) and status.st_nlink <= 1:
+        return file
+    os.close(file)
+    what = "has a second name elsewhere" if stat.S_ISREG(status.st_mode) else "is not a regular file"
+    raise OSError(errno.EPERM, f"it {what}, so nothing is written into it: remove it", str(path))
+
+
 def _umask() -> int:
     mask = os.umask(0)  # there is no way to read it without setting it
     os.umask(mask)
@@ -178,7 +203,7 @@ class FolderLock:
 
     def _acquire(self) -> bool:
         """Locks the file. Returns False if it was removed in the meantime: then there is another one to lock."""
-        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
+        self._file = open_own(self._path, os.O_RDWR | os.O_CREAT)
         self._close = weakref.finalize(self, os.close, self._file)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -200,7 +225,7 @@ class FolderLock:
     def _has_its_name(self) -> bool:
         """Returns whether .lock is still the file that was opened: it, or the whole folder, may have been removed."""
         try:
-            return os.path.samestat(os.fstat(self._file), os.stat(self._path))
+            return os.path.samestat(os.fstat(self._file), os.lstat(self._path))
         except FileNotFoundError:
             return False
 

@@ -11,7 +11,13 @@
 
 SGD walks down the slope. RMSprop divides by the recent size of each parameter's gradient, so that all parameters move
 at a similar pace, however steep the loss is along each of them. Adam does the same with a running mean of the gradient,
-and corrects both averages for having started at 0. Note where ε stands: under the root in RMSprop, beside it in Adam.
+and corrects both averages for having started at 0. So its first step is lr, where RMSprop's is lr / √(1 - ρ) = 3.2 lr.
+With either, a loss ten times as large takes the same steps; with SGD they are ten times as long.
+
+Note where ε = 1e-7 stands: under the root in RMSprop, beside it in Adam. Where √v is below √ε = 3e-4, or in Adam below
+ε, steps are no longer about lr: they shrink with the gradient. So it is with most of a fresh network (nn/init.py).
+In `UNet()` on drawn pets of 128x128, in batches of 4 with lr = 0.001, 100 steps of RMSprop changed the bottleneck's
+first kernel by less than a millionth of its size, and 100 steps of Adam by 3 to 20 % (seeds 0, 1 and 2).
 
 Weight decay pulls the weights towards 0, so that only those stay large that the data ask for again and again. It is
 applied beside the step ("decoupled"; with Adam this is AdamW): added to the gradient instead, as λ w, it would be
@@ -20,18 +26,22 @@ and γ, β do not: there are few of them, they cannot memorize images, and they 
 their single axis. Source: Loshchilov and Hutter, 2019.
 """
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minunet.autograd import Tensor
-from minunet.device import Array, array_module, to_device, to_numpy
+from minunet.autograd.parameters import checked_parameters
+from minunet.clipping import clip_gradients as clip_gradients
+from minunet.device import array_module, to_device, to_numpy
 from minunet.kernels import kernels_for, reference
 
 Params = Iterable[Tensor]
+AnyOptimizer = TypeVar("AnyOptimizer", bound="Optimizer")
 Row = tuple[Any, ...]  # the arrays (w, g, *state) of one parameter
 
 # ---- the rules: each changes w and its state in place, elementwise -----------------------------------------
@@ -73,9 +83,11 @@ def _no_rule(*arrays_and_numbers):
 class Optimizer:
     """What all optimizers share: the parameters, their state, and the step.
 
-    params        the Tensors to change
+    params        the Tensors to change, each once. One that is frozen later (requires_grad = False) stays as it is.
     lr            the learning rate; may be changed between steps (`optimizer.lr = 1e-4`)
     weight_decay  λ, 0 for none
+
+    Raises TypeError for what is no list of parameters, ValueError for a Tensor without gradient or listed twice.
 
     To write an optimizer of your own, write its rule and a class that names it:
 
@@ -97,10 +109,17 @@ class Optimizer:
     state_names: tuple[str, ...] = ()
     cuda: str | None = None
 
+    def __new__(cls: type[AnyOptimizer], *args: Any, **kwargs: Any) -> AnyOptimizer:
+        """Names the keywords that there are, where another library's was given: betas is beta_1 and beta_2 here."""
+        parameters = inspect.signature(cls.__init__).parameters.values()
+        known = [parameter.name for parameter in parameters][1:]
+        unknown = ", ".join(name for name in kwargs if name not in known)
+        if unknown and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+            raise TypeError(f"{cls.__name__} has no argument {unknown}: it has {', '.join(known)}")
+        return object.__new__(cls)
+
     def __init__(self, params: Params, lr: float, weight_decay: float = 0.0) -> None:
-        self.params = list(params)
-        if not self.params:
-            raise ValueError("params is empty: an optimizer needs at least one parameter; give model.parameters()")
+        self.params = checked_parameters(params)
         self.lr = _positive("lr", lr)
         if not 0 <= weight_decay < float("inf"):
             raise ValueError(f"weight_decay is {weight_decay!r}: it must be 0 or a positive number")
@@ -123,13 +142,14 @@ class Optimizer:
         rows: list[Row] = []
         irregular: list[Row] = []
         for p, state in zip(self.params, self.state):
-            if p.grad is None:
+            if p.grad is None or not p.requires_grad:
                 continue
             for name, array in state.items():
                 if array is None:
                     state[name] = array_module(p.data).zeros_like(p.data)
                 else:
                     state[name] = to_device(array, p.device)  # the model may have been moved since
+            p.version += 1
             row = p.data, p.grad, *state.values()
             (rows if _is_regular(row) else irregular).append(row)
         if rows:
@@ -182,7 +202,7 @@ class Optimizer:
 
 
 class SGD(Optimizer):
-    """Stochastic gradient descent with momentum μ.
+    """Stochastic gradient descent with momentum μ: under a constant gradient the step grows to lr g / (1 - μ).
 
     >>> w = Tensor([1.0], requires_grad=True); (w * w).sum().backward()
     >>> SGD([w], lr=0.25).step(); w.data
@@ -227,7 +247,7 @@ class Adam(Optimizer):
     """RMSprop with a running mean in place of the gradient. Source: Kingma and Ba, 2015; Keras' defaults.
 
     >>> w = Tensor([1.0], requires_grad=True); (w * w).sum().backward()
-    >>> Adam([w], lr=0.1).step(); round(float(w.data[0]), 6)      # the first step is lr, whatever the gradient
+    >>> Adam([w], lr=0.1).step(); round(float(w.data[0]), 6)      # the first step is lr, unless the gradient is tiny
     0.9
     """
 
@@ -252,34 +272,6 @@ class Adam(Optimizer):
     def numbers(self) -> tuple[float, ...]:
         rate = self.lr * (1 - self.beta_2**self.steps) ** 0.5 / (1 - self.beta_1**self.steps)
         return rate, self.beta_1, self.beta_2, self.epsilon
-
-
-def clip_gradients(params: Params, max_norm: float) -> Array | float:
-    """Scales all gradients by one factor, so that together, as one long vector, they are no longer than `max_norm`.
-
-        g ← g · min(1, max_norm / ‖g‖),    ‖g‖² = Σ g² over all parameters
-
-    The direction stays; only a step that is too long is shortened. Parameters without a gradient are left out; the
-    others get a new gradient array. Returns ‖g‖ before clipping, an array on the parameters' device, so that nothing
-    waits for a GPU; 0.0 if there are no gradients. Raises ValueError unless max_norm > 0.
-
-    >>> w = Tensor([0.0, 0.0], requires_grad=True); w.grad = np.array([3.0, 4.0])
-    >>> float(clip_gradients([w], max_norm=1.0)), w.grad
-    (5.0, array([0.6, 0.8]))
-    """
-    max_norm = _positive("max_norm", max_norm)
-    pairs = [(p, p.grad) for p in params if p.grad is not None]
-    if not pairs:
-        return 0.0
-    xp = array_module(pairs[0][1])
-    g = xp.concatenate([grad.reshape(-1) for _, grad in pairs])  # few launches on a GPU, however many parameters
-    norm = xp.sqrt((g * g).sum())
-    g *= (max_norm / xp.maximum(norm, max_norm)).astype(g.dtype)  # the same as min(1, max_norm / norm), without 1/0
-    start = 0
-    for p, _ in pairs:
-        p.grad = g[start : start + p.size].reshape(p.shape).astype(p.dtype, copy=False)
-        start += p.size
-    return norm
 
 
 def _is_regular(row: Row) -> bool:

@@ -21,6 +21,7 @@ FLOORS = [
     "data.panoptic_ids",
     "ops",
     "nn",
+    "clipping",
     "optim",
     "metrics",
     "models",

@@ -147,3 +147,27 @@ def test_on_a_full_disk_the_folder_is_locked_all_the_same(tmp_path, monkeypatch)
     monkeypatch.setattr(os, "write", full)
     with FolderLock(tmp_path), pytest.raises(FolderInUse, match="the process that has just started is writing"):
         FolderLock(tmp_path)
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_a_lock_that_leads_elsewhere_is_refused_and_its_target_is_whole(tmp_path, link):
+    """A run's folder may be a stranger's: emptying the lock through a link would empty any file of this disk."""
+    target, folder = tmp_path / "thesis.txt", tmp_path / "run"
+    target.write_text("years of work")
+    folder.mkdir()
+    link(target, folder / ".lock")
+    with pytest.raises(OSError, match=r"(symbolic link|second name elsewhere).*remove it.*\.lock"):
+        FolderLock(folder)
+    assert target.read_text() == "years of work"
+
+
+def test_a_lock_that_is_a_pipe_does_not_wait(tmp_path):
+    os.mkfifo(tmp_path / ".lock")
+    with pytest.raises(OSError, match=r"not a regular file.*\.lock"):
+        FolderLock(tmp_path)
+
+
+def test_a_longer_process_number_of_before_leaves_no_digits(tmp_path):
+    (tmp_path / ".lock").write_text("9" * 15 + "\n")
+    with FolderLock(tmp_path):
+        assert (tmp_path / ".lock").read_text() == f"{os.getpid()}\n"

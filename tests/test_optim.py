@@ -56,6 +56,45 @@ def test_adam_by_hand(xp_array):
     assert found == pytest.approx([first, second], rel=1e-14)
 
 
+@pytest.mark.parametrize(
+    ("make", "gradient", "first_step"),
+    [
+        (optim.RMSprop, 1.0, 0.1**-0.5),  # lr / √(1 - ρ)
+        (optim.RMSprop, 1e-6, 1e-6 / (0.1 * 1e-12 + 1e-7) ** 0.5),  # ε is under the root: 3e-3 instead of 3.2
+        (optim.Adam, 1.0, 1.0),
+        (optim.Adam, 1e-3, 1.0),
+    ],
+)
+def test_the_first_step_in_units_of_the_learning_rate(make, gradient, first_step):
+    w = Tensor(np.array([0.0]), requires_grad=True)
+    w.grad = np.array([gradient])
+    make([w], lr=1.0).step()
+    assert -w.data.item() == pytest.approx(first_step, rel=0.01)
+
+
+def test_momentum_under_a_constant_gradient():
+    w = Tensor(np.array([0.0]), requires_grad=True)
+    optimizer = optim.SGD([w], lr=0.01, momentum=0.9)
+    for _ in range(200):
+        before = w.data.item()
+        w.grad = np.array([3.0])
+        optimizer.step()
+    assert before - w.data.item() == pytest.approx(0.01 * 3 / (1 - 0.9))
+
+
+@pytest.mark.parametrize(("make", "ratio"), [(optim.SGD, 10), (optim.RMSprop, 1), (optim.Adam, 1)])
+def test_the_steps_of_a_loss_ten_times_as_large(make, ratio):
+    moved = []
+    for factor in (1, 10):
+        w = Tensor(np.array([0.0]), requires_grad=True)
+        optimizer = make([w], lr=0.01)
+        for gradient in (3.0, -1.0, 2.0):
+            w.grad = np.array([factor * gradient])
+            optimizer.step()
+        moved.append(w.data.item())
+    assert moved[1] / moved[0] == pytest.approx(ratio, rel=1e-3)
+
+
 def test_defaults_are_those_of_keras():
     w = [Tensor([1.0], requires_grad=True)]
     assert (optim.SGD(w).lr, optim.SGD(w).momentum) == (0.01, 0)
@@ -414,3 +453,37 @@ def test_nothing_to_clip():
     assert optim.clip_gradients([Tensor([1.0], requires_grad=True)], 1.0) == 0
     with pytest.raises(ValueError, match="max_norm is 0: it must be a positive number"):
         optim.clip_gradients([], 0)
+
+
+@pytest.mark.parametrize(
+    ("params", "error", "message"),
+    [
+        (lambda w: w, TypeError, r"a single Tensor: give a list"),
+        (lambda w: UNet(depth=1, width=2), TypeError, r"params is a UNet: .* model\.parameters\(\)"),
+        (lambda w: [w, "w"], TypeError, r"params\[1\] is a str"),
+        (lambda w: {"w": w}, TypeError, r"params\[0\] is a str"),
+        (lambda w: [w, Tensor([1.0])], ValueError, r"params\[1\], of shape \(1,\), gets no gradient"),
+        (lambda w: [w * 2], ValueError, r"params\[0\], of shape \(2,\), gets no gradient"),
+        (lambda w: [w, Tensor([1.0], requires_grad=True), w], ValueError, r"params\[2\] is params\[0\] once more"),
+    ],
+)
+def test_what_is_no_list_of_parameters_is_refused(params, error, message):
+    with pytest.raises(error, match=message):
+        optim.SGD(params(Tensor([1.0, 2.0], requires_grad=True)))
+
+
+def test_arguments_of_other_libraries_are_answered_with_those_that_there_are():
+    w = Tensor([1.0], requires_grad=True)
+    with pytest.raises(TypeError, match="Adam has no argument betas: it has params, lr, beta_1, beta_2"):
+        optim.Adam([w], betas=(0.9, 0.99))
+    with pytest.raises(TypeError, match="SGD has no argument nesterov, dampening: it has params, lr, momentum"):
+        optim.SGD([w], nesterov=True, dampening=0.0)
+
+
+def test_a_parameter_that_was_frozen_since_stays_as_it_is():
+    w, frozen = (Tensor([1.0, 2.0], requires_grad=True) for _ in range(2))
+    optimizer = optim.SGD([w, frozen], lr=0.5, weight_decay=0.5)
+    w.grad, frozen.grad = np.ones(2), np.ones(2)
+    frozen.requires_grad = False
+    optimizer.step()
+    assert w.data.tolist() != [1.0, 2.0] and frozen.data.tolist() == [1.0, 2.0]

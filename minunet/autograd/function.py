@@ -13,6 +13,12 @@ Backward: let L be the loss, and gy = ∂L/∂y the gradient that reached the ou
 
 and `f.backward(gy)` computes it without ever forming the Jacobian. The walk visits the Functions from the loss towards
 the leaves, each one after all of its consumers. An array that is used twice receives the sum of both gradients.
+Gradients are plain arrays, with no graph of their own: there are no second derivatives.
+
+Adding up in place saves memory, and is wrong where an array is shared. Take L = z + a b with z = a + b, where a = 2
+and b = 3, so that ∂L/∂a = 1 + b = 4 and ∂L/∂b = 1 + a = 3. The backward of a + b returns gz = 1 for both: one array
+under two names. If the gradients of a b, 3 for a and 2 for b, were added into it, both would end at 1 + 3 + 2 = 6. So
+the engine knows of each gradient whether anybody else holds its array, and adds in place only if nobody does (`_add`).
 """
 
 from __future__ import annotations
@@ -39,6 +45,7 @@ class Function:
 
     needs: tuple[bool, ...]  # per input: is its gradient wanted?
     expected: tuple[tuple[tuple[int, ...], np.dtype[Any], str], ...]  # per input: its shape, dtype and device
+    versions: tuple[int, ...]  # per input: how often its data had been changed when forward read them
     sources: Any = None  # per input: the Function that made it, the leaf itself, or None; None as a whole once freed
 
     def forward(self, *arrays: Any) -> Any:
@@ -60,6 +67,7 @@ class Function:
         if any(self.needs):
             # Only where the inputs came from is kept, not the tensors: an activation that no backward needs is freed.
             self.sources = tuple((x.creator or x) if need else None for x, need in zip(tensors, self.needs))
+            self.versions = tuple(x.version for x in tensors)
             self.expected = tuple((x.shape, x.dtype, x.device) for x in tensors)
             y.requires_grad = True
             y.creator = self
@@ -75,6 +83,7 @@ class Function:
 
     def input_gradients(self, gy: Array) -> tuple[Any, ...]:
         """Returns backward(gy) as a tuple, each gradient checked against its input."""
+        self._check_versions()
         gradients = self.backward(gy)
         gradients = gradients if isinstance(gradients, tuple) else (gradients,)
         if len(gradients) != len(self.sources):
@@ -100,6 +109,15 @@ class Function:
                     )
             checked.append(g if need else None)
         return tuple(checked)
+
+    def _check_versions(self) -> None:
+        for i, (source, version) in enumerate(zip(self.sources, self.versions)):
+            if isinstance(source, Tensor) and source.version != version:
+                named = f" ({source.name})" if source.name else ""
+                raise RuntimeError(
+                    f"{self.operation}: input {i}{named} was changed after forward had read it, so "
+                    "its gradient would be wrong: call backward() before the optimizer's step, or run forward again"
+                )
 
     def release(self) -> None:
         """Forgets everything that was stored for backward; a second backward through this node raises RuntimeError."""

@@ -1,9 +1,11 @@
 """The operators of Tensor, added to the class from here: what `a + b`, `x.sum()` or `x[0]` calls.
 
+Comparisons give plain arrays; a tensor is still hashed, and found in a dict, as the object that it is.
 A number beside a tensor takes on the tensor's dtype, so a float32 network stays float32.
 """
 
 import numbers
+import operator
 
 import numpy as np
 
@@ -25,14 +27,24 @@ def _operand(value, like):
 
 
 def _binary(function, swapped=False):
-    def operator(self, other):
+    def apply(self, other):
         if not isinstance(other, (Tensor, numbers.Number, np.generic, np.ndarray)) and array_module(other) is np:
             return NotImplemented
         other = _operand(other, like=self)
         return function()(other, self) if swapped else function()(self, other)
 
-    operator.__doc__ = function.__doc__
-    return operator
+    apply.__doc__ = function.__doc__
+    return apply
+
+
+def _comparison(compare):
+    def apply(self, other):
+        """Compares the values, element by element, and returns an array of bool: there is nothing to differentiate."""
+        if not isinstance(other, (Tensor, numbers.Number, np.generic, np.ndarray)) and array_module(other) is np:
+            return NotImplemented
+        return compare(self.data, other.data if isinstance(other, Tensor) else other)
+
+    return apply
 
 
 def _sum(self, axis=None, keepdims=False):
@@ -86,6 +98,12 @@ OPERATORS = {
     "__rpow__": _binary(Power, swapped=True),
     "__matmul__": _binary(MatMul),
     "__rmatmul__": _binary(MatMul, swapped=True),
+    "__eq__": _comparison(operator.eq),
+    "__ne__": _comparison(operator.ne),
+    "__lt__": _comparison(operator.lt),
+    "__le__": _comparison(operator.le),
+    "__gt__": _comparison(operator.gt),
+    "__ge__": _comparison(operator.ge),
     "__neg__": lambda self: Negate()(self),
     "__getitem__": _getitem,
     "T": property(lambda self: self.transpose()),

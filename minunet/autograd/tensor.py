@@ -57,10 +57,14 @@ class Tensor:
     """An array with a gradient.
 
     data           NumPy or CuPy array of any shape and dtype.
-    requires_grad  True for a leaf whose gradient is wanted; floating-point only.
+    requires_grad  True for a leaf whose gradient is wanted; floating-point only. A leaf may be frozen, and thawed, by
+                   setting it: x.requires_grad = False
     grad           None, or an array like `data`: the sum of all gradients since it was last cleared
                    (`x.grad = None`). Only leaves keep one; the gradients of intermediate results are dropped at once.
     creator        the Function that made this tensor, None for a leaf.
+    version        how often the data were changed in place, by an optimizer's step or by `x.data -= …`. A backward that
+                   still needs the old numbers of a leaf refuses to work with the new ones. (What `x.data[...] = …`
+                   writes into the array itself is not seen.)
 
     >>> x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
     >>> (x * x).sum().backward()
@@ -68,12 +72,13 @@ class Tensor:
     array([2., 4., 6.])
     """
 
-    __slots__ = ("__weakref__", "creator", "data", "grad", "name", "requires_grad")
+    __slots__ = ("__weakref__", "_data", "_made_to_be_trained", "creator", "grad", "name", "requires_grad", "version")
     __array_ufunc__ = None  # makes numpy_array * tensor call Tensor.__rmul__
 
     def __init__(self, data: TensorLike | ArrayLike, requires_grad: bool = False, name: str | None = None) -> None:
         array: Any = data.data if isinstance(data, Tensor) else data
-        self.data: Array = array if array_module(array) is not np else np.asarray(array)
+        self.version = 0
+        self._data: Array = array if array_module(array) is not np else np.asarray(array)
         if requires_grad and self.data.dtype.kind != "f":
             raise TypeError(
                 f"only floating-point tensors have gradients, this one is {self.data.dtype}: "
@@ -81,8 +86,18 @@ class Tensor:
             )
         self.grad: Array | None = None
         self.requires_grad = requires_grad
+        self._made_to_be_trained = requires_grad
         self.creator: Creator | None = None
         self.name = name
+
+    @property
+    def data(self) -> Array:
+        return self._data
+
+    @data.setter
+    def data(self, array: Array) -> None:
+        self.version += array is self._data  # x.data -= 1 changes the array, then hands it to x.data once more
+        self._data = array
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -105,6 +120,11 @@ class Tensor:
         """The device that holds the data: "cpu" or "gpu:K"."""
         return device_of(self.data)
 
+    @property
+    def is_parameter(self) -> bool:
+        """Whether a Module that holds this leaf counts it among its parameters: also while it is frozen."""
+        return self.creator is None and (self.requires_grad or self._made_to_be_trained)
+
     def __len__(self) -> int:
         return len(self.data)
 
@@ -121,6 +141,30 @@ class Tensor:
     def item(self) -> Any:
         """Returns the value of a tensor with one element, a Python number."""
         return self.data.item()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """What np.asarray(tensor) gives: the values, as numpy() does. Raises TypeError for a tensor on a GPU."""
+        if self.device != "cpu":
+            raise TypeError(f"this tensor is on {self.device}: take its values to the CPU with .numpy()")
+        return np.array(self.data, dtype, copy=True) if copy else np.asarray(self.data, dtype)
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        """Whether the one number is not 0. Raises ValueError for several, which have no common truth."""
+        if self.size != 1:
+            raise ValueError(f"a tensor of shape {self.shape} is neither true nor false: say (x > 0).any() or .all()")
+        return bool(self.item())
+
+    def __format__(self, how: str) -> str:
+        """f"{loss:.3f}" shows the one number of a tensor; without a format any tensor is shown as by repr."""
+        if how and self.size != 1:
+            raise ValueError(f"a tensor of shape {self.shape} cannot be shown as {how!r}: only a single number can")
+        return format(self.item(), how) if how else repr(self)
 
     def detach(self) -> Tensor:
         """Returns a tensor with the same array and no history."""
@@ -187,6 +231,10 @@ class Tensor:
         def __matmul__(self, other: Operand) -> Tensor: ...
         def __rmatmul__(self, other: Operand) -> Tensor: ...
         def __getitem__(self, index: Any) -> Tensor: ...
+        def __lt__(self, other: Operand) -> Array: ...
+        def __le__(self, other: Operand) -> Array: ...
+        def __gt__(self, other: Operand) -> Array: ...
+        def __ge__(self, other: Operand) -> Array: ...
         def exp(self) -> Tensor: ...
         def log(self) -> Tensor: ...
         def sum(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Tensor: ...

@@ -11,8 +11,10 @@ COMMANDS = {
     "train": "train a U-Net on images with masks: drawn pets, the Oxford-IIIT pets, or your own",
     "predict": "find the pets in your own images with a trained network",
     "show-augmentation": "draw a sheet of what --augment does to an image",
+    "explain": "look inside a trained network: one HTML page, in which every number can be clicked",
     "draw": "draw cats and dogs with their masks, as a dataset in files",
     "experiment": "ask a network a question: guess, measure, and read why",
+    "exercise": "write a backward yourself, and be told what is wrong with it",
     "gradcheck": "compare every hand-written derivative with differences of its forward",
     "selftest": "check what a device computes, and measure how fast it trains",
 }

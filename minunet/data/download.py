@@ -27,7 +27,7 @@ from pathlib import Path, PureWindowsPath
 
 from tqdm import tqdm
 
-from minunet.files import FolderInUse, FolderLock, atomic_folder, remove_leftovers
+from minunet.files import FolderInUse, FolderLock, atomic_folder, open_own, remove_leftovers
 
 BASE_URL = "https://thor.robots.ox.ac.uk/pets/"
 ARCHIVES = {"images": "5c4f3ee8e5d25df40f4fd59a7f44e54c", "annotations": "95a8c909bbe2e81eed6a22bccdf3f68f"}
@@ -168,7 +168,7 @@ def _append(response: HTTPResponse, part: Path, start: int, total: int | None) -
     """Writes the response's bytes into `part`, from byte `start` on. Returns the size of the file."""
     # "ab" continues at the end, which is `start`; "wb" empties the file.
     with (
-        open(part, "ab" if start else "wb") as file,
+        open(part, "ab" if start else "wb", opener=open_own) as file,
         tqdm(desc=part.stem, total=total, initial=start, unit="B", unit_scale=True, disable=None) as bar,
     ):
         while True:

@@ -2,7 +2,7 @@
 
     colors      any mode becomes RGB with 8 bits: gray is repeated, palettes are looked up, CMYK is converted, 16 bits
                  lose their lower eight, transparent pixels are laid on white; of an animation, the first frame
-    label maps   the integers as they are stored; of a palette its indices, not its colors
+    label maps   the integers as they are stored; of a palette its indices, not its colors (masks.py)
     orientation  a camera held upright stores its image lying on its side, and says so in the EXIF tag 0x0112.
                  `read_image` applies it, as a viewer does, and returns what the tag said, because a mask that was made
                  for the stored pixels needs the same (`apply_orientation`)
@@ -29,6 +29,7 @@ from minunet.data import DataError
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm", ".pnm")
 
+RAW_MODES = "raw modes"  # the key under which `load` notes in an image's info how its pixels lie in the file
 ORIENTATION = 0x0112  # the EXIF tag; its values, and what brings the image upright
 TRANSPOSES = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -66,6 +67,7 @@ def load(path: Path, convert: Callable[[Image.Image], T]) -> T:
         if path.stat().st_size == 0:
             raise DataError("is empty")
         with Image.open(path, formats=FORMATS) as stored:
+            stored.info[RAW_MODES] = _raw_modes(stored)  # before load(), which forgets them
             stored.load()
             return convert(stored)
     except DataError:
@@ -74,6 +76,11 @@ def load(path: Path, convert: Callable[[Image.Image], T]) -> T:
         raise DataError(f"is not an image, or not in one of the formats {', '.join(FORMATS)}") from error
     except Exception as error:  # damaged files make Pillow raise many kinds, also IndexError and struct.error
         raise DataError(f"cannot be read: {str(error) or type(error).__name__}") from error
+
+
+def _raw_modes(stored: Image.Image) -> str:
+    """How the pixels lie in the file: "RGB;16B" where Pillow gives the upper half of 16 bits as "RGB"."""
+    return " ".join(str(tile[3]) for tile in getattr(stored, "tile", ()))
 
 
 def stored_size(path: Path) -> tuple[int, int] | None:
@@ -113,21 +120,6 @@ def to_rgb(stored: Image.Image) -> NDArray[np.uint8]:
         white = Image.new("RGBA", stored.size, "white")
         stored = Image.alpha_composite(white, stored.convert("RGBA"))
     return np.asarray(stored.convert("RGB"))
-
-
-def to_labels(stored: Image.Image) -> NDArray[np.int64]:
-    """Returns the label map of an image, one integer per pixel, (H, W). Gray that was saved as color is gray again."""
-    labels, need = np.asarray(stored), "a mask needs one integer per pixel"
-    if labels.dtype.kind == "f":
-        raise DataError(f"has floating-point pixels (mode {stored.mode}): {need}; save it with 8 or 16 bits")
-    if stored.mode in ("LA", "PA", "RGB", "RGBA"):  # whatever the transparency
-        channels = labels[:, :, : 3 if stored.mode.startswith("RGB") else 1]
-        if (channels != channels[:, :, :1]).any():
-            raise DataError(f"is colored (mode {stored.mode}): {need}; save it as gray or with a palette")
-        labels = channels[:, :, 0]
-    if labels.ndim != 2:
-        raise DataError(f"has mode {stored.mode}: {need}; save it as gray or with a palette")
-    return labels.astype(np.int64)
 
 
 def upright(stored: Image.Image) -> UprightImage:

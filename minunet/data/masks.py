@@ -5,7 +5,16 @@
     instance_reader   objects, renumbered 1, 2, 3 …
 
 Each makes labels of a file as it is stored, or raises a DataError that says which numbers it does not know; whoever
-opened the file adds its name. The known labels of an image are what its prediction is compared with.
+opened the file adds its name. The numbers are
+
+    gray        those of the file; gray that was saved as color is gray again
+    palette     the index of each pixel, not its color: index = class, as in the VOC dataset. But a black-and-white
+                picture saved with a palette has its meaning in the colors, and its indices in any order: where all
+                colors of the palette are gray, and those in use are not their own indices, the gray levels count
+    refused     JPEG, which changes numbers; color; 16 bits in several channels, of which Pillow reads the upper eight;
+                a mask in the alpha channel over a single color; floating-point numbers
+
+The known labels of an image are what its prediction is compared with.
 """
 
 from collections.abc import Collection, Mapping
@@ -17,10 +26,60 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from minunet.data import DataError
-from minunet.data.images import UprightImage, apply_orientation, load, to_labels
+from minunet.data.images import RAW_MODES, UprightImage, apply_orientation, load
 from minunet.data.labels import TRIMAP, USUAL, Labels, renumber, translate, trimap_table
 from minunet.data.sample import ToMask
 from minunet.data.skipped import listed
+
+NEED = "a mask needs one integer per pixel"
+
+# ---- the numbers in a file ----
+
+
+def to_labels(stored: Image.Image) -> NDArray[np.int64]:
+    """Returns the label map of an image, one integer per pixel, (H, W). Raises DataError for what is no label map."""
+    if stored.format == "JPEG":
+        raise DataError("is a JPEG, which blurs the numbers of a mask: save it as PNG")
+    labels = np.asarray(stored)
+    if labels.dtype.kind == "f":
+        raise DataError(f"has floating-point pixels (mode {stored.mode}): {NEED}; save it with 8 or 16 bits")
+    if stored.mode in ("LA", "PA", "RGB", "RGBA"):
+        labels = _one_channel(labels, stored)
+    if labels.ndim != 2:
+        raise DataError(f"has mode {stored.mode}: {NEED}; save it as gray or with a palette")
+    return _gray_levels(labels, stored) if stored.mode in ("P", "PA") else labels.astype(np.int64)
+
+
+def _one_channel(labels: NDArray, stored: Image.Image) -> NDArray:
+    """The gray channel of an image (H, W, channels) that was saved in color or with transparency."""
+    mode = stored.mode
+    if "16" in stored.info.get(RAW_MODES, ""):
+        raise DataError(
+            f"has 16 bits in several channels, of which only the upper half can be read (mode {mode}): {NEED}; "
+            "save it as gray with 8 or 16 bits"
+        )
+    channels = labels[:, :, : 3 if mode.startswith("RGB") else 1]
+    if (channels != channels[:, :, :1]).any():
+        raise DataError(f"is colored (mode {mode}): {NEED}; save it as gray or with a palette")
+    if channels.shape[2] < labels.shape[2] and np.ptp(channels) == 0 and np.ptp(labels[:, :, -1]) > 0:
+        raise DataError(
+            f"has one color everywhere, and different transparency (mode {mode}): if the mask is in its alpha channel, "
+            "save that channel as gray"
+        )
+    return channels[:, :, 0]
+
+
+def _gray_levels(indices: NDArray, stored: Image.Image) -> NDArray[np.int64]:
+    """The indices of a palette image, or its gray levels where only they can be meant (see above)."""
+    palette = stored.getpalette("RGB") or []
+    colors = np.array(palette[: len(palette) // 3 * 3], np.int64).reshape(-1, 3)
+    used = np.unique(indices)
+    if not (colors == colors[:, :1]).all() or used.size == 0 or used[-1] >= len(colors):
+        return indices.astype(np.int64)
+    levels = colors[used, 0]
+    tells_apart = np.unique(levels).size == used.size and np.unique(colors[:, 0]).size > 1
+    return colors[indices, 0] if tells_apart and (levels != used).any() else indices.astype(np.int64)
+
 
 # ---- what the numbers become ----
 
@@ -32,7 +91,7 @@ def mask_reader(table: Mapping[int, int] | None) -> ToMask:
         labels = to_labels(stored)
         mask = translate(labels, USUAL if table is None else [table])
         if mask is None:
-            raise DataError(_misfit(np.unique(labels).tolist(), table, stored.format))
+            raise DataError(_misfit(np.unique(labels).tolist(), table))
         return mask
 
     return read
@@ -47,8 +106,9 @@ def class_reader(table: Mapping[int, int]) -> ToMask:
         if indices is None:
             unknown = listed(sorted(set(np.unique(labels).tolist()) - set(table)))
             known = ", ".join(map(str, sorted(table)))
-            why = "JPEG blurs them; save it as PNG" if stored.format == "JPEG" else "name them, or call them ignore"
-            raise DataError(f"holds {unknown}: the classes have only the numbers {known}; {why}")
+            raise DataError(
+                f"holds {unknown}: the classes have only the numbers {known}; name them, or call them ignore"
+            )
         return indices
 
     return read
@@ -56,8 +116,6 @@ def class_reader(table: Mapping[int, int]) -> ToMask:
 
 def instance_reader(stored: Image.Image) -> NDArray[np.uint16]:
     """Returns the objects of a label file, numbered 1, 2, 3 …: uint16 (H, W), 0 background, 65535 ignore."""
-    if stored.format == "JPEG":
-        raise DataError("is a JPEG, which blurs the numbers of objects: save it as PNG or TIFF with 16 bits")
     try:
         return renumber(to_labels(stored), ignore=True)
     except DataError:
@@ -66,10 +124,8 @@ def instance_reader(stored: Image.Image) -> NDArray[np.uint16]:
         raise DataError(str(error)) from error
 
 
-def _misfit(held: list[int], table: Collection[int] | None, file_format: str | None) -> str:
+def _misfit(held: list[int], table: Collection[int] | None) -> str:
     """What is wrong with a file that holds these numbers."""
-    if file_format == "JPEG":
-        return f"holds {listed(held)}: JPEG blurs the values of a mask; save it as PNG"
     if table:
         return f"holds {listed(held)}: the table of values has only {', '.join(map(str, sorted(table)))}"
     return (

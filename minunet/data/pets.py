@@ -19,8 +19,9 @@ from PIL import Image
 
 from minunet.data import DataError, cache
 from minunet.data.classes import Classes
-from minunet.data.images import quiet_pillow, to_labels
+from minunet.data.images import quiet_pillow
 from minunet.data.labels import BACKGROUND, BOUNDARY, PET, TRIMAP, lookup, trimap_table
+from minunet.data.masks import to_labels
 from minunet.data.sample import Pair, check_limit, height_width, limited, read_pair
 from minunet.data.skipped import SHOWN, listed, report_skipped
 

@@ -1,30 +1,36 @@
 """What a trained network says about whole images, of any size: resized, at full resolution, or in tiles.
 
 Resized. The network was trained on images of one size, to which each was resized, 256 x 256 for example. In a
-photograph of 4000 x 3000 a pet is fifteen times as large as any that it has seen: it sees fur and no animal. So an
-image is resized as in training, and the outputs are resized back. This is the default.
+photograph of 4000 x 3000 a pet is twelve to sixteen times as large as it would have been there: the network sees fur
+and no animal. So an image is resized as in training, and the outputs are resized back. This is the default.
 
 At full resolution. For a network that was trained so, or to see what it makes of details: `model.predict`. It keeps a
-few activations of the whole image in memory, 250 bytes per pixel for the lecture's network.
+few activations of the whole image in memory, up to 250 bytes per pixel for the lecture's network.
 
 In tiles. The same as at full resolution, for images that are too large for that: one window after another. An output
-pixel depends on the image around it, so a window must reach beyond the pixels that it answers for. How far? Follow an
-output pixel at the left edge of a window's answer, x = 0, back to the image. Let a be the leftmost pixel that it
-depends on, at the level reached so far. Two 3x3 convolutions look 2 further, and a pixel that was upsampled comes from
-⌊a/2⌋ one level below:
+pixel depends on the image around it, so a window must reach beyond the pixels that it answers for. How far? Take the
+output pixel at the left edge of a window's answer, x = 0, and follow what it depends on to the left, back to the image.
+Level 0 is the image's, level D the bottleneck.
 
-    decoder    a_0 = -2,   a_(l+1) = ⌊a_l / 2⌋ - 2           -2, -3, -4, -4, … and never below -4
+Through the decoder. Let u_l be the leftmost pixel that the two 3x3 convolutions of level l read. At level 0 they look 2
+further than the output pixel. Pixel u_l was upsampled from pixel ⌊u_l / 2⌋ of the level below, whose convolutions look
+2 further again:
 
-A pixel at the bottleneck was pooled from 2a and 2a + 1 one level above, where two convolutions look 2 further. Call the
-leftmost pixel b on this side, with b_D = -4 at the bottleneck of D levels:
+    u_0 = -2,   u_(l+1) = ⌊u_l / 2⌋ - 2           -2, -3, -4, -4, … and never below -4
 
-    encoder    b_l = 2 b_(l+1) - 2                           -4, -10, -22, …, -(6·2^D - 2) after D levels
+Through the encoder. Let v_l be the leftmost pixel that the convolutions of level l read on the way down. At the bottom
+they are the same, so v_D = u_D, at worst -4. Pixel v_(l+1) was pooled from 2 v_(l+1) and the pixel right of it, and the
+convolutions that made these look 2 further:
+
+    v_D = -4,   v_l = 2 v_(l+1) - 2               -4, -10, -22, … and v_0 = -(6·2^D - 2) on the image
+
+The skip connections reach less far: over skip l it is u_l - 2, at worst -6, where v_l is -10 or less.
 
 On the right it is the same, mirrored. So 6·2^D pixels beyond are enough, 384 for the lecture's D = 6, if the edges of
 windows and answers lie at multiples of 2^D: then a window pools the same pixels into one as the whole image does.
-(Elsewhere the grouping differs, and so does the answer, everywhere.) At the edges of the image a window ends too, and
-both continue with the same zeros. The result is the answer of the whole image at every pixel, at the edges of the image
-and of the tiles too, up to the rounding of float32: the tests allow 1e-5 in a probability.
+(Elsewhere the grouping differs, and with it the answer, also in the middle.) At the edges of the image a window ends
+too, and both continue with the same zeros. The result is the answer of the whole image at every pixel, at the edges of
+the image and of the tiles too, up to the rounding of float32: the tests allow 1e-5 in a probability.
 
 With a smaller margin tiles cost less and are no longer exact: the farthest pixels weigh little, but they weigh
 something. Answers overlap by 2^D pixels and are blended there from one into the other, so that such a difference, or

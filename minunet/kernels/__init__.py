@@ -1,6 +1,6 @@
 """The hot spots of the network, three times with the same signatures:
 
-    reference/      one output pixel at a time, in plain loops: the definition, to read and to compare with
+    reference/      the definition, to read and to compare with; convolution and pooling are plain loops over the output
     cpu/            NumPy: blocks of P(x) times W, on all cores
     gpu/            CuPy: launches kernels in CUDA C, which are in cuda/*.cu
 
@@ -8,11 +8,14 @@
     threads.py      the threads of the CPU kernels            memory.py    memory kept between training steps
 
 P(x) is the patch matrix of x: row r holds the KH·KW·C numbers under output pixel r. With W the weights as a
-(KH·KW·C_in, C_out) matrix, all that a convolution needs, forward and backward, is
+(KH·KW·C, F) matrix, all that a convolution needs, forward and backward, is
 
-    convolve             y  = P(x) W + b         (N,H,W,C_in) → (N,OH,OW,C_out)
-    convolve_transposed  x  = Pᵀ(y Wᵀ) + b       (N,OH,OW,C_out) → (N,H,W,C_in)
-    weight_gradient      gW = P(x)ᵀ gy           → (KH,KW,C_in,C_out)
+    convolve             y  = P(x) W + b         (N,H,W,C) → (N,OH,OW,F)
+    convolve_transposed  x  = Pᵀ(y Wᵀ) + b       (N,OH,OW,F) → (N,H,W,C)
+    weight_gradient      gW = P(x)ᵀ gy           → (KH,KW,C,F)
+
+H, W and C belong to x, OH, OW and F to y, as everywhere in `ops/`. `convolve_transposed` goes from y to x, so what
+ops/conv_transpose2d.py calls its x is y here, and its y is x.
 
 Beside them there are max_pool and its gradient; what is fused so that the numbers pass through memory once (ReLU's
 gradient with the sum for the bias, batch normalization, the cross entropies with their errors, softmax, the sums for

@@ -1,7 +1,8 @@
 """Windows that slide over an image: how many fit, and the views and the padding that all three kernels use.
 
-A window is KH x KW pixels; window (i, j) starts at row i·SH and column j·SW of the padded image. `pads` is
-((top, bottom), (left, right)), the width of the padding on each side.
+A window is KH x KW pixels; window (i, j) of the OH x OW that fit starts at row i·SH and column j·SW of the padded
+image. Tap (k, l) is a place in the window: it lies over row i·SH + k, column j·SW + l. `pads` is ((top, bottom), (left,
+right)), the width of the padding on each side.
 """
 
 import numpy as np
@@ -29,13 +30,19 @@ def pad(x, pads, value=0.0):
 
 
 def crop(padded, pads, size):
-    """The adjoint of pad. Returns the images of `size` = (H, W) without their padding, a view."""
+    """The transpose of pad. Returns the images of `size` = (H, W) without their padding, a view."""
     (top, _), (left, _) = pads
     return padded[:, top : top + size[0], left : left + size[1]]
 
 
 def tap(padded, k, l, stride, out_size):
-    """Returns the pixels that lie under tap (k, l) of all windows, a view (N,OH,OW,C)."""
+    """Returns the pixels that lie under tap (k, l) of all windows, a view (N,OH,OW,C).
+
+    One row 0 1 2 3 4, windows of three with stride 2 (0 1 2 and 2 3 4), their middle:
+
+    >>> tap(np.arange(5.0).reshape(1, 1, 5, 1), 0, 1, (1, 2), (1, 2)).ravel()
+    array([1., 3.])
+    """
     (SH, SW), (OH, OW) = stride, out_size
     return padded[:, k : k + (OH - 1) * SH + 1 : SH, l : l + (OW - 1) * SW + 1 : SW]
 

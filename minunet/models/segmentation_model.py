@@ -50,15 +50,9 @@ class SegmentationModel(Module):
         """Returns predict(x) in eval mode and without a graph, where x is the image as floats, (N,H,W,in_channels)."""
         image = np.asarray(image)
         self._check_image(image)
-        dtype = self.parameters()[0].dtype
-        x = image.astype(dtype) / 255 if image.dtype == np.uint8 else image.astype(dtype)
-        was_training = self.training
-        self.eval()
-        try:
-            with no_grad():
-                y = predict(x if image.ndim == 4 else x[None])
-        finally:
-            self.train(was_training)
+        x = image.astype(self.dtype) / 255 if image.dtype == np.uint8 else image.astype(self.dtype)
+        with no_grad(), self.evaluating():
+            y = predict(x if image.ndim == 4 else x[None])
         return y if image.ndim == 4 else y[0]
 
     def _predict(self, x: NDArray) -> NDArray:

@@ -11,17 +11,63 @@
     [Conv, Conv] 512  the bottleneck, 4x4 pixels ─────────┘
 
 The encoder (the way down). Two convolutions look for patterns, then pooling halves the image, and the next two look for
-patterns of patterns in windows that cover twice as much. At the bottleneck each of 4x4 pixels has seen most of the
-image: it can tell that there is a cat, but only to the nearest 64 pixels where.
+patterns of patterns, in windows that are more than twice as wide. At the bottleneck 512 numbers stand for 64x64 pixels
+of the image: room for "there is a cat", not for its outline.
 
 The decoder (the way up). A transposed convolution doubles the size, but it can only paint 2x2 tiles from what it knows:
-the result is right on a large scale and blurred at the edges. What the image looked like there was thrown away by the
-pooling.
+the result is right on a large scale and coarse at the edges. Where exactly they were, the pooling did not pass on.
 
 The skip connections. So each decoder level also gets the features of the same size from before the pooling, untouched:
-`Concatenate` puts [upsampled, skip] side by side, and two convolutions learn to combine "what" with "where". They help
-the backward pass just as much: the gradient reaches the early layers directly, without passing through all the levels
-below.
+`Concatenate` puts [upsampled, skip] side by side, one fifth and four fifths of the channels, and two convolutions learn
+to combine "what" with "where". In the end Conv_Out weighs the 16 channels of each pixel into one number, the logit.
+
+The levels, for one image of 256x256. Up and Classif begin with the 2x2 transposed convolution that upsamples the level
+below; "64+256" are the channels of the concatenation, upsampled + skip.
+
+    level    H x W    channels            parameters                                                    KiB kept  sees
+    Down_1   256x256  3 → 8 → 8           9·3·8 + 8 + 9·8·8 + 8                             =       808    4,992     5
+    Down_2   128x128  8 → 16 → 16         9·8·16 + 16 + 9·16·16 + 16                        =     3,488    2,624    14
+    Down_3   64x64    16 → 32 → 32        9·16·32 + 32 + 9·32·32 + 32                       =    13,888    1,312    32
+    Down_4   32x32    32 → 64 → 64        9·32·64 + 64 + 9·64·64 + 64                       =    55,424      656    68
+    Down_5   16x16    64 → 128 → 128      9·64·128 + 128 + 9·128·128 + 128                  =   221,440      328   140
+    Down_6   8x8      128 → 256 → 256     9·128·256 + 256 + 9·256·256 + 256                 =   885,248      164   284
+    Bottle   4x4      256 → 512 → 512     9·256·512 + 512 + 9·512·512 + 512                 = 3,539,968       80   572
+    Up_1     8x8      64+256 → 256 → 256  4·512·64 + 64 + 9·320·256 + 256 + 9·256·256 + 256 = 1,458,752      208   700
+    Up_2     16x16    32+128 → 128 → 128  4·256·32 + 32 + 9·160·128 + 128 + 9·128·128 + 128 =   364,832      416   764
+    Up_3     32x32    16+64 → 64 → 64     4·128·16 + 16 + 9·80·64 + 64 + 9·64·64 + 64       =    91,280      832   828
+    Up_4     64x64    8+32 → 32 → 32      4·64·8 + 8 + 9·40·32 + 32 + 9·32·32 + 32          =    22,856    1,664   828
+    Up_5     128x128  4+16 → 16 → 16      4·32·4 + 4 + 9·20·16 + 16 + 9·16·16 + 16          =     5,732    3,328   828
+    Classif  256x256  2+8 → 16 → 16       4·16·2 + 2 + 9·10·16 + 16 + 9·16·16 + 16          =     3,906   10,752   828
+    Out      256x256  16 → 1              1·16·1 + 1                                        =        17      256   828
+    UNet()                                                                                  = 6,667,639   27,612
+
+parameters: taps · channels in · channels out + a bias for each channel out. More than half are in the bottleneck. The
+arithmetic is spread evenly, since a level down has a quarter of the pixels and four times the products for each: every
+size from 128x128 to 8x8 takes 13 % of it, 256x256 takes 28 %, and the bottleneck 5 %.
+
+KiB kept: float32 that stays in memory until backward (nn/costs.py). An encoder level keeps its input, both outputs (the
+next layer's input; they also tell where the ReLU let values through), and for each number that its pooling passes on
+one byte. A decoder level keeps the concatenation, in which the skip stands a second time, and both outputs. More than
+half is in the three rows of 256x256. P(x) of conv2d.py is not among it: for Conv_Classif_2 it would be 65,536 windows
+of 9·16 numbers, 36 MiB where x and y take 4 each, so the CPU's kernels build it piece by piece, and keep nothing of it.
+
+sees: the receptive field, how wide a window of the image one number of the level can depend on. From r = j = 1, a 3x3
+convolution makes it r + 2j and a pooling r + j, then j becomes 2j: the distance of neighbors, in pixels of the image.
+On the way up it also matters where in their 2x2 tiles the pixels lie (inference/predict.py); this is the widest. An
+image has an end: what enters the bottleneck sees 190 or 254 rows of 256, and each output of Conv_Bottle_2 all of them.
+How much a pixel counts is another matter: with fresh weights about 100 of the 65,536 hold 90 % of the gradient of an
+output pixel, since the shortest way leads over skip 1.
+
+Where the gradients of a skip meet. The output of Conv_Down_l_2 goes to the pooling and to the concatenation, so two
+gradients come back, and `Function.run_backward` adds them before the convolution's own backward: the last channels of
+the concatenation's gradient, for every pixel, and the pooling's, for one pixel of four. The first came through the
+decoder levels above alone; the other also went down to the bottleneck and back up. With fresh weights the first is 10
+to 30 times as long, so at first it is what the early layers learn from.
+
+Why 64 must divide the size. Each of six poolings halves height and width. Of an odd number it would leave out the last
+row, upsampling would give one row less than the skip has, and they would not fit together. So `UNet()` takes multiples
+of 2^6 = 64 and names the nearest in its error. `predict` takes any size: it mirrors the last rows and columns outwards,
+to the next multiple (333x500 → 384x512), and cuts the answer back.
 
 Source: Ronneberger, Fischer, Brox, "U-Net", 2015; sizes and layer names as in the lecture's Keras model.
 """

@@ -1,4 +1,8 @@
-"""Layers: operations that keep their own weights, named and called as Keras names and calls them."""
+"""Layers: operations with a name, and with what they keep from call to call; named and called as in Keras.
+
+Three have parameters: Conv2D and ConvTranspose2D a kernel and a bias, BatchNorm γ and β (and its running averages).
+The others have none: MaxPool2D, Concatenate, ReLU, Sigmoid, and Dropout, which keeps the state of its random stream.
+"""
 
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias

@@ -15,6 +15,7 @@ ForwardHook = Callable[["Module", tuple[Any, ...], Tensor], Any]
 AnyModule = TypeVar("AnyModule", bound="Module")
 
 _hook: ContextVar[ForwardHook | None] = ContextVar("forward hook", default=None)
+_evaluating: ContextVar[bool] = ContextVar("evaluating", default=False)
 
 
 @contextlib.contextmanager
@@ -36,14 +37,42 @@ def forward_hook(hook: ForwardHook) -> Iterator[None]:
         _hook.reset(token)
 
 
+@contextlib.contextmanager
+def evaluation() -> Iterator[None]:
+    """Inside the block, all layers are in evaluation mode for this thread, whatever mode they were set to.
+
+    No flag is changed, so another thread may train or predict with the same model meanwhile.
+
+    >>> from minunet import nn
+    >>> layer = nn.Dropout(0.5)
+    >>> with evaluation():
+    ...     print(layer.training)
+    False
+    >>> layer.training
+    True
+    """
+    token = _evaluating.set(True)
+    try:
+        yield
+    finally:
+        _evaluating.reset(token)
+
+
 class Module:
-    """Subclasses keep Tensors and Modules as attributes (or in lists) and define `forward(*tensors)`.
+    """Subclasses keep Tensors and Modules as attributes and define `forward(*tensors)`.
+
+    Lists, tuples and dicts of them are searched too, also within one another. A set has no order by which its members
+    could be named in a file: it is refused with TypeError.
 
     name      parameters are called by the name of the Module that holds them: "Conv_Down_1_1/kernel"; a Module without
               a name passes on the path of attributes that leads to it: "encoder/0/kernel".
-    training  True or False, for layers that behave differently while training; set by train() and eval().
+    training  True or False, for layers that behave differently while training; set by train() and eval(), for this
+              Module and all within it. A single layer may differ: `layer.eval()` freezes one batch normalization.
 
-    Two kinds of Tensors are state, but not trained. A subclass names them; both are saved with the parameters:
+    A parameter is a Tensor that was made with requires_grad=True. One that was set to False since is frozen: it is not
+    trained, but it belongs to the Module, and is saved, loaded, moved and counted as the others are.
+
+    Two other kinds of Tensors are state, but not trained. A subclass names them; both are saved with the parameters:
 
     buffer_names        running averages: they move to the device with the model, and keep their dtype.
     random_state_names  the states of random streams: they stay in main memory, where numbers are drawn, and belong to a
@@ -51,7 +80,7 @@ class Module:
     """
 
     name: str | None = None
-    training: bool = True
+    _training: bool = True
     buffer_names: tuple[str, ...] = ()
     random_state_names: tuple[str, ...] = ()
 
@@ -65,13 +94,19 @@ class Module:
             hook(self, inputs, y)
         return y
 
+    @property
+    def training(self) -> bool:
+        """Whether the Module works in training mode: as it was set, but never within `evaluation()`."""
+        return self._training and not _evaluating.get()
+
+    @training.setter
+    def training(self, training: bool) -> None:
+        self._training = training
+
     def _members(self) -> Iterator[tuple[str, Any]]:
-        """Yields (name, value) for all attributes, and for the items of lists among them."""
+        """Yields (name, value) for all attributes; for a container among them, those of its items: "layers/0"."""
         for name, value in vars(self).items():
-            if isinstance(value, (list, tuple)):
-                yield from ((f"{name}/{i}", item) for i, item in enumerate(value))
-            else:
-                yield name, value
+            yield from _items(name, value)
 
     def _children(self) -> Iterator[tuple[str, "Module"]]:
         return ((name, value) for name, value in self._members() if isinstance(value, Module))
@@ -83,8 +118,8 @@ class Module:
             yield from child.modules()
 
     def named_parameters(self, path: str = "") -> Iterator[tuple[str, Tensor]]:
-        """Yields (name, Tensor) for every parameter, in the order in which they became part of the Module."""
-        return self._named(lambda module, name, value: isinstance(value, Tensor) and value.requires_grad, path)
+        """Yields (name, Tensor) for every parameter, frozen or not, in the order in which they became part of it."""
+        return self._named(lambda module, name, value: isinstance(value, Tensor) and value.is_parameter, path)
 
     def named_buffers(self, path: str = "") -> Iterator[tuple[str, Tensor]]:
         """Yields (name, Tensor) for every buffer, named as the parameters are."""
@@ -103,9 +138,13 @@ class Module:
             elif chosen(self, name, value):
                 yield where, value
 
-    def parameters(self) -> list[Tensor]:
-        """Returns all Tensors to be trained; one that several Modules share is listed once."""
+    def all_parameters(self) -> list[Tensor]:
+        """Returns all parameters, the frozen ones too; one that several Modules share is listed once."""
         return list({id(tensor): tensor for _, tensor in self.named_parameters()}.values())
+
+    def parameters(self) -> list[Tensor]:
+        """Returns the parameters to be trained, for an optimizer: all but the frozen ones."""
+        return [tensor for tensor in self.all_parameters() if tensor.requires_grad]
 
     def _saved(self) -> dict[str, Tensor]:
         """Returns {name: Tensor} of all state, parameters first.
@@ -122,7 +161,12 @@ class Module:
     @property
     def device(self) -> str:
         """The device of the parameters; "cpu" if there are none."""
-        return next((p.device for p in self.parameters()), "cpu")
+        return next((p.device for p in self.all_parameters()), "cpu")
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the parameters; float32 if there are none."""
+        return next((p.dtype for p in self.all_parameters()), np.dtype(np.float32))
 
     def to(self: AnyModule, device: str) -> AnyModule:
         """Moves parameters and buffers to `device` ("cpu", "gpu", "gpu:1") and returns the Module.
@@ -130,7 +174,7 @@ class Module:
         Raises GpuUnavailable, ValueError for a name that is not a device.
         """
         device = resolve_device(device)
-        for parameter in self.parameters():
+        for parameter in self.all_parameters():
             parameter.data = to_device(parameter.data, device)
             parameter.grad = None if parameter.grad is None else to_device(parameter.grad, device)
         for _, buffer in self.named_buffers():
@@ -139,7 +183,7 @@ class Module:
 
     def astype(self: AnyModule, dtype: Any) -> AnyModule:
         """Changes the dtype of all parameters ("float64" to check gradients) and returns the Module."""
-        for parameter in self.parameters():
+        for parameter in self.all_parameters():
             parameter.data = parameter.data.astype(dtype)
             parameter.grad = None
         return self
@@ -153,6 +197,14 @@ class Module:
     def eval(self: AnyModule) -> AnyModule:
         """Switches to evaluation mode and returns the Module."""
         return self.train(False)
+
+    def evaluating(self) -> contextlib.AbstractContextManager[None]:
+        """Returns a context in which the Module works in evaluation mode, for this thread alone.
+
+        In a Module that is in evaluation mode already each layer keeps its own choice: dropout in training mode then
+        goes on dropping, which is how several predictions of one image show what the network is unsure of.
+        """
+        return evaluation() if self.training else contextlib.nullcontext()
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
         """Returns {name: NumPy array}: copies of all parameters, then of all buffers and random states."""
@@ -183,3 +235,17 @@ class Module:
         arrays = {name: np.array(to_numpy(state[name]), dtype=p.dtype, order="C") for name, p in saved.items()}
         for name, p in saved.items():
             p.data = to_device(arrays[name], p.device)
+
+
+def _items(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Yields (name, value), or those of the items of a list, tuple or dict: ("layers/0", …), ("heads/edge", …)."""
+    if isinstance(value, (list, tuple)):
+        for i, item in enumerate(value):
+            yield from _items(f"{name}/{i}", item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _items(f"{name}/{key}", item)
+    elif isinstance(value, (set, frozenset)) and any(isinstance(item, (Module, Tensor)) for item in value):
+        raise TypeError(f"{name} is a set that holds layers or tensors, whose order is not fixed: use a list or a dict")
+    else:
+        yield name, value

@@ -9,7 +9,7 @@ import numpy as np
 
 from minunet.autograd import Tensor, no_grad
 from minunet.device import to_device
-from minunet.nn.module import Module, forward_hook
+from minunet.nn.module import Module, evaluation, forward_hook
 
 COLUMNS = ("Layer (type)", "Output Shape", "Param #", "Connected to")
 
@@ -19,8 +19,7 @@ def layer_rows(model: Module, input_shape: tuple[int, int, int]) -> list[tuple[A
 
     input_shape: (H, W, C). The first entry of an output shape, the batch, is None.
     """
-    dtype = next((p.dtype for p in model.parameters()), np.dtype("float32"))
-    x = Tensor(to_device(np.zeros((1, *input_shape), dtype), model.device))
+    x = Tensor(to_device(np.zeros((1, *input_shape), model.dtype), model.device))
     rows: list[tuple[Any, ...]] = [("input", "Input", (None, *input_shape), 0, [])]
     makers = {id(x): "input"}
     alive = [x]  # an id names a tensor only as long as the tensor lives
@@ -28,20 +27,15 @@ def layer_rows(model: Module, input_shape: tuple[int, int, int]) -> list[tuple[A
     def add_row(layer, inputs, y):
         tensors = [t for group in inputs for t in (group if isinstance(group, (list, tuple)) else [group])]
         name = layer.name or f"{type(layer).__name__.lower()}_{len(rows)}"
-        parameters = sum(p.size for p in (*layer.parameters(), *_buffers(layer)))
+        parameters = sum(p.size for p in (*layer.all_parameters(), *_buffers(layer)))
         rows.append(
             (name, type(layer).__name__, (None, *y.shape[1:]), parameters, [makers.get(id(t), "?") for t in tensors])
         )
         makers[id(y)] = name
         alive.append(y)
 
-    was_training = model.training
-    model.eval()  # the empty image must not change a running average
-    try:
-        with no_grad(), forward_hook(add_row):
-            model(x)
-    finally:
-        model.train(was_training)
+    with no_grad(), evaluation(), forward_hook(add_row):  # the empty image must not change a running average
+        model(x)
     return rows
 
 
@@ -57,7 +51,7 @@ def summary_text(model: Module, input_shape: tuple[int, int, int], name: str | N
     lines.insert(1, rule)
     totals = []
     for part, tensors in (
-        ("Total", [*model.parameters(), *_buffers(model)]),
+        ("Total", [*model.all_parameters(), *_buffers(model)]),
         ("Trainable", model.parameters()),
         ("Non-trainable", _buffers(model)),
     ):

@@ -1,7 +1,7 @@
 """Batch normalization: gives every channel mean 0 and variance 1, then a mean and a scale that are learned.
 
     x, y         (N, H, W, C)
-    gamma, beta  (C,)           the learned scale and mean
+    gamma, beta  (C,)           γ and β, the learned scale and mean
 
 Forward. Per channel, over its M = N·H·W pixels of the batch:
 
@@ -9,12 +9,14 @@ Forward. Per channel, over its M = N·H·W pixels of the batch:
 
     x̂ = (x - μ) r      y = γ x̂ + β
 
-v is the biased variance (divided by M, not M - 1), as in Keras. The mean comes first, then the squared deviations
-from it: the shorter Σ x² / M - μ² is the difference of two large numbers where μ is large compared with the deviations;
-in float32 it may not have a single correct digit, and it can even be negative, which makes the root NaN. For the same
-reason μ is subtracted from x before anything is multiplied.
+v is the biased variance (divided by M, not M - 1), as in Keras. ε keeps a channel of equal numbers from being 0/0; with
+it the variance of x̂ is v / (v + ε), a little below 1. The mean comes first, then the squared deviations from it: the
+shorter Σ x² / M - μ² is the difference of two large numbers where μ is large compared with the deviations. For
+x = (5000, 5001, 5002) v is 2/3, but float32 numbers near 5000² lie 2 apart: the difference is even, perhaps 0 or -2,
+and the root of -2 is NaN. For the same reason μ is subtracted from x before anything is multiplied.
 
-Backward. Let gx̂ = γ gy. x affects L directly, through μ and through v. Since Σ (x - μ) = 0, v does not depend on μ:
+Backward. Let gx̂ = γ gy. x affects L directly, through μ and through v. (Through μ it does not affect v:
+∂v/∂μ = -2 Σ (x - μ) / M = 0.)
 
     ∂L/∂v = Σ gx̂ (x - μ) · (-½ r³)        ∂v/∂x = 2 (x - μ) / M
     ∂L/∂μ = -r Σ gx̂                       ∂μ/∂x = 1 / M
@@ -23,8 +25,24 @@ Backward. Let gx̂ = γ gy. x affects L directly, through μ and through v. Sinc
 
 The two sums are the other gradients:    gβ = Σ gy        gγ = Σ gy x̂ = r Σ gy (x - μ)
 
-In words: adding a constant to a channel, or multiplying it by one, changes no y (except through ε), so the gradient's
-components in these two directions are removed.
+In words: adding a constant to a channel, or multiplying it by a positive one, changes no y (except through ε), so the
+gradient's components in these two directions are removed. That is why a bias in the convolution before it is useless: μ
+takes it away again, and its gradient Σ gx is 0. β takes its place.
+
+Worked numbers: one channel of four pixels, γ = 2, β = 10, ε ≈ 0:
+
+    x = (1, 1, 3, 3)    μ = 2    v = r = 1    x̂ = (-1, -1, 1, 1)    y = (8, 8, 12, 12)
+    gy = (4, 0, 0, 0)   gβ = 4   gγ = -4      gx = 2 (gy - 4/4 - x̂ (-4)/4) = (4, -4, 0, 0)
+
+    >>> import numpy as np
+    >>> x = Tensor(np.array([1.0, 1, 3, 3]).reshape(1, 1, 4, 1), requires_grad=True)
+    >>> gamma, beta = Tensor([2.0], requires_grad=True), Tensor([10.0], requires_grad=True)
+    >>> y, (mean, variance) = batch_norm(x, gamma, beta, epsilon=1e-9)
+    >>> y.backward(np.array([4.0, 0, 0, 0]).reshape(y.shape))
+    >>> y.data.ravel().round(6), x.grad.ravel().round(6) + 0.0
+    (array([ 8.,  8., 12., 12.]), array([ 4., -4.,  0.,  0.]))
+    >>> mean, variance, gamma.grad.round(6), beta.grad
+    (array([2.]), array([1.]), array([-4.]), array([4.]))
 
 With μ and v held constant (the running averages, when the network is used), y is linear in x, and gx = γ r gy.
 
@@ -101,7 +119,7 @@ def batch_norm(
     epsilon      ε > 0.
     activation   None or "relu".
 
-    A batch with a single pixel per channel becomes β.
+    A batch with a single pixel per channel becomes β, whatever its number is: x - μ = 0.
     Raises ValueError for shapes that do not fit together, TypeError for mixed dtypes.
 
     >>> import numpy as np

@@ -1,6 +1,6 @@
 """Binary cross entropy: how surprised the network is by the true mask, averaged over the pixels.
 
-    p  the predicted probability of "pet", t the truth (0 or 1), both of the same shape
+    p, t  of one shape, (N, H, W, 1) for masks: the predicted probability of "pet", and the truth (0 or 1)
 
     l(p, t) = -t ln p - (1 - t) ln(1 - p)           L = mean of l   (or Σ w l / Σ w, with weights w)
 
@@ -12,14 +12,29 @@ On logits z, with p = σ(z). The sigmoid's derivative p(1 - p) cancels the denom
 
     ∂l/∂z = ∂l/∂p · p (1 - p) = p - t
 
-prediction minus truth, never large, never 0/0. The value needs no logarithm of 0 either: since ln σ(z) = -ln(1 + e⁻ᶻ),
+prediction minus truth: between -1 and 1, and never 0/0. The value needs no logarithm of 0 either. With
+ln σ(z) = -ln(1 + e⁻ᶻ),
 
     l = (1 - t) z + ln(1 + e⁻ᶻ) = max(z, 0) - t z + ln(1 + e^(-|z|))
 
-and here nothing can overflow. Train on logits; the form on probabilities is here for comparison, and for models that
-end in a sigmoid. A clipped p has no gradient: a network that is confidently wrong could not learn from it.
+and here e^(-|z|) is never above 1.
 
-The mean is over all N·H·W pixels. If all weights are 0, so is L.
+Worked numbers: z = ln 3 = 1.0986 twice, so p = 3/4, with t = (1, 0):
+
+    l = (-ln 3/4, -ln 1/4) = (0.2877, 1.3863)    L = 0.8370    gz = (-1/4, 3/4) / 2    gp = (-4/3, 4) / 2
+
+    >>> z = Tensor([1.0986, 1.0986], requires_grad=True)
+    >>> loss = binary_cross_entropy_with_logits(z, Tensor([1.0, 0.0]))
+    >>> loss.backward()
+    >>> round(loss.item(), 4), z.grad.round(4)
+    (0.837, array([-0.125,  0.375]))
+
+Train on logits; the form on probabilities is here for comparison, and for models that end in a sigmoid. A pixel whose p
+is clipped has no gradient: p = 1 for t = 0 costs -ln 10⁻⁷ = 16.1, the most there is, and cannot be learned from. On
+logits it pulls hardest. (The squared error (p - t)² has the same trouble: its ∂l/∂z = 2 (p - t) p (1 - p) is almost 0
+where the network is confidently wrong.)
+
+The mean is over all numbers of z. If all weights are 0, so is L.
 """
 
 from minunet.autograd import Function, Tensor, TensorLike

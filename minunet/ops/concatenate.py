@@ -6,10 +6,22 @@ Forward copies, backward cuts: y holds each number of each input exactly once, s
 
     gx_m = the slice of gy that lies where x_m lies in y
 
-In the lecture's U-Net the order is [upsampled, skip]: the first channels come from below and know what is in the image,
-the last channels come across the skip and know where its edges are. The convolution that follows has separate weights
-for each half, so the order decides which rows of its w belong to which; weights trained for one order are useless for
-the other.
+    x_1 = (1, 2),  x_2 = (3)     →     y  = (1, 2, 3)
+    gx_1 = (4, 5), gx_2 = (6)    ←     gy = (4, 5, 6)
+
+    >>> a, b = Tensor([1.0, 2.0], requires_grad=True), Tensor([3.0], requires_grad=True)
+    >>> concatenate([a, b]).backward(Tensor([4.0, 5.0, 6.0]))
+    >>> a.grad, b.grad
+    (array([4., 5.]), array([6.]))
+
+In the lecture's U-Net the order is [upsampled, skip]: the first channels come from below, the last ones across the
+skip. The convolution that follows has weights of its own for each half. It adds up two convolutions,
+
+    conv2d([a, b], w) = conv2d(a, w[:, :, :A]) + conv2d(b, w[:, :, A:])          A: how many channels a has
+
+so the order decides which part of w belongs to which half, and weights trained for one order fit the other only after
+these parts have been swapped. What came across the skip also went down through the pooling: its two gradients are added
+up (autograd/function.py).
 """
 
 from collections.abc import Iterable

@@ -1,9 +1,9 @@
-"""Convolution: every output pixel is the same weighted sum over the window of pixels around it.
+"""Convolution: every output pixel is a weighted sum of the pixels in a window, with the same weights for every window.
 
-    x  (N, H, W, C)       images, or the features that the layer before found in them
+    x  (N, H, W, C)       N images, or what the layer before made of them
     w  (KH, KW, C, F)     F filters, each a small image of what it looks for
-    b  (F,)               how much of it must be there (optional)
-    y  (N, OH, OW, F)
+    b  (F,)               a number for each filter (optional): with a ReLU behind it, y > 0 where the sum is above -b
+    y  (N, OH, OW, F)     one number per window and filter                   (all letters: ops/__init__.py)
 
 Forward, for stride (SH, SW) and x with its zero padding already around it:
 
@@ -14,7 +14,10 @@ and let W be w as a (KH·KW·C, F) matrix:
 
     y = P(x) W + b
 
-Backward. Let L be the loss and gy = ∂L/∂y. Each y is a sum of products, so each derivative is the other factor:
+(For windows of 1x1, P(x) is x: the same matrix W is applied to each pixel's channels.)
+
+Backward. Let L be the loss and gy = ∂L/∂y, shaped like y. Each y is a sum of products, so each derivative is the other
+factor, and a number that is used several times collects one term from each use:
 
     gw[k,l,c,f] = Σ_n Σ_i Σ_j  x[n, i·SH + k, j·SW + l, c] · gy[n,i,j,f]     gW = P(x)ᵀ gy
     gb[f]       = Σ_n Σ_i Σ_j  gy[n,i,j,f]                                   gb = Σ gy
@@ -22,10 +25,41 @@ Backward. Let L be the loss and gy = ∂L/∂y. Each y is a sum of products, so 
                   Σ_f  gy[n,i,j,f] · w[k,l,c,f]                              gx = Pᵀ(gy Wᵀ)
 
 P is linear (it copies pixels to where they are needed), and Pᵀ, its transpose, adds each copy back where it came from:
-a pixel that lay under nine windows collects nine terms. `conv_transpose2d.py` uses Pᵀ to go forward.
+a pixel that lay under nine windows collects nine terms, one in the corner of the image four. What falls on the padding
+is dropped. `conv_transpose2d.py` uses Pᵀ to go forward.
 
-In words: gw measures how well the image under a tap correlates with the error at the output; gx sends each error back
-along the weights through which it came.
+In words: gw measures how well the image under a tap correlates with the gradient at the output; gx sends each gradient
+back along the weights through which its output was made.
+
+Worked numbers: one row of three pixels x = (1, 2, 3), one filter of two taps w = (5, 1), b = 0, stride 1. Padding
+"same" is one zero, on the right. From above comes gy = (1, 10, 100).
+
+    P(x) = [1 2]     y = P(x) W = [1·5 + 2·1] = [ 7]     gW = P(x)ᵀ gy = [1·1 + 2·10 + 3·100] = [321]     gb = 111
+           [2 3]                  [2·5 + 3·1]   [13]                     [2·1 + 3·10 + 0·100]   [ 32]
+           [3 0]                  [3·5 + 0·1]   [15]
+
+    gy Wᵀ = [  5   1]     Pᵀ puts row 0 at pixels 0, 1:     5    1
+            [ 50  10]                 row 1 at pixels 1, 2:      50   10
+            [500 100]                 row 2 at pixel 2:              500   (100 falls on the padding)
+                                                      gx =  5   51  510
+
+    As one matrix from x to y:   A = [5 1 0]    y = A x,   gx = Aᵀ gy = (5·1, 1·1 + 5·10, 1·10 + 5·100)
+                                     [0 5 1]
+                                     [0 0 5]
+
+    >>> import numpy as np
+    >>> x = Tensor(np.array([1.0, 2, 3]).reshape(1, 1, 3, 1), requires_grad=True)
+    >>> w = Tensor(np.array([5.0, 1]).reshape(1, 2, 1, 1), requires_grad=True)
+    >>> y = conv2d(x, w)
+    >>> y.backward(np.array([1.0, 10, 100]).reshape(y.shape))
+    >>> y.data.ravel(), w.grad.ravel(), x.grad.ravel()
+    (array([ 7., 13., 15.]), array([321.,  32.]), array([  5.,  51., 510.]))
+
+P(x) repeats each pixel for every window over it: with stride 1 and padding "same" it is KH·KW times as large as x. The
+largest in the lecture's network is that of Conv_Classif_2, at 256x256: 65,536 rows of 9·16 numbers, 37.7 MB for one
+image in float32 and 604 MB for a batch of 16, where x has 4.2 MB. So it is not built as a whole. The CPU's kernels
+build some rows, about 2 MB, multiply them and let the next ones overwrite them. Backward builds them again: it keeps x,
+never P(x).
 
 ReLU may be fused: with activation="relu", y = max(P(x)W + b, 0) is computed while a block is still in the cache, and
 backward begins with gz = gy where y > 0, else 0 (see relu.py).
@@ -69,7 +103,7 @@ class Conv2DFunction(Function):
             gb = kernels.sum_over_pixels(gy) if any(needs_gb) else None
         gw = kernels.weight_gradient(self.x, gy, self.w.shape[:2], self.stride, self.pads) if needs_gw else None
         size = self.x.shape[1:3]
-        self.x = None  # frees the activation before gx asks for memory
+        self.x = None  # lets go of the activation before gx asks for memory
         gx = kernels.convolve_transposed(gy, self.w, None, self.stride, self.pads, size) if needs_gx else None
         return (gx, gw, gb)[: len(self.needs)]
 

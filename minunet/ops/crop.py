@@ -4,25 +4,31 @@
     y  (N, h, w, C)       h ≤ H, w ≤ W
 
 Forward takes a window out of each image, with as much left over above it as below, and as much at its left as at its
-right. Of an odd rest the smaller half is above and at the left:
+right. Where an odd number of rows or columns is left over, the smaller half is above or at the left:
 
     top = ⌊(H - h) / 2⌋,   left = ⌊(W - w) / 2⌋
     y[n,i,j,c] = x[n, i + top, j + left, c]
 
 Crop is linear: each number of y is one number of x, so y = K x, where K has a single 1 in each row. Backward is Kᵀ,
-which puts each gradient back where its number came from. No number of x that was cut off has changed the loss:
+which puts each gradient back where its number came from. A number that was cut off is not in y, so its gradient is 0:
 
     gx[n,p,q,c] = gy[n, p - top, q - left, c]   for top ≤ p < top + h and left ≤ q < left + w,   else 0
 
-In words: the adjoint of cropping is padding with zeros (and the adjoint of padding with zeros is cropping). For one
-row of five pixels, cropped to two, top being ⌊3/2⌋ = 1:
+In words: the transpose of cropping is padding with zeros (and the transpose of padding with zeros is cropping). For one
+row of five pixels, cropped to two, left being ⌊3/2⌋ = 1:
 
     x  =  1  2  3  4  5            y  =  2  3
     gx =  0  7  8  0  0     ←      gy =  7  8
 
-In the paper's network every convolution makes the image two rows and two columns smaller, so the features that cross
-over in a skip connection are larger than those that come up from below. What is cut off lies at the edge, where the
-levels below have seen too little to say anything about it.
+    >>> import numpy as np
+    >>> x = Tensor(np.array([1.0, 2, 3, 4, 5]).reshape(1, 1, 5, 1), requires_grad=True)
+    >>> crop(x, (1, 2)).backward(np.array([7.0, 8.0]).reshape(1, 1, 2, 1))
+    >>> x.grad.ravel()
+    array([0., 7., 8., 0., 0.])
+
+In the paper's network every 3x3 convolution makes the image two rows and two columns smaller, so the features that
+cross over in a skip connection are larger than those that come up from below: at the lowest one 64x64 against 56x56, if
+the image has 572x572. What is cut off is the margin for which nothing comes from below.
 
 Source: Ronneberger, Fischer, Brox, "U-Net", 2015, figure 1, "copy and crop".
 """

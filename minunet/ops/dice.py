@@ -3,19 +3,36 @@
     p, t  (N, H, W, C)  predicted probability and truth
 
 The Dice score of two sets is twice the size of their intersection over the sum of their sizes. With probabilities
-instead of sets ("soft"), and s added above and below so that two empty masks score 1 ("smoothed"):
+instead of sets ("soft"), and s = 1 added above and below so that two empty masks score 1 ("smoothed"):
 
     I = Σ p t,   D = Σ p + Σ t + s         score = (2 I + s) / D,       L = 1 - score
 
     ∂L/∂p = -(2 t D - (2 I + s)) / D²       since ∂I/∂p = t and ∂D/∂p = 1
 
+Worked numbers: three pixels, p = (1, 1, 0), t = (1, 0, 0):
+
+    I = 1,  D = 2 + 1 + 1 = 4     L = 1 - 3/4     gp = (-(8 - 3), 3, 3) / 16 = (-0.3125, 0.1875, 0.1875)
+
+    >>> p = Tensor([[1.0, 1.0, 0.0]], requires_grad=True)
+    >>> dice_loss(p, Tensor([[1.0, 0.0, 0.0]])).backward()
+    >>> p.grad
+    array([[-0.3125,  0.1875,  0.1875]])
+
+All pixels with the same t have the same gp, however wrong they are. In an image without a pet L is 1 - s / (Σ p + s):
+one pixel too many costs 1/2.
+
 Per image or over the batch. Σ may run over each image, and L is the mean of the images' losses (per_image=True, the
 default): every pet counts the same, however small, and an image's loss does not depend on what else is in its batch. Or
 Σ may run over the whole batch at once (per_image=False): smoother, but large pets dominate, and the loss depends on the
-batch size.
+batch.
 
-Cross entropy judges each pixel on its own; where pets are small it can settle for "all background". Dice cannot: that
-answer scores 0. Source: Milletari et al., "V-Net", 2016 (there with squares in D; here the plain sums).
+Small pets. Cross entropy judges each pixel on its own. Where 100 of 10,000 pixels are pet, p = 0.01 everywhere brings
+it down to 0.056, from ln 2 = 0.693 for p = 1/2: the network may settle there. The Dice loss of the same answer is
+0.985, and "all background" scores s / (Σ t + s) = 1/101. But on logits Dice has the sigmoid's factor p (1 - p) in its
+gradient: where p ≈ 0 it hardly pulls on any pixel, right or wrong. So it is often added to the cross entropy
+(bce_dice.py).
+
+Source: Milletari et al., "V-Net", 2016 (there with squares in D; here the plain sums).
 """
 
 from minunet.autograd import Function, Tensor, TensorLike

@@ -5,13 +5,21 @@
 
     y = x · keep / (1 - p)            gx = gy · keep / (1 - p)
 
-p, the rate, is the probability that an entry of `keep` is 0. A feature is kept with probability 1 - p, and
-E[keep] = 1 - p, so y is x on average: because of the division ("inverted" dropout) nothing has to be rescaled when the
-network is used; dropout is then simply skipped.
+    x = (1, 2, 3, 4)    keep = (1, 0, 0, 1)    p = 1/2    y = (2, 0, 0, 8)    gy = (5, 6, 7, 8)    gx = (10, 0, 0, 16)
 
-Whole maps. Neighboring pixels of a feature map carry nearly the same information: drop single ones, and the next
-convolution infers them from their neighbors. So with `keep` of shape (N, 1, 1, C) an image loses whole feature maps.
-It is cheaper, too: N·C random bytes instead of N·H·W·C.
+    >>> import numpy as np
+    >>> x = Tensor([1.0, 2.0, 3.0, 4.0], requires_grad=True)
+    >>> dropout(x, np.array([1, 0, 0, 1]), 0.5).backward(Tensor([5.0, 6.0, 7.0, 8.0]))
+    >>> x.grad
+    array([10.,  0.,  0., 16.])
+
+p, the rate, is the probability that an entry of `keep` is 0. A feature is kept with probability 1 - p, and
+E[keep] = 1 - p, so y is x on average: an x of 3 becomes 6 or 0 above, 3 on average. Because of the division ("inverted"
+dropout) nothing has to be rescaled when the network is used; dropout is then simply skipped.
+
+Whole maps. Neighboring pixels of a feature map carry much the same information: drop single ones, and the next
+convolution can still read it from their neighbors. So with `keep` of shape (N, 1, 1, C) an image loses whole feature
+maps. It is cheaper, too: N·C random numbers instead of N·H·W·C.
 
 Source: Srivastava et al., 2014; whole maps: Tompson et al., 2015 (Keras' SpatialDropout2D).
 """

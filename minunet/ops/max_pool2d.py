@@ -1,7 +1,7 @@
 """Max pooling: only the largest number in each window is passed on. The way down in a U-Net.
 
     x  (N, H, W, C)
-    y  (N, OH, OW, C)
+    y  (N, OH, OW, C)       each channel by itself
 
 Forward, for windows of KH x KW pixels that start SH rows and SW columns apart:
 
@@ -14,14 +14,28 @@ gradient goes to the argmax:
 
 which is a sum because windows may overlap (stride smaller than the window).
 
-Ties. Where several pixels of a window are equally large, the derivative is not defined. The first of them in row-major
-order (top row first, then left to right) is the argmax and gets all of the gradient. After a ReLU whole windows are 0,
-so this is not rare; splitting the gradient, or giving it to each, would make gx depend on how many zeros there are.
+Worked numbers, windows of 2x2 side by side:
 
-Padding ("same") counts as -∞: it is never the maximum.
+    x = [1 4 | 0 0]     y = [4 0]     argmax = [1 0], counted 0 1     gy = [5 7]     gx = [0 5 | 7 0]
+        [3 2 | 0 0]                                           2 3                         [0 0 | 0 0]
 
-Pooling forgets where in its window the maximum was: four pixels become one. A U-Net needs the position again on its way
-up, and gets it through the skip connections (models/unet.py).
+    >>> import numpy as np
+    >>> x = Tensor(np.array([[1.0, 4, 0, 0], [3, 2, 0, 0]]).reshape(1, 2, 4, 1), requires_grad=True)
+    >>> max_pool2d(x).backward(np.array([5.0, 7]).reshape(1, 1, 2, 1))
+    >>> x.grad[0, :, :, 0]
+    array([[0., 5., 7., 0.],
+           [0., 0., 0., 0.]])
+
+Ties. Where several pixels of a window are the largest, y has no derivative: raising any one of them raises y, lowering
+it does not lower y. The first of them in row-major order (top row first, then left to right) is taken for the argmax
+and gets all of the gradient; the right window above is such a case. After a ReLU whole windows of zeros are common, but
+there the choice does not matter: where its output is 0, the ReLU's backward stops whatever arrives. It matters for
+equal positive numbers, as in a flat, overexposed sky. (Gradients are checked at inputs without ties.)
+
+Padding ("same") counts as -∞: it is never larger than a number of the image, as a 0 would be where all are negative.
+
+Pooling does not pass on where in its window the maximum was: four pixels become one. A U-Net needs the position again
+on its way up, and gets it through the skip connections (models/unet.py).
 """
 
 from minunet.autograd import Function, Tensor, TensorLike
@@ -43,7 +57,7 @@ class MaxPool2DFunction(Function):
         self.input_size = x.shape[1:3]
         self.pads = window_pads(self.input_size, self.size, self.stride, self.padding, "max_pool2d")
         self._check_padding()
-        # x is not kept: argmax, a byte per window, says enough
+        # x is not kept: argmax, a byte per window and channel, says enough
         y, self.argmax = kernels_for(x).max_pool(x, self.size, self.stride, self.pads)
         return y
 

@@ -8,8 +8,13 @@
 
 At y = t there is a corner, and any slope from -1 to 1 lies below the curve; 0 is taken: what is right is left alone.
 
-Example. y = (1, 2, 5), t = (0, 4, 5): L = (1 + 2 + 0) / 3 = 1, and the gradient is (1/3, -1/3, 0): each is pulled
-equally hard, however wrong it is. If all weights are 0, so is L.
+Worked numbers: y = (1, 2, 5), t = (0, 4, 5): L = (1 + 2 + 0) / 3 = 1, and the gradient is (1/3, -1/3, 0): what is wrong
+is pulled equally hard, however wrong it is. If all weights are 0, so is L.
+
+    >>> y = Tensor([1.0, 2.0, 5.0], requires_grad=True)
+    >>> mean_absolute_error(y, Tensor([0.0, 4.0, 5.0])).backward()
+    >>> y.grad.round(4)
+    array([ 0.3333, -0.3333,  0.    ])
 """
 
 from minunet.autograd import Function, Tensor, TensorLike

@@ -6,8 +6,13 @@
 
     ∂l/∂y = 2 (y - t)       gy = gL · 2 w (y - t) / Σ w
 
-Example. y = (1, 2), t = (0, 4): L = (1 + 4) / 2 = 2.5, and the gradient is (1, -2): what is twice as wrong is pulled
-twice as hard. If all weights are 0, so is L.
+Worked numbers: y = (1, 2), t = (0, 4): L = (1 + 4) / 2 = 2.5, and the gradient is 2 (1, -2) / 2 = (1, -2): what is
+twice as wrong is pulled twice as hard. If all weights are 0, so is L.
+
+    >>> y = Tensor([1.0, 2.0], requires_grad=True)
+    >>> mean_squared_error(y, Tensor([0.0, 4.0])).backward()
+    >>> y.grad
+    array([ 1., -2.])
 """
 
 from minunet.autograd import Function, Tensor, TensorLike

@@ -10,9 +10,9 @@ For each image n and class k, as in dice.py, with s = 1 above and below:
 
     L = 1 - mean of the scores over all images and classes
 
-A class that is neither in the image nor predicted scores s/s = 1; one that is only predicted scores s / (Σ w p_k + s).
-Each class counts the same, a traffic light as much as the sky. (With class weights c it is the weighted mean
-Σ c_k score_k / Σ c_k.)
+A class that is neither in the image nor predicted scores s/s = 1; one that is only predicted scores s / (Σ w p_k + s):
+p_k = 0.001 at each of 10,000 pixels is enough for 1/11. Each class counts the same, a traffic light as much as the sky.
+(With class weights c it is the weighted mean Σ c_k score_k / Σ c_k.)
 
 Gradient. With c = 1/(N K) for the mean (or c_k / (N Σ c)), the rule for a quotient gives
 
@@ -20,8 +20,21 @@ Gradient. With c = 1/(N K) for the mean (or c_k / (N Σ c)), the rule for a quot
 
 where ga and gb are only N·K numbers; from there to z it is softmax: gz = p (gp - Σ p gp).
 
-Example. One image of two pixels, classes 0 and 1, p = ((3/4, 1/4), (1/2, 1/2)). Class 0: I = 3/4, D = 5/4 + 1 + 1,
-score 2.5 / 3.25. Class 1: I = 1/2, D = 3/4 + 1 + 1, score 2 / 2.75. L = 1 - (0.7692 + 0.7273) / 2 = 0.2517.
+Worked numbers. One image of two pixels, classes 0 and 1, p = ((3/4, 1/4), (1/2, 1/2)):
+
+    class 0:  I = 3/4,  D = 5/4 + 1 + 1,  score 2.5 / 3.25 = 0.7692      ga = 2.5 / 2 / 3.25² = 0.1183,  gb = -0.3077
+    class 1:  I = 1/2,  D = 3/4 + 1 + 1,  score 2 / 2.75   = 0.7273      ga = 2 / 2 / 2.75²   = 0.1322,  gb = -0.3636
+
+    L = 1 - (0.7692 + 0.7273) / 2 = 0.2517
+    first pixel, of class 0:  gp = (0.1183 - 0.3077, 0.1322) = (-0.1893, 0.1322)
+                              gz_0 = p_0 p_1 (gp_0 - gp_1) = 3/4 · 1/4 · (-0.1893 - 0.1322) = -0.0603 = -gz_1
+
+    >>> import numpy as np
+    >>> z = Tensor([[[1.0986, 0.0], [0.0, 0.0]]], requires_grad=True)  # ln 3 = 1.0986
+    >>> multiclass_dice_loss_with_logits(z, np.array([[0, 1]])).backward()
+    >>> z.grad.round(4)
+    array([[[-0.0603,  0.0603],
+            [ 0.0874, -0.0874]]])
 """
 
 from numpy.typing import ArrayLike

@@ -4,8 +4,19 @@
 
     gx = gy where x > 0, else 0
 
-At x = 0 there is a corner; by convention its derivative is taken to be 0. y > 0 exactly where x > 0, so backward needs
-only y, which the next layer keeps anyway.
+    x = (-1, 0, 2)    y = (0, 0, 2)    gy = (5, 6, 7)    gx = (0, 0, 7)
+
+    >>> x = Tensor([-1.0, 0.0, 2.0], requires_grad=True)
+    >>> relu(x).backward(Tensor([5.0, 6.0, 7.0]))
+    >>> x.grad
+    array([0., 0., 7.])
+
+At x = 0 there is a corner; by convention its derivative is taken to be 0. Where x is negative no gradient passes: a
+filter whose sums are negative at all pixels of all images gets no gradient, and may never recover ("dying ReLU").
+
+y > 0 exactly where x > 0, so backward needs only y. A convolution that comes next keeps the same array, as its input,
+so that it costs no memory of its own. Where a pooling or a concatenation comes next, which do not keep their inputs, it
+does: in a U-Net at the end of each encoder level.
 """
 
 from minunet.autograd import Function, Tensor, TensorLike
@@ -18,7 +29,7 @@ class ReLUFunction(Function):
 
     def forward(self, x):
         y = array_module(x).maximum(x, 0)
-        self.y = y  # y > 0 tells where x was positive; the next operation holds the same array
+        self.y = y  # y > 0 tells where x was positive; a convolution that follows holds the same array
         return y
 
     def backward(self, gy):

@@ -2,27 +2,33 @@
 
     z  (…, K)  logits          p  (…, K)  probabilities, Σ_k p_k = 1 for each pixel
 
-    p_k = e^(z_k) / S,   S = Σ_j e^(z_j)
+    p_k = e^(z_k - m) / S,     S = Σ_j e^(z_j - m),     m = the largest z_j of the pixel
 
-The same number added to all z_k changes nothing: it cancels. So the largest one, m, is subtracted first; then no power
-of e is above 1, and nothing overflows. For z = (1, 2, 3):
+m changes no p: it cancels. With it no power of e is above 1, so none overflows. For z = (1, 2, 3):
 
     z - m = (-2, -1, 0)    e^… = (0.1353, 0.3679, 1)    S = 1.5032    p = (0.0900, 0.2447, 0.6652)
 
 Gradient. Each p_k depends on every z_j of its pixel, through S:
 
-    ∂p_k/∂z_j = [k = j] e^(z_k) / S - e^(z_k) e^(z_j) / S² = p_k ([k = j] - p_j)
+    ∂p_k/∂z_j = [k = j] e^(z_k - m) / S - e^(z_k - m) e^(z_j - m) / S² = p_k ([k = j] - p_j)
 
     gz_j = Σ_k gp_k p_k ([k = j] - p_j) = p_j (gp_j - Σ_k p_k gp_k)
 
 Each gp is compared with the mean of them all, weighted by p. The gz_j of a pixel add up to 0, as they must: moving all
 z together changes nothing. Above, gp = (1, 0, 0) gives gz = (0.0900 · 0.9100, -0.2447 · 0.0900, -0.6652 · 0.0900).
 
-Its logarithm. ln p_k = z_k - m - ln S needs no logarithm of 0, however small p_k is:
+    >>> z = Tensor([1.0, 2.0, 3.0], requires_grad=True)
+    >>> softmax(z).backward(Tensor([1.0, 0.0, 0.0]))
+    >>> z.grad.round(4)
+    array([ 0.0819, -0.022 , -0.0599])
+
+Its logarithm. ln p_k = z_k - m - ln S needs no logarithm of 0, however small p_k is, since S ≥ e⁰ = 1:
 
     ∂(ln p_k)/∂z_j = [k = j] - p_j        gz_j = gy_j - p_j Σ_k gy_k
 
-With two classes, p_1 = σ(z_1 - z_0): the sigmoid is the softmax of (0, z).
+Above, gy = (1, 0, 0) gives gz = (1 - 0.0900, -0.2447, -0.6652).
+
+With two classes, p_1 = 1 / (1 + e^(z_0 - z_1)) = σ(z_1 - z_0): σ(z) is the second number of the softmax of (0, z).
 """
 
 from minunet.autograd import Function, Tensor, TensorLike
@@ -65,7 +71,7 @@ def _check_logits(operation, z):
 
 
 def softmax(z: TensorLike) -> Tensor:
-    """Returns the probabilities e^(z_k) / Σ e^(z_j) over the last axis; same shape and dtype. No overflow for any z.
+    """Returns the probabilities e^(z_k) / Σ e^(z_j) over the last axis; same shape and dtype.
 
     Raises TypeError unless z is floating-point, ValueError if it has no last axis.
 

@@ -14,8 +14,8 @@ def target_arrays(
 
     t        the truth, 0 to 1, Tensor or array shaped like the prediction.
     weights  how much each element counts; 0 ignores it (the unclassified boundary in a trimap).
-    Raises ValueError where a shape differs: NumPy would silently broadcast (N,H,W) against (N,H,W,1), to
-    an array far too large.
+    Raises ValueError where a shape differs: NumPy would silently broadcast a mask (1,256,256) without its last axis
+    against (1,256,256,1), to (1,256,256,256).
     """
     return _array(operation, "t", t, prediction), _array(operation, "weights", weights, prediction)
 

@@ -1,9 +1,19 @@
 """How a window slides over an image: strides and paddings as the user writes them, checked and spelled out.
 
+For windows of KH x KW pixels, SH rows and SW columns apart, over images of H x W pixels. They give OH x OW outputs;
+what is said of rows holds for columns.
+
 "valid"   no padding: only windows that lie entirely inside. OH = ⌊(H - KH) / SH⌋ + 1.
 "same"    padded so that OH = ⌈H / SH⌉, as Keras (TensorFlow) does it: (OH-1)·SH + KH - H rows in all where that is
           positive; the smaller half above, the larger below.
-p, (p, q) p rows of padding above and below, and p or q columns left and right.
+p, (p, q) p rows of padding above and below, and p or q columns left and right. OH = ⌊(H + 2p - KH) / SH⌋ + 1.
+
+Six rows, windows of three, stride 2:  "valid" has ⌊3/2⌋ + 1 = 2 windows, and the sixth row lies in none of them;
+"same" has 3, with 2·2 + 3 - 6 = 1 row of padding, below:
+
+    1 2 3 4 5 6 0
+    └───┘   └───┘
+        └───┘
 """
 
 import numbers
@@ -68,29 +78,31 @@ def _same(n, k, s):
 def transposed_size(
     size: tuple[int, int], kernel_size: tuple[int, int], stride: tuple[int, int], padding: Padding
 ) -> tuple[int, int]:
-    """Returns the (H, W) that a transposed convolution makes of (OH, OW), as Keras defines it for "same" and "valid".
+    """Returns (OH, OW), what a transposed convolution makes of `size` = (H, W), as Keras defines it.
 
-    It is the size of the image over which the same windows, sliding forwards, would have given (OH, OW):
-    "same" OH·SH;  "valid" OH·SH + max(KH - SH, 0);  p: (OH-1)·SH + KH - 2p.
+    "same" OH = H·SH;  "valid" OH = H·SH + max(KH - SH, 0);  p: OH = (H-1)·SH + KH - 2p.
+
+    A convolution with these windows makes H x W of it again. With a stride it does so of other sizes, too: "same" with
+    stride 2 makes 4 of 7 and of 8. Somebody has to choose, and Keras chose these.
 
     >>> transposed_size((4, 4), (3, 3), (2, 2), "valid")
     (9, 9)
     """
     if padding == "same":
-        H, W = (n * s for n, s in zip(size, stride))
-        return H, W
+        OH, OW = (n * s for n, s in zip(size, stride))
+        return OH, OW
     if padding == "valid":
-        H, W = (n * s + max(k - s, 0) for n, k, s in zip(size, kernel_size, stride))
-        return H, W
+        OH, OW = (n * s + max(k - s, 0) for n, k, s in zip(size, kernel_size, stride))
+        return OH, OW
     if isinstance(padding, str):
         raise ValueError(
             f'conv_transpose2d: padding is {padding!r}: it must be "same", "valid", an integer or a pair of them'
         )
     pads = pair(padding, "conv_transpose2d: padding", least=0)
-    H, W = ((n - 1) * s + k - 2 * p for n, k, s, p in zip(size, kernel_size, stride, pads))
-    if min(H, W) < 1:
+    OH, OW = ((n - 1) * s + k - 2 * p for n, k, s, p in zip(size, kernel_size, stride, pads))
+    if min(OH, OW) < 1:
         raise ValueError(
-            f"conv_transpose2d: padding {padding!r} leaves nothing: {tuple(size)} would become {(H, W)}; "
+            f"conv_transpose2d: padding {padding!r} leaves nothing: {tuple(size)} would become {(OH, OW)}; "
             "give less padding"
         )
-    return H, W
+    return OH, OW

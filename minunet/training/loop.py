@@ -46,7 +46,8 @@ Row = dict[str, float]  # scores by name
 class Trainer:
     """Trains a model. It holds all that changes while training, and so all that a checkpoint has to hold.
 
-    model           has logits(x), train(), eval() and .device, and the channels that the task needs.
+    model           has logits(x) and the channels that the task needs. In evaluation mode as a whole it is switched to
+                    training; a single layer that was switched to evaluation stays so (a frozen batch normalization).
     optimizer       has step() and zero_grad().
     loss            a name in `task.losses`, or a function loss(z, targets, weights).
     task            the kind of segmentation; by default binary.
@@ -153,7 +154,8 @@ class Trainer:
     def _train(self, loader: Loader) -> Row | None:
         """One pass over the training set, or what is left of it. Returns its scores, or None if it was stopped."""
         progress = self.progress
-        self.model.train()
+        if not self.model.training:
+            self.model.train()
         with _bar(loader, f"epoch {progress.epoch}") as bar:
             bar.update(sum(progress.losses.images))
             for batch in self._batches(loader.batches(progress.epoch, start=progress.step)):
@@ -197,9 +199,8 @@ class Trainer:
 
         Returns None if stop() returned True on the way. Raises Diverged if the loss is not finite.
         """
-        self.model.eval()
         losses, scores = Losses(f"{name}, validation", self.model.device), self.task.training_scores()
-        with _bar(loader, f"{name}, validation") as bar:
+        with self.model.evaluating(), _bar(loader, f"{name}, validation") as bar:
             for batch in self._batches(loader.batches(0)):
                 z = self.model.logits(batch.x)
                 losses.add(self.loss(z, batch.targets, batch.weights).data, len(batch))

@@ -56,12 +56,16 @@ class Progress:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restores a state_dict."""
-        self.start_epoch(int(state["epoch"]))
-        self.step = int(state["step"])
-        self.started -= float(state["seconds"])
-        for loss, images in zip(state["losses"], state["images"].tolist()):
-            self.losses.add(loss, images)
+        """Restores a state_dict. Raises ValueError for numbers that no training comes to."""
+        epoch, step, seconds = int(state["epoch"]), int(state["step"]), float(state["seconds"])
+        losses, images = state["losses"].tolist(), state["images"].tolist()
+        if epoch < 1 or not len(losses) == len(images) == step or not 0 <= seconds < math.inf:
+            raise ValueError(f"epoch {epoch}, step {step} with {len(losses)} losses, {seconds} s: no training is there")
+        self.start_epoch(epoch)
+        self.step = step
+        self.started -= seconds
+        for loss, count in zip(losses, images):
+            self.losses.add(loss, count)
         self.scores.load_state_dict(state)
 
 

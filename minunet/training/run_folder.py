@@ -20,7 +20,7 @@ import math
 import os
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import metadata as packages
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from minunet.models import SegmentationModel
 from minunet.tasks import Binary, Evaluation, Task
 from minunet.training import checkpoint, plots
 from minunet.training.checkpoint import CheckpointError
+from minunet.training.history import history_csv, read_rows
 from minunet.version import __version__
 from minunet.weights import io
 
@@ -100,7 +101,12 @@ class RunFolder:
         remove_leftovers(self.folder)
         self.metadata["resumed"] = self.metadata.get("resumed", 0) + 1
         if any((self.folder / name).exists() for name in (checkpoint.LAST, checkpoint.PREVIOUS)):
-            checkpoint.load(self.folder, model, self.parts)
+            path = checkpoint.load(self.folder, model, self.parts)
+            begun = getattr(self.parts.get("progress"), "epoch", len(self.history) + 1)
+            if begun != len(self.history) + 1:
+                raise CheckpointError(
+                    f"{path} contradicts itself: {len(self.history)} rows of scores, in epoch {begun}"
+                )
 
     def __enter__(self) -> "RunFolder":
         return self
@@ -113,8 +119,8 @@ class RunFolder:
         return {"history": json.dumps(self.history)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restores a state_dict."""
-        self.history = json.loads(str(state["history"]))
+        """Restores a state_dict. Raises ValueError for a history that `add` has not written."""
+        self.history = read_rows(str(state["history"]), self.score_names)
         self.best = None
         for row in self.history:
             self._note_best(row)
@@ -211,22 +217,6 @@ class RunFolder:
         plots.save_curves(self.folder / "curves.png", self.history, self.baseline, self.score_names[0])
 
 
-def history_csv(history: list[dict[str, float]], score_names: Sequence[str] = Binary.score_names) -> str:
-    """Returns the rows as text: a header, then a line per epoch. score_names: those of the task.
-
-    Scores have six decimals, "lr" has six significant digits.
-
-    >>> history_csv([]).split(",")[:5]
-    ['epoch', 'train_loss', 'val_loss', 'train_iou', 'val_iou']
-    """
-    names = [f"{part}_{name}" for name in ("loss", *score_names) for part in ("train", "val")]
-    lines = [",".join(["epoch", *names, "lr"])]
-    for row in history:
-        scores = [f"{row[name]:.6f}" for name in names]
-        lines.append(",".join([str(row["epoch"]), *scores, f"{row['lr']:.6g}"]))
-    return "\n".join(lines) + "\n"
-
-
 def versions() -> dict[str, str | None]:
     """Returns what the run depends on: {"python": "3.12.1", "numpy": ..., ...}; None for what is not installed.
 
@@ -252,11 +242,14 @@ def read_run(folder: str | Path) -> dict[str, Any]:
     path = Path(folder) / "run.json"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{folder} holds no run to resume: {path.name} cannot be read ({error})") from error
     command = content.setdefault("command", []) if isinstance(content, dict) else None
     if not isinstance(command, list) or not all(isinstance(word, str) for word in command):
         raise CheckpointError(f"{path} was not written by a run: it does not say how the run was started")
+    resumed = content.get("resumed", 0)
+    if type(resumed) is not int or resumed < 0:
+        raise CheckpointError(f'{path} was not written by a run: "resumed" is {resumed!r:.40}, no number of times')
     return content
 
 

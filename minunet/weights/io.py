@@ -25,6 +25,9 @@ FORMATS = {".npz": npz, ".safetensors": safetensors, ".weights.h5": keras_h5, ".
 # our class of a network: how the names of its encoder's convolutions begin, by which its files are recognized
 NETWORKS: dict[type[SegmentationModel], str] = {UNet: "Conv_Down_", UNet2015: "Conv_Contract_"}
 
+# the names of the two convolutions at the bottom, without _1 and _2
+BOTTOMS: dict[type[SegmentationModel], str] = {UNet: "Conv_Bottle", UNet2015: "Conv_Bottom"}
+
 AnyModule = TypeVar("AnyModule", bound=Module)
 
 
@@ -59,23 +62,25 @@ def describe(model: Module) -> dict[str, Any]:
     return {"model": type(model).__name__, "options": getattr(model, "options", {})}
 
 
-def load(path: str | Path, model: AnyModule) -> AnyModule:
+def load(path: str | Path, model: AnyModule, max_bytes: int | None = None) -> AnyModule:
     """Reads the weights of `model` from `path`, and returns the model.
 
     Raises FileNotFoundError; WeightsError for a file that is damaged or not of weights; ValueError, which lists all
     differences, for weights of another model. The model is changed only if everything fits. No pickle is ever loaded.
+    max_bytes: what the file may unpack to; by default a rule decides (unpacking.py).
     """
-    _fill(model, read(path).arrays)
+    _fill(model, read(path, max_bytes).arrays)
     return model
 
 
-def load_model(path: str | Path) -> SegmentationModel:
+def load_model(path: str | Path, max_bytes: int | None = None) -> SegmentationModel:
     """Returns a UNet or UNet2015 as the file at `path` describes it, with its weights, ready to predict (in eval mode).
 
     Where the file has no metadata, the network and its options are read off the names and shapes of its arrays.
     Raises FileNotFoundError; WeightsError for a file that is damaged or not of such a network.
+    max_bytes: as in `load`.
     """
-    return build(read(path))
+    return build(read(path, max_bytes))
 
 
 def build(weights: Weights) -> SegmentationModel:
@@ -97,14 +102,14 @@ def build(weights: Weights) -> SegmentationModel:
     return model.eval()
 
 
-def read(path: str | Path) -> Weights:
+def read(path: str | Path, max_bytes: int | None = None) -> Weights:
     """Returns the Weights in the file at `path`. Raises FileNotFoundError or WeightsError."""
-    return _read(path, _format(path).decode, kinds="fiub")
+    return _read(path, _format(path).decode, "fiub", max_bytes)
 
 
 def read_arrays(path: str | Path) -> dict[str, NDArray]:
     """Returns {name: array} of all that an .npz file holds besides the metadata. Raises as `read`."""
-    return _read(path, npz.decode_arrays, kinds="fiubU").arrays
+    return _read(path, npz.decode_arrays, "fiubU").arrays
 
 
 def _fill(model, arrays):
@@ -122,15 +127,36 @@ def _options_seen(path, arrays):
             depth = sum(name.startswith(prefix) and name.endswith("_1/kernel") for name in arrays)
             norm = {"batch_norm": True} if any(name.endswith("/moving_mean") for name in arrays) else {}
             seen = {"in_channels": first[2], "out_channels": last[3], "depth": depth, "width": first[3], **norm}
+            _check_shapes(path, arrays, prefix, BOTTOMS[network], **seen)
             return network, seen
     known = " or ".join(network.__name__ for network in NETWORKS)
     convolutions = " nor ".join(f"{prefix}1_1/kernel" for prefix in NETWORKS.values())
     raise WeightsError(f"{path} holds no weights of a {known}: it has neither {convolutions}, or no Conv_Out/kernel")
 
 
-def _read(path, decode, kinds):
+def _check_shapes(path, arrays, prefix, bottom, in_channels, depth, width, **_):
+    """Raises WeightsError unless the encoder's kernels have the shapes that width and depth ask for.
+
+    They are compared before a network is built: names cost nothing, and thirty of them count up to a network that no
+    memory holds. What holds the encoder has about a fifth of all weights.
+    """
+    before = in_channels
+    for level in range(1, depth + 2):
+        after = width * 2 ** (level - 1)
+        block = bottom if level > depth else f"{prefix}{level}"
+        for name, shape in ((f"{block}_1/kernel", (3, 3, before, after)), (f"{block}_2/kernel", (3, 3, after, after))):
+            if name not in arrays or np.shape(arrays[name]) != shape:
+                found = f"has shape {np.shape(arrays[name])}" if name in arrays else "is missing"
+                raise WeightsError(
+                    f"{path} cannot be of a network with {depth} levels and {width} filters on the first: "
+                    f"{name} {found}, its shape must be {shape}"
+                )
+        before = after
+
+
+def _read(path, decode, kinds, max_bytes=None):
     try:
-        arrays, metadata = decode(Path(path).read_bytes())
+        arrays, metadata = decode(_content(Path(path)), max_bytes)
         if not isinstance(metadata, dict):
             raise ValueError(f"its metadata is {metadata!r:.40}")
         if wrong := [name for name, array in arrays.items() if array.dtype.kind not in kinds]:
@@ -144,6 +170,13 @@ def _read(path, decode, kinds):
         raise WeightsError(
             f"{path} is damaged or not a weights file ({error}): it must be a file made by minunet.save"
         ) from error
+
+
+def _content(path):
+    """The bytes of a regular file; a pipe or a device could make us wait, or read, without an end."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise ValueError("it is a pipe or a device")
+    return path.read_bytes()
 
 
 def _format(path):

@@ -14,13 +14,14 @@ since minunet uses Keras' order of axes. The metadata is an attribute of the who
 import io
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minunet.nn import Module
+from minunet.weights.unpacking import check_unpacked
 
 ABOUT = "minunet"
 # our class of a layer: Keras' name for its group, and its arrays in Keras' order
@@ -62,17 +63,37 @@ def encode(model: Module, metadata: Mapping[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def decode(content: bytes) -> tuple[dict[str, NDArray], dict[str, Any]]:
+def decode(content: bytes, max_bytes: int | None = None) -> tuple[dict[str, NDArray], dict[str, Any]]:
     """See minunet/weights/__init__.py."""
     import h5py
 
-    arrays = {}
+    datasets = {}
     with h5py.File(io.BytesIO(content), "r") as file:
-        for place, group in file["layers"].items():
-            variables = group["vars"]
+        for place, group in _inside(_member(file, "layers")):
+            variables = _member(group, "vars")
             kind = place.rstrip("0123456789").rstrip("_")
             names = ARRAYS.get(kind, ())
-            for i, array in variables.items():
+            for i, array in _inside(variables):
                 name = names[int(i)] if int(i) < len(names) else i
-                arrays[f"{variables.attrs.get('name', place)}/{name}"] = np.asarray(array)
+                datasets[f"{variables.attrs.get('name', place)}/{name}"] = array
+        check_unpacked((each.nbytes for each in datasets.values()), len(content), max_bytes)
+        arrays = {name: np.asarray(each) for name, each in datasets.items()}
         return arrays, json.loads(file.attrs.get(ABOUT, "{}"))
+
+
+def _inside(group: Any) -> Iterator[tuple[str, Any]]:
+    """Yields (name, group or dataset) for all that lies in the group itself. Raises ValueError as `_member`."""
+    return ((name, _member(group, name)) for name in group)
+
+
+def _member(group: Any, name: str) -> Any:
+    """Returns group[name]. Raises ValueError for what HDF5 would read from another file: it may be any on this disk."""
+    import h5py
+
+    place = f"{group.name.rstrip('/')}/{name}"
+    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+        raise ValueError(f"{place} is a link, which may lead to another file: weights lie in the file itself")
+    member = group[name]
+    if isinstance(member, h5py.Dataset) and (member.external or member.is_virtual):
+        raise ValueError(f"{place} has its numbers in another file: weights lie in the file itself")
+    return member

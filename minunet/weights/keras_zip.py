@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from minunet.models import SegmentationModel
 from minunet.nn.summary import layer_rows
 from minunet.weights import keras_h5
+from minunet.weights.unpacking import check_unpacked
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 
@@ -39,10 +40,11 @@ def encode(model: SegmentationModel, metadata: Mapping[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def decode(content: bytes) -> tuple[dict[str, NDArray], dict[str, Any]]:
+def decode(content: bytes, max_bytes: int | None = None) -> tuple[dict[str, NDArray], dict[str, Any]]:
     """See minunet/weights/__init__.py."""
     with zipfile.ZipFile(io.BytesIO(content)) as file:
-        return keras_h5.decode(file.read(WEIGHTS))
+        check_unpacked([file.getinfo(WEIGHTS).file_size], len(content), max_bytes)
+        return keras_h5.decode(file.read(WEIGHTS), max_bytes)
 
 
 def config(model: SegmentationModel) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def encode(model: Module, metadata: Mapping[str, Any]) -> bytes:
     return save(model.state_dict(), metadata={ABOUT: json.dumps(metadata)})
 
 
-def decode(content: bytes) -> tuple[dict[str, NDArray], dict[str, Any]]:
+def decode(content: bytes, max_bytes: int | None = None) -> tuple[dict[str, NDArray], dict[str, Any]]:
     """See minunet/weights/__init__.py."""
     from safetensors.numpy import load
 

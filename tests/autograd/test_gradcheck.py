@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from minunet import Function, Tensor, gradcheck
+from minunet import Function, Tensor, gradcheck, ops
 from minunet.autograd.gradcheck import GradientError
 
 BOTH_FORMS = pytest.mark.parametrize("directions", [None, 3], ids=["elements", "directions"])
@@ -80,6 +80,41 @@ def test_the_error_names_input_index_and_both_values():
     values = re.search(r"says (\S+), differences say (\S+) ", str(caught.value))
     backward, differences = map(float, values.groups())
     assert backward / differences == pytest.approx(1.5, rel=1e-6)
+
+
+def test_an_error_below_a_millionth_of_the_largest_derivative_passes():
+    """The second derivative is 3e-7 and backward says 0: all of it is missing, and nothing shows."""
+
+    def f(x):
+        return Tripled(lambda gy: 3 * gy * np.array([1.0, 0.0]))(x * np.array([1.0, 1e-7]))
+
+    gradcheck(f, np.array([1.0, 1.0]))
+    with pytest.raises(GradientError, match=r"index \(1,\)"):
+        gradcheck(f, np.array([1.0, 1.0]), tolerance=1e-9)
+
+
+def test_what_an_upstream_gradient_of_ones_would_not_show():
+    """Two taps of a 2x2 transposed convolution, swapped in its backward; a multiple of a softmax's gradient."""
+    rng = np.random.default_rng(0)
+    x, w, z = rng.standard_normal((2, 3, 4, 2)), rng.standard_normal((2, 2, 3, 2)), rng.standard_normal((3, 5))
+
+    def gradients(kernel, upstream):
+        leaves = Tensor(x, requires_grad=True), Tensor(kernel, requires_grad=True)
+        y = ops.conv_transpose2d(*leaves)
+        y.backward(upstream if np.ndim(upstream) else np.full(y.shape, upstream))
+        return [leaf.grad for leaf in leaves]
+
+    def with_taps_swapped(kernel):
+        return kernel[::-1].copy()
+
+    for upstream, the_same in ((1.0, True), (rng.standard_normal((2, 6, 8, 3)), False)):
+        gx, gw = gradients(w, upstream)
+        swapped_gx, _ = gradients(with_taps_swapped(w), upstream)
+        assert np.allclose(gx, swapped_gx) == np.allclose(gw, with_taps_swapped(gw)) == the_same
+
+    logits = Tensor(z, requires_grad=True)
+    ops.softmax(logits).backward(np.ones_like(z))
+    np.testing.assert_allclose(logits.grad, 0, atol=1e-15)
 
 
 def test_the_worst_of_several_wrong_elements_is_named():

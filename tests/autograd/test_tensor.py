@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from minunet import Function, GpuUnavailable, Tensor, device, no_grad
+from minunet.autograd import function as engine
 from minunet.autograd.rearrange import To
 
 
@@ -326,6 +327,21 @@ def test_the_same_tensor_on_both_sides():
     (x - x).backward(gy)
     np.testing.assert_array_equal(x.grad, [0, 0])
     np.testing.assert_array_equal(gy, [1, 10])
+
+
+def gradients_of_a_sum_and_a_product():
+    """∂L/∂a and ∂L/∂b of L = (a + b) + a b, where a = 2 and b = 3 are results of earlier operations."""
+    p, q = Tensor([2.0], requires_grad=True), Tensor([3.0], requires_grad=True)
+    a, b = p * 1.0, q * 1.0
+    ((a + b) + a * b).backward()
+    return p.grad.item(), q.grad.item()
+
+
+def test_a_shared_gradient_that_is_added_to_in_place_would_be_wrong(monkeypatch):
+    """The example of function.py: an engine that takes every array for its own finds 6 twice."""
+    assert gradients_of_a_sum_and_a_product() == (1 + 3, 1 + 2)
+    monkeypatch.setattr(engine, "_is_ours", lambda gradients, i, gy: gradients[i] is not None)
+    assert gradients_of_a_sum_and_a_product() == (6, 6)
 
 
 def test_the_engine_adds_only_into_arrays_of_its_own():

@@ -1,5 +1,6 @@
 """`minunet gradcheck`: a table, and an exit code that says whether all derivatives are right."""
 
+import re
 import subprocess
 import sys
 
@@ -38,21 +39,36 @@ def test_the_table(few_cases, capsys):
 
 
 def test_a_wrong_derivative_is_named_and_the_exit_code_is_1(few_cases, capsys, monkeypatch):
-    monkeypatch.setattr(Exp, "backward", lambda self, gy: gy)
+    monkeypatch.setattr(Exp, "backward", lambda self, gy: -gy * self.y)
     assert cli.main(["gradcheck"]) == 1
     out, err = capsys.readouterr()
-    rows = table(out)
-    assert rows["exp"][1:] == (np.inf, ["WRONG"]) and rows["log"][2] == [] and rows["all"][1] == np.inf
-    assert err.startswith(("exp : input 0: the worst gradient is at index", "exp: input 0"))
-    assert len(err.splitlines()) == 1
+    first, wrong, *_, last = out.splitlines()
+    assert first == "exp: 1 of 1 case WRONG" and err == ""
+    index, backward, differences = re.match(
+        r"  gx\[(.*)\]: backward says (\S+), differences say (\S+);", wrong
+    ).groups()
+    (x,) = next(case.inputs for case in few_cases if case.operation == "exp")
+    u = np.random.default_rng(0).standard_normal(x.shape)  # what gradcheck sends back
+    true = (u * np.exp(x))[tuple(map(int, index.split(", ")))]
+    assert float(differences) == pytest.approx(true, rel=1e-4) and float(backward) == pytest.approx(-true, rel=1e-4)
+    assert "the sign is wrong" in " ".join(out.split()) and "forward minunet/autograd/arithmetic.py, lines " in out
+    assert last.startswith("1 of 3 operations WRONG; the others are right, to ")
+    assert "inf" not in out
 
 
 def test_a_gradient_that_the_engine_refuses_is_a_wrong_derivative_too(few_cases, capsys, monkeypatch):
-    """A wrong shape is found before any difference is taken; the table must still be printed."""
+    """A wrong shape is found before any difference is taken; the report must still be printed."""
     monkeypatch.setattr(MatMul, "backward", lambda self, gy: (self.a, self.a))
     assert cli.main(["gradcheck"]) == 1
-    out, err = capsys.readouterr()
-    assert table(out)["@"][2] == ["WRONG"] and "MatMul.backward" in err
+    out = capsys.readouterr().out
+    assert out.startswith("@: 5 of 5 cases WRONG") and "MatMul.backward returned a gradient of shape" in out
+
+
+def test_a_backward_that_raises_is_a_wrong_derivative_too(few_cases, capsys, monkeypatch):
+    monkeypatch.setattr(Exp, "backward", lambda self, gy: gy * self.no_such_thing)
+    assert cli.main(["gradcheck"]) == 1
+    out = capsys.readouterr().out
+    assert "AttributeError" in out and "no_such_thing" in out and "Traceback" not in out
 
 
 def test_one_case_that_is_wrong_among_several(capsys, monkeypatch):
@@ -60,8 +76,23 @@ def test_one_case_that_is_wrong_among_several(capsys, monkeypatch):
     right = Case("mixed", "square", lambda x: x * x, [np.array([1.0, 2])])
     monkeypatch.setattr(command, "all_cases", lambda: [right, wrong])
     assert cli.main(["gradcheck"]) == 1
-    out, err = capsys.readouterr()
-    assert table(out)["mixed"][0] == 2 and "mixed detached" in err
+    out = " ".join(capsys.readouterr().out.split())
+    assert out.startswith("mixed: 1 of 2 cases WRONG") and 'in "detached"; 1 case, relative error up to 5.0e-01' in out
+    assert "1 of 1 operation WRONG; no other was checked" in out
+
+
+def test_one_operation(capsys):
+    assert cli.main(["gradcheck", "--operation", "exp", "log"]) == 0
+    rows = table(capsys.readouterr().out)
+    assert list(rows) == ["exp", "log", "all"] and rows["all"][0] == 2
+
+
+def test_an_operation_that_is_not_there(capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["gradcheck", "--operation", "conv3d"])
+    error = capsys.readouterr().err
+    assert caught.value.code == 2 and "there is no operation 'conv3d': it must be one of +, -, " in error
+    assert "conv2d" in error and error.count("\n") == 1
 
 
 @pytest.mark.parametrize("arguments", [[], ["gradchek"], ["gradcheck", "--fast"]])

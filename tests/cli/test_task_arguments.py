@@ -45,6 +45,8 @@ def test_classes_and_their_weights(words):
     # frequencies 15/16 and 1/4, their median 19/32; a class that never occurs weighs 1
     weights = task.weights_of(np.array([0, 1, 2, 255])).tolist()
     assert weights == pytest.approx([19 / 30, 19 / 8, 1, 0], rel=1e-6)
+    milder = task_of("--task", *words, "--class-weights", "sqrt").weights_of(np.array([0, 1, 2, 255])).tolist()
+    assert milder == pytest.approx([0.795822, 1.541104, 1, 0], rel=1e-5)  # their square roots
     assert task.classes == CLASSES
     if words[0] == "panoptic":
         assert task.separate_by == ("boundaries" if len(words) > 1 else "centers")

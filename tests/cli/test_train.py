@@ -288,6 +288,65 @@ def test_other_images_are_refused(one_epoch, monkeypatch, capsys):
     assert unchanged(one_epoch, before)
 
 
+def tampered(array):
+    """A change of last.npz: {name: array} → the same with this entry."""
+
+    def change(folder, name):
+        with np.load(folder / "last.npz") as file:
+            arrays = dict(file)
+        np.savez(folder / "last.npz", **{**arrays, f"training/{name}": np.array(array)})
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("run/history", tampered("[" * 100_000)),
+        ("run/history", tampered("null")),
+        ("run/history", tampered('[{"epoch": 1}]')),
+        ("run/history", tampered("[]")),
+        ("progress/epoch", tampered(7)),
+        ("progress/epoch", tampered("two")),
+        ("progress/step", tampered(10**6)),
+        ("progress/seconds", tampered(np.inf)),
+        ("progress/losses", tampered([[1.0]])),
+        ("optimizer/steps", tampered([1, 2])),
+        ("optimizer/lr", tampered("fast")),
+    ],
+)
+def test_a_state_that_no_run_comes_to_is_refused_before_anything_starts(one_epoch, tmp_path, name, change, capsys):
+    folder = tmp_path / "copy"
+    shutil.copytree(one_epoch, folder)
+    change(folder, name)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert run("--resume", folder, "--epochs", "2") == 2
+    output, error = capsys.readouterr()
+    assert error.count("\n") == 1 and "last.npz" in error and "scores of training" not in output
+    assert unchanged(folder, before)
+
+
+@pytest.mark.parametrize("resumed", ["many", None, [[[]]], -1, 1.5, True])
+def test_a_run_json_that_no_run_wrote_is_refused(one_epoch, tmp_path, resumed, capsys):
+    folder = tmp_path / "copy"
+    shutil.copytree(one_epoch, folder)
+    (folder / "run.json").write_text(json.dumps({**run_json(folder), "resumed": resumed}))
+    assert run("--resume", folder) == 2
+    error = capsys.readouterr().err
+    assert 'run.json was not written by a run: "resumed" is' in error and error.count("\n") == 1
+
+
+def test_a_folder_starts_no_download(one_epoch, tmp_path, monkeypatch, capsys):
+    """run.json may be a stranger's: what it says about the training is taken over, and not what it would fetch."""
+    folder = tmp_path / "copy"
+    shutil.copytree(one_epoch, folder)
+    command = [*run_json(folder)["command"], "--download", "--data-dir", str(tmp_path / "pets")]
+    (folder / "run.json").write_text(json.dumps({**run_json(folder), "command": command}))
+    monkeypatch.setattr(datasets, "download", lambda folder: pytest.fail("a download was started"))
+    assert run("--resume", folder) == 2
+    assert capsys.readouterr().err.count("\n") == 1 and not (tmp_path / "pets").exists()
+
+
 def test_a_damaged_file_is_named_with_the_one_that_is_intact(finished, tmp_path, capsys):
     folder = tmp_path / "copy"
     shutil.copytree(finished[0], folder)

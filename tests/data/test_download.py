@@ -305,8 +305,8 @@ def test_a_folder_that_cannot_be_made(server, tmp_path):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_a_full_disk(server, tmp_path):
-    (tmp_path / "images.tar.gz.part").symlink_to("/dev/full")
+def test_a_full_disk(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "open_own", lambda path, flags: os.open("/dev/full", os.O_WRONLY))
     with pytest.raises(DownloadError, match="No space left on device; free some space"):
         fetch(server, tmp_path)
 
@@ -460,3 +460,13 @@ def test_without_locks_it_downloads_all_the_same(server, system, tmp_path, monke
     with module._only_one(tmp_path):
         fetch(server, tmp_path)
     assert files(tmp_path) == WHOLE
+
+
+def test_a_part_that_leads_elsewhere_is_not_written_through(server, tmp_path):
+    thesis, folder = tmp_path / "thesis.txt", tmp_path / "pets"
+    thesis.write_text("years of work")
+    folder.mkdir()
+    (folder / "images.tar.gz.part").symlink_to(thesis)
+    with pytest.raises(DownloadError, match="it is a symbolic link"):
+        fetch(server, folder)
+    assert thesis.read_text() == "years of work"

@@ -1,4 +1,7 @@
-"""Known masks: trimaps, and images of 0 and 255."""
+"""Known masks: trimaps, and images of 0 and 255; and files whose numbers do not mean what they seem to."""
+
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -6,8 +9,16 @@ from PIL import Image
 
 from minunet.data import DataError
 from minunet.data.folder import ImageFolder
-from minunet.data.images import UprightImage
-from minunet.data.masks import class_reader, find_mask, instance_reader, mask_reader, read_labels, read_mask
+from minunet.data.images import UprightImage, load
+from minunet.data.masks import (
+    class_reader,
+    find_mask,
+    instance_reader,
+    mask_reader,
+    read_labels,
+    read_mask,
+    to_labels,
+)
 from minunet.data.pets import Pets
 
 
@@ -185,3 +196,92 @@ def test_every_reader_takes_a_trimap_however_it_was_saved(tmp_path, mode):
 def test_every_reader_refuses_the_same_files_in_the_same_words(tmp_path, mask, message):
     answers = list(by_each_reader(tmp_path, mask))
     assert len(answers) == 3 and all(message in answer for answer in answers)
+
+
+# ---- files whose numbers say something else than what one sees -------------------------------------------------
+
+
+TRUTH = np.array([[1, 1, 0], [0, 1, 0]], np.uint8)  # what a person sees: white where 1
+
+
+def labels_of(tmp_path, image, name="m.png", **options):
+    image.save(tmp_path / name, **options)
+    return load(tmp_path / name, to_labels)
+
+
+@pytest.mark.parametrize("truth", [TRUTH, 1 - TRUTH])
+@pytest.mark.parametrize("name", ["m.png", "m.gif", "m.bmp"])
+def test_black_and_white_with_a_palette_is_what_one_sees(tmp_path, truth, name):
+    """The palette may have white first: index 0 is white then, and a mask of indices is inverted."""
+    for image in (
+        Image.fromarray(truth * 255).quantize(2),
+        Image.fromarray(np.stack([truth * 255] * 3, axis=2)).convert("P", palette=Image.Palette.ADAPTIVE, colors=2),
+    ):
+        labels = labels_of(tmp_path, image, name)
+        assert mask_reader(None)(image).tolist() == truth.tolist()
+        assert (labels == truth * 255).all()
+
+
+def palette_image(indices, colors):
+    image = Image.fromarray(np.asarray(indices, np.uint8)).convert("L")
+    image = Image.frombytes("P", image.size, image.tobytes())
+    image.putpalette([level for color in colors for level in color])
+    return image
+
+
+@pytest.mark.parametrize(
+    ("indices", "colors", "expected"),
+    [
+        ([[0, 1]], [(0, 0, 0), (128, 0, 0)], [[0, 1]]),  # as VOC has it: index = class
+        ([[0, 7]], [(0, 0, 0), *[(128, i, 0) for i in range(6)], (128, 128, 128)], [[0, 7]]),  # a class is drawn gray
+        ([[0, 1]], [(0, 0, 0), (255, 255, 255)], [[0, 255]]),  # the same mask either way
+        ([[1, 0]], [(255, 255, 255), (0, 0, 0)], [[0, 255]]),  # white is first
+        ([[0, 2, 1]], [(0, 0, 0), (1, 1, 1), (2, 2, 2)], [[0, 2, 1]]),  # gray levels that are the indices
+        ([[1, 2]], [(255, 255, 255)] * 3, [[1, 2]]),  # a palette that tells nothing apart
+    ],
+)
+def test_indices_and_gray_levels_of_a_palette(indices, colors, expected):
+    assert to_labels(palette_image(indices, colors)).tolist() == expected
+
+
+def png_of_16_bits(array):
+    """A PNG of uint16 (H, W, channels), written by hand: Pillow can read such files and not write them."""
+    H, W, channels = array.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in array)
+    kind = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+
+    def chunk(name, content):
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    head = struct.pack(">IIBBBBB", W, H, 16, kind, 0, 0, 0)
+    chunks = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4])
+def test_16_bits_in_several_channels_are_refused(tmp_path, channels):
+    """Pillow hands over the upper byte alone: classes 0 to 255 would all be 0."""
+    path = tmp_path / "m.png"
+    path.write_bytes(png_of_16_bits(np.repeat(TRUTH[:, :, None], channels, axis=2).astype(np.uint16) * 3))
+    with pytest.raises(DataError, match="has 16 bits in several channels"):
+        load(path, to_labels)
+    path.write_bytes(png_of_16_bits(TRUTH[:, :, None].astype(np.uint16) * np.uint16(300)))
+    assert load(path, to_labels).tolist() == (TRUTH.astype(int) * 300).tolist()
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_a_mask_in_the_alpha_channel_is_refused(tmp_path, mode):
+    image = Image.new(mode, (3, 2), 0)
+    image.putalpha(Image.fromarray(TRUTH * 255))
+    with pytest.raises(DataError, match="one color everywhere, and different transparency"):
+        labels_of(tmp_path, image)
+    image.putalpha(255)
+    assert not labels_of(tmp_path, image).any()  # opaque and black everywhere: nothing to be found
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_a_jpeg_is_refused_also_where_its_numbers_look_right(tmp_path, level):
+    for reader in (mask_reader(None), class_reader({0: 0, 1: 1}), instance_reader):
+        Image.new("L", (16, 16), level).save(tmp_path / "m.jpg")
+        with pytest.raises(DataError, match="is a JPEG, which blurs the numbers of a mask: save it as PNG"):
+            load(tmp_path / "m.jpg", reader)

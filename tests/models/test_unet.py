@@ -4,11 +4,12 @@ import contextlib
 import gc
 import tracemalloc
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from minunet import Tensor, UNet, get_num_threads, no_grad, ops, optim, set_num_threads
+from minunet import Tensor, UNet, get_num_threads, nn, no_grad, ops, optim, set_num_threads
 from minunet.autograd import Function
 from minunet.device import to_device, to_numpy
 from minunet.nn.module import forward_hook
@@ -265,6 +266,33 @@ def test_predict_returns_to_training_mode_after_an_error(monkeypatch):
     with pytest.raises(ZeroDivisionError):
         model.predict(random_images(4, 4, 3))
     assert all(module.training for module in model.modules())
+
+
+def test_predict_leaves_each_layer_in_the_mode_it_was_in():
+    model = small(batch_norm=True, dropout=0.5)
+    frozen = model.encoder[0].convolutions.first_norm.eval()
+    model.predict(random_images(4, 4, 3))
+    assert not frozen.training and all(part.training for part in model.modules() if part is not frozen)
+
+
+def test_dropout_switched_on_in_a_model_that_predicts_shows_what_it_is_unsure_of():
+    model, image = small(dropout=0.5).eval(), random_images(8, 8, 3)
+    assert (model.predict(image) == model.predict(image)).all()
+    for part in model.modules():
+        if isinstance(part, nn.Dropout):
+            part.train()
+    assert (model.predict(image) != model.predict(image)).any() and not model.training
+
+
+def test_many_threads_predict_with_a_model_in_training_mode_as_one_does():
+    """Each used to switch the whole model to evaluation and back, under the hands of the others."""
+    model = small(batch_norm=True, dropout=0.5)
+    images = [random_images(8, 8, 3, seed=i) for i in range(8)]
+    expected, before = [model.predict(image) for image in images], model.state_dict()
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(model.predict, images * 40))
+    wrong = [i for i, answer in enumerate(answers) if not np.array_equal(answer, expected[i % 8])]
+    assert not wrong and all(np.array_equal(array, before[name]) for name, array in model.state_dict().items())
 
 
 @pytest.mark.parametrize("shape", [(5, 6), (5, 6, 4), (1, 2, 5, 6, 3), (3,)])

@@ -1,10 +1,12 @@
 """Module: how parameters are found and named, saved, moved, and loaded all together or not at all."""
 
+import threading
+
 import numpy as np
 import pytest
 
 from minunet import GpuUnavailable, Tensor, device, nn
-from minunet.nn.module import forward_hook
+from minunet.nn.module import evaluation, forward_hook
 
 
 class Scale(nn.Module):
@@ -240,3 +242,85 @@ def test_a_buffer_with_the_name_of_a_parameter_is_refused():
     model.parts[1].name = "parts/0"
     with pytest.raises(ValueError, match="two parameters are called parts/0/factor"):
         model.state_dict()
+
+
+def test_frozen_parameters_belong_to_the_module_but_are_not_trained():
+    tower = flat()
+    frozen = tower.floors[0].factor
+    frozen.requires_grad = False
+    assert [name for name, _ in tower.named_parameters()] == NAMES and list(tower.state_dict()) == NAMES
+    assert [id(p) for p in tower.parameters()] == [id(p) for p in tower.all_parameters() if p is not frozen]
+    assert len(tower.all_parameters()) == 4
+    state = {name: array + 7 for name, array in tower.state_dict().items()}
+    tower.load_state_dict(state)
+    assert frozen.data.tolist() == [10.0] and not frozen.requires_grad
+    assert tower.astype("float64").floors[0].factor.dtype == np.float64
+    frozen.requires_grad = True
+    assert len(tower.parameters()) == 4
+
+
+def test_a_module_that_is_frozen_as_a_whole_still_has_a_device_and_a_dtype():
+    scale = Scale(2.0).astype("float64")
+    scale.factor.requires_grad = False
+    assert scale.parameters() == [] and scale.device == "cpu" and scale.dtype == np.float64
+    assert nn.MaxPool2D(2).dtype == np.float32
+
+
+class Nested(nn.Module):
+    """Layers in everything that Python offers to hold several things."""
+
+    def __init__(self, containers):
+        self.containers = containers
+
+
+@pytest.mark.parametrize(
+    ("containers", "names"),
+    [
+        ({"edge": Scale(1.0), "inside": Scale(2.0)}, ["containers/edge/factor", "containers/inside/factor"]),
+        ((Scale(1.0), Scale(2.0)), ["containers/0/factor", "containers/1/factor"]),
+        ([[Scale(1.0)], [Scale(2.0)]], ["containers/0/0/factor", "containers/1/0/factor"]),
+        ({"heads": [(Scale(1.0),), Scale(2.0)]}, ["containers/heads/0/0/factor", "containers/heads/1/factor"]),
+    ],
+)
+def test_layers_in_containers_are_trained_saved_and_switched(containers, names):
+    module = Nested(containers)
+    assert list(module.state_dict()) == names and len(module.parameters()) == 2
+    module.eval()
+    assert len(list(module.modules())) == 3 and not any(part.training for part in module.modules())
+
+
+def test_a_set_of_layers_is_refused():
+    with pytest.raises(TypeError, match=r"containers is a set .* use a list or a dict"):
+        Nested({Scale(1.0)}).parameters()
+    assert Nested({"a", "b"}).parameters() == []
+
+
+def test_evaluation_is_a_matter_of_the_thread_and_changes_no_flag():
+    module, seen = Tower(), {}
+    module.first.eval()
+    inside, looked = threading.Event(), threading.Event()
+
+    def evaluate():
+        with module.evaluating():
+            seen["within"] = [part.training for part in module.modules()]
+            inside.set()
+            looked.wait(60)
+
+    thread = threading.Thread(target=evaluate)
+    thread.start()
+    assert inside.wait(60)
+    seen["beside"] = [part.training for part in module.modules()]
+    looked.set()
+    thread.join()
+    assert not any(seen["within"]) and seen["beside"] == [True, False, *[True] * 6]
+    assert [part.training for part in module.modules()] == seen["beside"]
+
+
+def test_in_evaluation_mode_a_layer_keeps_its_own_choice():
+    module = flat().eval()
+    module.first.train()
+    with module.evaluating():
+        assert module.first.training and not module.floors[0].training
+    with evaluation():
+        assert not module.first.training
+    assert module.first.training and not module.training

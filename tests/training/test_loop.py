@@ -12,6 +12,7 @@ from minunet import UNet, metrics, optim
 from minunet.autograd import Tensor, no_grad
 from minunet.data.drawn_pets import DrawnPets
 from minunet.data.loader import Loader
+from minunet.nn.module import evaluation
 from minunet.ops.losses import LOSSES
 from minunet.tasks import Binary
 from minunet.training import schedules
@@ -386,7 +387,7 @@ def test_validation_runs_in_eval_mode_and_training_in_training_mode():
     for epoch in (1, 2):
         row, after = next(rows), model.state_dict()
         assert row["epoch"] == epoch and all((before[name] != after[name]).any() for name in before)
-        with no_grad():  # the model is in eval mode now: no dropout, no mean over the batch
+        with no_grad(), evaluation():  # no dropout, no mean over the batch
             p = model(Tensor(np.stack([image for image, _ in validation.dataset]).astype(np.float32) / 255)).numpy()
         true = np.stack([mask for _, mask in validation.dataset]) == 1
         assert row["val_loss"] == pytest.approx(-np.log(np.where(true, p, 1 - p)).astype(np.float64).mean(), rel=1e-4)
@@ -429,3 +430,30 @@ def test_the_first_signal_asks_to_stop_and_the_second_forces_it(capfd):
         os.kill(os.getpid(), signal.SIGINT)
         pytest.fail("the second one must raise")
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_layer_frozen_in_evaluation_mode_stays_so_through_the_epochs():
+    model = UNet(depth=2, width=4, batch_norm=True)
+    norm = model.encoder[0].convolutions.first_norm
+    norm.eval()
+    model.encoder[0].convolutions.first.kernel.requires_grad = False
+    before = model.state_dict()
+    trainer = Trainer(model, optim.SGD(model.parameters(), lr=1e-2), "bce")
+    list(trainer.epochs(Loader(Squares(4), 2), Loader(Squares(2, seed=9), 2, shuffle=False), 2))
+    after = model.state_dict()
+    kept = {name for name in before if np.array_equal(before[name], after[name])}
+    assert kept == {
+        "Conv_Down_1_1/kernel",
+        "BatchNorm_Down_1_1/moving_mean",
+        "BatchNorm_Down_1_1/moving_variance",
+    }
+    assert not norm.training and model.training
+
+
+def test_a_model_in_evaluation_mode_is_switched_to_training_as_a_whole():
+    model = UNet(depth=2, width=4, batch_norm=True).eval()
+    before = model.state_dict()
+    trainer = Trainer(model, optim.SGD(model.parameters(), lr=1e-2), "bce")
+    next(trainer.epochs(Loader(Squares(4), 2), Loader(Squares(2, seed=9), 2, shuffle=False), 1))
+    name = "BatchNorm_Down_1_1/moving_mean"
+    assert model.training and not np.array_equal(before[name], model.state_dict()[name])

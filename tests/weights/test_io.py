@@ -305,3 +305,48 @@ def test_a_compressed_file_that_is_damaged(path):
     content[start + 5 : start + 15] = bytes(10)
     path.write_bytes(content)
     refused(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes on this system")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.npz")
+    with pytest.raises(WeightsError, match="pipe or a device"):
+        minunet.load_model(tmp_path / "pipe.npz")
+
+
+def crafted(path, depth, width=8):
+    """A file of a few kilobytes whose names count up to a network of many gigabytes."""
+    arrays = {f"Conv_Down_{level}_1/kernel": np.zeros((1, 1, 1, 1), np.float32) for level in range(1, depth + 1)}
+    arrays["Conv_Down_1_1/kernel"] = np.zeros((3, 3, 3, width), np.float32)
+    arrays["Conv_Down_1_2/kernel"] = np.zeros((3, 3, width, width), np.float32)
+    np.savez(path, **arrays, **{"Conv_Out/kernel": np.zeros((1, 1, 2 * width, 1), np.float32)})
+
+
+@pytest.mark.parametrize("depth", [12, 60])
+def test_names_alone_do_not_make_a_network(tmp_path, depth):
+    """The shapes are compared before anything is built: a network of depth 12 and width 8 would take 110 GB."""
+    path = tmp_path / "crafted.npz"
+    crafted(path, depth)
+    with pytest.raises(
+        WeightsError, match=r"Conv_Down_2_1/kernel has shape \(1, 1, 1, 1\).*shape must be \(3, 3, 8, 16\)"
+    ):
+        minunet.load_model(path)
+
+
+def test_options_that_a_file_tells_are_compared_with_its_arrays(tmp_path):
+    path = tmp_path / "crafted.npz"
+    minunet.save(path, small(), {"options": {}})
+    arrays = dict(np.load(path))
+    arrays["about"] = np.array('{"options": {"depth": 1, "width": 1, "dropout": 0.0, "mirror": 10000}}')
+    np.savez(path, **arrays)
+    with pytest.raises(WeightsError, match="mirror"):
+        minunet.load_model(path)
+
+
+def test_a_file_that_unpacks_to_far_more_than_it_is(tmp_path):
+    path = tmp_path / "bomb.npz"
+    np.savez_compressed(path, zeros=np.zeros(2**26, np.float32))  # 256 MiB in 256 kB
+    with pytest.raises(WeightsError, match=r"unpacks to 268\.4 MB from 0\.3 MB.*max_bytes"):
+        minunet.load_model(path)
+    with pytest.raises(WeightsError, match="no weights of a UNet"):  # allowed, it is only no network
+        minunet.load_model(path, max_bytes=2**29)

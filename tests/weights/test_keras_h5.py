@@ -94,3 +94,56 @@ def test_layers_that_keras_has_no_place_for(tmp_path):
     with pytest.raises(ValueError, match="no place for first/kernel, first/bias"):
         io.save(tmp_path / "a.weights.h5", Twice())
     assert not list(tmp_path.iterdir())
+
+
+def external_storage(file, place, secret):
+    del file[place]
+    with open(secret, "rb") as content:
+        size = len(content.read())
+    file.create_dataset(place, (size,), np.uint8, external=[(secret, 0, size)])
+
+
+def virtual_dataset(file, place, secret):
+    with h5py.File(f"{secret}.h5", "w") as other:
+        other["numbers"] = np.arange(2.0)
+    layout = h5py.VirtualLayout((2,), np.float64)
+    layout[:] = h5py.VirtualSource(f"{secret}.h5", "numbers", (2,))
+    del file[place]
+    file.create_virtual_dataset(place, layout)
+
+
+def external_link(file, place, secret):
+    with h5py.File(f"{secret}.h5", "w") as other:
+        other["numbers"] = np.arange(2.0)
+    del file[place]
+    file[place] = h5py.ExternalLink(f"{secret}.h5", "numbers")
+
+
+def soft_link(file, place, secret):
+    del file[place]
+    file[place] = h5py.SoftLink("/layers/conv2d/vars/0")
+
+
+@pytest.mark.parametrize("place", ["layers/conv2d/vars/1"])
+@pytest.mark.parametrize("plant", [external_storage, virtual_dataset, external_link, soft_link])
+def test_numbers_of_another_file_are_not_read(tmp_path, plant, place):
+    """HDF5 reads any file of this disk if told to; its bytes would travel on in the weights that are saved next."""
+    path, secret = tmp_path / "a.weights.h5", tmp_path / "secret"
+    secret.write_bytes(b"a private key")
+    io.save(path, UNet(depth=1, width=1))
+    with h5py.File(path, "a") as file:
+        plant(file, place, str(secret))
+    with pytest.raises(io.WeightsError, match=rf"/{place} (is a link|has its numbers in another file)"):
+        io.load_model(path)
+
+
+@pytest.mark.parametrize("place", ["layers", "layers/conv2d", "layers/conv2d/vars"])
+def test_groups_of_another_file_are_not_read(tmp_path, place):
+    path, other = tmp_path / "a.weights.h5", tmp_path / "b.weights.h5"
+    for each in (path, other):
+        io.save(each, UNet(depth=1, width=1))
+    with h5py.File(path, "a") as file:
+        del file[place]
+        file[place] = h5py.ExternalLink(str(other), place)
+    with pytest.raises(io.WeightsError, match=rf"/{place} is a link"):
+        io.load_model(path)

@@ -18,12 +18,12 @@ def arithmetic(rng):
         ("a number", a, rng.standard_normal(())),
     ]
     for label, x, y in shapes:
-        yield Case("+", label, lambda x, y: x + y, [x, y])
-        yield Case("-", label, lambda x, y: x - y, [x, y])
-        yield Case("*", label, lambda x, y: x * y, [x, y])
-        yield Case("/", label, lambda x, y: x / y, [x, np.sign(y) * (abs(y) + 0.5)])
+        yield Case("+", label, lambda a, b: a + b, [x, y])
+        yield Case("-", label, lambda a, b: a - b, [x, y])
+        yield Case("*", label, lambda a, b: a * b, [x, y])
+        yield Case("/", label, lambda a, b: a / b, [x, np.sign(y) * (abs(y) + 0.5)])
     yield Case("**", "tensor ** number", lambda x: x**3, [a])
-    yield Case("**", "tensor ** tensor", lambda x, y: x**y, [positive, row])
+    yield Case("**", "tensor ** tensor", lambda a, b: a**b, [positive, row])
     yield Case("-x", "", lambda x: -x, [a])
     yield Case("exp", "", lambda x: x.exp(), [a])
     yield Case("log", "", lambda x: x.log(), [positive])
@@ -35,7 +35,7 @@ def arithmetic(rng):
         "stack and vector": ((2, 3, 4), (4,)),
     }
     for label, (left, right) in products.items():
-        yield Case("@", label, lambda x, y: x @ y, [rng.standard_normal(left), rng.standard_normal(right)])
+        yield Case("@", label, lambda a, b: a @ b, [rng.standard_normal(left), rng.standard_normal(right)])
     x = rng.standard_normal((2, 3, 4))
     for axis, keep in [(None, False), (1, False), (-1, True), ((0, 2), False), ((0, -1), True)]:
         yield Case("sum", f"axis={axis}", lambda x, axis=axis, keep=keep: x.sum(axis, keepdims=keep), [x])

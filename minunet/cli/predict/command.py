@@ -51,7 +51,7 @@ def _predict(args: Namespace) -> int:
     """From the model's file to the masks. Returns the exit code."""
     if args.threads is not None:
         set_num_threads(args.threads)
-    model, metadata, task = _open_model(args.model, args.threshold)
+    model, metadata, task = open_model(args.model, args.threshold)
     if isinstance(task, Instance):
         task.as_tiff = args.tiff
     check_formats(args, task)
@@ -189,7 +189,7 @@ def _write(task, image, outputs, name):
     return answer
 
 
-def _open_model(path: Path, threshold: float) -> tuple[SegmentationModel, dict, Task]:
+def open_model(path: Path, threshold: float = 0.5) -> tuple[SegmentationModel, dict, Task]:
     """The network, the metadata of its file, and what it was trained for. DataError if that is not known here."""
     try:
         weights = io.read(path)
@@ -246,18 +246,25 @@ def _choose_size(args: Namespace, model: SegmentationModel, metadata: dict, task
             raise DataError(f"--tile-size: {error}") from error
         text = f"at full resolution, in tiles of {args.tile_size} x {args.tile_size}"
         return lambda images: [predict_tiled(model, image, args.tile_size) for image in images], text, 1
-    size = args.image_size or metadata.get("image_size")
-    if args.native or size == "original":
+    size = None if args.native else network_size(args.model, metadata, args.image_size)
+    if size is None:
         return lambda images: [model.predict(image) for image in images], "at full resolution", 1
+    height, width = size
+    text = f"each resized to {width} x {height} for the network"
+    return lambda images: predict_resized(model, images, (height, width), task.rescale), text, args.batch_size
+
+
+def network_size(path: Path, metadata: dict, wanted: object = None) -> tuple[int, int] | None:
+    """The (H, W) to which images are resized for the network: as wanted, else as in training. None: not at all."""
+    size = wanted or metadata.get("image_size")
+    if size == "original":
+        return None
     if _is_size(size):
-        height, width = size
-        text = f"each resized to {width} x {height} for the network"
-        return lambda images: predict_resized(model, images, (height, width), task.rescale), text, args.batch_size
+        return size[0], size[1]
     side = size if _is_side(size) else ASSUMED_SIZE
     if side is not size:
-        warn(f"{args.model} does not say which size it was trained on: {side} is assumed, or give --image-size")
-    text = f"each resized to {side} x {side} for the network"
-    return lambda images: predict_resized(model, images, side, task.rescale), text, args.batch_size
+        warn(f"{path} does not say which size it was trained on: {side} is assumed, or give --image-size")
+    return side, side
 
 
 def _is_size(size: object) -> TypeGuard[list[int]]:

@@ -64,15 +64,13 @@ MAY_CHANGE = {
 
 
 def parse_arguments(argv: Sequence[str] | None) -> Namespace:
-    """Returns the arguments, checked, and with them `command`, the words that they came from.
-
-    With --resume, both include those of the earlier run.
-    """
+    """Returns the arguments, checked, and with them `command`, the words that they came from, and an earlier run's."""
     command = list(sys.argv[1:] if argv is None else argv)
     args = _read_arguments(command)
     if args.resume is None:
         args.command = command
         return args
+    asked_now = args.download
     try:
         before = read_run(args.resume)["command"]
     except CheckpointError as error:
@@ -87,6 +85,7 @@ def parse_arguments(argv: Sequence[str] | None) -> Namespace:
                 f"{getattr(old, name)}: omit it"
             )
     args.command = [*before, *command] if differing else before
+    args.download = asked_now  # a folder, maybe a stranger's, starts no download by itself
     return args
 
 

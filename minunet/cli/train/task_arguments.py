@@ -43,9 +43,10 @@ def add_task_arguments(parser: Parser) -> None:
     add("--trimap", action="store_true", help="semantic, pets: the classes are pet, background and boundary")
     add(
         "--class-weights",
-        choices=("none", "median"),
+        choices=("none", "median", "sqrt"),
         default="none",
-        help="median: pixels of rare classes count more, by median frequency (default: none)",
+        help="pixels of rare classes count more: median, by median frequency; sqrt, by the square root of that, which "
+        "costs the frequent classes less (default: none)",
     )
     add(
         "--boundary",
@@ -109,8 +110,10 @@ def make_task(args: Namespace, training: Dataset, classes: Classes | None) -> Ta
     if classes is None:
         raise ValueError(f"the task {args.task} needs classes")
     weights = None
-    if args.class_weights == "median":
+    if args.class_weights != "none":
         weights = median_frequency_weights((training[i][1][..., 0] for i in range(len(training))), len(classes))
+    if args.class_weights == "sqrt":
+        weights = [weight**0.5 for weight in weights]
     if args.task == "semantic":
         return Semantic(classes, weights)
     return Panoptic(classes, args.separate_by, weights, boundary=args.boundary)

@@ -1,8 +1,8 @@
 """Convolution, its transpose and its weights' gradient, as matrix products on all cores.
 
-P(x) is KH·KW times as large as x, so it is never built as a whole. The output is cut into blocks of rows; the part of
-P(x) under a block fits into the processor's cache; there it is multiplied by W while it is warm, and the next block
-overwrites it:
+P(x) is KH·KW times as large as x, if the stride is 1, so a large one is not built as a whole. The output is cut into
+blocks of rows; the part of P(x) under a block fits into the processor's cache; there it is multiplied by W while it is
+warm, and the next block overwrites it:
 
     for each block of output rows:
         strip   = the rows of x under the block, zero-padded                         (scratch memory)

@@ -1,7 +1,8 @@
-"""The definition of every kernel, one output pixel at a time: slow, and short enough to be seen to be correct.
+"""The definition of every kernel: slow, and short enough to be seen to be correct.
 
-The products visit the output pixels (n, i, j) and the window of x under each: the KH x KW pixels that start at row i·SH
-and column j·SW of the padded image. Sums are in the arrays' own dtype, float32 or float64. The letters:
+Convolution and pooling visit one output pixel (n, i, j) at a time and the window of x under it: the KH x KW pixels that
+start at row i·SH and column j·SW of the padded image. The others are their formula, over whole arrays. Sums are in the
+arrays' own dtype, float32 or float64. The letters:
 
     x, gx  (N, H, W, C)      what the windows slide over          w, gw  (KH, KW, C, F)     b, gb  (F,) or None
     y, gy  (N, OH, OW, F)    F numbers per window                 size, kernel_size  (KH, KW)     stride  (SH, SW)

@@ -64,7 +64,7 @@ def softmax_cross_entropy(z, classes, weights, class_weights=None, gamma=0.0):
 
 
 def focus(xp, log_q, rest, gamma):
-    """Returns (l, f) for γ from ln q and rest = 1 - q, which is exact even where q rounds to 1."""
+    """Returns (l, f) for γ from ln q and rest = 1 - q, which is accurate even where q rounds to 1."""
     if gamma == 0:
         return -log_q, xp.ones_like(log_q)
     easy = rest == 0  # then q ln q / (1 - q) is its limit, -1

@@ -1,4 +1,11 @@
-"""The three products of a convolution, one output pixel at a time."""
+"""The three products of a convolution, one output pixel at a time; minunet/ops/conv2d.py derives them.
+
+Numbers by hand, for one row: x = 1 2 3 with one zero after it, w = 5 1, y or gy = 1 10 100.
+
+    convolve               5·1 + 1·2    5·2 + 1·3    5·3 + 1·0               =    7   13   15
+    convolve_transposed    5·1    1·1 + 5·10    1·10 + 5·100                 =    5   51  510
+    weight_gradient        1·1 + 2·10 + 3·100    2·1 + 3·10 + 0·100          =  321   32
+"""
 
 import numpy as np
 
