@@ -71,6 +71,7 @@ def test_company_matters_in_train_mode_only(held_out):
 def test_groups_share_statistics_not_gradients(held_out, monkeypatch):
     # Without steps, the network is the same whatever m; with some, the groups make a difference
     monkeypatch.setattr(batch_norm, "STEP", 8)
+    monkeypatch.setattr(batch_norm, "REACH", 16)
     before = [measure_training(held_out, held_out, m, 0, steps=0).lagging for m in (1, 8)]
     after = [measure_training(held_out, held_out, m, 0, steps=2).maps[0] for m in (1, 8)]
     assert before[0] == before[1]
