@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from minunet import Tensor, metrics, nn, no_grad, ops, optim
+from minunet import metrics, nn, ops, optim
+from minunet.autograd import Tensor, no_grad
 from minunet.data.drawn_pets import DrawnPets
 from minunet.learn.experiments.experiment import Experiment, Result
 from minunet.learn.experiments.skips import arrays, near_outlines
