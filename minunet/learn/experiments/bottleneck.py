@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from minunet import Tensor, metrics, nn, no_grad, ops, optim
+from minunet import metrics, nn, ops, optim
+from minunet.autograd import Tensor, no_grad
 from minunet.data.drawn_pets import DrawnPets
 from minunet.learn.experiments.experiment import Experiment, Result
 from minunet.learn.experiments.skips import arrays, near_outlines
@@ -58,7 +59,7 @@ class OtherBottleneck(SegmentationModel):
 
 
 class Lamps(NamedTuple):
-    """Images that are dark but for a lamp; every pixel is to say whether the lamp is green (1) or red (0).
+    """Images that are dark but for a lamp; every pixel is to say whether the lamp is blue (1) or red (0).
 
     x: images (N, H, W, 3); t: answers (N, H, W, 1); distance: (N, H, W, 1), of each pixel to its image's lamp.
     """
@@ -75,10 +76,10 @@ def lamps(count: int, size: int, rng: np.random.Generator) -> Lamps:
     distance = np.empty((count, size, size, 1), np.int64)
     rows, columns = np.mgrid[:size, :size]
     for n in range(count):
-        green = rng.integers(2)
+        blue = rng.integers(2)
         i, j = rng.integers(3, size - 2, 2)
-        x[n, i - 3 : i + 3, j - 3 : j + 3] = (0.1, 0.9, 0.1) if green else (0.9, 0.1, 0.1)
-        t[n] = green
+        x[n, i - 3 : i + 3, j - 3 : j + 3] = (0.1, 0.2, 0.9) if blue else (0.9, 0.1, 0.1)
+        t[n] = blue
         distance[n, ..., 0] = np.maximum(abs(rows - i), abs(columns - j))
     return Lamps(x, t, distance)
 
@@ -110,7 +111,7 @@ def measure(
     learn = lamps(scenes, size, np.random.default_rng([0, seeds[0]]))
     test = lamps(100, size, np.random.default_rng([1, seeds[0]]))
     bins = np.minimum(test.distance, size - 5) // STEP  # the few pixels beyond count with the last ones before
-    cornered = int(test.distance.max(axis=(1, 2, 3)).argmax())
+    cornered = int((test.distance * test.t).mean(axis=(1, 2, 3)).argmax())  # a blue lamp, as near to a corner as any
     (x, t), (other_x, other_t) = arrays(DrawnPets(pets, size)), arrays(DrawnPets(40, size, first=pets))
     near = near_outlines(other_t)
     with tqdm(total=2 * epochs * len(seeds) * len(kinds), desc="epochs", disable=None, leave=False) as bar:
@@ -218,6 +219,7 @@ def percent(share: float) -> str:
 def explain(found: Mapping[str, Found]) -> str:
     whole, narrow, without = found.values()
     step, few = 2**DEPTH, CHANNELS["narrow"]
+    widest = max(np.ptp(each.iou) for each in found.values())
     bit = percent(narrow.by_distance[between(found)].mean())
     return f"""\
 At the bottom of the U neighbors are {step} pixels apart. So two 3x3 convolutions there widen what an output pixel sees
@@ -225,13 +227,13 @@ by 2·{step} pixels to each side, more than those of any other level:
 
     on every side at least {without.reach} pixels without them, {whole.reach} pixels with them
 
-Beyond that a network can only guess, whatever it learns. The bottleneck is there for what is far away and large.
-Outlines are near, and come across the skips.
+Beyond that a network can only guess, whatever it learns. So the bottleneck is there for what is far away and large;
+outlines come across the skips (`minunet experiment skips`).
 
-How wide it must be depends on what has to come through. Whether a lamp is red or green is one bit: with {few} channels
-in place of {FULL}, {bit} of the pixels far away are right. Of a pet there is more to say: the IoU is
-{narrow.iou.mean():.2f} with {few} channels, {whole.iou.mean():.2f} with {FULL}, and {without.iou.mean():.2f} where the
-{FULL // 2} channels of the level above go up again as they are. See minunet/learn/receptive_field.py and
+How wide it must be depends on what has to come through. Whether a lamp is red or blue is one bit: with {few} channels
+in place of {FULL}, {bit} of the pixels far away are right. On pets the IoU is {whole.iou.mean():.2f} with {FULL}
+channels, {narrow.iou.mean():.2f} with {few}, and {without.iou.mean():.2f} without a bottleneck; networks of one kind,
+trained from different seeds, differ by up to {widest:.2f}. See minunet/learn/receptive_field.py and
 minunet/models/unet.py."""
 
 
@@ -240,11 +242,11 @@ def draw(found: Mapping[str, Found]) -> Figure:
     figure = Figure(figsize=(9.6, 5.8), dpi=110)
     grid = figure.add_gridspec(2, 4, height_ratios=(1, 1.2), wspace=0.06)
     figure.subplots_adjust(left=0.07, right=0.985, top=0.94, bottom=0.1)
-    pictures = {"a lamp that is on": found["none"].image.clip(0, 1), **{n: each.shown for n, each in found.items()}}
+    pictures = {"image": found["none"].image.clip(0, 1), **{n: each.shown for n, each in found.items()}}
     for column, (title, pixels) in enumerate(pictures.items()):
         axes = figure.add_subplot(grid[0, column])
-        axes.imshow(pixels, cmap="RdYlGn", vmin=0, vmax=1)
-        axes.set_title(title if column == 0 else f"bottleneck: {title}", fontsize=10, color=INK)
+        axes.imshow(pixels, cmap="RdYlBu", vmin=0, vmax=1)
+        axes.set_title(title if column == 0 else f"answer, {title}", fontsize=10, color=INK)
         axes.set_xticks([])
         axes.set_yticks([])
     axes = figure.add_subplot(grid[1, :])
@@ -270,12 +272,13 @@ def draw(found: Mapping[str, Found]) -> Figure:
 EXPERIMENT = Experiment(
     name="bottleneck",
     question=(
-        "A U-Net loses the two convolutions at the bottom of the U; what the last pooling has made goes straight up "
-        "again. What can it no longer do as well?"
+        "A U-Net loses the two convolutions at the bottom of the U: what the last pooling has made goes straight up "
+        "again. It learns to find pets, and to answer at every pixel which color the one lamp in the image has. What "
+        "does it do worse?"
     ),
     guesses=(
         "The outlines: the masks of pets become blurred.",
-        "What is far away: a pixel no longer knows about the other side of the image.",
+        "What is far away: a pixel no longer knows about a lamp on the other side of the image.",
         "Both: these layers hold more than half of the parameters.",
         "Hardly anything is lost: the other levels do their work.",
     ),

@@ -8,10 +8,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from minunet import Tensor, UNet, metrics, nn, no_grad, ops, optim
+from minunet import metrics, nn, ops, optim
+from minunet.autograd import Tensor, no_grad
 from minunet.data.drawn_pets import DrawnPets
 from minunet.learn.experiments.experiment import Experiment, Result
 from minunet.learn.experiments.skips import arrays
+from minunet.models import UNet
 from minunet.nn.init import he_normal
 from minunet.nn.module import forward_hook
 from minunet.training.plots import INK

@@ -9,10 +9,12 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from minunet import Tensor, UNet, ops, optim
+from minunet import ops, optim
+from minunet.autograd import Tensor
 from minunet.data.drawn_pets import DrawnPets
 from minunet.learn.experiments.experiment import Experiment, Result
 from minunet.learn.receptive_field import Box, effective_field, receptive_fields
+from minunet.models import UNet
 
 DEPTH, WIDTH, BATCH = 3, 8, 8
 LAYERS = ("Conv_Down_2_2", "Conv_Down_3_2", "Conv_Bottle_2", "Conv_Out")

@@ -8,11 +8,13 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from minunet import Tensor, UNet, metrics, no_grad, ops, optim
+from minunet import metrics, ops, optim
+from minunet.autograd import Tensor, no_grad
 from minunet.data.drawn_pets import DrawnPets
 from minunet.data.labels import IGNORE
 from minunet.learn.experiments.experiment import Experiment, Result
 from minunet.learn.receptive_field import receptive_fields
+from minunet.models import UNet
 from minunet.tasks.outline import outline
 from minunet.training.plots import FAINT, INK, TRAIN, VALIDATION
 

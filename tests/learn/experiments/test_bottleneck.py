@@ -54,8 +54,8 @@ def test_lamps():
     scenes = lamps(20, 32, np.random.default_rng(0))
     for x, t, distance in zip(*scenes):
         i, j = np.argwhere(distance[..., 0] == 0)[0]
-        red, green, _ = x[i, j]
-        assert (t == (green > red)).all() and abs(green - red) > 0.5
+        red, _, blue = x[i, j]
+        assert (t == (blue > red)).all() and abs(blue - red) > 0.5
         assert distance[i, 0, 0] == j and distance[0, j, 0] == i and distance[0, 0, 0] == max(i, j)
     assert 0 < scenes.t.mean() < 1
 
