@@ -35,6 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     try:
         make_folder(args.out)
+        path = args.out / (REPORT if args.all else f"{args.name}.png")
+        if path.is_dir():
+            return fail(f"{path} is a folder: move it away, or give another --out")
         if args.all:
             run_all(args.out, args.seed)
         else:
@@ -150,6 +153,9 @@ def ask(guesses: int) -> int | None:
         except EOFError:
             say("")
             return None
+        except KeyboardInterrupt:
+            say("")  # the message goes on a line of its own
+            raise
         if not text:
             return None
         if text in map(str, range(1, guesses + 1)):

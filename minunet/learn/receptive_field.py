@@ -123,6 +123,9 @@ def effective_field(
 ) -> NDArray[np.floating[Any]]:
     """Returns |∂ Σ_c y[i,j,c] / ∂image|, summed over the image's channels: an array (H, W).
 
+    Of the last layer, y are the logits: the probabilities of a softmax add up to 1 whatever the image, so the gradient
+    of their sum is 0.
+
     image: (H, W, channels), uint8 (0 to 255) or floating-point (0 to 1). layer: the name of the layer that computes y.
     position: (i, j). channels: which of y's channels add up; all by default. The model is left as it was.
     Raises ValueError for a layer that the model does not have, IndexError for a position or channel out of range.
@@ -137,7 +140,7 @@ def effective_field(
         for parameter in trained:
             parameter.requires_grad = False  # only the image's gradient is wanted
         with forward_hook(lambda module, inputs, y: found.update({_name(module, len(found)): y})):
-            model(pixels)
+            model.logits(pixels)
         if layer not in found:
             raise ValueError(f"layer is {layer!r}: it must be one of {', '.join(found)}")
         y = found[layer]

@@ -180,3 +180,25 @@ def test_a_folder_that_cannot_be_written_is_found_before_anything_is_measured(ex
     code, out, err = run("experiment", *words, "--out", tmp_path / "file")
     assert (code, out) == (2, "")
     assert err.startswith("error: ") and str(tmp_path / "file") in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(("words", "file"), [(["skips"], "skips.png"), (["--all"], "experiments.html")])
+def test_a_folder_in_the_place_of_the_file_is_found_before_anything_is_measured(
+    experiments, run, tmp_path, words, file
+):
+    for name, each in experiments.items():
+        experiments[name] = Experiment(name, each.question, each.guesses, 1, unreachable)
+    (tmp_path / file).mkdir()
+    expected = f"error: {tmp_path / file} is a folder: move it away, or give another --out\n"
+    assert run("experiment", *words, "--out", tmp_path) == (2, "", expected)
+
+
+def test_stopped_at_the_question(experiments, terminal, monkeypatch, capsys, tmp_path):
+    def stop(prompt):
+        raise KeyboardInterrupt
+
+    terminal("")
+    monkeypatch.setattr("builtins.input", stop)
+    assert cli.main(["experiment", "skips", "--out", str(tmp_path)]) == 130
+    out, err = capsys.readouterr()
+    assert out.endswith("\n\n\n") and err == "error: stopped\n" and list(tmp_path.iterdir()) == []

@@ -23,6 +23,9 @@ class Chain(SegmentationModel):
             x = layer(x, image) if isinstance(layer, nn.Concatenate) else layer(x)
         return x
 
+    def logits(self, x):
+        return self.forward(x)
+
 
 def all_positive(model):
     """Every number of every map is then above 0 exactly where a pixel above 0 can reach it."""
@@ -180,6 +183,19 @@ def test_effective_field_lies_within_the_box():
     inside = found[top:bottom, left:right].copy()
     found[top:bottom, left:right] = 0
     assert inside.any() and not found.any()
+
+
+def test_effective_field_of_the_last_layer_is_that_of_the_logits():
+    model = UNet(depth=1, width=2, out_channels=3, activation="softmax", seed=0).astype("float64")
+    image = np.random.default_rng(0).random((8, 8, 3))
+    expected = np.zeros((8, 8))
+    for p, q, c in np.ndindex(image.shape):
+        shift = np.zeros_like(image)
+        shift[p, q, c] = 1e-6
+        after, before = (model.logits(x[None]).numpy()[0, 3, 4].sum() for x in (image + shift, image - shift))
+        expected[p, q] += abs(after - before) / 2e-6
+    assert expected.max() > 0.001
+    np.testing.assert_allclose(effective_field(model, image, "Conv_Out", (3, 4)), expected, atol=1e-7)
 
 
 def test_effective_field_of_a_layer_that_is_not_there():

@@ -180,14 +180,15 @@ def _range(d):
 
 def _measured(scores):
     d = differences(scores, "all")
-    told = " and ".join(
+    told = "; ".join(
         f"{test} by {_range(d[:, i])}, from {scores['none'][:, i].mean():.2f}"
         for i, test in enumerate(TESTS)
         if test != "flipped"
     )
     return (
-        f"All augmentations together change the mean IoU of held-out images {told}. (Mean of {len(d)} seeds, least and "
-        "most; a difference is called clear only if all seeds agree on its sign.)"
+        f"All augmentations together change the mean IoU of held-out images: {told}. (Mean of {len(d)} seeds, least "
+        "and most. A difference is called clear only if all seeds agree on its sign; of the changed images, the mean "
+        "of those moved and those at half the light.)"
     )
 
 

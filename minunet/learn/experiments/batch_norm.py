@@ -269,8 +269,8 @@ def draw(x: NDArray, image: NDArray, trained: dict[int, list[Trained]], seed: in
         for column in scores.T:
             middle.plot(places + shift, column, "o", color=INK, markersize=3)
     middle.set_xticks(places, map(str, SIZES))
-    middle.set(xlabel="images that share their statistics", ylabel="mean IoU of held-out images", ylim=(0, 1))
-    middle.set_title("trained and tested; dots: seeds", color=INK, fontsize=10)
+    middle.set(xlabel="images in a batch with its own statistics", ylabel="mean IoU of held-out images", ylim=(0, 1))
+    middle.set_title("IoU after training; dots: seeds", color=INK, fontsize=10)
     middle.legend(frameon=False, fontsize=9, ncols=2, loc="upper center")
 
     maps = trained[SIZES[1]][0].maps[..., 0]
@@ -287,13 +287,13 @@ def draw(x: NDArray, image: NDArray, trained: dict[int, list[Trained]], seed: in
 EXPERIMENT = Experiment(
     name="batch-norm",
     question=(
-        "A batch of one image of 64x64 pixels has 4096 numbers per channel. How far is their mean from the channel's "
-        "mean over all images, in standard deviations of the channel?"
+        "A convolution makes 4096 numbers per channel of an image of 64x64 pixels, and these are the whole batch. How "
+        "far is their mean from the channel's mean over all images, in standard deviations of the channel?"
     ),
     guesses=(
-        "about 1/64, less than 0.05: 4096 numbers are plenty",
-        "about 0.1",
-        "several tenths: the pixels of an image are too much alike",
+        "about 1/64, at any rate less than 0.05: 4096 numbers are plenty",
+        "about 0.1: from 0.05 to 0.2",
+        "more than 0.2: the pixels of an image are too much alike",
     ),
     seconds=60,
     run=run,

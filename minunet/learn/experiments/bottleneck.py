@@ -59,7 +59,7 @@ class OtherBottleneck(SegmentationModel):
 
 
 class Lamps(NamedTuple):
-    """Images that are dark but for a lamp; every pixel is to say whether the lamp is blue (1) or red (0).
+    """Images that are gray but for a lamp; every pixel is to say whether the lamp is blue (1) or red (0).
 
     x: images (N, H, W, 3); t: answers (N, H, W, 1); distance: (N, H, W, 1), of each pixel to its image's lamp.
     """
@@ -193,7 +193,7 @@ def report(found: Mapping[str, Found]) -> Result:
     right, guessed = (percent(each.by_distance[steps].mean()) for each in (whole, without))
     measured = (
         f"{away} away from the lamp, {right} of the pixels are right with the lecture's bottleneck and {guessed} "
-        "without one, where guessing gives 50 %. Near the outlines of pets the IoU is "
+        "without one, where guessing gives 50%. Near the outlines of pets the IoU is "
         f"{whole.outlines.mean():.2f} with it and {without.outlines.mean():.2f} without."
     )
     rows = tuple(
@@ -213,7 +213,7 @@ def report(found: Mapping[str, Found]) -> Result:
 
 
 def percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
+    return f"{100 * share:.0f}%"
 
 
 def explain(found: Mapping[str, Found]) -> str:
@@ -246,7 +246,9 @@ def draw(found: Mapping[str, Found]) -> Figure:
     for column, (title, pixels) in enumerate(pictures.items()):
         axes = figure.add_subplot(grid[0, column])
         axes.imshow(pixels, cmap="RdYlBu", vmin=0, vmax=1)
-        axes.set_title(title if column == 0 else f"answer, {title}", fontsize=10, color=INK)
+        axes.set_title(title if column == 0 else f"bottleneck: {title}", fontsize=10, color=INK)
+        if column == 1:
+            axes.set_xlabel("answers: blue for a blue lamp, red for a red one", fontsize=9, color=INK, loc="left")
         axes.set_xticks([])
         axes.set_yticks([])
     axes = figure.add_subplot(grid[1, :])

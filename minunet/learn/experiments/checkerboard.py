@@ -150,9 +150,9 @@ def _figure(found):
     for row, (kernel, a) in enumerate(zip(KERNELS, found)):
         for column, (title, values, digits) in enumerate(
             (
-                ("painted with weights 1", a.equal, 0),
-                ("with random weights", a.random, 1),
-                ("trained kernel", a.trained, 2),
+                ("painted, all weights 1", a.equal, 0),
+                ("painted, random weights", a.random, 1),
+                ("a trained kernel", a.trained, 2),
             )
         ):
             axes = figure.add_subplot(grid[row, column])
@@ -169,7 +169,7 @@ def _figure(found):
     axes.set_yticks((0.1, 1, 10, 100), ("0.1", "1", "10", "100"))
     axes.set_xlabel("steps of training")
     axes.set_ylabel("pattern: standard deviation / root mean square, %")
-    axes.set_title(f"median and range of {len(found[0].curves)} seeds", color=INK, fontsize=10)
+    axes.set_title(f"pattern on gray: median, range of {len(found[0].curves)} seeds", color=INK, fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="#e6e6e6", linewidth=0.8)
     axes.legend(frameon=False, labelcolor=INK)
@@ -207,13 +207,13 @@ def _spread(values):
 EXPERIMENT = Experiment(
     name="checkerboard",
     question=(
-        "A transposed convolution with stride 2 doubles the size of a constant image. With which windows is the result "
-        "not constant?"
+        "A transposed convolution with stride 2, not trained yet, doubles the size of a constant image, with windows "
+        "of 2x2 or of 3x3. When does it paint a pattern?"
     ),
     guesses=(
-        "3x3 windows, which overlap; never with 2x2 windows, which do not",
-        "3x3 windows always; 2x2 windows as long as their weights are random",
-        "neither with equal weights, both with random ones",
+        "with 3x3 windows only, equal weights or random ones: 2x2 windows do not overlap",
+        "with random weights in both cases; with equal weights only with 3x3 windows",
+        "with random weights in both cases; with equal weights in neither",
     ),
     seconds=10,
     run=run,

@@ -139,12 +139,11 @@ def report(found: Mapping[str, Course]) -> Result:
         + ", ".join(f"{course.iou.mean():.2f} ({name})" for name, course in found.items())
         + f", the mean of {len(found['He'].iou)} networks each."
     )
-    bottle = list(found["He"].forward)[2 * DEPTH + 1]
     rows = tuple(
         (
             name,
             f"{course.forward['Conv_Down_1_1']:.2g}",
-            f"{course.forward[bottle]:.2g}",
+            f"{course.forward['Conv_Bottle_1']:.2g}",
             f"{course.backward['Conv_Bottle_1']:.1g}",
             f"{course.losses[:, 0].mean():.3g}",
             f"{course.losses[:, -1].mean():.3g}",
@@ -157,7 +156,7 @@ def report(found: Mapping[str, Course]) -> Result:
 
 
 def explain(found: Mapping[str, Course]) -> str:
-    layers = list(found["Glorot"].forward)[: 2 * DEPTH + 2]  # the way down
+    layers = [name for name in found["Glorot"].forward if name.startswith(("Conv_Down", "Conv_Bottle"))]
     factors = {
         name: (course.forward[layers[-1]] / course.forward[layers[0]]) ** (1 / (len(layers) - 1))
         for name, course in found.items()
@@ -195,13 +194,14 @@ def draw(found: Mapping[str, Course]) -> Figure:
         backward.plot(np.where(gradients > 0, gradients, np.nan), **style)
         epochs = range(1, course.losses.shape[1] + 1)
         losses.plot(epochs, course.losses.mean(axis=0), **style)
-    middle = len(found["He"].forward) // 2
+    layers = list(found["He"].forward)
+    bottleneck = layers.index("Conv_Bottle_1")
     for axes, words in (
         (forward, "Standard deviation of what a layer computes"),
-        (backward, "Gradient of its weights"),
+        (backward, "Gradient of its weights, root mean square"),
     ):
         axes.set_title(words, loc="left", fontsize=10, color=INK)
-        axes.set_xticks([0, middle - 1, len(found["He"].forward) - 1], ["first layer", "bottleneck", "last"])
+        axes.set_xticks([0, bottleneck, len(layers) - 1], ["first layer", "bottleneck", "last"])
         axes.set_yscale("log")
     losses.set_title("Training loss", loc="left", fontsize=10, color=INK)
     losses.set_yscale("log")
@@ -225,7 +225,8 @@ EXPERIMENT = Experiment(
     name="initialization",
     question=(
         "A U-Net without batch normalization starts from Glorot's weights, from the same times 0.1 and times 3, and "
-        "from He's. From how many of these four starts has it learned to find the pets after six epochs?"
+        "from He's. From how many of these four starts does it find the pets after six epochs, with an IoU above 0.5 "
+        "on other images?"
     ),
     guesses=(
         "All four: training makes up for the start.",

@@ -150,6 +150,11 @@ def best_and_broken(losses: dict[float, NDArray], constant: float) -> tuple[floa
     return best, broken[0] if broken else None
 
 
+def again(losses: dict[float, NDArray], broken: float, constant: float) -> list[float]:
+    """Returns the rates above the first broken one with which something is learned after all: luck, not a rule."""
+    return [rate for rate in sorted(losses) if rate > broken and final(losses[rate]) < LEARNED * constant]
+
+
 # ---- what is told of it ------------------------------------------------------------------------------------
 
 
@@ -198,13 +203,18 @@ def _measured(sweep, found, quadratic):
     told = {}
     for name, (best, broken) in found.items():
         loss = final(sweep.losses[name][best])
-        beyond = "none of these breaks it" if broken is None else f"{_short(broken)} is the first that breaks it"
+        if broken is None:
+            beyond = "with every larger one, it still learns"
+        else:
+            beyond = f"{_short(broken)} is the first above that with which it learns nothing"
+            luck = again(sweep.losses[name], broken, sweep.constant)
+            beyond += f" (with {' and '.join(map(_short, luck))} it learns again)" if luck else ""
         told[name] = f"{name} learns best with a rate of {_short(best)} (loss {loss:.2f}), and {beyond}"
     rising = quadratic.losses[FACTORS[-1]]
     return (
         f"{told['RMSprop']}; {told['momentum']}. An answer that ignores the image gets {sweep.constant:.2f}. (Medians "
-        f"of three seeds.) On a quadratic, SGD's loss falls 5 % below the limit 2 / λmax = {quadratic.limit:.4f}, and "
-        f"5 % above it grows by a factor of {rising[-1] / rising[-2]:.3f} per step."
+        f"of three seeds.) On a quadratic, SGD's loss falls 5% below the limit 2 / λmax = {quadratic.limit:.4f}, and "
+        f"5% above it grows by a factor of {rising[-1] / rising[-2]:.3f} per step."
     )
 
 
@@ -239,7 +249,7 @@ def draw(quadratic: Quadratic, sweep: Sweep, found: dict[str, tuple[float, float
     left.set_ylim(1e-3, 1e5)
     left.set_ylabel("loss above the minimum")
 
-    right.set_title("the U-Net, RMSprop, one seed", color=INK, fontsize=11)
+    right.set_title("the U-Net, RMSprop, one seed; peaks leave the panel", color=INK, fontsize=11)
     best, broken = found["RMSprop"]
     rates = sorted(sweep.losses["RMSprop"])
     slow = max([rate for rate in rates if rate < best / 20], default=rates[0])
@@ -247,7 +257,7 @@ def draw(quadratic: Quadratic, sweep: Sweep, found: dict[str, tuple[float, float
     for (rate, word), color in zip(chosen, ("#56b4e9", "#009e73", "#e69f00", "#d55e00")):
         if rate is not None:
             right.semilogy(sweep.losses["RMSprop"][rate][0], color=color, label=f"{_short(rate)}, {word}")
-    right.set_ylim(0.2, 30)
+    right.set_ylim(0.25, 3)  # where learning shows; peaks go far beyond
     right.set_ylabel("loss of the batch")
 
     sweeps.set_title("the U-Net: loss at the end, by rate; large dots: median of the seeds", color=INK, fontsize=11)

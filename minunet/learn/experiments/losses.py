@@ -13,7 +13,7 @@ from minunet.device import to_numpy
 from minunet.learn.experiments.experiment import Experiment, Result
 from minunet.training.plots import INK
 
-SIZE, SIDE = 100, 10  # an object of 10x10 pixels is 1 % of an image of 100x100
+SIZE, SIDE = 100, 10  # an object of 10x10 pixels is 1% of an image of 100x100
 LOSSES = {
     "BCE": ops.binary_cross_entropy_with_logits,
     "Dice": lambda z, t: ops.dice_loss(ops.sigmoid(z), t),
@@ -111,10 +111,10 @@ loss there is 0.056, less than a tenth of the 0.693 of p = 0.5.
 
 For Dice, only the object's pixels have the first term. At p = 0.5, D = 5000 + 100 + 1 and 2 I + s = 101, so the \
 bracket is -2/5101 + 101/5101² = -3.88e-4 on the object and 3.88e-6 off it: a hundred times as much for a hundredth of \
-the pixels. But for the small s it is so with every constant p and every size: the object's pixels together pull \
-harder than all the others. The factor p (1 - p) is the sigmoid's derivative. In BCE it cancels; here it stays, and \
-where p is 0.0001, so is p (1 - p): Dice hardly corrects what is confidently wrong. In the picture its gradient fades \
-on both sides of the blob's edge.
+the pixels. Without the small s, the object's pixels together would pull harder than all the others for every constant \
+p and every size of the object. The factor p (1 - p) is the sigmoid's derivative. In BCE it cancels; here it stays, \
+and where p is 0.0001, so is p (1 - p): Dice hardly corrects what is confidently wrong. In the picture its gradient \
+fades on both sides of the blob's edge.
 
 So the two are added, here half of each: BCE corrects what is wrong with confidence, Dice keeps a small object from \
 drowning. Read minunet/ops/binary_cross_entropy.py, minunet/ops/dice.py and minunet/ops/bce_dice.py."""
@@ -144,7 +144,7 @@ def _figure(t, answers, gradients, corner):
     bar = figure.colorbar(
         grid[1, 0].images[0],
         ax=grid[1:],
-        label="-∂L/∂z: up (orange) or down (violet) is where descent moves the logit",
+        label="-∂L/∂z: descent moves the logit up (orange) or down (violet); the scale is logarithmic",
         shrink=0.8,
     )
     bar.set_ticks([-1e-3, -1e-5, -1e-7, 0, 1e-7, 1e-5, 1e-3])
@@ -154,14 +154,14 @@ def _figure(t, answers, gradients, corner):
 EXPERIMENT = Experiment(
     name="losses",
     question=(
-        "An object covers 1 % of an image, and an untrained network says 0.5 everywhere. How much of the gradient with "
+        "An object covers 1% of an image, and an untrained network says 0.5 everywhere. How much of the gradient with "
         "respect to the logits, summed up without signs, comes from the object's pixels?"
     ),
     guesses=(
-        "1 % with cross entropy and with Dice: every pixel counts the same",
-        "1 % with cross entropy, about half with Dice",
-        "1 % with cross entropy, nearly all with Dice",
-        "more than 10 % with both: the object's pixels are the ones that are wrong",
+        "1% with cross entropy and with Dice: every pixel counts the same",
+        "1% with cross entropy, about half with Dice",
+        "1% with cross entropy, more than three quarters with Dice",
+        "more than 10% with both: the object's pixels are the ones that are wrong",
     ),
     seconds=2,
     run=run,

@@ -190,7 +190,12 @@ def _draw_batches(axes, found):
     ):
         axes.plot(batches, batches * one / 1e6, color=color, linewidth=1.5, label=f"{what}, predicted")
         axes.plot(batches, np.array(values) / 1e6, "o", color=color, label=f"{what}, measured")
-    axes.axhline(found.parameters / 1e6, color="#8a8a8a", linestyle="--", label="the parameters' gradients")
+    axes.axhline(
+        found.parameters / 1e6,
+        color="#8a8a8a",
+        linestyle="--",
+        label="the parameters' gradients, not in the prediction",
+    )
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     axes.set_yticks((10, 30, 100, 300), ("10", "30", "100", "300"))

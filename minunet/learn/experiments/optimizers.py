@@ -189,7 +189,7 @@ def _measured(walks, changed):
         groups.append(f"{' and '.join(name for name in walks if name in changed)} stray from theirs by {off}")
     counts = ", ".join(f"{name} {_count(w.steps)} and {_count(w.turned_steps)}" for name, w in walks.items())
     return (
-        f"{'; '.join(groups)}. Steps down to {100 * ARRIVED:g} % of the height, each with its best rate, before "
+        f"{'; '.join(groups)}. Steps down to {100 * ARRIVED:g}% of the height, each with its best rate, before "
         f"and after the turn: {counts}."
     )
 
@@ -206,7 +206,7 @@ def _explanation(start, walks):
         f"{rms.lr / 0.1**0.5:.3f}\n"
         "    Adam     x and y both move by one rate\n\n"
         f"SGD multiplies y by 1 - {STEEPNESS:g} lr at each step: lr must stay below 2 / {STEEPNESS:g} = {limit:g}, "
-        f"and then x loses less than {100 * limit:g} % per step. Momentum adds up the steps that agree; where they go "
+        f"and then x loses less than {100 * limit:g}% per step. Momentum adds up the steps that agree; where they go "
         "on agreeing, it moves 1 / (1 - 0.9) = 10 times as far. RMSprop and Adam divide each parameter's gradient by "
         "its own recent size, which levels out a ravine along the axes.\n\n"
         "Turned by 45 degrees, x and y have equal shares of the steep slope, and dividing one by this and the other by "
@@ -218,7 +218,10 @@ def _explanation(start, walks):
 
 
 def draw(walks: dict[str, Walk]) -> Figure:
-    """Returns the figure: the paths over contour lines, in the ravine, in the turned one, and off the saddle."""
+    """Returns the figure: the paths over contour lines, in the ravine, in the turned one, and off the saddle.
+
+    With equal scales the ravine would be too narrow to see a path in it, so its panels stretch what is across.
+    """
     figure = Figure(figsize=(11, 8.2), dpi=110, layout="constrained")
     first, second, plane, falling = figure.subplots(2, 2).flat
     ravines = first, second
@@ -236,8 +239,13 @@ def draw(walks: dict[str, Walk]) -> Figure:
         _contours(panel, ravine(STEEPNESS))
     _contours(plane, saddle_surface)
     for panel, title, x, y in (
-        (ravines[0], f"a ravine, {STEEPNESS:g} times as steep across", "x (along)", "y (across)"),
-        (ravines[1], f"turned by {TURN:g} degrees, seen by someone who has turned, too", "u (along)", "v (across)"),
+        (
+            ravines[0],
+            f"a ravine, {STEEPNESS:g} times as steep across; each at its best rate",
+            "x (along)",
+            "y (across), stretched",
+        ),
+        (ravines[1], f"turned by {TURN:g} degrees, drawn along its own axes", "u (along)", "v (across), stretched"),
         (plane, f"off a saddle, all with rate {SADDLE_RATE:g}", "x", "y"),
         (falling, "the same: distance from the ridge y = 0", "step", "|y|"),
     ):
@@ -267,7 +275,7 @@ EXPERIMENT = Experiment(
     ),
     guesses=(
         "nobody's: it is the same surface, only turned",
-        "SGD's and momentum's: they go where the gradient points",
+        "SGD's and momentum's: they follow the gradient, which is another one now",
         "RMSprop's and Adam's: they scale x and y, each by itself",
         "everybody's",
     ),

@@ -136,7 +136,7 @@ def run(seed: int) -> Result:
             f"level {level + 1}, {state}",
             *(_percent(layers, name, level) for name in ("zeros", "empty", "independent")),
             f"{np.median([a[level].ties for a in layers]):.2%}",
-            " ".join(f"{100 * share:.0f}" for share in np.mean([a[level].places for a in layers], axis=0)) + " %",
+            " ".join(f"{100 * share:.0f}" for share in np.mean([a[level].places for a in layers], axis=0)) + "%",
             _percent(layers, "unchanged", level),
         )
         for state, layers in (("untrained", untrained), ("trained", trained))
@@ -157,8 +157,8 @@ EXPLANATION = (
     "image.\n\n"
     "Where there is a maximum, it is at each of the four places about as often: two bits that pooling forgets. A skip "
     "connection brings them back, with the three smaller numbers. For the same reason a pooled map is another one when "
-    "the image moves by one pixel: most windows get another maximum. Only when it moves by two do all maxima move "
-    "along, by one. Read minunet/ops/max_pool2d.py and minunet/ops/relu.py."
+    "what it pools moves by one pixel: most windows get another maximum, as the last column shows. When it moves by "
+    "two, all maxima move along, by one. Read minunet/ops/max_pool2d.py and minunet/ops/relu.py."
 )
 
 
@@ -241,7 +241,7 @@ EXPERIMENT = Experiment(
         "that there is no largest one?"
     ),
     guesses=(
-        "hardly any: fewer than 3 %",
+        "hardly any: fewer than 3%",
         "about one in 16, since each of the four is 0 half of the time",
         "many more than one in 16: where one number is 0, the others are likely to be 0 too",
     ),

@@ -20,13 +20,14 @@ DEPTH, WIDTH, BATCH = 3, 8, 8
 LAYERS = ("Conv_Down_2_2", "Conv_Down_3_2", "Conv_Bottle_2", "Conv_Out")
 NEAR = 9  # rows and columns that an output pixel sees through the topmost skip: 1 + 2 + 2 down, + 2 + 2 up
 MASS = 0.95
+MUCH, CHANGED = 0.5, 1.5  # of the box; how many times as much area is a change
 
 
 class Seen(NamedTuple):
     """What the middle of a layer sees: in theory, and before and after training.
 
     box: the receptive field, in pixels. untrained, trained: the gradient, added up over images, networks and channels,
-    (H, W); shares: (untrained, trained) of each network, which part of the box's area holds 95 % of its gradient.
+    (H, W); shares: (untrained, trained) of each network, which part of the box's area holds 95% of its gradient.
     """
 
     box: Box
@@ -116,12 +117,12 @@ def near_share(field: NDArray) -> float:
 
 
 def answer_to(untrained: float, trained: float) -> int:
-    """Returns which guess is right, from the two shares of the area: "changes" means by half as much again."""
-    if trained > 1.5 * untrained:
+    """Returns which guess is right, from the two shares of the area."""
+    if trained > CHANGED * untrained:
         return 2
-    if untrained > 1.5 * trained:
+    if untrained > CHANGED * trained:
         return 3
-    return 0 if trained >= 0.5 else 1
+    return 0 if trained >= MUCH else 1
 
 
 def run(seed: int) -> Result:
@@ -131,7 +132,7 @@ def run(seed: int) -> Result:
     untrained, trained = out.shares.mean(axis=0)
     side = out.box[2] - out.box[0]
     measured = (
-        f"An output pixel can see {side}x{side} pixels. 95 % of its gradient lie in {percent(untrained)} of this area "
+        f"An output pixel can see {side}x{side} pixels. 95% of its gradient lies in {percent(untrained)} of this area "
         f"before training ({percent(low)} to {percent(high)} in three networks), and in {percent(trained)} "
         f"after five epochs ({percent(low_trained)} to {percent(high_trained)})."
     )
@@ -140,7 +141,7 @@ def run(seed: int) -> Result:
         for layer, (box, _, _, shares) in seen.items()
     )
     answer = answer_to(untrained, trained)
-    header = ("layer", "can see", "95 % in, untrained", "95 % in, trained")
+    header = ("layer", "can see", "95% in, untrained", "95% in, trained")
     return Result(measured, answer, header, rows, explain(seen, answer), draw(seen))
 
 
@@ -154,16 +155,16 @@ The theoretical field says what can matter. A layer adds k - 1 steps of the map 
     r_l = r_(l-1) + (k_l - 1) j_(l-1)        j_l = j_(l-1) s_l
 
 The gradient says how much each pixel does matter, to first order. Many paths lead from the middle of the window to the
-number, and few from its rim. So the gradient falls off to all sides, as a binomial distribution does: at the bottleneck
-95 % of it lie in {percent(before)} of the box before training, and in {percent(after)} after it.
+number, and few from its rim, so the gradient falls off toward the rim: at the bottleneck 95% of it lies in
+{percent(before)} of the box before training, and in {percent(after)} after it.
 
-Ways of different lengths lead to an output pixel. The shortest, through the topmost skip, comes from {NEAR}x{NEAR}
-pixels only. In the untrained networks {percent(near)} of the gradient lie within them, in the trained ones
+Paths of different lengths lead to an output pixel. The shortest, through the topmost skip, comes from {NEAR}x{NEAR}
+pixels only. In the untrained networks {percent(near)} of the gradient lies within them, in the trained ones
 {percent(near_trained)}{listens}. See minunet/learn/receptive_field.py and minunet/models/unet.py."""
 
 
 def percent(share: float) -> str:
-    return f"{100 * share:.{0 if share > 0.1 else 1}f} %"
+    return f"{100 * share:.{0 if share > 0.1 else 1}f}%"
 
 
 def draw(seen: dict[str, Seen]) -> Figure:
@@ -171,7 +172,10 @@ def draw(seen: dict[str, Seen]) -> Figure:
     figure = Figure(figsize=(9.6, 5.4), dpi=110)
     grid = figure.subplots(2, len(seen))
     figure.subplots_adjust(left=0.04, right=0.995, top=0.86, bottom=0.03, wspace=0.04, hspace=0.16)
-    figure.suptitle("Gradient of the middle position with respect to the image (square root); white: what it can see")
+    figure.suptitle(
+        "Gradient of the middle position with respect to the image (colors: its square root); white: what it can see",
+        fontsize=11,
+    )
     for column, (layer, each) in enumerate(seen.items()):
         for axes, field, words, share in zip(
             grid[:, column], (each.untrained, each.trained), ("untrained", "trained"), each.shares.mean(axis=0)
@@ -181,7 +185,7 @@ def draw(seen: dict[str, Seen]) -> Figure:
             axes.add_patch(
                 Rectangle((left - 0.5, top - 0.5), right - left, bottom - top, fill=False, edgecolor="white")
             )
-            axes.set_xlabel(f"95 % in {percent(share)} of the box", fontsize=9, labelpad=2)
+            axes.set_xlabel(f"95% in {percent(share)} of the box", fontsize=9, labelpad=2)
             if column == 0:
                 axes.set_ylabel(words, fontsize=11)
             axes.set_xticks([])
@@ -193,14 +197,14 @@ def draw(seen: dict[str, Seen]) -> Figure:
 EXPERIMENT = Experiment(
     name="receptive-field",
     question=(
-        "An output pixel of a small U-Net can see a window of 92x92 pixels. How much of that area holds 95 % of its "
+        "An output pixel of a small U-Net can see a window of 92x92 pixels. How much of that area holds 95% of its "
         "gradient with respect to the image, and what does training change?"
     ),
     guesses=(
-        "Most of it, before training and after: every pixel of the window can matter.",
-        "A small part around the pixel, before training and after.",
-        "A small part at first; training spreads it over more of the window.",
-        "Much of it at first; training narrows it to the part that matters.",
+        "At least half, before training and after: every pixel of the window can matter.",
+        "Less than half, before training and after.",
+        "Training spreads it over more of the window: at least 1.5 times the area.",
+        "Training narrows it to the part that matters: at most two thirds of the area.",
     ),
     seconds=40,
     run=run,

@@ -186,7 +186,7 @@ def explain(found: Mapping[tuple[int, ...], Scores]) -> str:
     seen = ", ".join(f"{size}x{size}" for size in sizes[:-1]) + f" and {sizes[-1]}x{sizes[-1]}"
     return f"""\
 What the decoder gets from below has passed through all poolings. It knows that there is a pet, but hardly where in a
-tile of {2**DEPTH}x{2**DEPTH} pixels it ends. Without skips, {near:.0%} of the IoU near the outlines are lost, and
+tile of {2**DEPTH}x{2**DEPTH} pixels it ends. Without skips, {near:.0%} of the IoU near the outlines is lost, and
 {anywhere:.0%} of that over all pixels.
 
 A skip trades position for knowledge. Those of levels 1 to {DEPTH} place what they know to the nearest 1, 2, 4 and 8
@@ -237,7 +237,7 @@ EXPERIMENT = Experiment(
     name="skips",
     question=(
         "A U-Net is trained with all of its four skip connections, with none, and with a single one. Which one alone "
-        "brings back most of what is lost near the outlines of the pets?"
+        "brings back the most of what is lost near the outlines of the pets?"
     ),
     guesses=(
         "Level 1, the topmost: it alone has every pixel of the 64x64.",

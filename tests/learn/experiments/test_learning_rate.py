@@ -107,6 +107,12 @@ def constant_losses(finals):
     return {rate: np.full((3, 20), loss) for rate, loss in finals.items()}
 
 
+def test_a_rate_above_the_first_broken_one_may_learn_again():
+    losses = constant_losses({1e-2: 0.5, 1e-1: 0.69, 1.0: 0.6, 10.0: np.nan})
+    assert best_and_broken(losses, 0.69) == (1e-2, 1e-1)
+    assert learning_rate.again(losses, 1e-1, 0.69) == [1.0]
+
+
 def test_best_and_broken():
     losses = constant_losses({1e-4: 0.69, 1e-3: 0.6, 1e-2: 0.5, 1e-1: 0.6, 1.0: 0.69, 10.0: 0.5001, 100.0: np.nan})
     assert best_and_broken(losses, 0.69) == (1e-2, 1.0)
