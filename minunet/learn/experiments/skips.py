@@ -147,8 +147,8 @@ def report(found: Mapping[tuple[int, ...], Scores]) -> Result:
     measured = (
         f"Near the outlines the IoU falls from {every.outlines.mean():.2f} to {none.outlines.mean():.2f} without skip "
         f"connections, and over all pixels from {every.iou.mean():.2f} to {none.iou.mean():.2f}. The skip of level "
-        f"{best} alone brings back {back[best]:.0%} of what is lost near the outlines; the others "
-        + ", ".join(f"{back[level]:.0%} (level {level})" for level in back if level != best)
+        f"{best} alone brings back {100 * back[best]:.0f} % of what is lost near the outlines; the others "
+        + ", ".join(f"{100 * back[level]:.0f} % (level {level})" for level in back if level != best)
         + f". {lead(found, best)}"
     )
     rows = tuple((skip_name(levels), *(spread(s) for s in found[levels][:2])) for levels in found)
@@ -186,8 +186,8 @@ def explain(found: Mapping[tuple[int, ...], Scores]) -> str:
     seen = ", ".join(f"{size}x{size}" for size in sizes[:-1]) + f" and {sizes[-1]}x{sizes[-1]}"
     return f"""\
 What the decoder gets from below has passed through all poolings. It knows that there is a pet, but hardly where in a
-tile of {2**DEPTH}x{2**DEPTH} pixels it ends. Without skips, {near:.0%} of the IoU near the outlines are lost, and
-{anywhere:.0%} of that over all pixels.
+tile of {2**DEPTH}x{2**DEPTH} pixels it ends. Without skips, {100 * near:.0f} % of the IoU near the outlines are lost,
+and {100 * anywhere:.0f} % of that over all pixels.
 
 A skip trades position for knowledge. Those of levels 1 to {DEPTH} place what they know to the nearest 1, 2, 4 and 8
 pixels, and know it from windows of {seen} pixels. The first has every pixel, but has
