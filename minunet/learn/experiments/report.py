@@ -124,4 +124,5 @@ def _paragraph(text: str) -> str:
     """A paragraph; one that is indented, such as a formula, keeps its lines. Names of files, and what is in backticks, is code."""
     if text.startswith(" "):
         return f"<pre>{html.escape(text)}</pre>"
-    return f"<p>{CODE.sub(lambda found: f'<code>{found[1] or found[2]}</code>', html.escape(text))}</p>"
+    marked = CODE.sub(lambda found: f"<code>{found[1] or found[2]}</code>", html.escape(text))
+    return f"<p>{marked}</p>"

@@ -157,13 +157,13 @@ def report(found: Mapping[tuple[int, ...], Scores]) -> Result:
 
 
 def lead(found: Mapping[tuple[int, ...], Scores], best: int) -> str:
-    """Returns whether the best single skip leads by more than networks with the same skip differ."""
+    """Returns whether the best single skip leads by more than networks with the same skip differ from their mean."""
     singles = {levels[0]: scores.outlines for levels, scores in found.items() if len(levels) == 1}
     ahead = singles[best].mean() - max(values.mean() for level, values in singles.items() if level != best)
     widest = max(np.ptp(values) / 2 for values in singles.values())
     if ahead > widest:
-        return f"It leads by {ahead:.3f}, more than networks with the same skip differ."
-    return f"It leads by {ahead:.3f} only: networks with the same skip differ by up to ±{widest:.3f}."
+        return f"It leads by {ahead:.3f}, more than networks with the same skip differ from their mean."
+    return f"It leads by {ahead:.3f} only: networks with the same skip differ from their mean by up to {widest:.3f}."
 
 
 def skip_name(levels: Sequence[int]) -> str:
