@@ -98,6 +98,7 @@ def _article(experiment: Experiment, result: Result) -> str:
         f"<span>{html.escape(guess)}</span></label>"
         for number, guess in enumerate(experiment.guesses)
     )
+    explanation = "".join(map(_paragraph, result.explanation.strip("\n").split("\n\n")))
     picture = base64.b64encode(png(result.figure)).decode()
     return f"""<article id="{name}">
 <h2>{name}</h2>
@@ -109,7 +110,7 @@ def _article(experiment: Experiment, result: Result) -> str:
 <p>So it is: <strong>{html.escape(experiment.guesses[result.answer])}</strong></p>
 <div class="wide"><img alt="{html.escape(result.measured)}" src="data:image/png;base64,{picture}"></div>
 {_table(result)}
-{"".join(map(_paragraph, result.explanation.strip(chr(10)).split(chr(10) * 2)))}
+{explanation}
 </details>
 </article>"""
 
@@ -121,7 +122,7 @@ def _table(result: Result) -> str:
 
 
 def _paragraph(text: str) -> str:
-    """A paragraph; one that is indented, such as a formula, keeps its lines. Names of files, and what is in backticks, is code."""
+    """A paragraph; an indented one, such as a formula, keeps its lines. Names of files are set as code, as are `words`."""
     if text.startswith(" "):
         return f"<pre>{html.escape(text)}</pre>"
     marked = CODE.sub(lambda found: f"<code>{found[1] or found[2]}</code>", html.escape(text))
