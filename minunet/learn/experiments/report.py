@@ -40,16 +40,17 @@ article:has(details[open]) .right { color: var(--right); font-weight: 600; }
 article:has(details[open]) .right::after { content: "✓"; }
 article:has(details[open]) label:not(.right):has(:checked) { text-decoration: line-through; color: var(--faint); }
 .measured { font-size: 1.05rem; }
-img { display: block; max-width: 100%; height: auto; margin: 1rem auto; border-radius: .3rem; background: #fff; }
 .wide { overflow-x: auto; }
+img { display: block; width: 100%; min-width: 38rem; height: auto; margin: 1rem 0; border-radius: .3rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .92rem; margin: .8rem 0; }
 th, td { text-align: right; padding: .25rem .8rem; border-bottom: 1px solid var(--line); }
+td { white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 pre { overflow-x: auto; font-size: .9rem; }
 code { font-size: .92em; overflow-wrap: anywhere; }
 """
 
-PATH = re.compile(r"\b(?:minunet|examples|tests)/[\w/]+\.\w+")
+CODE = re.compile(r"`([^`]+)`|\b((?:minunet|examples|tests)/[\w/]+\.\w+)")  # `minunet train`, minunet/optim.py
 
 
 def report_html(experiments: Mapping[str, Experiment], results: Mapping[str, Result], seed: int) -> str:
@@ -97,6 +98,7 @@ def _article(experiment: Experiment, result: Result) -> str:
         f"<span>{html.escape(guess)}</span></label>"
         for number, guess in enumerate(experiment.guesses)
     )
+    explanation = "".join(map(_paragraph, result.explanation.strip("\n").split("\n\n")))
     picture = base64.b64encode(png(result.figure)).decode()
     return f"""<article id="{name}">
 <h2>{name}</h2>
@@ -106,9 +108,9 @@ def _article(experiment: Experiment, result: Result) -> str:
 <summary>What was measured</summary>
 <p class="measured">{html.escape(result.measured)}</p>
 <p>So it is: <strong>{html.escape(experiment.guesses[result.answer])}</strong></p>
-<img alt="The picture of the experiment {name}: {html.escape(result.measured)}" src="data:image/png;base64,{picture}">
+<div class="wide"><img alt="{html.escape(result.measured)}" src="data:image/png;base64,{picture}"></div>
 {_table(result)}
-{"".join(map(_paragraph, result.explanation.strip(chr(10)).split(chr(10) * 2)))}
+{explanation}
 </details>
 </article>"""
 
@@ -120,7 +122,8 @@ def _table(result: Result) -> str:
 
 
 def _paragraph(text: str) -> str:
-    """A paragraph; one that is indented, such as a formula, keeps its lines. Names of files are set as code."""
+    """A paragraph; an indented one, such as a formula, keeps its lines. Names of files are set as code, as are `words`."""
     if text.startswith(" "):
         return f"<pre>{html.escape(text)}</pre>"
-    return f"<p>{PATH.sub(lambda path: f'<code>{path[0]}</code>', html.escape(text))}</p>"
+    marked = CODE.sub(lambda found: f"<code>{found[1] or found[2]}</code>", html.escape(text))
+    return f"<p>{marked}</p>"

@@ -147,8 +147,8 @@ def report(found: Mapping[tuple[int, ...], Scores]) -> Result:
     measured = (
         f"Near the outlines the IoU falls from {every.outlines.mean():.2f} to {none.outlines.mean():.2f} without skip "
         f"connections, and over all pixels from {every.iou.mean():.2f} to {none.iou.mean():.2f}. The skip of level "
-        f"{best} alone brings back {back[best]:.0%} of what is lost near the outlines; the others "
-        + ", ".join(f"{back[level]:.0%} (level {level})" for level in back if level != best)
+        f"{best} alone brings back {100 * back[best]:.0f} % of what is lost near the outlines; the others "
+        + ", ".join(f"{100 * back[level]:.0f} % (level {level})" for level in back if level != best)
         + f". {lead(found, best)}"
     )
     rows = tuple((skip_name(levels), *(spread(s) for s in found[levels][:2])) for levels in found)
@@ -157,13 +157,13 @@ def report(found: Mapping[tuple[int, ...], Scores]) -> Result:
 
 
 def lead(found: Mapping[tuple[int, ...], Scores], best: int) -> str:
-    """Returns whether the best single skip leads by more than networks with the same skip differ."""
+    """Returns whether the best single skip leads by more than networks with the same skip differ from their mean."""
     singles = {levels[0]: scores.outlines for levels, scores in found.items() if len(levels) == 1}
     ahead = singles[best].mean() - max(values.mean() for level, values in singles.items() if level != best)
     widest = max(np.ptp(values) / 2 for values in singles.values())
     if ahead > widest:
-        return f"It leads by {ahead:.3f}, more than networks with the same skip differ."
-    return f"It leads by {ahead:.3f} only: networks with the same skip differ by up to ±{widest:.3f}."
+        return f"It leads by {ahead:.3f}, more than networks with the same skip differ from their mean."
+    return f"It leads by {ahead:.3f} only: networks with the same skip differ from their mean by up to {widest:.3f}."
 
 
 def skip_name(levels: Sequence[int]) -> str:

@@ -19,7 +19,7 @@ VOID = {"meta", "link", "input", "img"}
 def result(answer):
     figure = Figure(figsize=(6, 4))
     figure.subplots().plot([0, answer])
-    text = "Below 1 & above 0: see minunet/ops/relu.py.\n\n    y = max(x, 0)\n    z = <y>"
+    text = "Below 1 & above 0: see minunet/ops/relu.py and `x > 0`.\n\n    y = max(x, 0)\n    z = <y>"
     return Result("It was 0.5 < 1.", answer, ("a", "b"), (("x & y", "1"), ("z", "2")), text, figure)
 
 
@@ -71,7 +71,7 @@ def test_what_the_page_says(text):
     assert [label.get("class") for label in page.all("label")] == [None, None, "right", "right", None, None]
     assert [cell["text"] for cell in page.all("td")][:4] == ["x & y", "1", "z", "2"]
     assert page.all("pre")[0]["text"] == "    y = max(x, 0)\n    z = <y>"
-    assert "minunet/ops/relu.py" in [code["text"] for code in page.all("code")]
+    assert [code["text"] for code in page.all("code")][1:3] == ["minunet/ops/relu.py", "x > 0"]
     assert "Not measured so far: losses." in text and "--seed 3" in text
 
 
