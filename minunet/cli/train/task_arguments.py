@@ -112,8 +112,8 @@ def make_task(args: Namespace, training: Dataset, classes: Classes | None) -> Ta
     weights = None
     if args.class_weights != "none":
         weights = median_frequency_weights((training[i][1][..., 0] for i in range(len(training))), len(classes))
-    if args.class_weights == "sqrt":
-        weights = [weight**0.5 for weight in weights]
+        if args.class_weights == "sqrt":
+            weights = [weight**0.5 for weight in weights]
     if args.task == "semantic":
         return Semantic(classes, weights)
     return Panoptic(classes, args.separate_by, weights, boundary=args.boundary)

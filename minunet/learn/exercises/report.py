@@ -64,7 +64,13 @@ def _about(verdict: Verdict, trials: int) -> Iterator[str]:
 
 def hint_lines(exercise: Exercise, number: int) -> Iterator[str]:
     """Yields hint `number`, counted from 1, and how to get the next one."""
-    yield from _wrapped(exercise.hints[number - 1], f"Hint {number} of {len(exercise.hints)}: ", "  ")
+    which = f"Hint {number} of {len(exercise.hints)}: "
+    statements = exercise.hints[number - 1].split(";  ")
+    if len(statements) == 1:
+        yield from _wrapped(statements[0], which, "  ")
+    else:  # lines of Python, to be copied
+        yield which.rstrip()
+        yield from (f"    {statement}" for statement in statements)
     if number < len(exercise.hints):
         yield f"The next one: minunet exercise {exercise.name} --hint {number + 1}"
 
