@@ -77,7 +77,7 @@ def _changing_factor(k: int, numbers: Pairs) -> str:
     for label, factor in factors.items():
         first_with.setdefault(f"{factor:.4g}", label)
     some = ", ".join(f'{factor} in "{label}"' for factor, label in list(first_with.items())[:3])
-    return f"the right numbers times a factor that changes from check to check ({some}): what is it in each of them?"
+    return f"a factor that changes from check to check ({some}): compare it with the sizes there, and with gy"
 
 
 def _wrong_order(exercise: Exercise, k: int, numbers: Pairs) -> str:
