@@ -8,14 +8,15 @@ line, because it is right once they are.
 import inspect
 import textwrap
 import traceback
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 from minunet.autograd import Function, GradientError, Tensor
 from minunet.autograd.gradcheck import Comparison
 from minunet.checks.gradient_cases import Case
 from minunet.checks.likeness import likeness
 from minunet.checks.source import ABOVE, file_and_lines, lines_of, readable_path
+from minunet.kernels import cpu
 
 MOST_LINES = 18  # about operations; the names of those that are not described fit on a few more
 MOST_GRADIENTS = 3  # of one operation
@@ -135,13 +136,15 @@ def _about(operation: str, failures: list[Failure], total: int, functions: set[t
 def _places(functions: set[type[Function]]) -> list[str]:
     """Returns the lines on where to look."""
     if len(functions) <= MOST_PLACES:
-        return [f"  {where}" for where in sorted(map(place_of, functions))]
-    kinds = ", ".join(sorted(function.__name__.removesuffix("Function") for function in functions))
-    return _wrapped(
-        f"  made of {kinds}: if each of them is right on its own, look at where gradients are added up: "
-        f"{lines_of(Function.run_backward)}",
-        "    ",
-    )
+        by_name = sorted(functions, key=lambda function: function.__name__)
+        places = [line for function in by_name for line in [f"  {place_of(function)}", *_kernel_lines(function)]]
+    else:
+        kinds = ", ".join(sorted(function.__name__.removesuffix("Function") for function in functions))
+        places = _wrapped(f"  made of {kinds}", "    ")
+    if len(functions) > 1:
+        engine = lines_of(Function.run_backward)
+        places += _wrapped(f"  each of them right on its own? Then gradients are added up wrongly: {engine}", "    ")
+    return places
 
 
 def _about_gradient(gradient: str, found: list[tuple[Failure, Comparison]]) -> list[str]:
@@ -154,7 +157,7 @@ def _about_gradient(gradient: str, found: list[tuple[Failure, Comparison]]) -> l
     alike = {likeness(comparison.analytic, comparison.numeric) for _, comparison in found}
     always = "" if len(alike) > 1 or "" in alike or gradient == DIRECTION else f": {alike.pop()}"
     return _wrapped(
-        f"  {gradient}{index}: backward says {worst.analytic[worst.place]:.6g}, differences say "
+        f"  {gradient}{index}: backward says {worst.analytic[worst.place] + 0.0:.6g}, differences say "
         f"{worst.numeric[worst.place]:.6g}{label}; {len(cases)} {'case' if len(cases) == 1 else 'cases'}, "
         f"relative error up to {error:.1e}{always}",
         "    ",
@@ -179,6 +182,20 @@ def place_of(function: type[Function]) -> str:
     other, backward = file_and_lines(function.backward)
     where = backward if other == file else f"{other}, {backward}"
     return f"{function.__name__}: forward {file}, {forward}; backward {where}"
+
+
+def _kernel_lines(function: type[Function]) -> list[str]:
+    """Returns the lines on the kernels that a Function's gradient is computed with; none if it has none."""
+    kernels = kernels_of(function.backward) or kernels_of(function.forward)  # a loss prepares its gradient in forward
+    where = [f"{kernel.__name__} ({lines_of(kernel)})" for kernel in kernels]
+    return _wrapped("    with the kernels " + ", ".join(where), "      ") if where else []
+
+
+def kernels_of(method: Callable[..., Any]) -> list[Callable[..., Any]]:
+    """Returns the kernels that a method calls by their names, in the form in which the CPU runs them."""
+    names = method.__code__.co_names
+    found = [getattr(cpu, name) for name in names if name in cpu.__all__] if "kernels_for" in names else []
+    return [kernel for kernel in found if inspect.isfunction(kernel)]
 
 
 def _wrapped(text: str, later: str = "  ") -> list[str]:

@@ -34,7 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         nargs="?",
         const="",
         metavar="FILE",
-        help="check your file (default: NAME_exercise.py in the current folder)",
+        help="check your file (default: NAME_exercise.py in the current folder); right is what differs by less than a "
+        "millionth of the largest number",
     )
     what.add_argument("--hint", nargs="?", const=1, type=whole(1), metavar="N", help="print hint N (default: 1)")
     what.add_argument("--solution", action="store_true", help="print where the project does it, and why it is so")

@@ -42,8 +42,9 @@ below; "64+256" are the channels of the concatenation, upsampled + skip.
     UNet()                                                                                  = 6,667,639   27,612
 
 parameters: taps · channels in · channels out + a bias for each channel out. More than half are in the bottleneck. The
-arithmetic is spread evenly, since a level down has a quarter of the pixels and four times the products for each: every
-size from 128x128 to 8x8 takes 13 % of it, 256x256 takes 28 %, and the bottleneck 5 %.
+arithmetic, 1.08 billion products to go forward, is spread evenly, since a level down has a quarter of the pixels and
+four times the products for each: every size from 128x128 to 8x8 takes 13 % of it, 256x256 takes 28 %, and the
+bottleneck 5 %.
 
 KiB kept: float32 that stays in memory until backward (nn/costs.py). An encoder level keeps its input, both outputs (the
 next layer's input; they also tell where the ReLU let values through), and for each number that its pooling passes on

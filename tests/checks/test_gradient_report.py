@@ -10,8 +10,11 @@ from minunet.checks import gradient_report
 from minunet.checks.gradient_cases import Case, all_cases
 from minunet.checks.gradient_report import Failure, run_case
 from minunet.kernels import cpu
+from minunet.kernels.cpu import normalization
 
-conv2d, conv_transpose2d = (importlib.import_module(f"minunet.ops.{name}") for name in ("conv2d", "conv_transpose2d"))
+conv2d, conv_transpose2d, max_pool2d = (
+    importlib.import_module(f"minunet.ops.{name}") for name in ("conv2d", "conv_transpose2d", "max_pool2d")
+)
 ALL = all_cases()
 
 
@@ -52,7 +55,7 @@ def test_a_sign_in_one_gradient_of_the_convolution(position, name, letter, monke
     assert not any(f"  g{other}[" in line for line in lines for other in "xwb" if other != letter)
     assert "minunet/ops/conv2d.py, lines " in " ".join(lines)
     assert lines[-1] == "wrong, too, but made of what is named above: nn.Conv2D"
-    assert len(lines) <= 6
+    assert len(lines) <= 9
 
 
 def test_the_index_and_both_values(monkeypatch):
@@ -101,7 +104,40 @@ def test_gradients_that_do_not_add_up_are_sought_where_they_meet(monkeypatch):
     lines = report([*some("relu", "sigmoid", "concatenate"), network])
     text = " ".join(line.strip() for line in lines)
     assert lines[0] == "UNet: 1 of 1 case WRONG" and "along a random direction: backward says" in text
-    assert "look at where gradients are added up: minunet/autograd/function.py, lines " in text
+    assert "Then gradients are added up wrongly: minunet/autograd/function.py, lines " in text
+
+
+@pytest.mark.parametrize(
+    "name, broken",
+    [
+        ("_add", lambda a, a_is_ours, b, b_is_ours: (a + b if a_is_ours or b_is_ours else a, True)),
+        ("_is_ours", lambda gradients, i, gy: gradients[i] is not None),
+    ],
+)
+def test_an_array_that_somebody_else_holds(name, broken, monkeypatch):
+    """What the engine may add into: both mistakes show in the small graph, and are sought in the engine."""
+    monkeypatch.setattr(importlib.import_module("minunet.autograd.function"), name, broken)
+    text = " ".join(line.strip() for line in report(some("graph", "+", "exp")))
+    assert text.startswith("graph: 1 of 2 cases WRONG") and "Then gradients are added up wrongly" in text
+
+
+def test_the_kernels_are_named_with_their_lines(monkeypatch):
+    backward = max_pool2d.MaxPool2DFunction.backward
+    assert gradient_report.kernels_of(backward) == [cpu.max_pool_gradient]
+    assert gradient_report.kernels_of(arithmetic.Exp.backward) == []
+    names = {kernel.__name__ for kernel in gradient_report.kernels_of(conv2d.Conv2DFunction.backward)}
+    assert names == {"relu_gradient_and_sum", "sum_over_pixels", "weight_gradient", "convolve_transposed"}
+    monkeypatch.setattr(max_pool2d.MaxPool2DFunction, "backward", lambda self, gy: 2 * backward(self, gy))
+    text = " ".join(line.strip() for line in report(some("max_pool2d", every=8)))
+    assert "max_pool2d: 4 of 4 cases WRONG" in text and "it is 2 times too large" in text
+
+
+def test_a_kernel_that_is_broken(monkeypatch):
+    """The kernel's own file is named, besides that of the operation."""
+    monkeypatch.setattr(normalization, "_deviations_and_gz", lambda gy, x, *rest: (x.copy(), gy))
+    lines = [line.strip() for line in report(some("batch_norm"))]
+    assert "with the kernels normalize_sums (minunet/kernels/cpu/normalization.py, lines " in " ".join(lines)
+    assert any(line.startswith("BatchNormFunction: forward minunet/ops/batch_norm.py, lines ") for line in lines)
 
 
 def test_what_a_backward_raises(monkeypatch):

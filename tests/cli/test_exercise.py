@@ -118,7 +118,7 @@ def test_hints_lead_from_one_to_the_next(run, name):
     count = int(re.match(r"Hint 1 of (\d): ", output)[1])
     assert code == 0 and count >= 3 and output.splitlines()[-1] == f"The next one: minunet exercise {name} --hint 2"
     code, output, _ = run("exercise", name, "--hint", count)
-    assert code == 0 and output.startswith(f"Hint {count} of {count}: ") and "The next one" not in output
+    assert code == 0 and output.startswith(f"Hint {count} of {count}:") and "The next one" not in output
 
 
 @pytest.mark.parametrize("name", NAMES)

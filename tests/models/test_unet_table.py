@@ -102,6 +102,7 @@ def test_where_the_arithmetic_is():
     percent = {H: round(100 * count / sum(products.values())) for H, count in products.items()}
     assert percent == {256: 28, 128: 13, 64: 13, 32: 13, 16: 13, 8: 13, 4: 5}
     assert 2 * sum(products.values()) == sum(costs.flop for costs in layer_costs(UNet(), (SIZE, SIZE)))
+    assert "1.08 billion products" in TEXT and round(sum(products.values()) / 1e9, 2) == 1.08
     assert "every size from 128x128 to 8x8 takes 13 % of it, 256x256 takes 28 %, and the bottleneck 5 %" in TEXT
 
 

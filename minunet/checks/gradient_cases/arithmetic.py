@@ -53,6 +53,13 @@ def arithmetic(rng):
         yield Case("getitem", label, lambda x, index=index: x[index], [x])
     yield Case("to", "", lambda x: To("cpu")(x), [a])
     yield Case("graph", "used three times", lambda x: x * x + (x * 2).exp() / (x * x + 1), [a])
+    yield Case("graph", "one array for several", _sums_of_sums, [a])
+
+
+def _sums_of_sums(x):
+    """Add hands one array to both of its inputs, so here z, which is used twice, and x are given the same one."""
+    z = x.exp()
+    return (z + x) + z
 
 
 def elementwise(rng):

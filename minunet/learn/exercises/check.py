@@ -12,6 +12,7 @@ from minunet.learn.exercises.child import Answer
 from minunet.learn.exercises.exercise import Exercise, Numbers, Trial
 
 TOLERANCE = 1e-6
+TOLERANCE_OF_FLOAT32 = 1e-4  # a sum of many numbers of seven digits is right to about five
 EPSILON = 1e-6  # half the step of the differences
 
 
@@ -26,6 +27,7 @@ class Verdict(NamedTuple):
     mistake    the kind of mistake that gives these numbers, if it is a known one
     right_in   the trials where it is right
     inputs     what that first wrong trial is computed with, if it is not the worked example
+    remark     what is to be said of a gradient that is right
     """
 
     gradient: str
@@ -41,6 +43,7 @@ class Verdict(NamedTuple):
     right_in: tuple[str, ...] = ()
     wrong_in: tuple[str, ...] = ()
     inputs: str = ""
+    remark: str = ""
 
 
 class Checked(NamedTuple):
@@ -102,10 +105,10 @@ def _judge(exercise: Exercise, k: int, numbers: list[tuple[Trial, Numbers]]) -> 
     error = max((float(relative_errors(theirs, true).max(initial=0)) for theirs, true in comparable), default=np.inf)
     if not wrong:
         dtypes = {str(theirs.dtype) for _, theirs in numbers} - {"float64"}
-        if dtypes:
-            problem = f"it has dtype {min(dtypes)} where everything given is float64: do not change the dtype"
-            return Verdict(gradient, "wrong", problem, error, right_in=right_in)
-        return Verdict(gradient, "right", error=error, right_in=right_in)
+        found = f"it has dtype {min(dtypes)} where everything given is float64" if dtypes else ""
+        if any(np.dtype(dtype).kind != "f" or np.dtype(dtype).itemsize < 4 for dtype in dtypes):
+            return Verdict(gradient, "wrong", f"{found}: do not change the dtype", error, right_in=right_in)
+        return Verdict(gradient, "right", error=error, right_in=right_in, remark=found)
     trial, theirs = wrong[0]
     true = _true(trial, k)
     verdict = Verdict(
@@ -143,5 +146,6 @@ def _true(trial: Trial, k: int) -> Numbers:
 
 
 def _is_wrong(theirs: Numbers, true: Numbers) -> bool:
-    allowed = TOLERANCE if theirs.dtype == true.dtype else 1e-3  # a dtype with few digits is a mistake of its own
+    few = theirs.dtype.itemsize < 4 or theirs.dtype.kind != "f"  # a dtype with few digits is a mistake of its own
+    allowed = 1e-3 if few else TOLERANCE_OF_FLOAT32 if theirs.dtype == np.float32 else TOLERANCE
     return theirs.shape != true.shape or bool((relative_errors(theirs, true) > allowed).any())

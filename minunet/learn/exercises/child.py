@@ -63,15 +63,16 @@ def call(
             result = function(*given)
     except BaseException as error:  # also SystemExit: nothing that a student writes may end the check
         return Answer(problem=describe(error, file, function))
-    answer = _as_answer(result, results, function.__name__)
+    name = name_of(function)
+    answer = _as_answer(result, results, name)
     changed = [
-        name
-        for name, before, after in zip(names, arguments, given)
+        argument
+        for argument, before, after in zip(names, arguments, given)
         if isinstance(before, np.ndarray) and not np.array_equal(before, after, equal_nan=True)
     ]
     if changed and not answer.problem:
         problem = (
-            f"{function.__name__} changes {' and '.join(changed)} in place: somebody else still needs "
+            f"{name} changes {' and '.join(changed)} in place: somebody else still needs "
             f"{'it' if len(changed) == 1 else 'them'}, so compute into a new array, such as {changed[0]}.copy()"
         )
         return answer._replace(problem=problem)
@@ -89,7 +90,8 @@ def _as_answer(result: Any, names: Sequence[str], function: str) -> Answer:
         values = (result,)
     else:
         found = f"{len(result)} things" if isinstance(result, (tuple, list)) else f"one {type(result).__name__}"
-        return Answer(problem=f"{function} returns {found}: it must return {listed}, in this order")
+        order = ", in this order" if len(names) > 1 else ", an array"
+        return Answer(problem=f"{function} returns {found}: it must return {listed}{order}")
     for name, value in zip(names, values):
         if not isinstance(value, (np.ndarray, np.generic, int, float, type(None))):
             kind = type(value).__name__
@@ -109,14 +111,31 @@ def describe(error: BaseException, file: str, function: Callable[..., Any] | Non
         return f"{where or 'the file'} calls exit: a function hands its results back with `return`"
     if isinstance(error, MemoryError):
         return f"{where or 'the file'} asks for too much memory: the arrays of the checks are tiny, look at the shapes"
-    if isinstance(error, SyntaxError) and error.filename == file:
-        return f"line {error.lineno}: Python cannot read it ({error.msg}): {(error.text or '').strip()}"
-    text = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    if isinstance(error, EOFError) and frames and "input" in (frames[-1].line or ""):
+        return f"{where} waits for input, but nobody is there: compute from the arguments alone"
+    if isinstance(error, SyntaxError) and not frames:
+        line = f"line {error.lineno}: " if error.lineno else ""
+        found = f": {(error.text or '').strip()[:MOST_LETTERS]}" if error.filename == file and error.text else ""
+        return f"{line}Python cannot read it ({' '.join(error.msg.split())}){found or ': save it as UTF-8 text'}"
+    text = f"{type(error).__name__}: {message_of(error)}".removesuffix(": ")
     if frames:
         return f"{where}: {text}" + f"    [{frames[-1].line}]" * bool(frames[-1].line)
     if function is not None and isinstance(error, TypeError):
-        return f"{function.__name__} cannot be called as the exercise says, keep its line `def …`: {text}"
+        return f"{name_of(function)} cannot be called as the exercise says, keep its line `def …`: {text}"
     return text
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """Returns the function's name; not everything that can be called has one."""
+    return getattr(function, "__name__", "the function")
+
+
+def message_of(error: BaseException) -> str:
+    """Returns what the error says, in one line."""
+    try:
+        return " ".join(str(error).split())[:300]
+    except Exception:  # a student's own kind of error may be wrong, too
+        return ""
 
 
 def load(file: str, name: str) -> tuple[Callable[..., Any] | None, str]:

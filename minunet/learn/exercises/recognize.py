@@ -19,15 +19,16 @@ def mistake(exercise: Exercise, k: int, numbers: Pairs) -> str:
     """Returns in words what gives gradient number k as the student has it, "" if it is nothing known."""
     own = [m for m in exercise.mistakes if m.gradient == exercise.gradients[k]]
     for sign, also in ((1, ""), (-1, "; and the sign is wrong")):
-        for known in own:
-            if all(_gives(known, trial, sign * theirs) for trial, theirs in numbers):
-                return known.words + also
+        found = [m.words for m in own if all(_gives(m, trial, sign * theirs) for trial, theirs in numbers)]
+        if found:  # more than one only where the other trials gave no numbers: then they cannot be told apart
+            return ". Or: ".join(found[:2]) + also
     return (
         _common_factor(k, numbers)
         or _wrong_order(exercise, k, numbers)
         or _not_summed(k, numbers)
         or _moved(k, numbers)
         or _upstream_ignored(exercise, k, numbers)
+        or _changing_factor(k, numbers)
     )
 
 
@@ -60,7 +61,23 @@ def _common_factor(k: int, numbers: Pairs) -> str:
     first = factors[0] if factors else None
     if first is None or any(c is None or abs(c - first) > 1e-6 * max(abs(first), 1e-3) for c in factors):
         return ""
+    if first and sum(np.count_nonzero(right) for _, right in informative) < 3:
+        return ""  # one number is always some other number's multiple
     return in_words(first)
+
+
+def _changing_factor(k: int, numbers: Pairs) -> str:
+    """A factor in each trial, but not the same: a size, most likely."""
+    informative = [(trial, theirs, _right(trial, k)) for trial, theirs in numbers]
+    informative = [found for found in informative if np.count_nonzero(found[2]) > 1]
+    factors = {trial.label: factor_between(theirs, right) for trial, theirs, right in informative}
+    if len(factors) < 2 or None in factors.values():
+        return ""
+    first_with: dict[str, str] = {}
+    for label, factor in factors.items():
+        first_with.setdefault(f"{factor:.4g}", label)
+    some = ", ".join(f'{factor} in "{label}"' for factor, label in list(first_with.items())[:3])
+    return f"a factor that changes from check to check ({some}): compare it with the sizes there, and with gy"
 
 
 def _wrong_order(exercise: Exercise, k: int, numbers: Pairs) -> str:
@@ -75,6 +92,8 @@ def _not_summed(k: int, numbers: Pairs) -> str:
     """More axes than there should be, or longer ones: their sum is right."""
     if all(theirs.shape == _right(trial, k).shape for trial, theirs in numbers):
         return ""
+    if all(_same(theirs.reshape(-1), _right(trial, k).reshape(-1)) for trial, theirs in numbers):
+        return "the numbers are right, the shape is not: look for keepdims, [None] or a missing reshape"
     for trial, theirs in numbers:
         right = _right(trial, k)
         if theirs.shape != right.shape and not _sum_is(theirs, right):

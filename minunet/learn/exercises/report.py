@@ -34,33 +34,43 @@ def verdict_lines(exercise: Exercise, file: str, checked: Checked, trials: int) 
 def _about(verdict: Verdict, trials: int) -> Iterator[str]:
     """Yields the lines about one gradient."""
     name = f"{verdict.gradient:<8}"
+    indent = " " * len(name)
     if verdict.state == "missing":
         yield f"{name}not there yet (None)"
         return
     if verdict.state == "right":
-        yield f"{name}right   worst relative error {verdict.error:.1e}, in {_checks(len(verdict.right_in))}"
+        remark = f" ({verdict.remark})" if verdict.remark else ""
+        checks = _some(len(verdict.right_in), trials)
+        yield from _wrapped(f"worst relative error {verdict.error:.1e}, in {checks}{remark}", f"{name}right   ", indent)
         return
     worst = "" if verdict.error == float("inf") else f"worst relative error {verdict.error:.1e}, "
-    yield f"{name}WRONG   {worst}wrong in {len(verdict.wrong_in) or trials} of {_checks(trials)}"
-    indent = " " * len(name)
+    yield f"{name}WRONG   {worst}wrong in {len(verdict.wrong_in) or len(verdict.right_in)} of {_checks(trials)}"
     if verdict.problem:
         yield from _wrapped(verdict.problem + (f' (in "{verdict.trial}")' if verdict.trial else ""), indent)
     if verdict.wrong_in and not (verdict.problem and not verdict.place):
         place = f"{verdict.gradient}[{', '.join(map(str, verdict.place))}]" if verdict.place else verdict.gradient
-        numbers = f"yours is {verdict.theirs:.6g}, {verdict.by} it is {verdict.true:.6g}"
+        numbers = f"yours is {verdict.theirs + 0.0:.6g}, {verdict.by} it is {verdict.true:.6g}"
         yield from _wrapped(f'first wrong at {place}, in "{verdict.trial}": {numbers}', indent)
     if verdict.inputs:
         yield from _wrapped(f"There: {verdict.inputs}", indent)
     if verdict.mistake:
         yield from _wrapped(f"The likely mistake: {verdict.mistake}.", indent)
-    elif verdict.right_in and verdict.wrong_in:
+    elif verdict.place:
+        yield f"{indent}Which kind of mistake gives these numbers is not known."
+    if verdict.right_in and verdict.wrong_in and not verdict.mistake:
         yield from _wrapped(f"It is right in: {'; '.join(verdict.right_in)}.", indent)
         yield from _wrapped(f"It is wrong in: {'; '.join(verdict.wrong_in)}.", indent)
 
 
 def hint_lines(exercise: Exercise, number: int) -> Iterator[str]:
     """Yields hint `number`, counted from 1, and how to get the next one."""
-    yield from _wrapped(exercise.hints[number - 1], f"Hint {number} of {len(exercise.hints)}: ", "  ")
+    which = f"Hint {number} of {len(exercise.hints)}: "
+    statements = exercise.hints[number - 1].split(";  ")
+    if len(statements) == 1:
+        yield from _wrapped(statements[0], which, "  ")
+    else:  # lines of Python, to be copied
+        yield which.rstrip()
+        yield from (f"    {statement}" for statement in statements)
     if number < len(exercise.hints):
         yield f"The next one: minunet exercise {exercise.name} --hint {number + 1}"
 
@@ -71,6 +81,11 @@ def solution_lines(exercise: Exercise) -> Iterator[str]:
     for thing in exercise.solution:
         yield f"  {lines_of(thing)}: {thing.__qualname__}"
     yield from _wrapped(exercise.why, "")
+
+
+def _some(count: int, all_of_them: int) -> str:
+    """Returns "7 checks"; where the others gave no numbers, "5 of 7 checks"."""
+    return _checks(count) if count == all_of_them else f"{count} of {_checks(all_of_them)}"
 
 
 def _checks(count: int) -> str:

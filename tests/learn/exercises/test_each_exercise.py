@@ -32,6 +32,8 @@ WORK = {
             ("gx", "x > 0", "x >= 0", "x = 0"),
             ("gx", "gy *", "-gy *", "sign is wrong"),
             ("gx", "gy *", "2 * gy *", "2 times too large"),
+            ("gx", "gy *", "gy * (gy > 0) *", "masked by gy, too"),
+            ("gx", "(x > 0)", "np.sign(x)", "gradient of |x|"),
         ],
     ),
     "sigmoid": Work(
@@ -44,6 +46,7 @@ WORK = {
             ("gx", "(1 - y)", "(y - 1)", "sign is wrong"),
             ("gx", "y * (1 - y)", "(1 - y * y)", "tanh"),
             ("gx", "(1 - y)", "(1 + y)", "1 + y"),
+            ("gx", "(1 - y)", "y", "gy y²"),
             ("gx", "(1 - y)", "(1 - y) / 2", "2 times too small"),
         ],
     ),
@@ -54,6 +57,7 @@ WORK = {
             ("gp", "n = p.size", "n = p.shape[0]", "number of images"),
             ("gp", "(-t / p + (1 - t) / (1 - p))", "(p - t)", "logits"),
             ("gp", "-t / p + ", "-t / p - ", "sign between"),
+            ("gp", "-t / p + ", "t / p + ", "sign of the first term"),
             ("gp", " + (1 - t) / (1 - p)", "", "second term is missing"),
             ("gp", "gy * ", "", "gy is left out"),
             ("gp", "gy * ", "-gy * ", "sign is wrong"),
@@ -120,6 +124,7 @@ WORK = {
             ("gx", "gradients[name] + g", "g", "overwritten"),
             ("gx", "gradients[name] = gradients[name] + g", "gradients.setdefault(name, g)", "0 everywhere"),
             ("gx", "zeros_like", "ones_like", "started at 1"),
+            ("gx", "gradients[name] + g", "gradients[name] - g", "subtracted"),
             (
                 "gx",
                 "    gradients[name] = np.zeros_like(g)\ngradients[name] = gradients[name] + g",
@@ -176,6 +181,8 @@ WORK = {
             ("gp", "2 * I + s", "2 * I", "s is missing"),
             ("gp", "D**2", "D", "not squared"),
             ("gp", "gp * gy", "gp", "gy is left out"),
+            ("gp", "np.sum(t[n]) + s", "np.sum(t[n])", "s is missing below"),
+            ("gp", "2 * t[n] * D", "2 * p[n] * D", "p in place of t"),
             (
                 "gp",
                 "[n] * t[n])\n    D = np.sum(p[n]) + np.sum(t[n])",
@@ -209,6 +216,10 @@ WORK = {
             ),
             ("gx", "gy[n, i, j, c]\n", "gy[n, i, j, c] * window.max()\n", "multiplied by x"),
             ("gx", "gx[n, p + k, q + l, c] +=", "gx[n, p + k, q + l, c] -=", "sign is wrong"),
+            ("gx", "argmax(window)", "argmax(abs(window))", "without its sign"),
+            ("gx", "gy[n, i, j, c]\n", "1\n", "gy is left out"),
+            ("gx", "p + k, q + l", "i + k, j + l", "stride is left out"),
+            ("gx", "argmax(window)", "argmax(window.T)", "column by column"),
         ],
     ),
     "cross_entropy": Work(
@@ -230,6 +241,10 @@ WORK = {
             ("gz", "gz[n, i, j, classes[n, i, j]] -= 1", "pass", "p in place of p - onehot"),
             ("gz", "gy * gz", "-gy * gz", "prediction minus truth"),
             ("gz", "gy * gz", "gz", "gy is left out"),
+            ("gz", "-= 1", "+= 1", "1 is added"),
+            ("gz", "softmax(z)\n", "1 / (1 + np.exp(-z))\n", "sigmoid"),
+            ("gz", "softmax(z)\n", "np.exp(z)\n", "e^z"),
+            ("gz", "gy * gz", "gy * gz * softmax(z) * (1 - softmax(z))", "p (1 - p)"),
         ],
     ),
     "conv2d": Work(
@@ -263,6 +278,10 @@ WORK = {
             ("gw", "return", "gw = gw / N\nreturn", "mean over the batch"),
             ("gx", "j * SW + l] += w", "j * SW + l] -= w", "sign is wrong"),
             ("gx", "+= w[k, l, :, f] * g", "+= w[k, l, f, :] * g", "transposed"),
+            ("gx", "top : top + H, left : left + W", "top:-bottom, left:-right", "-bottom is -0"),
+            ("gx", "+= w[k, l, :, f]", "+= w[KH - 1 - k, l, :, f]", "rows of the kernel"),
+            ("gx", "+= w[k, l, :, f]", "+= w[k, KW - 1 - l, :, f]", "columns of the kernel"),
+            ("gb", ".sum(axis=0).sum(axis=0).sum(axis=0)", ".sum(axis=(1, 2, 3))", "in place of the images"),
             ("gw", "gx = np.zeros(x.shape)", "gx, gy = np.zeros(x.shape), 2 * gy", "2 times too large"),
         ],
     ),
@@ -312,6 +331,14 @@ WORK = {
             ("gx", "g = gy * gamma", "g = gy", "γ is missing"),
             ("gx", "* -0.5 *", "* 0.5 *", "sign in the way through the variance"),
             ("gx", "* -0.5 *", "* -1 *", "factor 2 in the way"),
+            ("gx", "gmu = -", "gmu = ", "way through the mean: x̂ falls"),
+            ("gx", "gv * 2 * (x - mu) / M + gmu / M", "gv * 2 * (x - mu) + gmu", "not divided by M"),
+            ("gx", "gv * 2 * (x - mu) / M", "gv * 2 / r / M", "x̂ is missing"),
+            ("gx", "g * r + gv * 2 * (x - mu) / M + gmu / M", "(g * r + gv * 2 * (x - mu) / M + gmu / M) * r", "twice"),
+            ("ggamma", "(gy * hat).sum((0, 1, 2))", "(gy * gamma * hat).sum((0, 1, 2))", "multiplied by γ"),
+            ("ggamma", "(gy * hat).sum", "(gy * (gamma * hat + beta)).sum", "y in place of x̂"),
+            ("ggamma", "(gy * hat).sum((0, 1, 2))", "(gy * hat).sum()", "over the channels"),
+            ("gbeta", "gbeta = gy.sum((0, 1, 2))", "gbeta = gy.sum()", "over the channels"),
             ("ggamma", "gy * hat", "gy * x", "x in place of x̂"),
             ("ggamma", "(gy * hat).sum((0, 1, 2))", "(gy * hat).mean((0, 1, 2))", "a mean"),
             ("gbeta", "gbeta = gy.sum((0, 1, 2))", "gbeta = gy.sum((1, 2))", "not summed over the batch"),
@@ -366,6 +393,85 @@ def test_solved_it_passes(name):
     assert result.right, result
     assert [verdict.gradient for verdict in result.verdicts] == list(EXERCISES[name].gradients)
     assert max(verdict.error for verdict in result.verdicts) < 1e-7
+
+
+OTHER_STYLES = [
+    (
+        "conv2d",
+        """
+        windows = np.lib.stride_tricks.sliding_window_view(pad(x, pads), w.shape[:2], axis=(1, 2))
+        windows = windows[:, :: stride[0], :: stride[1]]
+        gx, (OH, OW) = np.zeros_like(pad(x, pads)), gy.shape[1:3]
+        for k, l in np.ndindex(w.shape[:2]):
+            gx[:, k :: stride[0], l :: stride[1]][:, :OH, :OW] += gy @ w[k, l].T
+        (top, _), (left, _) = pads
+        gw = np.einsum("nijckl,nijf->klcf", windows, gy)
+        return [gx[:, top:, left:][:, : x.shape[1], : x.shape[2]], gw, np.einsum("nijf->f", gy)]
+        """,
+    ),
+    (
+        "batch_norm",
+        """
+        x, gy, gamma = x.astype("f4"), gy.astype("f4"), gamma.astype("f4")
+        hat = x - x.mean((0, 1, 2))
+        r = (x.var((0, 1, 2)) + np.float32(epsilon)) ** np.float32(-0.5)
+        hat *= r
+        gbeta, ggamma = gy.sum((0, 1, 2)), np.einsum("nhwc,nhwc->c", gy, hat)
+        gx = gy - (gbeta + hat * ggamma) / np.float32(gy[..., 0].size)
+        gx *= gamma * r
+        return [gx, ggamma, gbeta]
+        """,
+    ),
+    (
+        "max_pool2d",
+        """
+        (KH, KW), (SH, SW) = size, stride
+        windows = np.lib.stride_tricks.sliding_window_view(x, size, axis=(1, 2))[:, ::SH, ::SW]
+        winner = windows.reshape(*gy.shape, -1).argmax(-1)
+        n, i, j, c = np.indices(gy.shape)
+        gx = np.zeros_like(x)
+        np.add.at(gx, (n, i * SH + winner // KW, j * SW + winner % KW, c), gy)
+        return [gx]
+        """,
+    ),
+    (
+        "dice",
+        """
+        axes = (1, 2, 3)
+        I, D = (p * t).sum(axes, keepdims=True), (p + t).sum(axes, keepdims=True) + s
+        return (gy / p.shape[0]) * ((2 * I + s) / D**2 - 2 * t / D)
+        """,
+    ),
+    (
+        "cross_entropy",
+        """
+        known = classes != IGNORE
+        onehot = np.eye(256)[classes][..., : z.shape[-1]]
+        return np.where(known[..., None], softmax(z) - onehot, 0).reshape(-1).reshape(z.shape) * (gy / known.sum())
+        """,
+    ),
+    ("accumulation", "gradients[name] = sum([gradients.get(name, 0), g])"),
+    (
+        "accumulation",
+        "if name in gradients:\n    gradients[name] += g\nelse:\n    gradients[name] = g.copy()",
+    ),
+]
+
+
+@pytest.mark.parametrize("name, solution", OTHER_STYLES)
+def test_solved_in_another_style_it_passes(name, solution):
+    """Without loops, with einsum, as a list or a view, in float32, added up in an array of one's own."""
+    result = checked(name, written(name, solution))
+    assert result.right, result
+
+
+def test_a_use_in_the_last_step_counts_twice_too():
+    """Right in all programs but those whose last step has one input twice."""
+    result = checked(
+        "accumulation",
+        written("accumulation", "gradients[name] = g if output == 'y' else gradients.get(name, 0) + g"),
+    )
+    assert [verdict.wrong_in for verdict in result.verdicts] == [("twice in the last step",)] * 2
 
 
 MISTAKES = [(name, *mistake) for name, work in WORK.items() for mistake in work.mistakes]

@@ -1,5 +1,6 @@
 """A student's file may do anything: each time there is one clear line, and the command goes on."""
 
+import functools
 import os
 import sys
 
@@ -60,6 +61,11 @@ def test_what_ends_python_at_once(student):
     assert answer.problem == "it ended Python with exit code 0, before anything was returned"
 
 
+def test_a_question_that_nobody_answers(student):
+    (answer, *_) = student("def backward(gy, x):\n    return gy * float(input('factor? '))\n").answers
+    assert answer.problem == "line 2 waits for input, but nobody is there: compute from the arguments alone"
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only there is memory limited")
 def test_huge_memory(student):
     text = "import numpy as np\ndef backward(gy, x):\n    return np.empty(400_000_000)[0] * gy\n"
@@ -92,10 +98,11 @@ def test_no_answers_are_left_behind(student, monkeypatch, tmp_path):
         ("return gi", "line 4: NameError: name 'gi' is not defined"),
         ("sys.exit(3)", "line 4 calls exit"),
         ("raise KeyboardInterrupt", "line 4: KeyboardInterrupt"),
+        ("raise type('Own', (Exception,), {'__str__': lambda self: 1 / 0})", "line 4: Own"),
         ("return backward(gy, x)", "line 4: RecursionError"),
         ("gx = gy * (x > 0)", "backward returns None: it must end with `return gx`"),
         ("return [1.0, 2.0, 3.0]", "backward returns 3 things: it must return gx"),
-        ("return gy, x", "backward returns 2 things: it must return gx"),
+        ("return gy, x", "backward returns 2 things: it must return gx, an array"),
         ("return 'gx'", "gx is a str: it must be a NumPy array"),
         ("return gy * 1j", "gx has dtype complex128: it must hold floating-point numbers"),
         ("return np.array(['a'])", "gx has dtype <U1: it must hold floating-point numbers"),
@@ -107,13 +114,14 @@ def test_no_answers_are_left_behind(student, monkeypatch, tmp_path):
 def test_one_line_says_what_happened(body, problem):
     result = in_process(body)
     assert result.problem.startswith(problem) and "\n" not in result.problem and not result.right
+    assert not result.problem.endswith(":")
     assert result.trial == ""  # it came up at once
 
 
 @pytest.mark.parametrize(
     "body, problem",
     [
-        ("return (gy * (x > 0)).astype('float32')", "it has dtype float32 where everything given is float64"),
+        ("return (gy * (x > 0)).astype('float16')", "it has dtype float16 where everything given is float64"),
         ("return gy.sum()", "its shape is (), and that of x is (3,): they must be equal"),
         ("return (gy * (x > 0))[None]", "its shape is (1, 3), and that of x is (3,): they must be equal"),
         ("return gy * (x > 0) / (x > 0)", "gx holds NaN or infinity"),
@@ -152,6 +160,34 @@ def test_the_wrong_arguments():
     exec("def backward(gy):\n    return gy\n", source)
     answer = child.call(source["backward"], trials_of(RELU)[0].arguments, RELU.names, RELU.gradients)
     assert answer.problem.startswith("backward cannot be called as the exercise says, keep its line `def …`: TypeError")
+
+
+def test_what_has_no_name_can_be_called_too():
+    answer = child.call(functools.partial(lambda gy, x: gy * (x > 0)), trials_of(RELU)[0].arguments, RELU.names, ["gx"])
+    assert answer.problem == "" and answer.values[0].tolist() == [0, 20, 30]
+    answer = child.call(functools.partial(lambda gy, x: None), trials_of(RELU)[0].arguments, RELU.names, ["gx"])
+    assert answer.problem == "the function returns None: it must end with `return gx`"
+
+
+@pytest.mark.parametrize(
+    "text, problem",
+    [
+        (b"\xff\xfed\x00e\x00f\x00", "Python cannot read it (source code string cannot contain null bytes): save it"),
+        (b"s = 'gr\xfc\xdfe'\n", "line 1: Python cannot read it ((unicode error) 'utf-8' codec can't decode byte"),
+    ],
+)
+def test_a_file_in_another_encoding(text, problem, tmp_path):
+    (tmp_path / "student.py").write_bytes(text)
+    function, found = child.load(str(tmp_path / "student.py"), "backward")
+    assert function is None and found.startswith(problem) and "\n" not in found
+
+
+@pytest.mark.parametrize("start, end", [(b"\xef\xbb\xbf", b"\n"), (b"", b"\r\n"), (b"", b"\r")])
+def test_a_byte_order_mark_and_other_ends_of_lines(start, end, tmp_path):
+    lines = [b"def backward(gy, x):", b"\treturn gy * (x > 0)", b""]
+    (tmp_path / "student.py").write_bytes(start + end.join(lines))
+    function, found = child.load(str(tmp_path / "student.py"), "backward")
+    assert found == "" and function(3, 1) == 3
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ PROGRAMS = {
         ("multiply", "b", ("w", "w")),
         ("multiply", "y", ("a", "b")),
     ),
+    "twice in the last step": (("multiply", "a", ("x", "w")), ("multiply", "y", ("a", "a"))),
     "three times": (
         ("multiply", "a", ("x", "w")),
         ("exp", "b", ("x",)),
@@ -68,6 +69,10 @@ def average(gradients, name, g, count):
     gradients[name] = (gradients.get(name, 0) * count + g) / (count + 1)
 
 
+def subtract(gradients, name, g, count):
+    gradients[name] = gradients.get(name, 0) - g
+
+
 def multiply(gradients, name, g, count):
     gradients[name] = gradients.get(name, 1) * g
 
@@ -97,6 +102,7 @@ WAYS = (
     ("overwritten in place of added: a gradient that arrives later replaces what is there", walk(overwrite)),
     ("only the first is kept: what arrives later must be added to it", walk(keep_first)),
     ("a mean in place of a sum: the effects of all uses add up", walk(average)),
+    ("subtracted in place of added: the effects of several uses add up", walk(subtract)),
     ("multiplied in place of added: the effects of several uses add up", walk(multiply)),
     (
         "added in place, into an array that somebody else holds, too: `add` hands one array to both of its inputs. "

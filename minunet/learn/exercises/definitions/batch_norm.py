@@ -29,6 +29,22 @@ def parts(x, epsilon):
     return (x - x.mean(axis=AXES)) * r, r
 
 
+def of_each_image(gradient):
+    """The gradient with mean and variance of each image by itself."""
+
+    def backward(gy, x, gamma, beta, epsilon):
+        parts = [gradient(gy[n : n + 1], x[n : n + 1], gamma, beta, epsilon) for n in range(len(x))]
+        return np.concatenate(parts) if parts[0].ndim == 4 else sum(parts)
+
+    return backward
+
+
+def without_normalized(gy, x, gamma, beta, epsilon):
+    """x̂ forgotten beside ggamma."""
+    normalized, r = parts(x, epsilon)
+    return gamma * r * (gy - gy.mean(axis=AXES) - (gy * normalized).mean(axis=AXES))
+
+
 def gradient(gy, x, gamma, epsilon, through_mean=1.0, through_variance=1.0):
     """gx; without one of the ways if its factor is 0."""
     normalized, r = parts(x, epsilon)
@@ -40,6 +56,12 @@ def with_n(gy, x, gamma, beta, epsilon):
     """The sums divided by N in place of M."""
     factor = x.shape[1] * x.shape[2]
     return gradient(gy, x, gamma, epsilon, factor, factor)
+
+
+def not_divided(gy, x, gamma, beta, epsilon):
+    """The sums themselves, not divided by M."""
+    M = gy[..., 0].size
+    return gradient(gy, x, gamma, epsilon, M, M)
 
 
 EXERCISE = Exercise(
@@ -76,6 +98,23 @@ EXERCISE = Exercise(
             lambda gy, x, gamma, beta, epsilon: gradient(gy, x, gamma, epsilon) / parts(x, epsilon)[1],
         ),
         Mistake("gx", "the sums are divided by N in place of M = N·H·W", with_n),
+        Mistake("gx", "the sums gbeta and ggamma are not divided by M = N·H·W", not_divided),
+        Mistake("gx", "x̂ is missing beside ggamma: v depends on each x by 2 (x - μ) / M", without_normalized),
+        Mistake(
+            "gx",
+            "a sign in the way through the mean: x̂ falls as μ grows",
+            lambda gy, x, gamma, beta, epsilon: gradient(gy, x, gamma, epsilon, -1.0, 1.0),
+        ),
+        Mistake(
+            "gx",
+            "r is there twice: ∂x̂/∂x has the factor 1 / √(v + ε) once",
+            lambda gy, x, gamma, beta, epsilon: gradient(gy, x, gamma, epsilon) * parts(x, epsilon)[1],
+        ),
+        Mistake(
+            "gx",
+            "mean and variance of each image by itself: they are taken over the batch, too",
+            of_each_image(lambda gy, x, gamma, beta, epsilon: gradient(gy, x, gamma, epsilon)),
+        ),
         Mistake(
             "gx",
             "a factor 2 in the way through the variance: v has the square, r the root, and the 2 and the ½ cancel",
@@ -103,6 +142,26 @@ EXERCISE = Exercise(
         ),
         Mistake(
             "ggamma",
+            "multiplied by γ: γ is the other factor, ∂y/∂γ = x̂",
+            lambda gy, x, gamma, beta, epsilon: gamma * (gy * parts(x, epsilon)[0]).sum(axis=AXES),
+        ),
+        Mistake(
+            "ggamma",
+            "y in place of x̂: ∂y/∂γ = x̂",
+            lambda gy, x, gamma, beta, epsilon: (gy * template.forward(x, gamma, beta, epsilon)).sum(axis=AXES),
+        ),
+        Mistake(
+            "ggamma",
+            "mean and variance of each image by itself: they are taken over the batch, too",
+            of_each_image(lambda gy, x, gamma, beta, epsilon: (gy * parts(x, epsilon)[0]).sum(axis=AXES)),
+        ),
+        Mistake(
+            "ggamma",
+            "summed over the channels, too: γ is one number per channel",
+            lambda gy, x, gamma, beta, epsilon: (gy * parts(x, epsilon)[0]).sum(),
+        ),
+        Mistake(
+            "ggamma",
             "a mean over the pixels in place of the sum",
             lambda gy, x, gamma, beta, epsilon: (gy * parts(x, epsilon)[0]).mean(axis=AXES),
         ),
@@ -123,6 +182,11 @@ EXERCISE = Exercise(
         ),
         Mistake("gbeta", "not summed over the pixels", lambda gy, x, gamma, beta, epsilon: gy),
         Mistake("gbeta", "not summed over the batch", lambda gy, x, gamma, beta, epsilon: gy.sum(axis=(1, 2))),
+        Mistake(
+            "gbeta",
+            "summed over the channels, too: β is one number per channel",
+            lambda gy, x, gamma, beta, epsilon: gy.sum(),
+        ),
         Mistake("gbeta", "summed over the batch only", lambda gy, x, gamma, beta, epsilon: gy.sum(axis=0)),
         Mistake(
             "gbeta", "multiplied by γ: β is only added", lambda gy, x, gamma, beta, epsilon: gamma * gy.sum(axis=AXES)

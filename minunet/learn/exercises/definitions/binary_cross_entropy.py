@@ -49,6 +49,11 @@ EXERCISE = Exercise(
         ),
         Mistake(
             "gp",
+            "the sign of the first term: the derivative of -t ln p is -t / p",
+            lambda gy, p, t: gy * (t / p + (1 - t) / (1 - p)) / p.size,
+        ),
+        Mistake(
+            "gp",
             "the second term is missing: pixels with t = 0 have a gradient, too",
             lambda gy, p, t: gy * -t / p / p.size,
         ),

@@ -75,6 +75,14 @@ def flipped(gy, x, w, b, stride, pads):
     return gx_of(gy, x, w[::-1, ::-1], b, stride, pads)
 
 
+def flipped_rows(gy, x, w, b, stride, pads):
+    return gx_of(gy, x, w[::-1], b, stride, pads)
+
+
+def flipped_columns(gy, x, w, b, stride, pads):
+    return gx_of(gy, x, w[:, ::-1], b, stride, pads)
+
+
 def from_the_corner(gy, x, w, b, stride, pads):
     """The padding is cut off at the bottom and right only."""
     return gx_of(gy, x, w, b, stride, pads, cropped=False)[:, : x.shape[1], : x.shape[2]]
@@ -85,6 +93,12 @@ def other_side(gy, x, w, b, stride, pads):
     (_, bottom), (_, right) = pads
     gx = gx_of(gy, x, w, b, stride, pads, cropped=False)
     return gx[:, bottom : bottom + x.shape[1], right : right + x.shape[2]]
+
+
+def minus_zero(gy, x, w, b, stride, pads):
+    """Cropped to [top:-bottom, left:-right]."""
+    (top, bottom), (left, right) = pads
+    return gx_of(gy, x, w, b, stride, pads, cropped=False)[:, top:-bottom, left:-right]
 
 
 def uncropped(gy, x, w, b, stride, pads):
@@ -142,6 +156,8 @@ EXERCISE = Exercise(
     trials=trials,
     mistakes=(
         Mistake("gx", SWAPPED, flipped),
+        Mistake("gx", "swapped taps: the rows of the kernel are in reverse order", flipped_rows),
+        Mistake("gx", "swapped taps: the columns of the kernel are in reverse order", flipped_columns),
         Mistake(
             "gx",
             "overwritten in place of added: a pixel under several windows gets the sum of what each sends. Use +=",
@@ -151,6 +167,11 @@ EXERCISE = Exercise(
             "gx", "wrong pad: it is cut off at the bottom and right only; gx begins at [top, left]", from_the_corner
         ),
         Mistake("gx", "wrong pad: above and below (or left and right) are exchanged", other_side),
+        Mistake(
+            "gx",
+            "wrong pad: without padding -bottom is -0, and [top:-0] is empty; write [top : top + H]",
+            minus_zero,
+        ),
         Mistake("gx", "the padding is not cut off: gx has the shape of x", uncropped),
         Mistake("gx", "transposed: channels and filters of w are exchanged", channels_and_filters),
         Mistake("gx", NO_STRIDE, without_stride_gx),
@@ -169,6 +190,11 @@ EXERCISE = Exercise(
         Mistake("gb", "summed over the batch only, not over the pixels", lambda gy, *a: gy.sum(axis=0)),
         Mistake("gb", "a mean in place of the sum over all pixels", lambda gy, *a: gy.mean(axis=(0, 1, 2))),
         Mistake("gb", "a mean over the batch", lambda gy, *a: gy.sum(axis=(0, 1, 2)) / len(gy)),
+        Mistake(
+            "gb",
+            "summed over the filters in place of the images: b has one number for each filter",
+            lambda gy, *a: gy.sum(axis=(1, 2, 3)),
+        ),
         Mistake("gb", "summed over the filters, too: b has one number for each", lambda gy, *a: gy.sum()),
         Mistake("gb", "multiplied by b: b is only added", lambda gy, x, w, b, *a: gy.sum(axis=(0, 1, 2)) * b),
     ),

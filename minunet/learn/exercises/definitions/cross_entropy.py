@@ -32,6 +32,11 @@ def error(z, classes):
     return (softmax(z) - onehot(classes, z.shape[-1])) * (classes != IGNORE)[..., None]
 
 
+def added(p, z, classes):
+    """p + onehot, 0 for an ignored pixel, over the number of the others."""
+    return (p + onehot(classes, z.shape[-1])) * (classes != IGNORE)[..., None] / counted(classes)
+
+
 def counted(classes):
     return (classes != IGNORE).sum()
 
@@ -93,6 +98,26 @@ EXERCISE = Exercise(
             "gz",
             "this is onehot - p: it is p - onehot, prediction minus truth",
             lambda gy, z, classes: -gy * error(z, classes) / counted(classes),
+        ),
+        Mistake(
+            "gz",
+            "1 is added at the true class: it must be taken away",
+            lambda gy, z, classes: gy * added(softmax(z), z, classes),
+        ),
+        Mistake(
+            "gz",
+            "sigmoid in place of softmax: the classes of a pixel share a sum",
+            lambda gy, z, classes: -gy * added(-1 / (1 + np.exp(-z)), z, classes),
+        ),
+        Mistake(
+            "gz",
+            "e^z in place of softmax: it must be divided by its sum over the classes",
+            lambda gy, z, classes: -gy * added(-np.exp(z), z, classes),
+        ),
+        Mistake(
+            "gz",
+            "multiplied by p (1 - p): p - onehot holds the derivative of the softmax already",
+            lambda gy, z, classes: gy * softmax(z) * (1 - softmax(z)) * error(z, classes) / counted(classes),
         ),
         Mistake("gz", "gy is left out", lambda gy, z, classes: error(z, classes) / counted(classes)),
     ),

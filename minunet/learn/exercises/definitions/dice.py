@@ -53,6 +53,21 @@ def without_s(gy, p, t, s):
     return -gy * (2 * t * D - 2 * I) / D**2 / len(p)
 
 
+def d_without_s(gy, p, t, s):
+    I, D = sums(p, t, s)
+    return -gy * (2 * t * (D - s) - (2 * I + s)) / (D - s) ** 2 / len(p)
+
+
+def of_each_channel(gy, p, t, s):
+    I, D = sums(p, t, s, (1, 2))
+    return -gy * (2 * t * D - (2 * I + s)) / D**2 / len(p)
+
+
+def p_for_t(gy, p, t, s):
+    I, D = sums(p, t, s)
+    return -gy * (2 * p * D - (2 * I + s)) / D**2 / len(p)
+
+
 def d_not_squared(gy, p, t, s):
     I, D = sums(p, t, s)
     return -gy * (2 * t * D - (2 * I + s)) / D / len(p)
@@ -90,6 +105,9 @@ EXERCISE = Exercise(
         Mistake("gp", "a sign in the quotient rule: (u/v)' = (u' v - u v') / v², with a minus", other_sign),
         Mistake("gp", "the factor 2 is missing: the derivative of 2 I is 2 t", without_two),
         Mistake("gp", "s is missing above: the numerator is 2 I + s", without_s),
+        Mistake("gp", "s is missing below: D = Σ p + Σ t + s", d_without_s),
+        Mistake("gp", "one sum for each channel: an image has sums over its H·W·C elements", of_each_channel),
+        Mistake("gp", "p in place of t: ∂I/∂p = t", p_for_t),
         Mistake("gp", "D is not squared below: (u/v)' = (u' v - u v') / v²", d_not_squared),
         Mistake(
             "gp",

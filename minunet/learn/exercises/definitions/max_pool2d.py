@@ -20,7 +20,7 @@ def trials():
         ("2x3 windows, stride 1x2", (1, 4, 7, 1), (2, 3), (1, 2)),
         ("gaps between windows", (1, 5, 5, 1), (1, 2), (2, 3)),
     ):
-        x = rng.permutation(np.prod(shape)).reshape(shape) / 10
+        x = rng.permutation(np.prod(shape)).reshape(shape) / 10 - np.prod(shape) / 20  # half of them are negative
         gy = rng.standard_normal(template.forward(x, size, stride).shape)
         yield Trial(label, gy, (x,), (size, stride))
     x = np.zeros((1, 2, 4, 1))
@@ -40,6 +40,10 @@ def way_back(place):
         return gx
 
     return backward
+
+
+def to_the_largest(gx, x, g):
+    gx[np.unravel_index(x.argmax(), x.shape)] += g
 
 
 def overwrite(gx, x, g):
@@ -79,13 +83,39 @@ def times_x(gx, x, g):
 
 
 def without_stride(gy, x, size, stride):
-    return way_back(lambda gx, x, g: gx.__setitem__(np.unravel_index(x.argmax(), x.shape), g))(gy, x, size, (1, 1))
+    return way_back(to_the_largest)(gy, x, size, (1, 1))
+
+
+def put_without_stride(gy, x, size, stride):
+    """Read from the right windows; put into those that begin at (i, j)."""
+    (KH, KW), (SH, SW) = size, stride
+    gx = np.zeros(x.shape)
+    for n, i, j, c in np.ndindex(gy.shape):
+        window = x[n, i * SH : i * SH + KH, j * SW : j * SW + KW, c]
+        to_the_largest(gx[n, i : i + KH, j : j + KW, c], window, gy[n, i, j, c])
+    return gx
+
+
+def largest_in_size(gx, x, g):
+    """The sign is not looked at."""
+    gx[np.unravel_index(abs(x).argmax(), x.shape)] += g
+
+
+def by_columns(gx, x, g):
+    """argmax of the transposed window, read as if it were that of the window."""
+    gx[np.unravel_index(x.T.argmax(), x.shape)] += g
+
+
+def one(gx, x, g):
+    gx[np.unravel_index(x.argmax(), x.shape)] += 1
 
 
 def rows_for_columns(gx, x, g):
     k, l = divmod(int(x.argmax()), x.shape[0])
     gx[min(k, x.shape[0] - 1), min(l, x.shape[1] - 1)] += g
 
+
+NO_STRIDE = "the stride is left out: window (i, j) begins at row i·SH and column j·SW"
 
 EXERCISE = Exercise(
     name="max_pool2d",
@@ -108,6 +138,11 @@ EXERCISE = Exercise(
         Mistake("gx", "the first pixel of each window gets gy: it belongs to the largest", way_back(to_the_corner)),
         Mistake("gx", "the smallest pixel gets gy", way_back(to_the_smallest)),
         Mistake("gx", "multiplied by x: the maximum is a copy, its derivative is 1", way_back(times_x)),
+        Mistake("gx", "the largest without its sign gets gy: of -3 and 2 the maximum is 2", way_back(largest_in_size)),
+        Mistake("gx", "gy is left out: each largest pixel gets 1", way_back(one)),
+        Mistake("gx", NO_STRIDE, without_stride),
+        Mistake("gx", NO_STRIDE + ", in gx as well as in x", put_without_stride),
+        Mistake("gx", "counted column by column: argmax counts row by row", way_back(by_columns)),
         Mistake("gx", "divided by KH: the row of an index is index // KW", way_back(rows_for_columns)),
     ),
     hints=(

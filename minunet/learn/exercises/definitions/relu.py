@@ -32,6 +32,14 @@ EXERCISE = Exercise(
             "masked by gy in place of x: it is the sign of x that decides, whatever the sign of gy",
             lambda gy, x: np.maximum(gy, 0),
         ),
+        Mistake(
+            "gx",
+            "masked by gy, too: only the sign of x decides, a negative gy passes",
+            lambda gy, x: np.maximum(gy, 0) * (x > 0),
+        ),
+        Mistake(
+            "gx", "-gy where x is below 0: that is the gradient of |x|, here it is 0", lambda gy, x: gy * np.sign(x)
+        ),
         Mistake("gx", "gy is left out: this is ∂y/∂x alone", lambda gy, x: (x > 0) * 1.0),
         Mistake("gx", "multiplied by y: the derivative is 1 there, not x", lambda gy, x: gy * np.maximum(x, 0)),
         Mistake("gx", "at x = 0 the derivative is taken to be 0: write x > 0, not x >= 0", lambda gy, x: gy * (x >= 0)),

@@ -25,6 +25,7 @@ EXERCISE = Exercise(
     mistakes=(
         Mistake("gx", "the factor 1 - y is missing: σ' = y (1 - y)", lambda gy, x: gy * sigma(x)),
         Mistake("gx", "the factor y is missing: σ' = y (1 - y)", lambda gy, x: gy * (1 - sigma(x))),
+        Mistake("gx", "this is gy y²: above 1 + e⁻ˣ stands e⁻ˣ, and σ' = y (1 - y)", lambda gy, x: gy * sigma(x) ** 2),
         Mistake("gx", "x in place of y: σ' = y (1 - y), with y = σ(x)", lambda gy, x: gy * x * (1 - x)),
         Mistake("gx", "gy is left out: this is σ'(x) alone", lambda gy, x: sigma(x) * (1 - sigma(x))),
         Mistake("gx", "1 + y in place of 1 - y", lambda gy, x: gy * sigma(x) * (1 + sigma(x))),
