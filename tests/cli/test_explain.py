@@ -1,6 +1,7 @@
 """`minunet explain`: a page is written, or one line says why not."""
 
 import json
+import os
 import re
 
 import numpy as np
@@ -113,6 +114,23 @@ def test_wrong_use_is_one_line(run, tmp_path, image, what, monkeypatch):
     assert code == 2 and said in errors and len(errors.splitlines()) == 1 and output == ""
     assert {path.name for path in tmp_path.iterdir()} == before
     assert (tmp_path / "mine.html").read_text() == "<h1>mine</h1>"
+
+
+def test_any_name_of_an_image(run, tmp_path, image):
+    name = os.fsdecode(b"a\xff\n<b>.png")
+    image.rename(tmp_path / name)
+    out = tmp_path / "page.html"
+    assert run("explain", model_file(tmp_path), tmp_path / name, "--out", out)[::2] == (0, "")
+    assert data_of(out)["title"] == "model.npz on a\\udcff\\n<b>.png"
+
+
+def test_weights_too_large_to_compute_with(run, tmp_path, image):
+    model = UNet(depth=1, width=4)
+    for parameter in model.parameters():
+        parameter.data = parameter.data * np.float32(1e18)
+    io.save(tmp_path / "model.npz", model, {**Binary().metadata(), "image_size": 16})
+    code, output, errors = run("explain", tmp_path / "model.npz", image, "--out", tmp_path / "page.html")
+    assert code == 2 and output == "" and len(errors.splitlines()) == 1 and "NaN or infinity" in errors
 
 
 def test_channels_that_do_not_fit(run, tmp_path, image):

@@ -44,6 +44,13 @@ NETWORKS = {  # name: (the network, its task, the size of the image)
         Binary(),
         (24, 30),
     ),
+    "wide": lambda: (UNet(depth=1, width=4), Binary(), (6, 600)),
+    "odd": lambda: (UNet(depth=2, width=4), Binary(), (8, 9)),
+    "<!--<script>{{BLOBS}}</script>&\"'": lambda: (
+        UNet(depth=1, width=4, out_channels=3, activation="softmax"),
+        Semantic(Classes(("<!--<script>", "</script><b>", "{{SCRIPT}}"))),
+        (4, 4),
+    ),
 }
 
 
@@ -55,7 +62,7 @@ def written(tmp_path_factory):
     def write(name):
         if name not in made:
             model, task, size = NETWORKS[name]()
-            path = tmp_path_factory.mktemp("pages") / f"{name}.html"
+            path = tmp_path_factory.mktemp("pages") / f"{len(made)}.html"
             path.write_text(explain(model, task, scene(*size), title=name), encoding="utf-8")
             made[name] = path, model, task, scene(*size)
         return made[name]
