@@ -117,7 +117,8 @@ def _explain(args: Namespace) -> int:
         raise DataError(f"{args.image}: {error}") from error
     atomic_write(args.out, page)
     say(f"model       {args.model}: {type(model).__name__} for the task {task.name}")
-    say(f"image       {readable(args.image)}, resized to {size[1]} x {size[0]} (width x height)")
+    resized = "" if image.shape[:2] == tuple(size) else "resized to "
+    say(f"image       {readable(args.image)}, {resized}{size[1]} x {size[0]} (width x height)")
     say(f"written     {args.out}, {len(page.encode()) / 1e6:.1f} MB: open it in a browser")
     return 0
 

@@ -38,7 +38,7 @@ def test_a_page(run, tmp_path, image):
     out = tmp_path / "page.html"
     code, output, errors = run("explain", model_file(tmp_path), image, "--out", out)
     assert (code, errors) == (0, "")
-    assert f"written     {out}" in output and "16 x 16" in output
+    assert f"written     {out}" in output and "cat.png, resized to 16 x 16 (" in output
     data = data_of(out)
     assert data["title"] == "model.npz on cat.png" and (data["image"]["height"], data["image"]["width"]) == (16, 16)
     first = out.read_bytes()
@@ -50,7 +50,8 @@ def test_the_size_that_was_asked_for_and_the_images_own(run, tmp_path, image):
     out = tmp_path / "page.html"
     run("explain", model_file(tmp_path), image, "--out", out, "--image-size", "8x12")
     assert (data_of(out)["image"]["height"], data_of(out)["image"]["width"]) == (8, 12)
-    run("explain", model_file(tmp_path, size="original"), image, "--out", out)
+    _, output, _ = run("explain", model_file(tmp_path, size="original"), image, "--out", out)
+    assert "cat.png, 20 x 30 (" in output
     assert (data_of(out)["image"]["height"], data_of(out)["image"]["width"]) == (30, 20)
 
 

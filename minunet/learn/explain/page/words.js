@@ -53,5 +53,5 @@ function convolutionWords(layer, source, KH, KW) {
 function rulesWords() {
   const { maps, whole, windows } = DATA.rules;
   const { width, height } = DATA.image;
-  return `All numbers are the network's own, for this image of ${width} × ${height} pixels, in float32, as it predicts. Not all of them fit into a file. Of each layer at most ${maps} maps are here, those whose numbers vary most; of a concatenation, half of them from each side. Where all that a convolution reads and writes in them takes at most ${bytes(whole)}, every pixel can be looked into; elsewhere a grid of pixels, with ${bytes(windows)} of windows. Pictures of maps have at most 128 pixels a side. Written by minunet ${DATA.version}.`;
+  return `All numbers are the network's own, for this image of ${width} × ${height} pixels, in float32, as it predicts. Not all of them fit into a file. Of each layer at most ${maps} maps are here, those whose numbers vary most; of a concatenation, about half of them from each side. Where all that a convolution reads and writes in them takes at most ${bytes(whole)}, every pixel can be looked into; elsewhere a grid of pixels, with ${bytes(windows)} of windows. Pictures of maps have at most 128 pixels a side. Written by minunet ${DATA.version}.`;
 }
