@@ -12,6 +12,8 @@ from minunet.nn.layers import Activation
 # what makes outputs of the logits: the activation of the last layer
 OUTPUTS: dict[str, Activation] = {"sigmoid": "sigmoid", "softmax": "softmax", "linear": None}
 
+FAR_ABOVE_1 = 2  # resizing may overshoot 1 a little, where an edge is sharp
+
 
 class SegmentationModel(Module):
     """A network from images (N,H,W,in_channels) to as many maps (N,·,·,out_channels). Subclasses define `logits`.
@@ -73,8 +75,19 @@ class SegmentationModel(Module):
                 f"{name}.predict: the image is {image.dtype}: it must be uint8 (0 to 255) or floating-point (0 to 1)"
             )
 
+        if image.dtype.kind == "f" and image.max() > FAR_ABOVE_1:
+            raise ValueError(
+                f"{name}.predict: the image is {image.dtype} and holds {image.min():g} to {image.max():g}: it must "
+                'hold 0 to 1; divide it by 255, or give image.astype("uint8")'
+            )
+
     def _check_shape(self, x):
         name = type(self).__name__
+        if x.dtype.kind != "f":
+            raise TypeError(
+                f"{name}: the input is {x.dtype}: it must be floating-point, 0 to 1; "
+                'give array.astype("float32") / 255, or call model.predict'
+            )
         if x.ndim != 4 or x.shape[3] != self.in_channels:
             raise ValueError(
                 f"{name}: the input has shape {x.shape}: it must be (N, H, W, {self.in_channels}), channels last"

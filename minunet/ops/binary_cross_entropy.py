@@ -40,7 +40,7 @@ The mean is over all numbers of z. If all weights are 0, so is L.
 from minunet.autograd import Function, Tensor, TensorLike
 from minunet.device import array_module
 from minunet.kernels import kernels_for
-from minunet.ops.targets import mean_weights, target_arrays, weighted_mean
+from minunet.ops.targets import check_probabilities, mean_weights, target_arrays, weighted_mean
 
 CLIP = 1e-7  # keras.config.epsilon()
 
@@ -54,6 +54,7 @@ class BinaryCrossEntropyFunction(Function):
 
     def forward(self, p):
         xp = array_module(p)
+        check_probabilities("binary_cross_entropy", p)
         t, self.weights = target_arrays("binary_cross_entropy", p, self.t, self.weights)
         self.t = t
         self.p = p

@@ -37,7 +37,7 @@ Source: Milletari et al., "V-Net", 2016 (there with squares in D; here the plain
 
 from minunet.autograd import Function, Tensor, TensorLike
 from minunet.kernels import kernels_for
-from minunet.ops.targets import target_arrays
+from minunet.ops.targets import check_probabilities, target_arrays
 
 
 class DiceLossFunction(Function):
@@ -50,6 +50,7 @@ class DiceLossFunction(Function):
         self.per_image = per_image
 
     def forward(self, p):
+        check_probabilities("dice_loss", p)
         self.t, self.weights = target_arrays("dice_loss", p, self.t, self.weights)
         both, predicted, truth = kernels_for(p).overlap(p, self.t, self.weights).T  # each (N,): Σ p t, Σ p, Σ t
         if not self.per_image:

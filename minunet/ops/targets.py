@@ -14,24 +14,40 @@ def target_arrays(
 
     t        the truth, 0 to 1, Tensor or array shaped like the prediction.
     weights  how much each element counts; 0 ignores it (the unclassified boundary in a trimap).
-    Raises ValueError where a shape differs: NumPy would silently broadcast a mask (1,256,256) without its last axis
-    against (1,256,256,1), to (1,256,256,256).
+    Raises ValueError for a t outside 0 to 1 (on the CPU; a GPU would have to wait) and where a shape differs: NumPy
+    would silently broadcast a mask (1,256,256) without its last axis against (1,256,256,1), to (1,256,256,256).
     """
-    return _array(operation, "t", t, prediction), _array(operation, "weights", weights, prediction)
+    truth = _array(operation, "t", t, prediction)
+    _check_range(operation, "t", truth, "a mask of 0 and 255 is mask / 255, and pixels to ignore get the weight 0")
+    return truth, _array(operation, "weights", weights, prediction)
+
+
+def check_probabilities(operation: str, p: Array) -> None:
+    """Raises ValueError, on the CPU, for what cannot be probabilities."""
+    _check_range(operation, "p", p, "of logits, give ops.sigmoid(z), or take a loss that is called ..._with_logits")
+
+
+def _check_range(operation, name, array, fix):
+    if device_of(array) != "cpu" or array.size == 0:
+        return
+    low, high = array.min(), array.max()
+    if low < 0 or high > 1:
+        raise ValueError(f"{operation}: {name} holds {low:g} to {high:g}: it must be 0 to 1; {fix}")
 
 
 def regression_arrays(
     operation: str, y: Array, t: TensorLike, weights: TensorLike | None
 ) -> tuple[Array, Array | None]:
-    """Returns (t, weights) as `target_arrays` does; a last axis of 1 in weights holds for all numbers along y's.
+    """Returns (t, weights) as `target_arrays` does, with any numbers in t.
 
+    A last axis of 1 in weights holds for all numbers along y's.
     Raises ValueError where a shape differs, TypeError unless y is floating-point.
     """
     if y.dtype.kind != "f":
         raise TypeError(f'{operation}: y is {y.dtype}: it must be floating-point; give array.astype("float32")')
     if weights is not None and y.ndim and Tensor(weights).shape == (*y.shape[:-1], 1):
         weights = array_module(Tensor(weights).data).broadcast_to(Tensor(weights).data, y.shape)
-    return target_arrays(operation, y, t, weights)
+    return _array(operation, "t", t, y), _array(operation, "weights", weights, y)
 
 
 def class_arrays(

@@ -35,6 +35,7 @@ from minunet.models import SegmentationModel
 from minunet.optim import Optimizer, clip_gradients
 from minunet.tasks import Binary, Task
 from minunet.training.batches import Batch, Prefetcher, ready_batches
+from minunet.training.data_checks import check_training_set
 from minunet.training.early_stopping import Patience
 from minunet.training.memory import advise_batch_size
 from minunet.training.progress import Losses, Progress
@@ -114,9 +115,12 @@ class Trainer:
         rate of the last step), and "seconds". The training scores are those of the predictions made while learning, so
         they lag a little behind.
 
+        Raises DataError before the first step for a training set that the task cannot learn from (data_checks.py).
         Raises Diverged if a loss is NaN or infinite, at the latest at the end of its epoch and before its row;
         OutOfMemory, which names a batch size that fits, if the GPU runs out of memory.
         """
+        if self.progress.epoch == 1 and self.progress.step == 0:
+            check_training_set(self.task, training)
         keep_freed_memory()
         while self.progress.epoch <= count and not self._is_over():
             with advise_batch_size(self.model, self.optimizer, training), _silent_overflows():

@@ -197,7 +197,7 @@ def test_an_empty_batch_is_not_called_a_wrong_size():
 def test_images_of_another_dtype_are_refused():
     with pytest.raises(TypeError, match="conv2d: the dtypes are x float64, .* float32: they must all be the same"):
         small()(np.zeros((1, 8, 8, 3)))
-    with pytest.raises(TypeError, match="x is uint8: it must be floating-point"):
+    with pytest.raises(TypeError, match=r"UNet: the input is uint8: .* / 255, or call model.predict"):
         small()(np.zeros((1, 8, 8, 3), "uint8"))
 
 
@@ -266,6 +266,13 @@ def test_predict_returns_to_training_mode_after_an_error(monkeypatch):
     with pytest.raises(ZeroDivisionError):
         model.predict(random_images(4, 4, 3))
     assert all(module.training for module in model.modules())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_predict_refuses_floats_of_0_to_255(dtype):
+    with pytest.raises(ValueError, match=r"holds 0 to 255: it must hold 0 to 1; divide it by 255"):
+        small().predict(np.linspace(0, 255, 4 * 4 * 3).reshape(4, 4, 3).astype(dtype))
+    small().predict(np.full((4, 4, 3), 1.05, dtype))  # as resizing leaves it beside an edge
 
 
 def test_predict_leaves_each_layer_in_the_mode_it_was_in():

@@ -63,3 +63,20 @@ def test_eleven_classes_take_little_more_memory_than_one(name):
     binary = peak_of_a_step(1, LOSSES["bce"], np.zeros((2, 128, 128, 1), np.float32))
     classes = peak_of_a_step(11, CLASS_LOSSES[name], np.zeros((2, 128, 128, 1), np.uint8))
     assert classes < 1.15 * binary
+
+
+@pytest.mark.parametrize("name", ["binary_cross_entropy", "binary_cross_entropy_with_logits", "dice_loss"])
+def test_masks_of_0_and_255_are_refused(name):
+    """The loss would be -33.7, or the like, and fall without an end."""
+    p, t = np.full((1, 2, 2, 1), 0.5), np.array([0.0, 255, 0, 255]).reshape(1, 2, 2, 1)
+    with pytest.raises(ValueError, match=rf"{name}: t holds 0 to 255: it must be 0 to 1; .* is mask / 255"):
+        getattr(ops, name)(p, t)
+    getattr(ops, name)(p, t / 255)
+
+
+@pytest.mark.parametrize("name", ["binary_cross_entropy", "dice_loss"])
+def test_logits_in_place_of_probabilities_are_refused(name):
+    z, t = np.array([-3.0, 0.5, 2.0, 1.0]).reshape(1, 2, 2, 1), np.ones((1, 2, 2, 1))
+    with pytest.raises(ValueError, match=rf"{name}: p holds -3 to 2: .* of logits, give ops.sigmoid"):
+        getattr(ops, name)(z, t)
+    getattr(ops, name)(ops.sigmoid(z), t)

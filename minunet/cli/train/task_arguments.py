@@ -111,9 +111,9 @@ def make_task(args: Namespace, training: Dataset, classes: Classes | None) -> Ta
         raise ValueError(f"the task {args.task} needs classes")
     weights = None
     if args.class_weights != "none":
-        weights = median_frequency_weights((training[i][1][..., 0] for i in range(len(training))), len(classes))
-    if args.class_weights == "sqrt":
-        weights = [weight**0.5 for weight in weights]
+        power = 0.5 if args.class_weights == "sqrt" else 1.0
+        maps = (training[i][1][..., 0] for i in range(len(training)))
+        weights = [weight**power for weight in median_frequency_weights(maps, len(classes))]
     if args.task == "semantic":
         return Semantic(classes, weights)
     return Panoptic(classes, args.separate_by, weights, boundary=args.boundary)
