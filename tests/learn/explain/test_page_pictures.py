@@ -50,7 +50,7 @@ def test_maps_are_bright_where_numbers_are_high(lecture):
 
 def test_gradients_are_orange_above_zero_and_blue_below(lecture, written):
     page, model, image, records = lecture
-    number, record = records["Conv_Classif_2"]
+    number, _ = records["Conv_Down_1_1"]
     truth = (records["Conv_Out"][1].output > 0.5).astype(np.uint8)
     task = written("lecture")[2]
     _, gradients = loss_gradients(model, task, task.losses["bce"], image, truth)
@@ -58,6 +58,8 @@ def test_gradients_are_orange_above_zero_and_blue_below(lecture, written):
         page.evaluate(LOOK, {"layer": number, "map": c, "mode": "gradients"})
         shown = colors(page.locator("#map canvas"))
         assert alike(shown[..., 0] - shown[..., 2], gradients[number][..., c]) > 0.8
+        nothing = np.unravel_index(np.abs(gradients[number][..., c]).argmin(), shown.shape[:2])
+        assert np.ptp(shown[nothing][:3]) < 30  # a gradient of almost 0 is gray
 
 
 def test_the_heat_map_lies_where_the_gradient_is(lecture):
