@@ -1,6 +1,7 @@
 """`minunet explain`: a network and an image become one HTML page that shows what happens inside."""
 
 import os
+import warnings
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_arguments(argv)
     try:
         with quiet_pillow():
+            warnings.filterwarnings("ignore", ".* encountered in ", RuntimeWarning)  # NaN is an error of one line
             return _explain(args)
     except (DataError, OSError) as error:
         return fail(error)
@@ -109,13 +111,14 @@ def _explain(args: Namespace) -> int:
         )
     small = None if labels is None else resize_mask(labels, size)
     try:
-        title = f"{args.model.name} on {args.image.name}"
+        title = readable(f"{args.model.name} on {args.image.name}")
         page = explain(model, task, resize_image(image, size), small, args.loss, title)
     except ValueError as error:  # too many objects in the answer, say
         raise DataError(f"{args.image}: {error}") from error
     atomic_write(args.out, page)
     say(f"model       {args.model}: {type(model).__name__} for the task {task.name}")
-    say(f"image       {readable(args.image)}, as the network sees it: {size[1]} x {size[0]}")
+    resized = "" if image.shape[:2] == tuple(size) else "resized to "
+    say(f"image       {readable(args.image)}, {resized}{size[1]} x {size[0]} (width x height)")
     say(f"written     {args.out}, {len(page.encode()) / 1e6:.1f} MB: open it in a browser")
     return 0
 

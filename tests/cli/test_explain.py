@@ -1,6 +1,7 @@
 """`minunet explain`: a page is written, or one line says why not."""
 
 import json
+import os
 import re
 
 import numpy as np
@@ -37,7 +38,7 @@ def test_a_page(run, tmp_path, image):
     out = tmp_path / "page.html"
     code, output, errors = run("explain", model_file(tmp_path), image, "--out", out)
     assert (code, errors) == (0, "")
-    assert f"written     {out}" in output and "16 x 16" in output
+    assert f"written     {out}" in output and "cat.png, resized to 16 x 16 (" in output
     data = data_of(out)
     assert data["title"] == "model.npz on cat.png" and (data["image"]["height"], data["image"]["width"]) == (16, 16)
     first = out.read_bytes()
@@ -49,7 +50,8 @@ def test_the_size_that_was_asked_for_and_the_images_own(run, tmp_path, image):
     out = tmp_path / "page.html"
     run("explain", model_file(tmp_path), image, "--out", out, "--image-size", "8x12")
     assert (data_of(out)["image"]["height"], data_of(out)["image"]["width"]) == (8, 12)
-    run("explain", model_file(tmp_path, size="original"), image, "--out", out)
+    _, output, _ = run("explain", model_file(tmp_path, size="original"), image, "--out", out)
+    assert "cat.png, 20 x 30 (" in output
     assert (data_of(out)["image"]["height"], data_of(out)["image"]["width"]) == (30, 20)
 
 
@@ -113,6 +115,23 @@ def test_wrong_use_is_one_line(run, tmp_path, image, what, monkeypatch):
     assert code == 2 and said in errors and len(errors.splitlines()) == 1 and output == ""
     assert {path.name for path in tmp_path.iterdir()} == before
     assert (tmp_path / "mine.html").read_text() == "<h1>mine</h1>"
+
+
+def test_any_name_of_an_image(run, tmp_path, image):
+    name = os.fsdecode(b"a\xff\n<b>.png")
+    image.rename(tmp_path / name)
+    out = tmp_path / "page.html"
+    assert run("explain", model_file(tmp_path), tmp_path / name, "--out", out)[::2] == (0, "")
+    assert data_of(out)["title"] == "model.npz on a\\udcff\\n<b>.png"
+
+
+def test_weights_too_large_to_compute_with(run, tmp_path, image):
+    model = UNet(depth=1, width=4)
+    for parameter in model.parameters():
+        parameter.data = parameter.data * np.float32(1e18)
+    io.save(tmp_path / "model.npz", model, {**Binary().metadata(), "image_size": 16})
+    code, output, errors = run("explain", tmp_path / "model.npz", image, "--out", tmp_path / "page.html")
+    assert code == 2 and output == "" and len(errors.splitlines()) == 1 and "NaN or infinity" in errors
 
 
 def test_channels_that_do_not_fit(run, tmp_path, image):

@@ -1,6 +1,7 @@
 """The page: everything that is computed for it, and its assembly from page/*.html, *.css and *.js into one file."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def explain(
 
     image: uint8 (H, W, C), of the size that the network is to see. labels: (H, W, L), the truth; by default the
     network's own answer takes its place. loss: one of task.losses, by default the first. title: for the heading.
-    The model is left as it was.
+    The model is left as it was. Raises ValueError where the network's numbers are NaN or infinite.
     """
     was_training, was_mirroring = model.training, getattr(model, "mirror", None)
     try:
@@ -48,10 +49,11 @@ def explain(
 
 def _compute(model, task, image, labels, loss, title):
     """The Page, not yet assembled. The loss is called by its name."""
-    image = network_input(model, image)
+    own_size, image = image.shape[:2], network_input(model, image)
     labels = None if labels is None else network_input(model, labels)
     x = as_batch(model, image)
     records = trace(model, x)
+    _check_numbers(records)
     answer = task.answer(records[-1].output.astype(np.float32))
     size = image.shape[:2]
     truth = gradients.labels_of_answer(task, answer) if labels is None else labels
@@ -69,7 +71,7 @@ def _compute(model, task, image, labels, loss, title):
         "title": title,
         "model": type(model).__name__,
         "task": task.name,
-        "image": {"url": _photograph(image), "height": size[0], "width": size[1]},
+        "image": {"url": _photograph(image), "height": size[0], "width": size[1], "own": list(own_size)},
         "loss": {"name": loss, "value": float(f"{value:.6g}"), "own": labels is None},
         "drawing": [round(n, 2) for n in drawing],
         "memory": {"kept": costs[1].kept, "peak": costs[1].peak},
@@ -81,6 +83,13 @@ def _compute(model, task, image, labels, loss, title):
         "version": __version__,
     }
     return page
+
+
+def _check_numbers(records):
+    """Raises ValueError if a layer wrote NaN or infinity: none of them has a place in a picture, or in JSON."""
+    for record in records:
+        if not np.isfinite(record.output).all():
+            raise ValueError(f"{record.name} computes NaN or infinity: the weights of the network are too large")
 
 
 def _costs(model, size):
@@ -132,7 +141,8 @@ def assemble(page: Page) -> str:
     def read(name: str) -> str:
         return (FOLDER / name).read_text(encoding="utf-8")
 
-    data = json.dumps(page.data, separators=(",", ":"), ensure_ascii=False).replace("</", "<\\/")
+    data = json.dumps(page.data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    data = data.replace("<", "\\u003c")  # so that no text in it can end the script element, or open another
     blobs = "\n".join(f'<script type="text/plain" id="blob-{n}">{text}</script>' for n, text in enumerate(page.blobs))
     parts = {
         "STYLE": read("page.css"),
@@ -140,7 +150,5 @@ def assemble(page: Page) -> str:
         "BLOBS": blobs,
         "SCRIPT": "\n".join(read(f"{name}.js") for name in (*SCRIPTS, "page")),
     }
-    html = read("page.html")
-    for name, text in parts.items():
-        html = html.replace(f"{{{{{name}}}}}", text, 1)
-    return html
+    # in one pass: what was put in may itself contain {{DATA}}
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], read("page.html"))

@@ -32,8 +32,15 @@ def shaken(model):
     return model.eval()
 
 
+def balanced(model, image):
+    """The network with a last bias that makes half of the image an object, so that an answer can change."""
+    z = model.logits(image[None].astype(np.float32) / 255)
+    model.out.bias.data = model.out.bias.data - np.float32(np.median(z.data))
+    return model
+
+
 NETWORKS = {  # name: (the network, its task, the size of the image)
-    "lecture": lambda: (shaken(UNet(depth=2, width=4)), Binary(), (40, 48)),
+    "lecture": lambda: (balanced(shaken(UNet(depth=2, width=4)), scene(40, 48)), Binary(), (40, 48)),
     "normalized": lambda: (
         shaken(UNet(depth=2, width=4, out_channels=3, activation="softmax", batch_norm=True, dropout=0.3)),
         Semantic(Classes(("sky", "road", "car"))),
@@ -43,6 +50,13 @@ NETWORKS = {  # name: (the network, its task, the size of the image)
         shaken(UNet2015(in_channels=3, out_channels=1, depth=2, width=4, activation="sigmoid")),
         Binary(),
         (24, 30),
+    ),
+    "wide": lambda: (UNet(depth=1, width=4), Binary(), (6, 600)),
+    "odd": lambda: (UNet(depth=2, width=4), Binary(), (8, 9)),
+    "<!--<script>{{BLOBS}}</script>&\"'": lambda: (
+        UNet(depth=1, width=4, out_channels=3, activation="softmax"),
+        Semantic(Classes(("<!--<script>", "</script><b>", "{{SCRIPT}}"))),
+        (4, 4),
     ),
 }
 
@@ -55,7 +69,7 @@ def written(tmp_path_factory):
     def write(name):
         if name not in made:
             model, task, size = NETWORKS[name]()
-            path = tmp_path_factory.mktemp("pages") / f"{name}.html"
+            path = tmp_path_factory.mktemp("pages") / f"{len(made)}.html"
             path.write_text(explain(model, task, scene(*size), title=name), encoding="utf-8")
             made[name] = path, model, task, scene(*size)
         return made[name]

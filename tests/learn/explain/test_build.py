@@ -32,6 +32,14 @@ def test_the_same_page_each_time(image):
     assert len(re.findall("<script", page)) == page.count("</script>")
 
 
+@pytest.mark.filterwarnings("ignore:.* encountered in ")
+def test_numbers_that_are_not_finite(image):
+    model = UNet(depth=1, width=4)
+    model.encoder[0].convolutions.second.bias.data = np.full(4, np.inf, np.float32)
+    with pytest.raises(ValueError, match="Conv_Down_1_2 computes NaN or infinity"):
+        explain(model, Binary(), image)
+
+
 def test_nothing_is_fetched(image):
     page = explain(UNet(depth=1, width=4), Binary(), image)
     assert set(re.findall(r'(?:src|href)="([^"]{1,20})', page)) == {"data:,"}

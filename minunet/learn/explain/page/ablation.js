@@ -24,7 +24,7 @@ function drawAblation(n) {
   const figures = [picture("The whole network", [ANSWERS[0].url], ANSWERS[0].says)];
   if (n > 0) {
     figures.push(picture(`Without ${answer.without}`, [answer.url], answer.says));
-    figures.push(picture("Pixels whose answer changes", [answer.difference], ""));
+    figures.push(picture("Pixels that change", [answer.difference], ""));
   }
   byId("answers").replaceChildren(...figures);
   byId("answer-text").textContent = n > 0 ? changeInWords(answer) : "Move the slider: the whole network's answer is shown beside the one without a part.";
@@ -37,8 +37,13 @@ function picture(title, overlays, words) {
   return element("figure", {}, element("figcaption", {}, title), place, element("p", { class: "note" }, words));
 }
 
+// What is compared, pixel by pixel: of objects, only whether there is one.
+const COMPARED = { binary: "the answer", instance: "what is object and what is background", semantic: "the class", panoptic: "the class" };
+
 function changeInWords({ without, changed }) {
   const total = DATA.image.height * DATA.image.width;
-  if (changed === 0) return `Without ${without}, no pixel's answer changes.`;
-  return `Without ${without}, the answer changes at ${plural(changed, "pixel")} of ${total.toLocaleString("en-US")}, ${((100 * changed) / total).toFixed(1)} %.`;
+  if (changed === 0) return `Without ${without}, ${COMPARED[DATA.task]} changes at no pixel.`;
+  const percent = (100 * changed) / total;
+  const part = percent < 0.1 ? "less than 0.1%" : `${percent.toFixed(1)}%`;
+  return `Without ${without}, ${COMPARED[DATA.task]} changes at ${plural(changed, "pixel")} of ${total.toLocaleString("en-US")}, ${part}.`;
 }

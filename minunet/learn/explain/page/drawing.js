@@ -17,6 +17,8 @@ const KINDS = {
 // Whether a layer is the last convolution, or behind it: its maps have the meaning of the task.
 const LAST_CONVOLUTION = LAYERS.map((layer) => layer.kind).lastIndexOf("Conv2D");
 const isOutput = (layer) => LAYERS.indexOf(layer) >= LAST_CONVOLUTION;
+// Whether gradients there are those with respect to the logits z, not to what the layer shows.
+const hasLogits = (layer) => isOutput(layer) && Boolean(LAYERS[LAST_CONVOLUTION].facts.activation);
 
 const kindOf = (layer) => KINDS[layer.kind] || layer.kind;
 

@@ -76,5 +76,5 @@ function fieldNote(layer, box, i, j) {
   if (!layer.field.heats) return `${words}The heat map is left out: for this layer it would take long to compute.`;
   const { place } = heatOf(layer.field, i, j);
   const where = place[0] === i && place[1] === j ? "" : ` What is shown is that of row ${place[0]}, column ${place[1]}, the nearest in this page${OVER_THE_IMAGE ? ": the ring is there" : ""}.`;
-  return `${words}The colors are the effective field: the brighter a pixel of the image, the more a small change of it would change the maps of this layer here (the square root of the gradient's size, all maps together${isOutput(layer) ? ", before the activation" : ""}).${where}`;
+  return `${words}The colors are the effective field: the brighter a pixel of the image, the more a small change of it would change the maps of this layer here (the square root of the gradient's size, all maps together${hasLogits(layer) ? ", before the activation" : ""}).${where}`;
 }

@@ -8,11 +8,11 @@ function halfOf(layer, channel) {
   return channel < layer.facts.halves[0] ? "up" : "skip";
 }
 
-// What a channel is called: a color in the image, what it means in the answer, elsewhere a number.
+// What a channel is called: a color in the image and in its mirrored copy, what it means in the answer, elsewhere a number.
 function mapName(layer, channel) {
   if (isOutput(layer) && DATA.channels[channel]) return `map ${channel} (${DATA.channels[channel]})`;
   const colors = ["red", "green", "blue"];
-  return layer.kind === "Image" && layer.shape[2] === 3 ? colors[channel] : `map ${channel}`;
+  return ["Image", "Mirror"].includes(layer.kind) && layer.shape[2] === 3 ? colors[channel] : `map ${channel}`;
 }
 
 function drawLevels(state) {

@@ -1,7 +1,10 @@
 // ---- map.js: one feature map, enlarged ----
 
+let mapsAsked = 0; // as in shown.js
+
 // The chosen map, with a frame around the chosen pixel and dots at the other pixels whose numbers are in the page.
 async function drawMap(state) {
+  const asked = ++mapsAsked;
   const layer = LAYERS[state.layer];
   const [H, W] = layer.shape;
   const place = byId("map");
@@ -12,7 +15,7 @@ async function drawMap(state) {
   byId("map-title").textContent = mapTitle(layer, state);
   byId("map-note").textContent = mapNote(layer, state, i, j);
   await paintMap(canvas, layer, state.map, state.mode);
-  if (LAYERS[state.layer] === layer) place.querySelector("canvas").replaceWith(canvas);
+  if (asked === mapsAsked) place.querySelector("canvas").replaceWith(canvas);
 }
 
 function drawMarks(marks, layer, i, j) {
@@ -34,7 +37,7 @@ function mapTitle(layer, state) {
 
 function mapNote(layer, state, i, j) {
   const range = state.mode === "gradients"
-    ? `Blue is below 0, orange above: from ${short(-layer.steepest[state.map])} to ${short(layer.steepest[state.map])}, which 99.5 % of the gradients do not exceed.`
+    ? `Blue is below 0, orange above: from ${short(-layer.steepest[state.map])} to ${short(layer.steepest[state.map])}, which 99.5% of the gradients do not exceed.`
     : `Dark to bright: from ${short(layer.low[state.map])} to ${short(layer.high[state.map])}.`;
   const chosen = `Chosen: row ${i}, column ${j}.`;
   const held = everyPixel(layer)

@@ -110,7 +110,7 @@ function listenToTheRest() {
   for (const button of document.querySelectorAll("[data-mode]")) button.addEventListener("click", () => choose({ mode: button.dataset.mode }));
   onClick("sum", ".product", (button) => {
     chosenChannel = Number(button.dataset.channel);
-    drawSum(state).then(() => document.querySelector(`.product[data-channel="${chosenChannel}"]`).focus());
+    drawSum(state).then(() => document.querySelector(`.product[data-channel="${chosenChannel}"]`)?.focus());
   });
   onClick("sum", "#origin", (button) => {
     const layer = Number(button.dataset.layer);

@@ -61,9 +61,9 @@ function verdict(computed, arrays, state) {
 
 function gradientHere(layer, arrays, state) {
   const value = at(arrays.gradient, state.row, state.column, state.map);
-  const last = state.layer >= LAYERS.length - 1 && layer.kind !== "Image";
-  return element("p", { class: "gradient" }, element("b", {}, `${last ? "∂L/∂z" : "∂L/∂y"} = `), element("output", { id: "gradient-number", "data-value": value }, short(value)),
-    `: if this ${last ? "logit, before the activation," : "number"} grew by a little, the loss would ${value > 0 ? "grow" : value < 0 ? "fall" : "not change"}${value ? ` by ${short(Math.abs(value))} times as much` : ""}.`);
+  const logit = hasLogits(layer);
+  return element("p", { class: "gradient" }, element("b", {}, `${logit ? "∂L/∂z" : "∂L/∂y"} = `), element("output", { id: "gradient-number", "data-value": value }, short(value)),
+    `: if this ${logit ? "logit, before the activation," : "number"} grew by a little, the loss would ${value > 0 ? "grow" : value < 0 ? "fall" : "not change"}${value ? ` by ${short(Math.abs(value))} times as much` : ""}.`);
 }
 
 // A table of numbers, colored: blue below 0, orange above. null is padding, or no tap at all.
@@ -113,9 +113,9 @@ function paintedBy(layer, state) {
   const found = [];
   for (let k = 0; k < KH; k++) for (let l = 0; l < KW; l++) {
     const place = tapSource(layer, [i, j], k, l);
-    if (place) found.push(`the tap in row ${k}, column ${l}, of input pixel (${place.join(", ")})`);
+    if (place && inside(layer, place)) found.push(`the tap in row ${k}, column ${l}, of input pixel (${place.join(", ")})`);
   }
-  return `Each input pixel paints a tile of ${KH} × ${KW}. What stands here was painted by ${found.join(" and ")}.`;
+  return `Each input pixel paints a tile of ${KH} × ${KW}. What stands here was painted by ${found.join(" and ") || "none: only the bias is here"}.`;
 }
 
 // After a concatenation: how much comes from each of its halves.

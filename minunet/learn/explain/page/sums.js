@@ -15,10 +15,15 @@ function convolve(layer, arrays, state, filter) {
 
 // Returns what the layer read under tap (k, l) of the window, channel c; null outside of the map.
 function read(layer, arrays, state, k, l, c) {
-  const [H, W] = LAYERS[layer.sources[0]].shape;
   const place = tapSource(layer, pixelOf(state), k, l);
-  if (!place || place[0] < 0 || place[0] >= H || place[1] < 0 || place[1] >= W) return null;
+  if (!place || !inside(layer, place)) return null;
   return arrays.windows ? at(arrays.windows, state.row, state.column, k, l, c) : at(arrays.input, ...place, c);
+}
+
+// Whether (row, column) is a pixel of what the layer reads: not padding.
+function inside(layer, [row, column]) {
+  const [H, W] = LAYERS[layer.sources[0]].shape;
+  return row >= 0 && row < H && column >= 0 && column < W;
 }
 
 // Returns the (row, column) of the input under tap (k, l) for the output pixel (i, j); null if a transposed
