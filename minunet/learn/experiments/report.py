@@ -122,7 +122,7 @@ def _table(result: Result) -> str:
 
 
 def _paragraph(text: str) -> str:
-    """A paragraph; an indented one, such as a formula, keeps its lines. Names of files are set as code, as are `words`."""
+    """A paragraph; an indented one, such as a formula, keeps its lines. Names of files and `words` are set as code."""
     if text.startswith(" "):
         return f"<pre>{html.escape(text)}</pre>"
     marked = CODE.sub(lambda found: f"<code>{found[1] or found[2]}</code>", html.escape(text))
