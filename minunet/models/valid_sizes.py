@@ -15,8 +15,8 @@ bottom, then 56 → 52 → 104 → 100 → 200 → 196 → 392 → 388. The diff
 
     input - output = 12·2^D - 8 = 2·margin,      margin = 6·2^D - 4
 
-so an output pixel sees exactly `margin` = 92 pixels of the image beyond it on each side, and the network answers for
-what lies at least that far inside.
+so the network answers for what lies at least `margin` = 92 pixels inside the image. So far does every output pixel see
+on each side, and up to 2^D - 1 pixels further, by where it lies in its tile of 2^D x 2^D pixels.
 
 A skip connection crosses over with more pixels than come up from below: c_l more on each side. At the bottom the pair
 takes 2 on each side, which are 4 of the level above. On each level between, the pair of the encoder takes 2 on each

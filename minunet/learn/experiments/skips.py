@@ -147,8 +147,8 @@ def report(found: Mapping[tuple[int, ...], Scores]) -> Result:
     measured = (
         f"Near the outlines the IoU falls from {every.outlines.mean():.2f} to {none.outlines.mean():.2f} without skip "
         f"connections, and over all pixels from {every.iou.mean():.2f} to {none.iou.mean():.2f}. The skip of level "
-        f"{best} alone brings back {100 * back[best]:.0f} % of what is lost near the outlines; the others "
-        + ", ".join(f"{100 * back[level]:.0f} % (level {level})" for level in back if level != best)
+        f"{best} alone brings back {100 * back[best]:.0f}% of what is lost near the outlines; the others "
+        + ", ".join(f"{100 * back[level]:.0f}% (level {level})" for level in back if level != best)
         + f". {lead(found, best)}"
     )
     rows = tuple((skip_name(levels), *(spread(s) for s in found[levels][:2])) for levels in found)
