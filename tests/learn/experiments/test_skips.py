@@ -45,5 +45,5 @@ def test_the_answer_is_the_level_that_brings_back_most():
     found = {(1, 2, 3): scores(0.7), (): scores(0.5), (1,): scores(0.6), (2,): scores(0.55), (3,): scores(0.65)}
     assert brought_back(found) == pytest.approx({1: 0.5, 2: 0.25, 3: 0.75})
     result = report(found)
-    assert result.answer == 2 and "level 3 alone brings back 75 %" in result.measured
+    assert result.answer == 2 and "level 3 alone brings back 75%" in result.measured
     assert result.rows[0] == ("all", "0.850 ± 0.050", "0.700 ± 0.000")
