@@ -156,6 +156,7 @@ def _figure(found):
     left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
     _draw_levels(left, found.levels)
     _draw_batches(right, found)
+    right.set_ylim(top=8 * right.get_ylim()[1])  # room for the legend, on a logarithmic axis
     for axes in (left, right):
         axes.grid(axis="y", color="#e6e6e6", linewidth=0.8)
         axes.set_axisbelow(True)
