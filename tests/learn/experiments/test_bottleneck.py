@@ -62,7 +62,19 @@ def test_lamps():
 
 def test_the_answer_follows_from_the_numbers(found):
     assert [answer_to(0, 0.2), answer_to(0.4, 0), answer_to(0.4, 0.2), answer_to(0, -0.1)] == [0, 1, 2, 3]
-    whole = found["as in the lecture"]
+    whole = found["as in the lecture"]._replace(outlines=np.array([0.57, 0.64]))
+    for outlines, expected in (([0.23, 0.61], 1), ([0.23, 0.40], 2)):  # a loss that not every seed has is none
+        assert (
+            report(
+                {
+                    **found,
+                    "as in the lecture": whole,
+                    "narrow": whole,
+                    "none": found["none"]._replace(outlines=np.array(outlines)),
+                }
+            ).answer
+            == expected
+        )
     same = {"as in the lecture": whole, "narrow": whole, "none": whole._replace(reach=28)}
     result = report(same)
     assert result.answer == 3 and len(result.rows) == 3 and isinstance(same["none"], Found)
