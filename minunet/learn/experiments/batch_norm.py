@@ -295,6 +295,6 @@ EXPERIMENT = Experiment(
         "about 0.1: from 0.05 to 0.2",
         "more than 0.2: the pixels of an image are too much alike",
     ),
-    seconds=60,
+    seconds=90,
     run=run,
 )
