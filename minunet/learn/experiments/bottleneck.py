@@ -8,17 +8,18 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from minunet import metrics, nn, ops, optim
+from minunet import metrics, nn, ops
 from minunet.autograd import Tensor, no_grad
 from minunet.data.drawn_pets import DrawnPets
 from minunet.learn.experiments.experiment import Experiment, Result
-from minunet.learn.experiments.skips import arrays, near_outlines
+from minunet.learn.experiments.skips import near_outlines
 from minunet.learn.receptive_field import receptive_fields
+from minunet.learn.small_training import arrays, train
 from minunet.models import SegmentationModel
 from minunet.models.unet import DoubleConv, Down, Up
 from minunet.training.plots import FAINT, INK
 
-DEPTH, WIDTH, BATCH = 3, 4, 8
+DEPTH, WIDTH, LR = 3, 4, 5e-3
 FULL = WIDTH * 2**DEPTH  # the channels of the bottleneck in the lecture's network: twice those of the level above
 CHANNELS = {"as in the lecture": FULL, "narrow": 2, "none": 0}
 STEP = 4  # pixels: distances to the lamp are counted in steps of four
@@ -118,11 +119,13 @@ def measure(
         for name, channels in kinds.items():
             right, scores, answers = [], [], np.empty(0)
             for seed in seeds:
-                model = train(OtherBottleneck(channels, seed), learn.x, learn.t, epochs, seed, bar)
+                model = OtherBottleneck(channels, seed)
+                train(model, learn.x, learn.t, epochs, seed, bar, LR)
                 answers = answer(model, test.x)
                 correct = (answers > 0.5) == (test.t > 0.5)
                 right.append([correct[bins == k].mean() for k in range(bins.max() + 1)])
-                model = train(OtherBottleneck(channels, seed), x, t, epochs, seed, bar)
+                model = OtherBottleneck(channels, seed)
+                train(model, x, t, epochs, seed, bar, LR)
                 p = answer(model, other_x)
                 scores.append((metrics.iou(p, other_t), metrics.iou(p, near)))
             ious, outlines = np.transpose(scores)
@@ -130,22 +133,6 @@ def measure(
             image, shown = test.x[cornered], answers[cornered, ..., 0]
             found[name] = Found(np.mean(right, axis=0), image, shown, reach(model, size), parameters, ious, outlines)
     return found
-
-
-def train(model: OtherBottleneck, x: NDArray, t: NDArray, epochs: int, seed: int, bar: tqdm) -> OtherBottleneck:
-    """The usual loop: forward, backward, a step. Returns the model."""
-    optimizer = optim.Adam(model.parameters(), lr=5e-3)
-    rng = np.random.default_rng(seed)
-    for _ in range(epochs):
-        order = rng.permutation(len(x))
-        for start in range(0, len(x), BATCH):
-            chosen = order[start : start + BATCH]
-            loss = ops.binary_cross_entropy_with_logits(model.logits(Tensor(x[chosen])), t[chosen])
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-        bar.update()
-    return model
 
 
 def answer(model: OtherBottleneck, x: NDArray) -> NDArray:

@@ -8,17 +8,17 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from minunet import metrics, nn, ops, optim
+from minunet import metrics, nn, ops
 from minunet.autograd import Tensor, no_grad
 from minunet.data.drawn_pets import DrawnPets
 from minunet.learn.experiments.experiment import Experiment, Result
-from minunet.learn.experiments.skips import arrays
+from minunet.learn.small_training import BATCH, arrays, train
 from minunet.models import UNet
 from minunet.nn.init import he_normal
 from minunet.nn.module import forward_hook
 from minunet.training.plots import INK
 
-DEPTH, WIDTH, BATCH = 4, 8, 8
+DEPTH, WIDTH = 4, 8
 LEARNED = 0.5  # of the IoU: whoever is above has found the pets
 
 
@@ -98,26 +98,6 @@ def spread_by_layer(model: UNet, x: NDArray, t: NDArray) -> tuple[dict[str, floa
     for parameter in model.parameters():
         parameter.grad = None
     return forward, backward
-
-
-def train(model: UNet, x: NDArray, t: NDArray, epochs: int, seed: int, bar: tqdm) -> list[float]:
-    """The usual loop: forward, backward, a step. Returns the mean loss of each epoch."""
-    optimizer = optim.Adam(model.parameters(), lr=1e-3)
-    rng = np.random.default_rng(seed)
-    means = []
-    for _ in range(epochs):
-        losses = []
-        order = rng.permutation(len(x))
-        for first in range(0, len(x), BATCH):
-            chosen = order[first : first + BATCH]
-            loss = ops.binary_cross_entropy_with_logits(model.logits(Tensor(x[chosen])), t[chosen])
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-            losses.append(loss.item())
-        means.append(float(np.mean(losses)))
-        bar.update()
-    return means
 
 
 def learned(found: Mapping[str, Course]) -> list[str]:

@@ -9,14 +9,13 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from minunet import ops, optim
-from minunet.autograd import Tensor
 from minunet.data.drawn_pets import DrawnPets
 from minunet.learn.experiments.experiment import Experiment, Result
 from minunet.learn.receptive_field import Box, effective_field, receptive_fields
+from minunet.learn.small_training import arrays, train
 from minunet.models import UNet
 
-DEPTH, WIDTH, BATCH = 3, 8, 8
+DEPTH, WIDTH = 3, 8
 LAYERS = ("Conv_Down_2_2", "Conv_Down_3_2", "Conv_Bottle_2", "Conv_Out")
 NEAR = 9  # rows and columns that an output pixel sees through the topmost skip: 1 + 2 + 2 down, + 2 + 2 up
 MASS = 0.95
@@ -51,7 +50,7 @@ def measure(seeds: Sequence[int], size: int, images: int, epochs: int, watched: 
             for layer, field in receptive_fields(model, (size, size)).items():
                 boxes[layer] = field.clipped(*_middle(size, field.jump))
             before.append(gradients(model, others))
-            train(model, pets, epochs, seed, bar)
+            train(model, *arrays(pets), epochs, seed, bar)
             after.append(gradients(model, others))
     seen = {}
     for layer in LAYERS:
@@ -60,25 +59,6 @@ def measure(seeds: Sequence[int], size: int, images: int, epochs: int, watched: 
         untrained, trained = np.sum(fields, axis=0)
         seen[layer] = Seen(box, untrained, trained, shares)
     return seen
-
-
-def train(model: UNet, pets: DrawnPets, epochs: int, seed: int, bar: tqdm) -> None:
-    """The usual loop: forward, backward, a step."""
-    x = np.stack([pets[i][0] for i in range(len(pets))]).astype(np.float32) / 255
-    t = np.stack([pets[i][1] for i in range(len(pets))]).astype(np.float32)
-    optimizer = optim.Adam(model.parameters(), lr=1e-3)
-    rng = np.random.default_rng(seed)
-    model.train()
-    for _ in range(epochs):
-        order = rng.permutation(len(x))
-        for start in range(0, len(x), BATCH):
-            chosen = order[start : start + BATCH]
-            loss = ops.binary_cross_entropy_with_logits(model.logits(Tensor(x[chosen])), t[chosen])
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-        bar.update()
-    model.eval()
 
 
 def gradients(model: UNet, pets: DrawnPets) -> dict[str, NDArray]:

@@ -8,17 +8,18 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from minunet import metrics, ops, optim
+from minunet import metrics
 from minunet.autograd import Tensor, no_grad
 from minunet.data.drawn_pets import DrawnPets
 from minunet.data.labels import IGNORE
 from minunet.learn.experiments.experiment import Experiment, Result
 from minunet.learn.receptive_field import receptive_fields
+from minunet.learn.small_training import arrays, train
 from minunet.models import UNet
 from minunet.tasks.outline import outline
 from minunet.training.plots import FAINT, INK, TRAIN, VALIDATION
 
-SIZE, DEPTH, WIDTH, BATCH = 64, 4, 8, 8
+SIZE, DEPTH, WIDTH = 64, 4, 8
 CHOICES = ((1, 2, 3, 4), (), (1,), (2,), (3,), (4,))
 BAND = 2  # pixels on each side of an outline that count as near it
 SHOWN = 1  # the image in the picture
@@ -81,35 +82,13 @@ def measure(
             scores, p = [], np.empty(0)
             for seed in seeds:
                 model = SomeSkips(chosen, DEPTH, width, seed)
-                train(model, x, t, epochs, seed, lr, bar)
+                train(model, x, t, epochs, seed, bar, lr)
                 with no_grad():
                     p = model(other_x).numpy()
                 scores.append((metrics.iou(p, other_t), metrics.iou(p, near)))
             ious, outlines = np.transpose(scores)
             found[chosen] = Scores(ious, outlines, p[SHOWN, ..., 0])
     return found
-
-
-def train(model: UNet, x: NDArray, t: NDArray, epochs: int, seed: int, lr: float, bar: tqdm) -> None:
-    """The usual loop: forward, backward, a step. The model ends in eval mode."""
-    optimizer = optim.Adam(model.parameters(), lr=lr)
-    rng = np.random.default_rng(seed)
-    for _ in range(epochs):
-        order = rng.permutation(len(x))
-        for start in range(0, len(x), BATCH):
-            chosen = order[start : start + BATCH]
-            loss = ops.binary_cross_entropy_with_logits(model.logits(Tensor(x[chosen])), t[chosen])
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-        bar.update()
-    model.eval()
-
-
-def arrays(pets: DrawnPets) -> tuple[NDArray, NDArray]:
-    """Returns images (N, H, W, 3) from 0 to 1, and masks (N, H, W, 1)."""
-    images, masks = (np.stack(parts) for parts in zip(*(pets[i] for i in range(len(pets)))))
-    return images.astype(np.float32) / 255, masks.astype(np.float32)
 
 
 def near_outlines(masks: NDArray, pixels: int = BAND) -> NDArray:

@@ -58,26 +58,32 @@ def walk(put):
 
 
 def overwrite(gradients, name, g, count):
+    """Only the last gradient that arrives is kept."""
     gradients[name] = g
 
 
 def keep_first(gradients, name, g, count):
+    """Only the first gradient that arrives is kept."""
     gradients.setdefault(name, g)
 
 
 def average(gradients, name, g, count):
+    """The mean of the gradients in place of their sum."""
     gradients[name] = (gradients.get(name, 0) * count + g) / (count + 1)
 
 
 def subtract(gradients, name, g, count):
+    """Each gradient is subtracted."""
     gradients[name] = gradients.get(name, 0) - g
 
 
 def multiply(gradients, name, g, count):
+    """The gradients are multiplied."""
     gradients[name] = gradients.get(name, 1) * g
 
 
 def in_place(gradients, name, g, count):
+    """Added into an array that another tensor holds, too."""
     if name in gradients:
         gradients[name] += g
     else:
@@ -85,6 +91,7 @@ def in_place(gradients, name, g, count):
 
 
 def from_one(gradients, name, g, count):
+    """The sum begins at 1."""
     gradients[name] = gradients.get(name, 1) + g
 
 

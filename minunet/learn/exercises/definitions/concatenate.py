@@ -19,6 +19,7 @@ def trials():
 
 
 def half(gy):
+    """The number of channels in the first half of gy."""
     return gy.shape[-1] // 2
 
 

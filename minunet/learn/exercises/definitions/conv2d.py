@@ -72,14 +72,17 @@ def overwritten(gy, x, w, b, stride, pads):
 
 
 def flipped(gy, x, w, b, stride, pads):
+    """The taps are swapped: rows and columns of the kernel."""
     return gx_of(gy, x, w[::-1, ::-1], b, stride, pads)
 
 
 def flipped_rows(gy, x, w, b, stride, pads):
+    """The taps are swapped along the rows."""
     return gx_of(gy, x, w[::-1], b, stride, pads)
 
 
 def flipped_columns(gy, x, w, b, stride, pads):
+    """The taps are swapped along the columns."""
     return gx_of(gy, x, w[:, ::-1], b, stride, pads)
 
 
@@ -102,6 +105,7 @@ def minus_zero(gy, x, w, b, stride, pads):
 
 
 def uncropped(gy, x, w, b, stride, pads):
+    """gx still has x's padding."""
     return gx_of(gy, x, w, b, stride, pads, cropped=False)
 
 
