@@ -177,6 +177,34 @@ def test_weight_gradient(kernels, geometry, dtype):
     )
 
 
+@geometries
+@dtypes
+@pytest.mark.parametrize("relu", [False, True])
+def test_convolve_backward(kernels, geometry, dtype, relu):
+    (_, *size), kernel, stride, pads = geometry
+    x, w, _, gy = drawn(geometry, dtype=dtype)
+    y = np.random.default_rng(1).standard_normal(gy.shape).astype(dtype) if relu else None
+    gz = gy if y is None else np.where(y > 0, gy, 0)
+    gx, gw, gb = kernels.convolve_backward(x, w, gy, y, stride, pads, (True, True, True))
+    assert_close(gx, transposed(gz, w, stride, pads, size), dtype)
+    assert_close(gw, kernel_gradient(x, gz, kernel, stride, pads), dtype)
+    assert_close(gb, gz.astype(float).sum(axis=(0, 1, 2)), dtype)
+
+
+@pytest.mark.parametrize(
+    "needs", [(True, False, False), (False, True, False), (False, False, True), (False, True, True)]
+)
+def test_convolve_backward_returns_what_is_needed(kernels, needs):
+    geometry = GEOMETRIES["3x3 same"]
+    x, w, _, gy = drawn(geometry)
+    whole = kernels.module.convolve_backward(*map(kernels.put, (x, w, gy, gy)), *geometry[2:], (True, True, True))
+    some = kernels.module.convolve_backward(*map(kernels.put, (x, w, gy, gy)), *geometry[2:], needs)
+    for found, expected, need in zip(some, whole, needs):
+        assert (found is not None) == need
+        if need:
+            assert_close(to_numpy(found), to_numpy(expected))
+
+
 POOLS = {
     name: geometry
     for name, geometry in GEOMETRIES.items()

@@ -1,6 +1,6 @@
 """The kernels for NumPy arrays, on all cores. `minunet/kernels/reference/` defines each of them.
 
-    convolution.py    convolve, convolve_transposed, weight_gradient: start here
+    convolution.py    convolve, convolve_transposed, weight_gradient, convolve_backward: start here
     patches.py        blocks of output rows, and the part of P(x) under each
     pooling.py        max_pool and its gradient
     normalization.py  batch normalization, forward and backward
@@ -23,7 +23,7 @@ from minunet.kernels.cpu.classes import (
     softmax_cross_entropy,
     softmax_gradient,
 )
-from minunet.kernels.cpu.convolution import convolve, convolve_transposed, weight_gradient
+from minunet.kernels.cpu.convolution import convolve, convolve_backward, convolve_transposed, weight_gradient
 from minunet.kernels.cpu.losses import cross_entropy
 from minunet.kernels.cpu.normalization import moments, normalize, normalize_gradient, normalize_sums
 from minunet.kernels.cpu.optimizers import decay, update
@@ -38,6 +38,7 @@ __all__ = [
     "concatenate",
     "confusion",
     "convolve",
+    "convolve_backward",
     "convolve_transposed",
     "cross_entropy",
     "decay",

@@ -25,6 +25,7 @@ import numpy as np
 
 from minunet.kernels.cpu.items import as_items
 from minunet.kernels.cpu.patches import blocks, patch_matrix
+from minunet.kernels.cpu.sums import relu_gradient_and_sum, sum_over_pixels
 from minunet.kernels.threads import in_parallel, scratch
 from minunet.kernels.windows import crop, output_size, tap
 
@@ -149,3 +150,15 @@ def weight_gradient(x, gy, kernel_size, stride, pads):
     for other in totals[1:]:
         gw += other
     return gw.reshape(KH, KW, x.shape[3], F)
+
+
+def convolve_backward(x, w, gy, y, stride, pads, needs):
+    """(gx, gw, gb) as in `reference.convolve_backward`."""
+    needs_gx, needs_gw, needs_gb = needs
+    if y is not None:
+        gy, gb = relu_gradient_and_sum(gy, y)
+    else:
+        gb = sum_over_pixels(gy) if needs_gb else None
+    gw = weight_gradient(x, gy, w.shape[:2], stride, pads) if needs_gw else None
+    gx = convolve_transposed(gy, w, None, stride, pads, x.shape[1:3]) if needs_gx else None
+    return gx, gw, gb if needs_gb else None
