@@ -22,6 +22,7 @@ columns   Where rows are long. Windows above one another share all but one of th
 In a short row the product would be too small; there, patches are faster (measured).
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -56,7 +57,7 @@ def blocks(N, row_bytes, windows):
     """Returns the output rows of N images in blocks (images, rows), two slices each, of about BLOCK_BYTES of windows.
 
     row_bytes: of a pixel of the image. A block is some rows of one image or, where images are small, several whole
-    ones. Each thread gets at least one block if there are enough rows.
+    ones.
     """
     (KH, KW), SH, (OH, OW) = windows.kernel_size, windows.stride[0], windows.out_size
     window_row = OW * KW * row_bytes
@@ -68,13 +69,19 @@ def blocks(N, row_bytes, windows):
 
 
 def cut(N, OH, fit, several_images=True):
-    """Returns N·OH rows in blocks (images, rows) of at most `fit` rows, but at least one."""
-    rows_wanted = max(1, min(fit, -(-N * OH // get_num_threads())))
-    if rows_wanted >= OH:
-        step = max(1, rows_wanted // max(1, OH)) if several_images else 1
+    """Returns N·OH rows in blocks (images, rows) of about `fit` rows: as many blocks for each thread, where possible.
+
+    Blocks of one thread follow one another, so all threads end at about the same time.
+    """
+    threads = get_num_threads()
+    if several_images and N >= threads and fit >= OH:
+        count = threads * max(1, round(N * OH / max(1, fit) / threads))
+        step = max(1, -(-N // count))
         return [(slice(n, min(n + step, N)), slice(0, OH)) for n in range(0, N, step)]
-    step = -(-OH // -(-OH // rows_wanted))  # blocks of nearly equal height
-    return [(slice(n, n + 1), slice(i, min(i + step, OH))) for n in range(N) for i in range(0, OH, step)]
+    even = threads // math.gcd(N, threads)  # this many blocks per image, or a multiple of it, are shared out evenly
+    count = min(OH, -(-OH // (even * max(1, fit))) * even)
+    step = -(-OH // max(1, count))
+    return [(slice(n, n + 1), slice(i, min(i + step, OH))) for n in range(N) for i in range(0, OH, max(1, step))]
 
 
 def window_matrices(strip, rows, windows):
