@@ -20,7 +20,7 @@ hypothesis.settings.load_profile("repeatable")
 
 
 def pytest_xdist_auto_num_workers(config):
-    """The whole suite runs on all cores; what is asked for by name runs in this process, where `-s` and `--pdb` work."""
+    """The whole suite runs on all cores; what is named runs in this process, where `-s` and `--pdb` work."""
     return 0 if config.args_source is pytest.Config.ArgsSource.ARGS else None
 
 
