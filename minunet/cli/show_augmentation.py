@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from minunet.cli.arguments import MOST_PIXELS, Parser, mask_values, whole
 from minunet.cli.console import fail, say
+from minunet.cli.reading import add_reading_arguments, reading_of
 from minunet.data import DataError
 from minunet.data.augment import (
     PRESETS,
@@ -62,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.image is None:
             image, mask = DrawnPets(1, args.size, first=DRAWN)[0]
         else:
-            image, mask = read_one(args.image, args.mask, args.size, args.mask_values)
+            image, mask = read_one(args.image, args.mask, args.size, args.mask_values, reading=reading_of(args))
         plots.save_sheet(args.out, *sheet(image, mask, args.seed))
     except (DataError, OSError) as error:
         return fail(error)
@@ -101,6 +102,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="TABLE",
         help="what other values in --mask mean; for a trimap, 1=pet,2=background,3=pet",
     )
+    add_reading_arguments(parser)
     add(
         "--size",
         type=whole(16, MOST_PIXELS),

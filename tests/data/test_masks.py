@@ -9,13 +9,12 @@ from PIL import Image
 
 from minunet.data import DataError
 from minunet.data.folder import ImageFolder
-from minunet.data.images import UprightImage, load
+from minunet.data.images import Reading, UprightImage, load, read_labels
 from minunet.data.masks import (
     class_reader,
     find_mask,
     instance_reader,
     mask_reader,
-    read_labels,
     read_mask,
     to_labels,
 )
@@ -81,8 +80,10 @@ def test_a_mask_that_fits_only_the_upright_image_is_left_as_it_is(tmp_path):
     assert mask_of(tmp_path, [[1, 2], [1, 2], [2, 2]], orientation=6, size=(3, 2)) == [[1, 0], [1, 0], [0, 0]]
 
 
-def test_where_both_fit_it_belongs_to_the_stored_pixels(tmp_path):
-    assert mask_of(tmp_path, [[1, 2], [2, 2]], orientation=3) == [[0, 0], [0, 1]]
+def test_where_both_fit_and_differ_it_is_refused(tmp_path):
+    with pytest.raises(DataError, match="could belong to .* as they are stored, or .*orientation 3.*--exif stored"):
+        mask_of(tmp_path, [[1, 2], [2, 2]], orientation=3)
+    assert mask_of(tmp_path, [[1, 2], [2, 1]], orientation=3) == [[1, 0], [0, 1]]  # the same either way
 
 
 def test_another_size(tmp_path):
@@ -103,6 +104,8 @@ def test_where_masks_are_looked_for(tmp_path):
 
 # ---- other labels of one image ----
 
+STORED = Reading(exif="stored")
+
 
 @pytest.mark.parametrize(
     "orientation, expected", [(1, [[7, 0, 3]]), (2, [[3, 0, 7]]), (6, [[7], [0], [3]]), (8, [[3], [0], [7]])]
@@ -111,18 +114,18 @@ def test_labels_get_the_orientation_of_their_image(tmp_path, orientation, expect
     stored = np.array([[7000, 0, 300]], np.uint16)
     Image.fromarray(stored).save(tmp_path / "a.png")
     image = UprightImage(np.zeros((*np.shape(expected), 3), np.uint8), orientation)
-    objects = read_labels(tmp_path / "a.png", image, instance_reader)
+    objects = read_labels(tmp_path / "a.png", image, instance_reader, STORED)
     assert (
         objects.dtype == np.uint16
         and objects.tolist() == np.select([np.equal(expected, n) for n in (3, 7)], (1, 2)).tolist()
     )
-    classes = read_labels(tmp_path / "a.png", image, class_reader({7000: 7, 0: 0, 300: 3}))
+    classes = read_labels(tmp_path / "a.png", image, class_reader({7000: 7, 0: 0, 300: 3}), STORED)
     assert classes.dtype == np.uint8 and classes.tolist() == expected
 
     def two(stored):
         return np.stack([instance_reader(stored), np.asarray(stored).astype(np.uint16)], axis=2)
 
-    both = read_labels(tmp_path / "a.png", image, two)
+    both = read_labels(tmp_path / "a.png", image, two, STORED)
     assert both.dtype == np.uint16 and np.array_equal(both[:, :, 0], objects)
     assert both[:, :, 1].tolist() == np.select([np.equal(expected, n) for n in (3, 7)], (300, 7000)).tolist()
 
@@ -131,7 +134,7 @@ def test_labels_of_another_size_and_with_other_numbers(tmp_path):
     Image.fromarray(np.array([[1, 2]], np.uint8)).save(tmp_path / "a.png")
     image = UprightImage(np.zeros((2, 2, 3), np.uint8), 1)
     with pytest.raises(DataError, match=r"^is 2 x 1, but its image is 2 x 2 \(width x height\)$"):
-        read_labels(tmp_path / "a.png", image, instance_reader)
+        read_labels(tmp_path / "a.png", image, instance_reader, STORED)
     with pytest.raises(DataError, match="^holds 2: the classes have only the numbers 0, 1; name them"):
         read_labels(tmp_path / "a.png", image, class_reader({0: 0, 1: 1}))
     with pytest.raises(DataError, match="^holds 1, 2: the table of values has only 0, 1"):

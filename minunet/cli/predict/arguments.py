@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from minunet.cli.arguments import MOST_PIXELS, Parser, add_compute_arguments, between_0_and_1, image_size, whole
+from minunet.cli.reading import add_reading_arguments
 from minunet.data import DataError
 from minunet.data.labels import MEANINGS
 from minunet.inference.coco_file import is_answers
@@ -47,6 +48,7 @@ def parse_arguments(argv: Sequence[str] | None) -> Namespace:
     )
     _add_manner_arguments(parser)
     _add_answer_arguments(parser)
+    add_reading_arguments(parser, trained=True)
     add_compute_arguments(parser)
     return parser.parse_args(argv)
 
@@ -106,7 +108,13 @@ def _add_answer_arguments(parser: Parser) -> None:
         help="compare with known labels, DIR/NAME.png: masks (0 and 255, or trimaps), or as those trained with",
     )
     add("--tiff", action="store_true", help="instances: label images as TIFF, in place of PNG")
-    add("--coco", type=Path, metavar="FILE", help="instances, panoptic: also all answers in one JSON file of COCO")
+    add(
+        "--coco",
+        type=Path,
+        metavar="FILE",
+        help="instances, panoptic: also all answers in one JSON file of COCO; its sizes and coordinates are those of "
+        "the upright images",
+    )
     add("--polygons", action="store_true", help="with --coco: outlines as polygons, where objects have no holes")
     add("--border", choices=MEANINGS, help="what the boundary in trimaps counts as (default: as in training)")
 

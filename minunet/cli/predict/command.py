@@ -14,8 +14,9 @@ from minunet.cli.arguments import MOST_PIXELS, choose_device, describe_device
 from minunet.cli.console import INTERRUPTED, fail, readable, report_error, say, warn
 from minunet.cli.evaluation import KnownLabels
 from minunet.cli.predict.arguments import check_folders, check_formats, parse_arguments
+from minunet.cli.reading import reading_of, stretched
 from minunet.data import DataError
-from minunet.data.images import ImageFile, UprightImage, find_images, quiet_pillow, read_image
+from minunet.data.images import ImageFile, Reading, UprightImage, find_images, quiet_pillow, read_image
 from minunet.data.labels import MEANINGS
 from minunet.inference.coco_file import CocoFile
 from minunet.inference.flips import ALL, LEFT_RIGHT, Predict, with_flips
@@ -64,8 +65,9 @@ def _predict(args: Namespace) -> int:
     trained_border = metadata.get("border")
     border: str = args.border or (trained_border if trained_border in list(MEANINGS) else "pet")
     check_folders(args)
+    reading = reading_of(args, metadata)
     if args.show_tiles is not None:
-        _show_tiles(args, model, images[0])
+        _show_tiles(args, model, images[0], reading)
 
     keep_freed_memory()
     model.to(choose_device(args.device))
@@ -74,13 +76,15 @@ def _predict(args: Namespace) -> int:
     if isinstance(task, Binary):
         above = f"; {task.object_name} where the probability is above {args.threshold:g}"
     say(f"images      {len(images)}, {manner}{above}")
+    if line := stretched([image.path for image in images], reading):
+        say(f"            {line}")
     if len(found) > len(images):
         say(f"skipped     {len(found) - len(images)} results of an earlier call")
     for reason in skipped:
         report_error(reason)
-    known = None if args.evaluate is None else KnownLabels(args.evaluate, border, task)
+    known = None if args.evaluate is None else KnownLabels(args.evaluate, border, task, reading)
     document = None if args.coco is None else CocoFile(task, args.polygons)
-    results = Results(task, known, document)
+    results = Results(task, known, document, reading)
     done, failed = _predict_all(results, images, choose_names(images, args.out), predict, at_once)
     if document is not None:
         document.write(args.coco)
@@ -100,6 +104,7 @@ class Results(NamedTuple):
     task: Task
     known: KnownLabels | None
     document: CocoFile | None
+    reading: Reading
 
 
 def _predict_all(
@@ -110,7 +115,7 @@ def _predict_all(
     name = iter(names)
     bar = tqdm(total=len(images), unit=" images", disable=None, leave=False, dynamic_ncols=True)
     with bar:
-        for batch in _read_ahead(images, at_once):
+        for batch in _read_ahead(images, at_once, results.reading):
             for found, image, outputs in _predict_batch(predict, batch):
                 line, problem = _finish(results, found, image, outputs, next(name))
                 with bar.external_write_mode():
@@ -123,21 +128,23 @@ def _predict_all(
     return done, failed
 
 
-def _read_ahead(images: list[ImageFile], at_once: int) -> Iterator[list[tuple[ImageFile, UprightImage | DataError]]]:
+def _read_ahead(
+    images: list[ImageFile], at_once: int, reading: Reading
+) -> Iterator[list[tuple[ImageFile, UprightImage | DataError]]]:
     """Yields lists of at most `at_once` images (or why there is none), while the next list is being read."""
     groups = [images[i : i + at_once] for i in range(0, len(images), at_once)]
     with ThreadPoolExecutor(min(4, at_once)) as pool:
         ahead: list[tuple[ImageFile, Future]] = []
         for group in [*groups, []]:
-            ready, ahead = ahead, [(found, pool.submit(_attempt, found.path)) for found in group]
+            ready, ahead = ahead, [(found, pool.submit(_attempt, found.path, reading)) for found in group]
             if ready:
                 yield [(found, reading.result()) for found, reading in ready]
 
 
-def _attempt(path: Path) -> UprightImage | DataError:
+def _attempt(path: Path, reading: Reading) -> UprightImage | DataError:
     """The image, or the DataError that says why there is none."""
     try:
-        return read_image(path)
+        return read_image(path, reading)
     except DataError as problem:
         return problem
 
@@ -218,12 +225,12 @@ def open_model(path: Path, threshold: float = 0.5) -> tuple[SegmentationModel, d
     return model, weights.metadata, task
 
 
-def _show_tiles(args: Namespace, model: SegmentationModel, first: ImageFile) -> None:
+def _show_tiles(args: Namespace, model: SegmentationModel, first: ImageFile, reading: Reading) -> None:
     """Writes the picture of the tiles. DataError where there are none, or if the image cannot be read."""
     if not args.tile or not isinstance(model, UNet2015):
         raise DataError("--show-tiles is for --tile with the paper's network (--network unet2015)")
     try:
-        save_tile_picture(args.show_tiles, read_image(first.path).image, args.tile_size, model.depth)
+        save_tile_picture(args.show_tiles, read_image(first.path, reading).image, args.tile_size, model.depth)
     except DataError as problem:
         raise DataError(f"{first.path}: {problem}") from problem
 

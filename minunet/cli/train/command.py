@@ -7,6 +7,7 @@ from typing import Any
 from minunet.cli.arguments import choose_device, describe_device
 from minunet.cli.console import INTERRUPTED, count, fail, say, warn
 from minunet.cli.evaluation import in_columns
+from minunet.cli.reading import reading_of
 from minunet.cli.train.arguments import parse_arguments
 from minunet.cli.train.datasets import fingerprint, load_data
 from minunet.cli.train.recipes import make_model, make_trainer
@@ -135,6 +136,7 @@ def _open_run(args: Namespace, metadata: Mapping[str, Any], trainer: Trainer) ->
             "image_size": args.image_size,
             "threshold": 0.5,
             "border": args.border,
+            "stretch": reading_of(args).stretch,
             **trainer.task.metadata(),
         },
         save_minutes=args.save_minutes,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from minunet.cli.arguments import Parser, between_0_and_1, mask_values
+from minunet.cli.reading import add_reading_arguments, reading_of, stretched
 from minunet.data import DataError
 from minunet.data.classes import Classes
 from minunet.data.coco import CocoPanoptic
@@ -25,6 +26,10 @@ HELD_OUT = 100  # drawn images to validate on, at most
 OF_OWN_IMAGES = (  # flags that mean nothing without --images
     "classes",
     "panoptic_json",
+    "stretch",
+    "exif",
+    "page",
+    "max_pixels",
     "names",
     "validation_names",
     "validation_images",
@@ -94,6 +99,7 @@ def add_dataset_arguments(parser: Parser) -> None:
         default="pet",
         help="what the boundary pixels in the pets' trimaps count as (default: pet)",
     )
+    add_reading_arguments(parser)
     add("--strict", action="store_true", help="stop if an image cannot be used (default: skip it and continue)")
 
 
@@ -189,7 +195,7 @@ def _own(args: Namespace) -> Data:
     everything = _reader(args)(args.images, args.masks, args.panoptic_json, names)
     training: Dataset
     validation: Dataset
-    skipped = len(everything.skipped)
+    skipped, paths = len(everything.skipped), list(everything.paths)
     if args.validation_images is None and validation_names is None:
         training, validation = split(everything, args.validation_fraction, args.seed, args.limit)
         held_out = f"seed {args.seed} holds out {args.validation_fraction:.0%}"
@@ -203,8 +209,11 @@ def _own(args: Namespace) -> Data:
         _check_alike(everything, others)
         training, validation = (Subset(part, limited(range(len(part)), args.limit)) for part in (everything, others))
         skipped += len(others.skipped)
+        paths += others.paths
         held_out = f"validated with {args.validation_images or args.validation_names}"
     source = f"{args.images} with masks in {args.masks}, {held_out}; {skipped} skipped"
+    if line := stretched(paths, reading_of(args)):
+        source += f"; {line}"
     classes = everything.classes if args.task == "panoptic" else None
     if args.task == "semantic":
         classes = Classes.from_json(args.classes)
@@ -220,7 +229,7 @@ def _check_alike(training: ImageFolder | CocoPanoptic, validation: ImageFolder |
 def _reader(args: Namespace) -> Callable[[Path, Path, Path, Sequence[str] | None], ImageFolder | CocoPanoptic]:
     """The function from two folders, a JSON file and names to the dataset that the task needs."""
     size = None if args.image_size == "original" else args.image_size
-    common: dict[str, Any] = {"size": size, "strict": args.strict}
+    common: dict[str, Any] = {"size": size, "strict": args.strict, "reading": reading_of(args)}
     if args.task == "panoptic":
         return lambda images, masks, file, names: CocoPanoptic(images, masks, file, names=names, **common)
     kinds: dict[str, dict[str, Any]] = {

@@ -137,7 +137,7 @@ def test_names_in_the_order_given(scene):
 
 def test_what_was_decoded_is_kept_until_the_document_changes(scene, monkeypatch):
     read(scene)
-    monkeypatch.setattr("minunet.data.sample.load", None)  # a second reading would fail
+    monkeypatch.setattr("minunet.data.sample.read_image", None)  # a second reading would fail
     assert read_again(scene)[1][1][..., 1].tolist() == SEGMENTS
     monkeypatch.undo()
     monkeypatch.setenv("MINUNET_CACHE", str(scene[0] / "cache"))
