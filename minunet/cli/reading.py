@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from minunet.cli.arguments import Parser, positive, whole
-from minunet.data.images import DEFAULT, MILLION, PERCENTILES, Reading, count_deep
+from minunet.data.images import DEFAULT, FULL, MILLION, PERCENTILES, Reading, count_deep
 
-FULL = "full"
 MOST_MILLION = 1e5  # what --max-pixels takes at most: 300 GB of memory
 
 
@@ -73,7 +72,9 @@ def reading_of(args: Namespace, metadata: Mapping[str, Any] | None = None) -> Re
     if rule is None:
         rule = (metadata or {}).get("stretch")
         rule = rule if rule in (PERCENTILES, FULL) or _is_range(rule) else PERCENTILES
-    most = DEFAULT.most_pixels if args.max_pixels is None else round(min(args.max_pixels, MOST_MILLION) * MILLION)
+    most = (
+        DEFAULT.most_pixels if args.max_pixels is None else max(1, round(min(args.max_pixels, MOST_MILLION) * MILLION))
+    )
     return Reading(rule if isinstance(rule, str) else (rule[0], rule[1]), args.exif, args.page, most)
 
 

@@ -167,7 +167,7 @@ class Frame(NamedTuple):
 
     def key(self) -> str:
         """Returns what sets the arrays of this frame apart from others of the same files, for the key of a cache."""
-        return ("" if self.resized else f" content {self.content}") + f" {tuple(self.reading)}"
+        return ("" if self.resized else f" content {self.content}") + f" {self.reading}"
 
 
 def pad(pair: Pair, size: tuple[int, int]) -> Pair:

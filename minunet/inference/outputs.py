@@ -18,7 +18,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from minunet.data import DataError
-from minunet.data.images import OWN, ImageFile
+from minunet.data.images import OWN, ImageFile, is_own_file
 from minunet.files import atomic_write
 
 
@@ -31,13 +31,7 @@ def is_output(path: Path, suffixes: Iterable[str]) -> bool:
         stem = path.name.removesuffix(ending)
         pngs = [path.with_name(stem + suffix) for suffix in suffixes if suffix.endswith(".png")]
         return path.is_file() and any(is_output(png, suffixes) for png in pngs)
-    if not path.is_file():  # opening a pipe would wait for whoever writes into it
-        return False
-    try:
-        with Image.open(path, formats=("PNG",)) as image:
-            return image.info.get("Software") == OWN
-    except Exception:  # damaged files make Pillow raise many kinds of errors; whatever it is, it is not ours
-        return False
+    return is_own_file(path)
 
 
 def choose_names(images: Sequence[ImageFile], out: Path | None = None) -> list[Path | None]:

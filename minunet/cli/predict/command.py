@@ -2,8 +2,7 @@
 
 import warnings
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeGuard
 
@@ -14,9 +13,10 @@ from minunet.cli.arguments import MOST_PIXELS, choose_device, describe_device
 from minunet.cli.console import INTERRUPTED, fail, readable, report_error, say, warn
 from minunet.cli.evaluation import KnownLabels
 from minunet.cli.predict.arguments import check_folders, check_formats, parse_arguments
+from minunet.cli.predict.read_ahead import read_ahead
 from minunet.cli.reading import reading_of, stretched
 from minunet.data import DataError
-from minunet.data.images import ImageFile, Reading, UprightImage, find_images, quiet_pillow, read_image
+from minunet.data.images import ImageFile, Reading, find_images, quiet_pillow, read_image
 from minunet.data.labels import MEANINGS
 from minunet.inference.coco_file import CocoFile
 from minunet.inference.flips import ALL, LEFT_RIGHT, Predict, with_flips
@@ -115,7 +115,7 @@ def _predict_all(
     name = iter(names)
     bar = tqdm(total=len(images), unit=" images", disable=None, leave=False, dynamic_ncols=True)
     with bar:
-        for batch in _read_ahead(images, at_once, results.reading):
+        for batch in read_ahead(images, at_once, results.reading):
             for found, image, outputs in _predict_batch(predict, batch):
                 line, problem = _finish(results, found, image, outputs, next(name))
                 with bar.external_write_mode():
@@ -126,27 +126,6 @@ def _predict_all(
                 done, failed = done + bool(line), failed + bool(problem)
                 bar.update()
     return done, failed
-
-
-def _read_ahead(
-    images: list[ImageFile], at_once: int, reading: Reading
-) -> Iterator[list[tuple[ImageFile, UprightImage | DataError]]]:
-    """Yields lists of at most `at_once` images (or why there is none), while the next list is being read."""
-    groups = [images[i : i + at_once] for i in range(0, len(images), at_once)]
-    with ThreadPoolExecutor(min(4, at_once)) as pool:
-        ahead: list[tuple[ImageFile, Future]] = []
-        for group in [*groups, []]:
-            ready, ahead = ahead, [(found, pool.submit(_attempt, found.path, reading)) for found in group]
-            if ready:
-                yield [(found, reading.result()) for found, reading in ready]
-
-
-def _attempt(path: Path, reading: Reading) -> UprightImage | DataError:
-    """The image, or the DataError that says why there is none."""
-    try:
-        return read_image(path, reading)
-    except DataError as problem:
-        return problem
 
 
 def _predict_batch(predict, batch):

@@ -8,12 +8,25 @@ finding.py    the images in folders, and what is passed over
 
 from minunet.data.images.finding import EXTENSIONS, ImageFile, find_images, is_image_name, passed_over
 from minunet.data.images.pixels import count_deep, to_rgb
-from minunet.data.images.reading import DEFAULT, MILLION, OWN, PERCENTILES, Reading, load, quiet_pillow, raw_modes
+from minunet.data.images.reading import (
+    DEFAULT,
+    FULL,
+    MILLION,
+    OWN,
+    PERCENTILES,
+    Reading,
+    is_own_file,
+    load,
+    pixels_in,
+    quiet_pillow,
+    raw_modes,
+)
 from minunet.data.images.upright import UprightImage, labels_size, read_image, read_labels, upright_size
 
 __all__ = [
     "DEFAULT",
     "EXTENSIONS",
+    "FULL",
     "MILLION",
     "OWN",
     "PERCENTILES",
@@ -23,9 +36,11 @@ __all__ = [
     "count_deep",
     "find_images",
     "is_image_name",
+    "is_own_file",
     "labels_size",
     "load",
     "passed_over",
+    "pixels_in",
     "quiet_pillow",
     "raw_modes",
     "read_image",

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from minunet.data import DataError
-from minunet.data.images.reading import DEFAULT, PERCENTILES, Reading, load, raw_modes
+from minunet.data.images.reading import DEFAULT, FULL, HEADERS, Reading, load, raw_modes
 
 LOW, HIGH = 1, 99.8  # the percentiles
 PHOTOMETRIC, SAMPLE_FORMAT = 262, 339  # TIFF tags: whether 0 is white, and whether numbers are signed
@@ -36,7 +36,7 @@ def to_rgb(stored: Image.Image, reading: Reading = DEFAULT) -> NDArray[np.uint8]
         if zero_is_white(stored):
             gray = 255 - gray
         return np.repeat(gray[:, :, None], 3, axis=2)
-    if is_deep(stored) and reading.stretch != "full":
+    if is_deep(stored) and reading.stretch != FULL:
         raise DataError(
             f"has 16 bits in several channels (mode {stored.mode}), of which only the upper eight can be read: "
             "--stretch full takes these; or save it as gray, or with 8 bits"
@@ -46,7 +46,7 @@ def to_rgb(stored: Image.Image, reading: Reading = DEFAULT) -> NDArray[np.uint8]
     if "transparency" in stored.info or stored.mode in ("LA", "PA", "RGBA"):
         white = Image.new("RGBA", stored.size, "white")
         stored = Image.alpha_composite(white, stored.convert("RGBA"))
-    return np.asarray(stored.convert("RGB"))
+    return np.asarray(stored if stored.mode == "RGB" else stored.convert("RGB"))
 
 
 def numbers(stored: Image.Image) -> NDArray:
@@ -84,13 +84,13 @@ def stretch(values: NDArray, rule: str | tuple[float, float], is_16_bit: bool = 
     """
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise DataError("has pixels that are NaN or infinite")
-    if rule == "full":
+    if rule == FULL:
         if not is_16_bit or values.min() < 0 or values.max() > MOST_16:
             raise DataError(
                 "has gray values that are not 16 bits, so that their full range is unknown: --stretch LOW-HIGH says it"
             )
         return (values >> 8).astype(np.uint8)
-    if rule == PERCENTILES:
+    if isinstance(rule, str):
         low, high = (
             float(np.percentile(values, LOW, method="lower")),
             float(np.percentile(values, HIGH, method="higher")),
@@ -98,7 +98,7 @@ def stretch(values: NDArray, rule: str | tuple[float, float], is_16_bit: bool = 
         if high <= low:
             low, high = float(values.min()), float(values.max())
     else:
-        low, high = map(float, rule)
+        low, high = rule
     scale = 255 / (high - low) if high > low else 0.0
     gray = np.empty(values.shape, np.uint8)
     for row, line in enumerate(values):  # one row at a time: no second image of floats
@@ -111,7 +111,7 @@ def count_deep(paths: Iterable[Path]) -> int:
 
     def deep(path: Path) -> bool:
         try:
-            return load(path, is_deep, DEFAULT._replace(most_pixels=1 << 62), decode=False)
+            return load(path, is_deep, HEADERS, decode=False)
         except DataError:  # reading it will say what is wrong
             return False
 

@@ -4,13 +4,15 @@ Nothing is decoded before the header has said how many pixels there are: a file 
 Whatever goes wrong becomes a DataError of one line that says why, however the file is damaged.
 """
 
+import operator
 import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, TypeVar
+from typing import BinaryIO, TypeVar
 
 from PIL import Image, UnidentifiedImageError, features
 
@@ -20,7 +22,7 @@ from minunet.data import DataError
 # knows formats that start other programs (EPS).
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 OWN = "minunet predict_pets"  # the "Software" in files that a prediction wrote; the first version called itself so
-PERCENTILES = "percentiles"
+PERCENTILES, FULL = "percentiles", "full"
 MILLION = 1_000_000
 IMAGE_DEPTH = 32997  # the TIFF tag of volumes
 SOFTWARE = 305  # and of the program that wrote the file
@@ -30,7 +32,8 @@ _PILLOWS_LIMIT = threading.Lock()
 T = TypeVar("T")
 
 
-class Reading(NamedTuple):
+@dataclass(frozen=True)
+class Reading:
     """How image and label files are read.
 
     stretch      how more than 8 bits become 8 (pixels.py): "percentiles", "full", or (low, high)
@@ -38,6 +41,8 @@ class Reading(NamedTuple):
                  the sizes, and refuses pairs that it cannot tell (upright.py)
     page         which page of files with several is read, from 1; None refuses them
     most_pixels  larger images are refused before they are decoded
+
+    Raises ValueError for what is none of these.
     """
 
     stretch: str | tuple[float, float] = PERCENTILES
@@ -45,8 +50,21 @@ class Reading(NamedTuple):
     page: int | None = None
     most_pixels: int = 100 * MILLION
 
+    def __post_init__(self) -> None:
+        rule = self.stretch
+        if rule not in (PERCENTILES, FULL) and not (isinstance(rule, tuple) and len(rule) == 2 and rule[0] < rule[1]):
+            raise ValueError(
+                f"stretch is {rule!r}: it must be {PERCENTILES!r}, {FULL!r}, or (low, high), low below high"
+            )
+        if self.exif not in (None, "stored", "upright"):
+            raise ValueError(f"exif is {self.exif!r}: it must be 'stored', 'upright', or None")
+        for name, value in (("page", self.page), ("most_pixels", self.most_pixels)):
+            if value is not None and operator.index(value) < 1:
+                raise ValueError(f"{name} is {value}: it must be an integer of at least 1")
+
 
 DEFAULT = Reading()
+HEADERS = Reading(most_pixels=1 << 62)  # of files of which nothing is decoded
 
 
 @cache
@@ -171,6 +189,22 @@ def _unknown(path: Path) -> str:
         f"is not an image, or not in one of the formats {', '.join(formats())}, or its pixels are of a kind that "
         "cannot be read, such as more than 32 bits: save it as PNG, or as TIFF with 8 or 16 bits"
     )
+
+
+def pixels_in(path: Path) -> int:
+    """Returns how many pixels an image has, from its header; 0 if it cannot be read."""
+    try:
+        return load(path, lambda stored: stored.width * stored.height, HEADERS, decode=False)
+    except DataError:  # reading it will say what is wrong
+        return 0
+
+
+def is_own_file(path: Path) -> bool:
+    """Returns whether there is an image at `path` that a prediction wrote."""
+    try:
+        return load(path, is_own, HEADERS, decode=False)
+    except DataError:  # whatever it is, it is not ours
+        return False
 
 
 def is_own(stored: Image.Image) -> bool:

@@ -188,3 +188,19 @@ def test_a_heic_file_names_the_package_or_is_read(tmp_path):
     (tmp_path / "a.heic").write_bytes(file.getvalue())
     image = read_image(tmp_path / "a.heic").image
     assert image.shape == (32, 64, 3) and abs(image.astype(int) - (255, 0, 0)).max() <= 8
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"stretch": "percentile"}, "stretch is 'percentile': it must be 'percentiles', 'full'"),
+        ({"stretch": (5, 5)}, "stretch is"),
+        ({"stretch": (0, float("nan"))}, "stretch is"),
+        ({"exif": "sideways"}, "exif is 'sideways'"),
+        ({"page": 0}, "page is 0"),
+        ({"most_pixels": 0}, "most_pixels is 0"),
+    ],
+)
+def test_what_is_no_way_to_read(options, message):
+    with pytest.raises(ValueError, match=message):
+        Reading(**options)
