@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from minunet.cli.arguments import Parser, positive, whole
-from minunet.data.images import DEFAULT, FULL, MILLION, PERCENTILES, Reading, count_deep
-
-MOST_MILLION = 1e5  # what --max-pixels takes at most: 300 GB of memory
+from minunet.data.images import DEFAULT, FULL, MILLION, PERCENTILES, Reading, count_deep, quiet_pillow
 
 
 def add_reading_arguments(parser: Parser, trained: bool = False) -> None:
@@ -72,15 +70,14 @@ def reading_of(args: Namespace, metadata: Mapping[str, Any] | None = None) -> Re
     if rule is None:
         rule = (metadata or {}).get("stretch")
         rule = rule if rule in (PERCENTILES, FULL) or _is_range(rule) else PERCENTILES
-    most = (
-        DEFAULT.most_pixels if args.max_pixels is None else max(1, round(min(args.max_pixels, MOST_MILLION) * MILLION))
-    )
+    most = DEFAULT.most_pixels if args.max_pixels is None else max(1, round(args.max_pixels * MILLION))
     return Reading(rule if isinstance(rule, str) else (rule[0], rule[1]), args.exif, args.page, most)
 
 
 def stretched(paths: Sequence[Path], reading: Reading) -> str:
     """Returns a line about images of more than 8 bits, or an empty one if there are none among them."""
-    deep = count_deep(paths)
+    with quiet_pillow():
+        deep = count_deep(paths)
     rules = {
         PERCENTILES: "each from its 1st percentile to its 99.8th",
         FULL: "from 0 to 65535",

@@ -127,7 +127,8 @@ def read_one(
     image_path, mask_path = _absolute(image), _absolute(mask)
     reader = _reader(_table(values, labels), labels)
     root = common_root(image_path.parent, mask_path.parent)
-    return read_pair(root, image_path, mask_path, height_width(size), reader, reading)
+    with quiet_pillow():
+        return read_pair(root, image_path, mask_path, height_width(size), reader, reading)
 
 
 def _absolute(path: str | Path) -> Path:

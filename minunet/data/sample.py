@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from minunet.data import DataError
-from minunet.data.images import DEFAULT, Reading, labels_size, read_image, read_labels
+from minunet.data.images import DEFAULT, Reading, labels_size, quiet_pillow, read_image, read_labels
 from minunet.data.labels import Labels, ignored
 
 T = TypeVar("T")
@@ -107,8 +107,9 @@ def common_size(
     Raises DataError, which names two files relative to `root`, if they differ.
     """
     first: tuple[Path, tuple[int, int]] | None = None
-    for path in paths:
-        size = labels_size(path, (images or {}).get(path), reading)
+    with quiet_pillow():
+        sizes = [(path, labels_size(path, (images or {}).get(path), reading)) for path in paths]
+    for path, size in sizes:
         if first is None and size is not None:
             first = path, size
         elif first is not None and size not in (None, first[1]):

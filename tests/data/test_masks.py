@@ -288,3 +288,72 @@ def test_a_jpeg_is_refused_also_where_its_numbers_look_right(tmp_path, level):
         Image.new("L", (16, 16), level).save(tmp_path / "m.jpg")
         with pytest.raises(DataError, match="is a JPEG, which blurs the numbers of a mask: save it as PNG"):
             load(tmp_path / "m.jpg", reader)
+
+
+# ---- files whose numbers a reader changes ----
+
+
+def gray_png(depth, rows):
+    """A PNG of gray with 1, 2, 4 or 16 bits by hand: rows of bytes."""
+
+    def chunk(name, content):
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    header = struct.pack(">IIBBBBB", len(rows[0]) * 8 // depth, len(rows), depth, 0, 0, 0, 0)
+    data = zlib.compress(b"".join(b"\0" + row for row in rows))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+def numbers_in(tmp_path, content):
+    (tmp_path / "a").write_bytes(content)
+    return load(tmp_path / "a", to_labels).tolist()
+
+
+def test_few_bits_keep_their_numbers(tmp_path):
+    """Pillow makes 0, 85, 170 and 255 of 0, 1, 2 and 3, and steps of 17 of 4 bits."""
+    assert numbers_in(tmp_path, gray_png(2, [b"\x1b"])) == [[0, 1, 2, 3]]
+    assert numbers_in(tmp_path, gray_png(4, [b"\x01\x8f"])) == [[0, 1, 8, 15]]
+    assert numbers_in(tmp_path, gray_png(1, [b"\x50"])) == [[0, 1, 0, 1, 0, 0, 0, 0]]
+    assert numbers_in(tmp_path, gray_png(16, [b"\x01\x02\xff\xff"])) == [[258, 65535]]
+
+
+def test_a_pgm_that_would_be_scaled_is_refused(tmp_path):
+    assert numbers_in(tmp_path, b"P5 3 1 255\n" + bytes([0, 1, 7])) == [[0, 1, 7]]
+    assert numbers_in(tmp_path, b"P5 2 1 65535\n" + bytes([0, 1, 1, 2])) == [[1, 258]]
+    for content in (b"P5 3 1 7\n" + bytes([0, 1, 7]), b"P2 3 1 7\n0 1 7\n", b"P5 1 1 1000\n" + bytes([3, 232])):
+        with pytest.raises(DataError, match="has another greatest number than 255 or 65535"):
+            numbers_in(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    "format, options, message",
+    [
+        ("JPEG", {}, "is a JPEG, which blurs"),
+        ("MPO", {"save_all": True, "append_images": [Image.new("L", (8, 8))]}, "is a JPEG, which blurs"),
+        ("WEBP", {}, "is a WebP, which blurs"),
+        ("TIFF", {"compression": "jpeg"}, "is a TIFF with JPEG inside, which blurs"),
+        ("TIFF", {"tiffinfo": {262: 0}}, "shows 0 as white"),
+        ("TIFF", {"tiffinfo": {339: 2}}, "has signed numbers of 8 bits"),
+    ],
+)
+def test_files_that_change_numbers(tmp_path, format, options, message):
+    Image.new("L", (8, 8), 1).save(tmp_path / "a", format, **options)
+    with pytest.raises(DataError, match=message):
+        load(tmp_path / "a", to_labels)
+
+
+def test_lossless_tiffs_are_masks(tmp_path):
+    for compression in (None, "tiff_lzw", "tiff_deflate", "packbits"):
+        Image.fromarray(np.array([[0, 1, 200]], np.uint8)).save(tmp_path / "a.tif", compression=compression)
+        assert load(tmp_path / "a.tif", to_labels).tolist() == [[0, 1, 200]]
+
+
+def test_objects_numbered_beyond_31_bits(tmp_path):
+    """Unsigned 32 bits, which Pillow has as negative numbers."""
+    values = np.array([[0, 3_000_000_000, 5]], np.uint32)
+    Image.fromarray(values.view(np.int32)).save(tmp_path / "a.tif")
+    signed, unsigned = (struct.pack("<HHIHH", 339, 3, 1, kind, 0) for kind in (2, 1))  # the tag of the kind of number
+    content = (tmp_path / "a.tif").read_bytes()
+    assert content.count(signed) == 1
+    (tmp_path / "a.tif").write_bytes(content.replace(signed, unsigned))
+    assert load(tmp_path / "a.tif", to_labels).tolist() == [[0, 3_000_000_000, 5]]

@@ -11,6 +11,7 @@ from PIL import Image
 from minunet.data import DataError
 from minunet.data.classes import Classes, voc_color
 from minunet.data.coco import CocoPanoptic
+from minunet.data.images import Reading
 
 CATEGORIES = [
     {"id": 9, "name": "grass", "isthing": 0, "color": [10, 200, 30]},
@@ -306,3 +307,20 @@ def test_damaged_documents_and_files_give_a_dataset_or_an_error(scene):
             assert image.shape[:2] == labels.shape[:2] == dataset.size and labels.dtype == np.uint16
             assert set(np.unique(labels[..., 0]).tolist()) <= {*range(len(dataset.classes)), 255}
     assert 50 < usable < 250
+
+
+@pytest.mark.parametrize("exif, segments", [("stored", [row[::-1] for row in SEGMENTS[::-1]]), ("upright", SEGMENTS)])
+def test_segments_of_a_photograph_that_lies_on_its_head(scene, exif, segments):
+    tags = Image.Exif()
+    tags[0x0112] = 3  # to be rotated by 180 degrees
+    Image.new("RGB", (4, 3), (1, 100, 200)).save(scene[0] / "images" / "a.2.jpg", "PNG", exif=tags)
+    with pytest.raises(DataError, match=r"a\.2\.png: could belong to .* orientation 3.*--exif stored"):
+        read(scene, names=["a.2"])
+    assert read(scene, names=["a.2"], reading=Reading(exif=exif))[0][1][..., 1].tolist() == segments
+
+
+def test_16_bits_per_channel_are_refused(scene):
+    """Pillow hands over the upper eight of each: other numbers."""
+    (scene[0] / "panoptic" / "a.2.png").write_bytes(b"P6 4 3 65535\n" + bytes(4 * 3 * 6))  # a name says nothing
+    with pytest.raises(DataError, match=r"a\.2\.png: has 16 bits per channel"):
+        read(scene, names=["a.2"])
