@@ -25,8 +25,8 @@ def add_reading_arguments(parser: Parser, trained: bool = False) -> None:
     add(
         "--exif",
         choices=("stored", "upright"),
-        help="where images have an EXIF orientation: masks are of the pixels as stored, or upright as a viewer shows "
-        "them (default: told by the sizes; where they do not tell, such images are refused)",
+        help="where an image has an EXIF orientation, and the size of its mask does not tell: whether masks are of the "
+        "pixels as stored, or upright as a viewer shows them (default: such images are refused)",
     )
     add("--page", type=whole(1, 10**6), metavar="N", help="which page of stacks and animations (default: none is read)")
     add(

@@ -19,7 +19,7 @@ from PIL import Image
 
 from minunet.data import DataError, cache
 from minunet.data.classes import Classes
-from minunet.data.images import Reading, quiet_pillow
+from minunet.data.images import FULL, Reading, quiet_pillow
 from minunet.data.labels import BACKGROUND, BOUNDARY, PET, TRIMAP, lookup, trimap_table
 from minunet.data.masks import to_labels
 from minunet.data.sample import Pair, check_limit, height_width, limited, read_pair
@@ -180,8 +180,8 @@ def _parse(line: str) -> tuple[str, str | None]:
 
 # ---- reading ----
 
-# The trimaps were drawn on the pixels as they lie in the files; some files are GIFs by another name.
-AS_STORED = Reading(exif="stored", page=1)
+# The trimaps were drawn on the pixels as they lie in the files, photographs, of which some are GIFs by another name.
+AS_PUBLISHED = Reading(FULL, exif="stored", page=1)
 
 
 def _decode(root: Path, names: list[str], size: tuple[int, int], on_disk: bool) -> cache.Decoded:
@@ -192,7 +192,7 @@ def _decode(root: Path, names: list[str], size: tuple[int, int], on_disk: bool) 
 
     def read(source: tuple[Path, ...]) -> Pair:
         image_path, mask_path = source
-        return read_pair(root, image_path, mask_path, size, _to_trimap, AS_STORED)
+        return read_pair(root, image_path, mask_path, size, _to_trimap, AS_PUBLISHED)
 
     with quiet_pillow():
         return cache.decode_all(read, sources, size, f"upright Pillow {Image.__version__}", on_disk)

@@ -8,7 +8,7 @@ deeper gray  16 or 32 bits and floating point are stretched, as microscopes' ima
 
                  percentiles   the 1st percentile becomes 0, the 99.8th 255, what lies beyond is cut off, as StarDist
                                does it; where these two are one value, from the least to the greatest
-                 full          0 becomes 0 and 65535 becomes 255: the upper eight of 16 bits, as in photographs
+                 full          the upper eight of 16 bits, as in photographs: 0 becomes 0, and 65535 255
                  (low, high)   low becomes 0 and high 255, in all images: their brightness stays comparable
 deeper color refused, but for "full": Pillow hands over the upper eight of 16 bits, and no more
 """
@@ -32,7 +32,7 @@ MOST_16 = 65535
 def to_rgb(stored: Image.Image, reading: Reading = DEFAULT) -> NDArray[np.uint8]:
     """Returns an image of any mode as RGB with 8 bits per channel, (H, W, 3)."""
     if stored.mode.startswith(("I", "F")):
-        gray = stretch(numbers(stored), reading.stretch, "16" in raw_modes(stored))
+        gray = stretch(numbers(stored), reading.stretch)
         if zero_is_white(stored):
             gray = 255 - gray
         return np.repeat(gray[:, :, None], 3, axis=2)
@@ -74,7 +74,7 @@ def is_deep(stored: Image.Image) -> bool:
     return stored.mode.startswith(("I", "F")) or ";16" in modes or deep_ppm
 
 
-def stretch(values: NDArray, rule: str | tuple[float, float], is_16_bit: bool = True) -> NDArray[np.uint8]:
+def stretch(values: NDArray, rule: str | tuple[float, float]) -> NDArray[np.uint8]:
     """Returns gray values (H, W) of any kind as 8 bits, by one of the rules above.
 
     >>> stretch(np.array([[800, 2300, 3800]], np.uint16), "percentiles")
@@ -85,10 +85,9 @@ def stretch(values: NDArray, rule: str | tuple[float, float], is_16_bit: bool = 
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise DataError("has pixels that are NaN or infinite")
     if rule == FULL:
-        if not is_16_bit or values.min() < 0 or values.max() > MOST_16:
-            raise DataError(
-                "has gray values that are not 16 bits, so that their full range is unknown: --stretch LOW-HIGH says it"
-            )
+        kind = "floating-point pixels" if values.dtype.kind == "f" else "pixels of more than 16 bits, or below 0"
+        if values.dtype.kind == "f" or values.min() < 0 or values.max() > MOST_16:
+            raise DataError(f"has {kind}, whose full range is unknown: --stretch LOW-HIGH says it")
         return (values >> 8).astype(np.uint8)
     if isinstance(rule, str):
         low, high = (

@@ -37,8 +37,8 @@ class Reading:
     """How image and label files are read.
 
     stretch      how more than 8 bits become 8 (pixels.py): "percentiles", "full", or (low, high)
-    exif         what masks were drawn on: "stored" pixels or "upright" ones, as a viewer shows them; None tells it by
-                 the sizes, and refuses pairs that it cannot tell (upright.py)
+    exif         what masks were drawn on where their size does not tell: "stored" pixels or "upright" ones, as a viewer
+                 shows them; None refuses such pairs (upright.py)
     page         which page of files with several is read, from 1; None refuses them
     most_pixels  larger images are refused before they are decoded
 

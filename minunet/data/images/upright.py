@@ -7,8 +7,8 @@ what `minunet predict` wrote). Applied the wrong way, it covers something else. 
     stored    o is applied to the mask, whatever its own tag says
     upright   the mask's own tag is applied, if it has one, and nothing else
 
-`Reading.exif` says which. Without it, files of a prediction, which carry a mark, are upright; other masks are what only
-fits the size of their image; and where both would fit and differ, the mask is refused.
+Files of a prediction, which carry a mark, are upright; other masks are what alone fits the size of their image. Where
+both would fit and differ, `Reading.exif` says which, and without it the mask is refused.
 """
 
 from collections.abc import Callable
@@ -63,11 +63,14 @@ def read_labels(
             "stored": turned(as_stored, image.orientation),
             "upright": turned(labels, exif_orientation(stored)),
         }
-        way = "upright" if is_own(stored) else reading.exif
-        candidates = list(ways.values()) if way is None else [ways[way]]
-        fitting = [each for each in candidates if each.shape[:2] == image.image.shape[:2]]
-        if not fitting:
-            raise DataError(_misfit(labels, image, way))
+        if is_own(stored):
+            ways = {"upright": ways["upright"]}
+        ways = {way: each for way, each in ways.items() if each.shape[:2] == image.image.shape[:2]}
+        if not ways:
+            raise DataError(_misfit(labels, image))
+        fitting = list(ways.values())
+        if len(ways) > 1 and reading.exif is not None:
+            fitting = [ways[reading.exif]]
         if len(fitting) > 1 and not np.array_equal(*fitting):
             raise DataError(
                 f"could belong to the pixels of its image as they are stored, or as a viewer shows them "
@@ -79,11 +82,10 @@ def read_labels(
     return load(path, upright, reading)
 
 
-def _misfit(labels: Labels, image: UprightImage, way: str | None) -> str:
+def _misfit(labels: Labels, image: UprightImage) -> str:
     (height, width), (image_height, image_width) = labels.shape[:2], image.image.shape[:2]
     rotated = f" upright, stored with EXIF orientation {image.orientation}" if image.orientation in LYING else ""
-    taken = "" if way is None or not rotated else f", and the labels are taken as {way}"
-    return f"is {width} x {height}, but its image is {image_width} x {image_height} (width x height){rotated}{taken}"
+    return f"is {width} x {height}, but its image is {image_width} x {image_height} (width x height){rotated}"
 
 
 def turned(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:

@@ -113,11 +113,15 @@ def test_the_files_of_a_prediction_are_known_to_be_upright(tmp_path, value, suff
         assert iou_of_red(path, mask, reading) == 1
 
 
-def test_a_mask_that_fits_only_the_other_way_is_refused_where_a_way_is_given(tmp_path):
+def test_where_the_size_tells_the_flag_is_not_needed(tmp_path):
     path, stored = scene(tmp_path, 6)
     mask = save_mask(tmp_path / "a.png", stored)
-    with pytest.raises(DataError, match=r"^is 9 x 6, but its image is 6 x 9 .* orientation 6, .* taken as upright$"):
-        iou_of_red(path, mask, Reading(exif="upright"))
+    assert iou_of_red(path, mask, Reading(exif="upright")) == 1
+    other = save_mask(tmp_path / "b.png", stored[:5])
+    with pytest.raises(
+        DataError, match=r"^is 9 x 5, but its image is 6 x 9 \(width x height\) upright, .* orientation 6$"
+    ):
+        iou_of_red(path, other)
 
 
 def test_the_tag_of_a_mask_alone_counts_too(tmp_path):
