@@ -56,7 +56,7 @@ def to_labels(stored: Image.Image) -> NDArray[np.int64]:
 
 def lossy_kind(stored: Image.Image) -> str | None:
     """What a file of labels is if its format changes numbers, at least by default; None if it keeps them."""
-    if "jpeg" in str(stored.info.get("compression", "")).lower():
+    if stored.format == "TIFF" and "jpeg" in str(stored.info.get("compression", "")).lower():
         return "TIFF with JPEG inside"
     return LOSSY.get(stored.format or "")
 

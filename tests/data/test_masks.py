@@ -6,10 +6,11 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from minunet.data import DataError
 from minunet.data.folder import ImageFolder
-from minunet.data.images import Reading, UprightImage, load, read_labels
+from minunet.data.images import Reading, UprightImage, load, read_image, read_labels
 from minunet.data.masks import (
     class_reader,
     find_mask,
@@ -357,3 +358,14 @@ def test_objects_numbered_beyond_31_bits(tmp_path):
     assert content.count(signed) == 1
     (tmp_path / "a.tif").write_bytes(content.replace(signed, unsigned))
     assert load(tmp_path / "a.tif", to_labels).tolist() == [[0, 3_000_000_000, 5]]
+
+
+def test_the_texts_in_a_png_change_nothing(tmp_path):
+    """Not even those that look like notes of one's own."""
+    texts = PngInfo()
+    for key in ("raw modes", "applied orientation", "compression"):
+        texts.add_text(key, "L;2 jpeg")
+    Image.fromarray(np.array([[0, 85, 255]], np.uint8)).save(tmp_path / "a.png", pnginfo=texts)
+    assert load(tmp_path / "a.png", to_labels).tolist() == [[0, 85, 255]]
+    image = read_image(tmp_path / "a.png").image
+    assert image[0, :, 0].tolist() == [0, 85, 255]

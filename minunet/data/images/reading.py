@@ -117,8 +117,9 @@ def load(path: Path, convert: Callable[[Image.Image], T], reading: Reading = DEF
 
 
 # Keys under which `load` notes in an image's info what Pillow forgets: how its pixels lie in the file, and the
-# orientation that Pillow itself applies to a TIFF as it loads the pixels.
-_RAW_MODES, _APPLIED = "raw modes", "applied orientation"
+# orientation that Pillow itself applies to a TIFF as it loads the pixels. The texts of a PNG become keys, too, but
+# none with a zero byte.
+_RAW_MODES, _APPLIED = "\0raw modes", "\0applied orientation"
 
 
 def raw_modes(stored: Image.Image) -> str:
