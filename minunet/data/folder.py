@@ -172,9 +172,9 @@ def _pairs(images: Path, masks: Path, names: Sequence[str] | None) -> tuple[File
     found: list[dict[str, list[Path]]] = []
     for folder in (images, masks):
         files: dict[str, list[Path]] = {}
-        known, others = _image_files(folder)
-        skipped += [f"{folder.name}: {line}" for line in passed_over(others)]
-        for path in known:
+        paths, others = _image_files(folder)
+        skipped += [f"{folder.name}: {about}" for about in passed_over(others)]
+        for path in paths:
             if names is None or path.stem in order:
                 files.setdefault(path.stem, []).append(path)
         for same in files.values():

@@ -70,7 +70,7 @@ HEADERS = Reading(most_pixels=1 << 62)  # of files of which nothing is decoded
 @cache
 def formats() -> tuple[str, ...]:
     """The formats that are read here: FORMATS, AVIF if this Pillow has it, and HEIF with the package pillow-heif."""
-    found = FORMATS
+    found: tuple[str, ...] = FORMATS
     if "avif" in features.modules and features.check("avif"):
         found += ("AVIF",)
     if has_heif():

@@ -71,7 +71,7 @@ def read_labels(
         fitting = list(ways.values())
         if len(ways) > 1 and reading.exif is not None:
             fitting = [ways[reading.exif]]
-        if len(fitting) > 1 and not np.array_equal(*fitting):
+        if len(fitting) > 1 and not np.array_equal(fitting[0], fitting[1]):
             raise DataError(
                 f"could belong to the pixels of its image as they are stored, or as a viewer shows them "
                 f"(EXIF orientation {image.orientation}): --exif stored or --exif upright says which "
