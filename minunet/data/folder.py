@@ -172,8 +172,8 @@ def _pairs(images: Path, masks: Path, names: Sequence[str] | None) -> tuple[File
     found: list[dict[str, list[Path]]] = []
     for folder in (images, masks):
         files: dict[str, list[Path]] = {}
-        paths, others = _image_files(folder)
-        skipped += [f"{folder.name}: {about}" for about in passed_over(others)]
+        paths, rest = _image_files(folder)
+        skipped += [f"{folder.name}: {about}" for about in passed_over(rest)]
         for path in paths:
             if names is None or path.stem in order:
                 files.setdefault(path.stem, []).append(path)
