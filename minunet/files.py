@@ -22,6 +22,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from minunet.inputs import user_path
+
 try:
     import fcntl
 except ImportError:  # Windows
@@ -40,9 +42,10 @@ def atomic_write(path: str | Path, content: bytes | str, keep: str | Path | None
     It is written to a file beside it and flushed to the disk; that file then takes the place of the old one. Whatever
     stops the program or the disk on the way, the old file stays as it was.
     keep: a path in the same folder under which the old file, if there is one, is kept once the new one is complete.
-    Raises OSError with the name of the file: no space left, no such folder, a read-only folder.
+    A leading ~ is the home folder. Raises OSError with the name of the file: no space left, no such folder, a read-only
+    folder.
     """
-    path = Path(path)
+    path = user_path(path)
     try:
         _write(path, content.encode() if isinstance(content, str) else content, keep)
     except OSError as error:  # "no space left" comes without a name, or with that of the file beside

@@ -6,11 +6,13 @@ import re
 import sys
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 from minunet import device
 from minunet.cli.console import fail, warn
 from minunet.data.labels import MEANINGS
+from minunet.inputs import user_path
 from minunet.kernels.threads import get_num_threads
 
 MOST_THREADS = 1024  # more gain nothing; a million of them bring the machine down
@@ -116,6 +118,25 @@ def mask_values(text: str) -> list[list[int]]:
             f"{text!r} must give each value a meaning ({', '.join(MEANINGS)}), such as 0=background,7=pet,255=ignore"
         )
     return [[int(entry[1]), MEANINGS[entry[2]]] for entry in entries if entry]
+
+
+def path(text: str) -> Path:
+    """An argument type: a path, in which ~ is the home folder also where a shell leaves it: in --out=~/x."""
+    try:
+        return user_path(text)
+    except (ValueError, RuntimeError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def add_model_arguments(parser: Parser) -> None:
+    """Adds MODEL, and what its file may unpack to."""
+    parser.add_argument("model", type=path, metavar="MODEL", help="weights file, such as runs/NAME/best.npz")
+    parser.add_argument(
+        "--max-bytes",
+        type=whole(1),
+        metavar="N",
+        help="bytes that MODEL may unpack to, if you trust it (default: 32 times the size of the file, or 64 MiB)",
+    )
 
 
 def add_compute_arguments(parser: Parser) -> None:

@@ -13,7 +13,6 @@ build it at the same time, each ends up with a complete one. A cache that does n
 
 import hashlib
 import json
-import logging
 import os
 import zlib
 from collections.abc import Callable, Sequence
@@ -29,6 +28,7 @@ from tqdm import tqdm
 from minunet.data import DataError
 from minunet.data.labels import Labels
 from minunet.files import ABANDONED, atomic_folder, remove_leftovers
+from minunet.inputs import log
 
 FORMAT = 2  # increase it whenever the meaning of the files, or of what datasets put into them, changes
 BLOCK = 64  # images in flight at a time: enough for all threads, and a slow disk cannot fill the memory
@@ -36,8 +36,6 @@ BLOCK = 64  # images in flight at a time: enough for all threads, and a slow dis
 Source = tuple[Path, ...]
 Read = Callable[[Source], tuple[NDArray[np.uint8], Labels]]
 Keep = Callable[[int, NDArray[np.uint8], Labels], None]
-
-log = logging.getLogger("minunet")
 
 
 class Decoded(NamedTuple):

@@ -16,7 +16,6 @@ in between.
 """
 
 import operator
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -31,6 +30,7 @@ from minunet.data.labels import check_table
 from minunet.data.masks import class_reader, instance_reader, mask_reader
 from minunet.data.sample import Frame, Pair, ToMask, common_root, height_width, read_pair, split
 from minunet.data.skipped import report_skipped
+from minunet.inputs import user_path
 
 __all__ = ["ImageFolder", "PictureFolder", "read_one", "split"]
 
@@ -126,7 +126,7 @@ def read_one(
 
 
 def _absolute(path: str | Path) -> Path:
-    return Path(os.path.expanduser(path)).absolute()
+    return user_path(path).absolute()
 
 
 def _table(values: Table | Classes | None, labels: str) -> dict[int, int] | None:

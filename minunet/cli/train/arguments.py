@@ -4,7 +4,6 @@ import argparse
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
-from pathlib import Path
 
 from minunet.cli.arguments import (
     MOST_PIXELS,
@@ -13,6 +12,7 @@ from minunet.cli.arguments import (
     fraction,
     image_size,
     not_negative,
+    path,
     positive,
     whole,
 )
@@ -278,13 +278,13 @@ def _add_run_arguments(parser: Parser) -> None:
     add = parser.add_argument
     add(
         "--out",
-        type=Path,
+        type=path,
         metavar="DIR",
         help="folder of the results, new or empty: no run is overwritten (default: runs/DATE_TIME)",
     )
     add(
         "--resume",
-        type=Path,
+        type=path,
         metavar="DIR",
         help="continue the run in this folder, with its arguments; --epochs may ask for more. On the same machine "
         "it ends with exactly the numbers of a run that was never stopped",

@@ -1,6 +1,5 @@
 """The JSON file of COCO's panoptic format: which classes there are, and which segments each image has."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -10,6 +9,7 @@ from minunet.data.classes import IGNORE_NAMES, Classes, voc_color
 from minunet.data.labels import IGNORE
 from minunet.data.panoptic_ids import MOST_IDS
 from minunet.data.skipped import listed
+from minunet.inputs import parse_json, read_file
 
 
 class Entry(NamedTuple):
@@ -31,10 +31,10 @@ class Document(NamedTuple):
 def read_document(path: Path) -> Document:
     """Returns what a panoptic JSON file says. Raises DataError if it cannot be read, or has no sensible categories."""
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(read_file(path))
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise DataError(f"{path} is not a JSON file: {error}") from error
     missing = [key for key in ("categories", "images", "annotations") if not isinstance(_get(content, key), list)]
     if missing:
