@@ -2,6 +2,7 @@
 
 user_path(path)      a path as people write it, with ~ for the home folder
 read_file(path)      the bytes of a regular file: no pipe that waits forever, no device that never ends
+read_lines(path)     the same as text
 parse_json(text)     JSON that means one thing, and whose values can be shown and written again
 readable(text)       what a terminal may show
 log                  the logger of the package, whose messages are readable
@@ -62,6 +63,12 @@ def read_file(path: str | Path, most: int | None = None, links: bool = True) -> 
             return file.read()
     finally:
         os.close(handle)
+
+
+def read_lines(path: str | Path, errors: str = "strict") -> list[str]:
+    """Returns the lines of a text file in UTF-8. Raises OSError as `read_file`, and UnicodeDecodeError."""
+    text = read_file(path, LARGEST_TEXT).decode("utf-8-sig", errors)
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 def parse_json(text: str | bytes) -> Any:

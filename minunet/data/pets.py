@@ -23,7 +23,7 @@ from minunet.data.labels import BACKGROUND, BOUNDARY, PET, TRIMAP, lookup, trima
 from minunet.data.masks import to_labels
 from minunet.data.sample import Pair, check_limit, height_width, limited, read_pair
 from minunet.data.skipped import SHOWN, listed, report_skipped
-from minunet.inputs import LARGEST_TEXT, read_file, user_path
+from minunet.inputs import read_lines, user_path
 
 SPECIES = {"1": "cat", "2": "dog"}
 SPECIES_CLASSES = Classes(("background", "cat", "dog"), things=(False, True, True))
@@ -150,7 +150,7 @@ def _read_lists(root: Path, lists: list[str]) -> tuple[list[tuple[str, str]], li
     skipped: list[str] = []
     for path in (root / "annotations" / name for name in lists):
         try:
-            lines = read_file(path, LARGEST_TEXT).decode("utf-8-sig", "backslashreplace").splitlines()
+            lines = read_lines(path, "backslashreplace")
         except OSError as error:
             raise DataError(f"cannot read {path}: {error.strerror}") from error
         for number, line in enumerate(map(str.strip, lines), 1):

@@ -37,6 +37,11 @@ from minunet.training.history import history_csv, read_rows
 from minunet.version import __version__
 from minunet.weights import io
 
+# every file that a run writes; whatever else lies in its folder is not touched
+FILES = (
+    *(checkpoint.LAST, checkpoint.PREVIOUS, "best.npz", "history.csv", "curves.png", "predictions.png"),
+    *("scores.json", "confusion.png", "run.json"),
+)
 CUPY = "cupy-cuda12x", "cupy-cuda13x", "cupy"
 
 
@@ -98,7 +103,8 @@ class RunFolder:
 
     def _restore(self, model):
         """The history so far, and the state of the model and of all parts."""
-        remove_leftovers(self.folder)
+        for name in FILES:
+            remove_leftovers(self.folder, name)
         self.metadata["resumed"] = self.metadata.get("resumed", 0) + 1
         if any((self.folder / name).exists() for name in (checkpoint.LAST, checkpoint.PREVIOUS)):
             path = checkpoint.load(self.folder, model, self.parts)

@@ -17,7 +17,7 @@ from minunet.data.folder import ImageFolder
 from minunet.data.labels import MEANINGS
 from minunet.data.pets import SPECIES_CLASSES, TRIMAP_CLASSES, Pets
 from minunet.data.sample import Dataset, Labels, Relabeled, Subset, limited, split
-from minunet.inputs import LARGEST_TEXT, read_file
+from minunet.inputs import read_lines
 
 DOWNLOAD_DIR = Path("data/oxford-iiit-pet")
 HELD_OUT = 100  # drawn images to validate on, at most
@@ -237,7 +237,7 @@ def read_names(path: Path | None) -> list[str] | None:
     if path is None:
         return None
     try:
-        lines = read_file(path, LARGEST_TEXT).decode("utf-8-sig").split("\n")
+        lines = read_lines(path)
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as a list of names: {error}") from error
     names = [line.strip() for line in lines if line.strip()]
