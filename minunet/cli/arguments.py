@@ -26,6 +26,7 @@ class Parser(argparse.ArgumentParser):
         layout = argparse.RawDescriptionHelpFormatter
         name = f"minunet {command}".strip()
         super().__init__(prog=name, description=description, formatter_class=layout, allow_abbrev=False)
+        self.origin = ""  # where the words come from, if not from the command line
 
     def _print_message(self, message: str, file: Any = None) -> None:
         """Prints the help. argparse would pass over an output that cannot be written."""
@@ -34,7 +35,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Prints the message, and exits with code 2."""
-        sys.exit(fail(f"{message} (see {self.prog} --help)"))
+        sys.exit(fail(f"{self.origin}{': ' if self.origin else ''}{message} (see {self.prog} --help)"))
 
 
 def whole(least: int, most: int = 10**18) -> Callable[[str], int]:

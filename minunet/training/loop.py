@@ -35,7 +35,7 @@ from minunet.models import SegmentationModel
 from minunet.optim import Optimizer, clip_gradients
 from minunet.tasks import Binary, Task
 from minunet.training.batches import Batch, Prefetcher, ready_batches
-from minunet.training.data_checks import check_training_set
+from minunet.training.data_checks import check_training_set, check_validation_set
 from minunet.training.early_stopping import Patience
 from minunet.training.memory import advise_batch_size
 from minunet.training.progress import Losses, Progress
@@ -121,6 +121,7 @@ class Trainer:
         """
         if self.progress.epoch == 1 and self.progress.step == 0:
             check_training_set(self.task, training)
+            check_validation_set(self.task, validation)
         keep_freed_memory()
         while self.progress.epoch <= count and not self._is_over():
             with advise_batch_size(self.model, self.optimizer, training), _silent_overflows():
