@@ -25,6 +25,7 @@ from PIL import Image
 
 from minunet.data import DataError, cache
 from minunet.data.classes import MOST_CLASSES, Classes
+from minunet.data.coco.document import about_json
 from minunet.data.images import EXTENSIONS, quiet_pillow
 from minunet.data.labels import check_table
 from minunet.data.masks import class_reader, instance_reader, mask_reader
@@ -97,7 +98,9 @@ class ImageFolder:
         self._rows = [row for row in range(len(files)) if row not in decoded.skipped]
         found = list(files)
         self.names = [found[row] for row in self._rows]
-        report_skipped(f"{images} with masks in {masks}", len(self), self.skipped, EXPECTED, strict)
+        hint = "" if len(self) else about_json(self.masks) or about_json(self.images)
+        expected = f"{EXPECTED}; {hint}" if hint else EXPECTED
+        report_skipped(f"{images} with masks in {masks}", len(self), self.skipped, expected, strict)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -158,7 +161,10 @@ def _reader(table: dict[int, int] | None, labels: str) -> ToMask:
 def _pairs(images: Path, masks: Path, names: Sequence[str] | None) -> tuple[Files, list[str]]:
     """Returns {name: (image path, mask path)}, of these names or in alphabetical order, and what has no partner."""
     if images == masks:
-        raise DataError(f"{images} is given for both images and masks: they need a folder each")
+        hint = about_json(images)
+        raise DataError(
+            f"{images} is given for both images and masks: they need a folder each{'; ' if hint else ''}{hint}"
+        )
     if isinstance(names, str):
         raise TypeError(f"names is {names!r}: it must be a list of names")
     order = dict.fromkeys(names or ())  # a set that keeps their order
@@ -193,7 +199,8 @@ def _image_files(folder: Path) -> list[Path]:
     try:
         paths = sorted(folder.iterdir())
     except OSError as error:
-        raise DataError(f"cannot open the folder {folder}: {error.strerror}") from error
+        hint = about_json(folder)
+        raise DataError(f"cannot open the folder {folder}: {error.strerror}{'; ' if hint else ''}{hint}") from error
     return [path for path in paths if path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")]
 
 

@@ -18,10 +18,8 @@ a lock on its folder.
 import json
 import math
 import os
-import platform
 import time
 from collections.abc import Mapping
-from importlib import metadata as packages
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +33,7 @@ from minunet.tasks import Binary, Evaluation, Task
 from minunet.training import checkpoint, plots
 from minunet.training.checkpoint import CheckpointError
 from minunet.training.history import history_csv, read_rows
-from minunet.version import __version__
+from minunet.version import versions
 from minunet.weights import io
 
 # every file that a run writes; whatever else lies in its folder is not touched
@@ -43,7 +41,6 @@ FILES = (
     *(checkpoint.LAST, checkpoint.PREVIOUS, "best.npz", "history.csv", "curves.png", "predictions.png"),
     *("scores.json", "confusion.png", "run.json"),
 )
-CUPY = "cupy-cuda12x", "cupy-cuda13x", "cupy"
 
 
 class RunFolder:
@@ -223,22 +220,6 @@ class RunFolder:
         atomic_write(self.folder / "run.json", json.dumps(content, indent=2, default=str) + "\n")
         atomic_write(self.folder / "history.csv", history_csv(self.history, self.score_names))
         plots.save_curves(self.folder / "curves.png", self.history, self.baseline, self.score_names[0])
-
-
-def versions() -> dict[str, str | None]:
-    """Returns what the run depends on: {"python": "3.12.1", "numpy": ..., ...}; None for what is not installed.
-
-    Of CuPy's packages, one for each version of CUDA, only those that are installed.
-    """
-    found: dict[str, str | None] = {"minunet": __version__}
-    found |= {"python": platform.python_version(), "platform": platform.platform()}
-    for name in ("numpy", "pillow", "matplotlib", "threadpoolctl", *CUPY):
-        try:
-            found[name] = packages.version(name)
-        except packages.PackageNotFoundError:
-            if name not in CUPY:
-                found[name] = None
-    return found
 
 
 def read_run(folder: str | Path) -> dict[str, Any]:

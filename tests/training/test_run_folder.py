@@ -115,7 +115,7 @@ def test_the_versions_name_the_cupy_that_is_installed(installed, monkeypatch):
             raise runs.packages.PackageNotFoundError(name)
         return "14.2.0"
 
-    monkeypatch.setattr(runs.packages, "version", version)
+    monkeypatch.setattr("minunet.version.packages.version", version)
     found = runs.versions()
     assert found["numpy"] == "14.2.0"
     assert [name for name in found if name.startswith("cupy")] == ([installed] if installed else [])

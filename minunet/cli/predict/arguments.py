@@ -15,6 +15,7 @@ from minunet.cli.arguments import (
     whole,
 )
 from minunet.data import DataError
+from minunet.data.coco.document import about_json
 from minunet.data.labels import MEANINGS
 from minunet.inference.coco_file import is_answers
 from minunet.tasks import Instance, Panoptic, Task
@@ -146,7 +147,13 @@ def check_formats(args: Namespace, task: Task) -> None:
 def check_folders(args: Namespace) -> None:
     """Raises DataError unless --evaluate is a folder, and --out one, created now at the latest, that is writable."""
     if args.evaluate is not None and not args.evaluate.is_dir():
-        raise DataError(f"{args.evaluate} is not a folder: --evaluate takes a folder of masks")
+        hint = about_json(args.evaluate)
+        raise DataError(
+            f"{args.evaluate} is not a folder: --evaluate takes a folder of masks{'; ' if hint else ''}{hint}"
+        )
+    if args.evaluate is not None and (hint := about_json(args.evaluate)):
+        if not any(path.suffix.lower() in (".png", ".tif", ".tiff") for path in args.evaluate.rglob("*")):
+            raise DataError(f"{args.evaluate} holds no label images; {hint}")
     if args.out is None:
         return
     try:

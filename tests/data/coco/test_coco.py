@@ -11,6 +11,7 @@ from PIL import Image
 from minunet.data import DataError
 from minunet.data.classes import Classes, voc_color
 from minunet.data.coco import CocoPanoptic
+from minunet.data.coco.document import read_document
 
 CATEGORIES = [
     {"id": 9, "name": "grass", "isthing": 0, "color": [10, 200, 30]},
@@ -306,3 +307,14 @@ def test_damaged_documents_and_files_give_a_dataset_or_an_error(scene):
             assert image.shape[:2] == labels.shape[:2] == dataset.size and labels.dtype == np.uint16
             assert set(np.unique(labels[..., 0]).tolist()) <= {*range(len(dataset.classes)), 255}
     assert 50 < usable < 250
+
+
+def test_a_file_of_objects_says_what_it_is(tmp_path):
+    content = {
+        "images": [{"id": 1}],
+        "categories": [{"id": 1}],
+        "annotations": [{"id": 1, "segmentation": [[0, 0, 1]]}],
+    }
+    (tmp_path / "instances.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match="is COCO's list of objects, with their outlines: pycocotools"):
+        read_document(tmp_path / "instances.json")
