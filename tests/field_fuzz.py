@@ -10,6 +10,7 @@ nothing should have been written, a message of several lines or with control cha
 import contextlib
 import io
 import json
+import logging
 import os
 import random
 import resource
@@ -37,6 +38,7 @@ from minunet.data.classes import Classes, read_classes
 from minunet.data.coco import CocoPanoptic
 from minunet.data.drawn_scenes import write_scenes
 from minunet.data.pets import Pets
+from minunet.inputs import log, parse_json
 from minunet.tasks import Binary, Panoptic, from_metadata
 from minunet.training import plots
 from minunet.weights import io as weights_io
@@ -58,6 +60,7 @@ def places(value, path=()):
     """All paths into nested lists and dicts, the whole included."""
     yield path
     inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    inside = inside if len(path) < 40 else ()
     for key, each in list(inside)[:40]:
         yield from places(each, (*path, key))
 
@@ -98,7 +101,7 @@ def mutated_array(chance, array):
     """Returns an array with another dtype, shape, or other numbers."""
     array = np.asarray(array)
     how = chance.randrange(11)
-    if how < 3:
+    if how < 3 and array.dtype.kind != "U":
         return array.astype(chance.choice(["f2", "f8", "i1", "u8", "?", "c8", "S3", "U5", "M8[s]", ">f4"]), copy=True)
     if how < 5:
         return np.resize(array, chance.choice([(), (0,), (1,), (2, 2), (1,) * 30, (*array.shape, 1), array.shape[:-1]]))
@@ -179,16 +182,20 @@ class Place:
 
     def command(self, program, arguments):
         """Runs a command; returns its exit code. AssertionError for messages that are none."""
-        out, err = io.StringIO(), io.StringIO()
+        out, err, logged = io.StringIO(), io.StringIO(), io.StringIO()
+        handler = logging.StreamHandler(logged)
+        log.addHandler(handler)
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
                 code = program.main(list(map(str, arguments)))
             except SystemExit as end:
                 code = end.code
+            finally:
+                log.removeHandler(handler)
         lines = [line for line in err.getvalue().splitlines() if not line.startswith("warning: ")]
         assert code in (0, 1, 2), code
         assert code != 2 or len(lines) == 1, err.getvalue()
-        text = (out.getvalue() + err.getvalue()).replace("\n", "")
+        text = (out.getvalue() + err.getvalue() + logged.getvalue()).replace("\n", "")
         assert text.isprintable() and "Traceback" not in text, text
         return code
 
@@ -289,7 +296,12 @@ def safetensors_header(place, case, chance):
     """The JSON header of a safetensors file."""
     content = (place.folder / "model.safetensors").read_bytes()
     size = int.from_bytes(content[:8], "little")
-    text = mutated_json(chance, json.loads(content[8 : 8 + size])).encode("utf-8", "replace")
+    header = json.loads(content[8 : 8 + size])
+    if chance.random() < 0.5:
+        header["__metadata__"]["about"] = mutated_json(chance, json.loads(header["__metadata__"]["about"]))
+        text = json.dumps(header).encode()
+    else:
+        text = mutated_json(chance, header).encode("utf-8", "replace")
     length = chance.choice([len(text)] * 9 + [2**40])
     (case / "model.safetensors").write_bytes(length.to_bytes(8, "little") + text + content[8 + size :])
     return loaded(case / "model.safetensors", metadata=True)
@@ -317,7 +329,8 @@ def h5_fields(place, case, chance):
             with contextlib.suppress(TypeError, ValueError):
                 group[name] = array
         elif how == 6:
-            group[chance.choice(["7", "x", "²", "-1", "0/0", "name"])] = np.zeros(3)
+            with contextlib.suppress(OSError):
+                group[chance.choice(["7", "x", "²", "-1", "name"])] = np.zeros(3)
         elif how == 7:
             del group[name]
             group.create_dataset(name, (10**5, 10**5), "f4", chunks=(1000, 1000), compression="gzip", fillvalue=1)
@@ -352,7 +365,7 @@ def class_lines(place, case, chance):
         if chance.random() < 0.5:
             classes = read_classes(path)
         else:
-            kept = json.loads(mutated_json(chance, place.classes().to_json()))
+            kept = parse_json(mutated_json(chance, place.classes().to_json()))
             classes = Classes.from_json(kept if isinstance(kept, dict) else {"names": kept})
         assert all(name.isprintable() for name in classes.names)
     except ValueError as error:
@@ -406,16 +419,16 @@ def name_lists(place, case, chance):
     return bool(names)
 
 
-def resumed(place, case):
+def resumed(place, case, chance):
     """Resumes the run in case/run. Returns whether it could be; if not, nothing in it was changed."""
     folder = case / "run"
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    taken = place.command(train_command, ["--resume", folder]) == 0
-    if not taken:
+    code = place.command(train_command, ["--resume", folder, *chance.choice([[], ["--epochs", "2"]])])
+    if code == 2:
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == before, "the folder has changed"
     cells = (folder / "history.csv").read_text().replace("\n", ",").split(",")
     assert not any(cell.startswith(tuple("=@+\t")) for cell in cells), "a cell that a spreadsheet would run"
-    return taken
+    return code == 0
 
 
 def run_json(place, case, chance):
@@ -430,7 +443,7 @@ def run_json(place, case, chance):
     else:
         text = mutated_json(chance, content)
     (case / "run" / "run.json").write_bytes(text.encode("utf-8", "replace"))
-    return resumed(place, case)
+    return resumed(place, case, chance)
 
 
 def checkpoint_fields(place, case, chance):
@@ -452,7 +465,7 @@ def checkpoint_fields(place, case, chance):
         elif name in arrays:
             arrays[name] = mutated_array(chance, arrays[name])
     np.savez(case / "run" / "last.npz", **arrays)
-    return resumed(place, case)
+    return resumed(place, case, chance)
 
 
 def history_rows(place, case, chance):
@@ -463,7 +476,7 @@ def history_rows(place, case, chance):
     rows = json.loads(str(arrays["training/run/history"]))
     arrays["training/run/history"] = np.array(mutated_json(chance, rows))
     np.savez(case / "run" / "last.npz", **arrays)
-    return resumed(place, case)
+    return resumed(place, case, chance)
 
 
 def cache_metadata(place, case, chance):

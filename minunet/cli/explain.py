@@ -20,7 +20,7 @@ from minunet.data.labels import MEANINGS
 from minunet.data.masks import class_reader, instance_reader, read_labels, read_mask
 from minunet.data.sample import resize_image, resize_mask
 from minunet.files import atomic_write
-from minunet.inputs import readable
+from minunet.inputs import read_file, readable
 from minunet.kernels.threads import set_num_threads
 from minunet.learn.explain import MARK, explain
 from minunet.ops.losses import CLASS_LOSSES, LOSSES
@@ -133,9 +133,8 @@ def _check_out(out: Path) -> None:
     if not os.access(out.absolute().parent, os.W_OK | os.X_OK):
         raise DataError(f"the folder {out.absolute().parent} is not writable: choose another one for --out")
     if out.exists() or out.is_symlink():
-        with open(out, "rb") as file:
-            if MARK.encode() not in file.read(1000):
-                raise DataError(f"{out} exists already and was not written by this command: give another --out")
+        if MARK.encode() not in read_file(out)[:1000]:
+            raise DataError(f"{out} exists already and was not written by this command: give another --out")
 
 
 def _read(args: Namespace, task: Task, trained_border: object) -> tuple[NDArray[np.uint8], NDArray | None]:

@@ -16,6 +16,7 @@ from PIL import Image
 
 import minunet
 from minunet import UNet, device, optim
+from minunet.cli.predict.arguments import parse_arguments as predict_arguments
 from minunet.cli.train import command as train_command
 from minunet.cli.train import datasets
 from minunet.cli.train.arguments import DRAWN, parse_arguments
@@ -682,3 +683,25 @@ def test_a_gpu_without_memory_ends_the_run_with_what_would_fit_and_keeps_the_las
     assert run_json(tmp_path / "short")["status"] == "out of memory"
     first, kept = (np.load(tmp_path / name / "last.npz") for name in ("run", "short"))
     assert all(np.array_equal(first[key], kept[key]) for key in first.files if key.startswith("Conv"))
+
+
+def test_the_home_folder_in_paths(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    args = parse_arguments(["--out=~/x", "--images", "~/i", "--masks=~/m", "--names=~/n", "--validation-images=~/v"])
+    assert [args.out, args.images, args.masks, args.names, args.validation_images] == [
+        tmp_path / name for name in ("x", "i", "m", "n", "v")
+    ]
+    assert parse_arguments(["--data-dir=~/d"]).data_dir == tmp_path / "d"
+    model = UNet(depth=1, width=1)
+    minunet.save("~/model.npz", model)
+    assert (tmp_path / "model.npz").is_file() and minunet.load_model("~/model.npz").depth == 1
+    minunet.load("~/model.npz", model)
+    arguments = predict_arguments(["~/model.npz", "~/a*.jpg", "--out=~/o", "--evaluate=~/e", "--coco=~/c.json"])
+    assert arguments.model == tmp_path / "model.npz" and arguments.images == [str(tmp_path / "a*.jpg")]
+    assert (arguments.out, arguments.evaluate, arguments.coco) == (tmp_path / "o", tmp_path / "e", tmp_path / "c.json")
+
+
+def test_every_path_on_every_command_line_knows_the_home_folder():
+    """No other type makes a path of a word."""
+    sources = list(Path(train_command.__file__).parents[1].rglob("*.py"))
+    assert not [path.name for path in sources if "type=Path" in path.read_text(encoding="utf-8")]
