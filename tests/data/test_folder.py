@@ -1,6 +1,7 @@
 """Your own images: which belong together, what masks mean, and what is said of what cannot be used."""
 
 import json
+import os
 import random
 
 import numpy as np
@@ -420,3 +421,15 @@ def test_outlines_in_json_files_are_no_masks_and_the_message_says_what_makes_som
     given = {"beside the images": images, "in a folder": masks, "a file": file}[where]
     with pytest.raises(DataError, match=hint):
         ImageFolder(images, given, size=4, cache=False)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such names")
+def test_names_that_a_terminal_would_obey_are_escaped(folders, caplog):
+    images, masks = folders
+    put(folders, "usable")
+    for name in ("red\x1b[31m", "title\x9d0;x\x07", "two\nlines", "\u202egpj.x"):
+        Image.new("RGB", (4, 4)).save(images / f"{name}.jpg")
+    ImageFolder(images, masks, size=4, cache=False)
+    (message,) = caplog.messages
+    assert r"red\x1b[31m.jpg" in message and r"two\nlines.jpg" in message and r"\u202egpj.x.jpg" in message
+    assert message.replace("\n  ", "").isprintable()

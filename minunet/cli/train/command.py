@@ -63,7 +63,7 @@ def _train(args: Namespace) -> int:
     if args.resume is not None:
         say(f"resume      reads {what_is_read(args)}; writes into {readable(args.resume)} alone, and into the cache")
     data = load_data(args)
-    say(f"data        {data.source}")
+    say(f"data        {readable(data.source)}")
     size = " x ".join(map(str, data.training[0][0].shape[:2]))
     say(f"images      {len(data.training)} to train, {len(data.validation)} to validate, {size}")
     try:
@@ -90,7 +90,7 @@ def _train(args: Namespace) -> int:
         "pictures": fingerprint(data.training, data.validation),  # the key that older runs have, which must resume
     }
     with _open_run(args, metadata, trainer) as run, Interrupt() as interrupt:
-        say(f"folder      {run.folder}")
+        say(f"folder      {readable(run.folder)}")
         if args.resume is not None:
             _report_resumed(args, len(run.history), trainer.progress.step, len(batches))
         say("\nscores of training / validation:")
