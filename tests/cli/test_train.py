@@ -705,3 +705,13 @@ def test_every_path_on_every_command_line_knows_the_home_folder():
     """No other type makes a path of a word."""
     sources = list(Path(train_command.__file__).parents[1].rglob("*.py"))
     assert not [path.name for path in sources if "type=Path" in path.read_text(encoding="utf-8")]
+
+
+def test_a_width_that_the_checkpoint_does_not_have_builds_no_network(one_epoch, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "copy"
+    shutil.copytree(one_epoch, folder)
+    words = [*run_json(folder)["command"], "--width", "1024"]
+    (folder / "run.json").write_text(json.dumps({**run_json(folder), "command": words}))
+    monkeypatch.setattr(train_command, "make_model", lambda *arguments: pytest.fail("a network was built"))
+    assert run("--resume", folder) == 2
+    assert "last.npz is not of a network with 1024 filters" in capsys.readouterr().err

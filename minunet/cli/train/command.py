@@ -25,7 +25,7 @@ from minunet.models import SegmentationModel
 from minunet.tasks import Binary, Task
 from minunet.tasks.regions import MissingPackage, require
 from minunet.training.baselines import class_fractions, constant_baselines
-from minunet.training.checkpoint import CheckpointError
+from minunet.training.checkpoint import CheckpointError, check_width
 from minunet.training.interrupt import Interrupt
 from minunet.training.loop import Trainer
 from minunet.training.progress import Diverged
@@ -73,6 +73,8 @@ def _train(args: Namespace) -> int:
     except (ValueError, MissingPackage) as error:
         raise DataError(error) from error
 
+    if args.resume is not None and args.width is not None:
+        check_width(args.resume, args.width)
     model = make_model(args, task).to(device)
     augment, workers = AUGMENTATIONS[args.augment], min(WORKERS, get_num_threads())
     training = Relabeled(data.training, task.prepare)
