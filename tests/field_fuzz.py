@@ -453,6 +453,11 @@ def checkpoint_fields(place, case, chance):
         arrays = dict(file)
     state = [name for name in arrays if name.startswith("training/")]
     small = [name for name in state if not name.startswith("training/optimizer/")]
+    if chance.random() < 0.4:  # in the middle of an epoch
+        counts = np.array([[5, 9, 7, 4096, 4096]] * 2)
+        of_step = {"step": np.array(1), "losses": np.array([0.5]), "images": np.array([2]), "counts": counts}
+        arrays |= {f"training/progress/{name}": array for name, array in of_step.items()}
+        small = [f"training/progress/{name}" for name in of_step]
     for _ in range(chance.choice([1, 1, 2])):
         name = chance.choice(chance.choice([state, small, small, list(arrays)]))
         how = chance.randrange(5)
