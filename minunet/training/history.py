@@ -60,4 +60,4 @@ def read_rows(text: str, score_names: Sequence[str]) -> list[dict[str, float]]:
 
 def _is_score(value: object) -> bool:
     """Whether it is a number as training writes it, which a table and a plot can show; NaN is a score of nothing."""
-    return type(value) in (int, float) and (value != value or abs(value) < LARGEST)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and (value != value or abs(value) < LARGEST)

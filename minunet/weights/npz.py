@@ -63,7 +63,7 @@ def _check_header(file: IO[bytes], entry: zipfile.ZipInfo) -> None:
 
     It is also where a dtype is refused that holds no plain numbers or texts.
     """
-    version = np.lib.format.read_magic(file)  # type: ignore[no-untyped-call]
+    version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read(file)
     if dtype.kind not in "fiubU":

@@ -495,6 +495,12 @@ def test_a_redirect_is_followed_to_https_only(server, tmp_path, address):
     assert server.log == ["/pets/images.tar.gz"] and os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("address", ["ftp://127.0.0.1/x", "file:///tmp", "data:text/plain,x", "x"])
+def test_other_addresses_are_refused(tmp_path, address):
+    with pytest.raises(DownloadError, match="only https:// and http:// are read"):
+        download(tmp_path, address)
+
+
 def test_a_redirect_to_https_is_followed():
     request = fetching.urllib.request.Request("http://here/a.tar.gz", headers={"Range": "bytes=5-"})
     followed = fetching._HttpsOnly().redirect_request(request, io.BytesIO(), 301, "", {}, "https://there/b.tar.gz")

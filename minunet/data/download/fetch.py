@@ -42,6 +42,8 @@ def provide(archive: Path, url: str, md5: str, pause: float) -> None:
         return
     part = archive.with_name(archive.name + ".part")
     try:
+        if urllib.parse.urlsplit(url).scheme not in ("https", "http"):
+            raise _Refused("only https:// and http:// are read")
         _fetch(url, part, pause)
         if _md5(part) != md5:
             part.unlink()
@@ -57,14 +59,12 @@ def provide(archive: Path, url: str, md5: str, pause: float) -> None:
 class _HttpsOnly(urllib.request.HTTPRedirectHandler):
     """Follows a server to another address only if that is encrypted: not to ftp:, http: or a file on this disk."""
 
-    def redirect_request(  # type: ignore[no-untyped-def]
-        self, req, fp, code, msg, headers, newurl
-    ):
+    def redirect_request(self, req, fp, code, msg, headers, newurl):
         if urllib.parse.urlsplit(newurl).scheme != "https":
             raise _Refused(f"the server leads to {newurl!r:.80}, and only https:// is followed")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
-    def http_error_302(self, req, fp, code, msg, headers):  # type: ignore[no-untyped-def]
+    def http_error_302(self, req, fp, code, msg, headers):
         fp.close()  # nothing of the answer itself is read
         return super().http_error_302(req, fp, code, msg, headers)
 
