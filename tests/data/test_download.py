@@ -570,7 +570,7 @@ HOSTILE = {
     "bell": ("a name that cannot be shown", archive_of({"images/\x1b[31m": b"x"})),
     "long names of long names": ("is damaged", gzip.compress(raw(b"L", "x", b"x") * 5000)),
     "extended headers of extended headers": ("is damaged", gzip.compress(raw(b"x", "x", b"10 path=x\n") * 5000)),
-    "a header of zeros": ("is damaged", gzip.compress(raw(b"x", "x", bytes(20 << 20)))),
+    "a header of zeros": ("a header of 20971520 bytes", gzip.compress(raw(b"x", "x", bytes(20 << 20)))),
 }
 
 

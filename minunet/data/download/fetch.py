@@ -134,7 +134,7 @@ def _total(response: HTTPResponse, start: int) -> int | None:
         found = re.fullmatch("bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|[*])", sent)
         first, last = (int(found[1]), int(found[2])) if found else (-1, -1)
         whole = str(last + 1) if found is None or found[3] == "*" else found[3]
-        if first != start or whole != str(last + 1) or total not in (None, last + 1):
+        if first != start or whole != str(last + 1):
             raise _Refused(f"the server sends {sent!r:.60} of {length} bytes in place of all from byte {start} on")
         total = last + 1
     if total is not None and total > LARGEST:
