@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from minunet.cli.arguments import MOST_PIXELS, MOST_THREADS, Parser, image_size, whole
-from minunet.cli.console import INTERRUPTED, fail, readable, say
+from minunet.cli.arguments import MOST_PIXELS, MOST_THREADS, Parser, add_model_arguments, image_size, path, whole
+from minunet.cli.console import INTERRUPTED, fail, say
 from minunet.cli.evaluation import find_document
 from minunet.cli.predict.command import network_size, open_model
 from minunet.cli.reading import add_reading_arguments, reading_of, stretched
@@ -21,6 +21,7 @@ from minunet.data.labels import MEANINGS
 from minunet.data.masks import class_reader, instance_reader, read_mask
 from minunet.data.sample import resize_image, resize_mask
 from minunet.files import atomic_write
+from minunet.inputs import read_file, readable
 from minunet.kernels.threads import set_num_threads
 from minunet.learn.explain import MARK, explain
 from minunet.ops.losses import CLASS_LOSSES, LOSSES
@@ -57,8 +58,8 @@ def parse_arguments(argv: Sequence[str] | None) -> Namespace:
     """Returns the arguments, each checked by itself."""
     parser = Parser(DESCRIPTION, "explain")
     add = parser.add_argument
-    add("model", type=Path, metavar="MODEL", help="weights file, such as runs/NAME/best.npz")
-    add("image", type=Path, metavar="IMAGE", help="the image to look at")
+    add_model_arguments(parser)
+    add("image", type=path, metavar="IMAGE", help="the image to look at")
     add(
         "--out",
         type=page_name,
@@ -68,7 +69,7 @@ def parse_arguments(argv: Sequence[str] | None) -> Namespace:
     )
     add(
         "--mask",
-        type=Path,
+        type=path,
         metavar="FILE",
         help="the true mask or labels, as those trained with: the target of the loss (default: the network's answer)",
     )
@@ -93,7 +94,7 @@ def page_name(text: str) -> Path:
     """An argument type: the name of an HTML file."""
     if Path(text).suffix.lower() not in (".html", ".htm"):
         raise ArgumentTypeError(f"{text!r} must end with .html")
-    return Path(text)
+    return path(text)
 
 
 def _explain(args: Namespace) -> int:
@@ -101,7 +102,7 @@ def _explain(args: Namespace) -> int:
     if args.threads is not None:
         set_num_threads(args.threads)
     _check_out(args.out)
-    model, metadata, task = open_model(args.model)
+    model, metadata, task = open_model(args.model, max_bytes=args.max_bytes)
     if args.loss is not None and args.loss not in task.losses:
         raise DataError(f"--loss {args.loss} is not a loss of the task {task.name}: choose {', '.join(task.losses)}")
     image, labels = _read(args, task, metadata)
@@ -136,11 +137,8 @@ def _check_out(out: Path) -> None:
     if not os.access(out.absolute().parent, os.W_OK | os.X_OK):
         raise DataError(f"the folder {out.absolute().parent} is not writable: choose another one for --out")
     if out.exists() or out.is_symlink():
-        if out.exists() and not out.is_file():  # a pipe would not be opened before somebody writes into it
-            raise DataError(f"--out {out} is not a file: give another --out")
-        with open(out, "rb") as file:
-            if MARK.encode() not in file.read(1000):
-                raise DataError(f"{out} exists already and was not written by this command: give another --out")
+        if MARK.encode() not in read_file(out)[:1000]:
+            raise DataError(f"{out} exists already and was not written by this command: give another --out")
 
 
 def _read(args: Namespace, task: Task, metadata: dict) -> tuple[NDArray[np.uint8], NDArray | None]:

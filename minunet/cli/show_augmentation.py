@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from minunet.cli.arguments import MOST_PIXELS, Parser, mask_values, whole
+from minunet.cli.arguments import MOST_PIXELS, Parser, mask_values, path, whole
 from minunet.cli.console import fail, say
 from minunet.cli.reading import add_reading_arguments, reading_of
 from minunet.data import DataError
@@ -91,11 +91,11 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--image",
         "--picture",
-        type=Path,
+        type=path,
         metavar="FILE",
         help="an image of your own; goes with --mask (default: a drawn dog)",
     )
-    add("--mask", type=Path, metavar="FILE", help="its mask: 0 is background, 1 or 255 is pet")
+    add("--mask", type=path, metavar="FILE", help="its mask: 0 is background, 1 or 255 is pet")
     add(
         "--mask-values",
         type=mask_values,
@@ -136,4 +136,4 @@ def sheet_name(text: str) -> Path:
     """An argument type: the name of an image file to be written."""
     if Path(text).suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise argparse.ArgumentTypeError(f"{text!r} must end with .png or .jpg")
-    return Path(text)
+    return path(text)

@@ -16,7 +16,6 @@ in between.
 """
 
 import operator
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -26,11 +25,13 @@ from PIL import Image
 
 from minunet.data import DataError, cache
 from minunet.data.classes import MOST_CLASSES, Classes
+from minunet.data.coco.document import about_json
 from minunet.data.images import DEFAULT, Reading, is_image_name, passed_over, quiet_pillow
 from minunet.data.labels import check_table
 from minunet.data.masks import class_reader, instance_reader, mask_reader
 from minunet.data.sample import Frame, Pair, ToMask, common_root, height_width, read_pair, split
 from minunet.data.skipped import report_skipped
+from minunet.inputs import user_path
 
 __all__ = ["ImageFolder", "PictureFolder", "read_one", "split"]
 
@@ -101,7 +102,9 @@ class ImageFolder:
         found = list(files)
         self.names = [found[row] for row in self._rows]
         self.paths = [files[name][0] for name in self.names]
-        report_skipped(f"{images} with masks in {masks}", len(self), self.skipped, EXPECTED, strict)
+        hint = "" if len(self) else about_json(self.masks) or about_json(self.images)
+        expected = f"{EXPECTED}; {hint}" if hint else EXPECTED
+        report_skipped(f"{images} with masks in {masks}", len(self), self.skipped, expected, strict)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -132,7 +135,7 @@ def read_one(
 
 
 def _absolute(path: str | Path) -> Path:
-    return Path(os.path.expanduser(path)).absolute()
+    return user_path(path).absolute()
 
 
 def _table(values: Table | Classes | None, labels: str) -> dict[int, int] | None:
@@ -164,7 +167,10 @@ def _reader(table: dict[int, int] | None, labels: str) -> ToMask:
 def _pairs(images: Path, masks: Path, names: Sequence[str] | None) -> tuple[Files, list[str]]:
     """Returns {name: (image path, mask path)}, of these names or in alphabetical order, and what has no partner."""
     if images == masks:
-        raise DataError(f"{images} is given for both images and masks: they need a folder each")
+        hint = about_json(images)
+        raise DataError(
+            f"{images} is given for both images and masks: they need a folder each{'; ' if hint else ''}{hint}"
+        )
     if isinstance(names, str):
         raise TypeError(f"names is {names!r}: it must be a list of names")
     order = dict.fromkeys(names or ())  # a set that keeps their order
@@ -201,7 +207,8 @@ def _image_files(folder: Path) -> tuple[list[Path], list[Path]]:
     try:
         paths = sorted(folder.iterdir())
     except OSError as error:
-        raise DataError(f"cannot open the folder {folder}: {error.strerror}") from error
+        hint = about_json(folder)
+        raise DataError(f"cannot open the folder {folder}: {error.strerror}{'; ' if hint else ''}{hint}") from error
     seen = [path for path in paths if not path.name.startswith(".")]
     return [path for path in seen if is_image_name(path)], [path for path in seen if not is_image_name(path)]
 

@@ -10,7 +10,6 @@ and label maps, sample.py how orientations are reconciled and how both are resiz
 """
 
 import operator
-import os
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from minunet.data.labels import BACKGROUND, BOUNDARY, PET, TRIMAP, lookup, trima
 from minunet.data.masks import to_labels
 from minunet.data.sample import Pair, check_limit, height_width, limited, read_pair
 from minunet.data.skipped import SHOWN, listed, report_skipped
+from minunet.inputs import read_lines, user_path
 
 SPECIES = {"1": "cat", "2": "dog"}
 SPECIES_CLASSES = Classes(("background", "cat", "dog"), things=(False, True, True))
@@ -73,7 +73,7 @@ class Pets:
         self.classes = CLASSES[labels]
         lists = _lists(split)
         check_limit(limit)  # before anything is read
-        self.root = _find_root(Path(os.path.expanduser(root)), lists)
+        self.root = _find_root(user_path(root), lists)
         entries, self.skipped = _read_lists(self.root, lists)
         entries = limited(entries, limit)
 
@@ -150,7 +150,7 @@ def _read_lists(root: Path, lists: list[str]) -> tuple[list[tuple[str, str]], li
     skipped: list[str] = []
     for path in (root / "annotations" / name for name in lists):
         try:
-            lines = path.read_text(encoding="utf-8-sig", errors="backslashreplace").split("\n")
+            lines = read_lines(path, "backslashreplace")
         except OSError as error:
             raise DataError(f"cannot read {path}: {error.strerror}") from error
         for number, line in enumerate(map(str.strip, lines), 1):

@@ -443,10 +443,10 @@ def test_a_list_that_is_missing_or_a_folder(root):
 
 
 def test_a_list_that_cannot_be_opened(root, monkeypatch):
-    def denied(path, **options):
+    def denied(*arguments):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("pathlib.Path.read_text", denied)  # root may read everything
+    monkeypatch.setattr("minunet.data.pets.read_lines", denied)  # root may read everything
     with pytest.raises(DataError, match=r"cannot read .*trainval.txt: Permission denied"):
         Pets(root, size=4)
 

@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from minunet.cli.arguments import MOST_PIXELS, choose_device, describe_device
-from minunet.cli.console import INTERRUPTED, fail, readable, report_error, say, warn
+from minunet.cli.console import INTERRUPTED, fail, report_error, say, warn
 from minunet.cli.evaluation import KnownLabels
 from minunet.cli.predict.arguments import check_folders, check_formats, parse_arguments
 from minunet.cli.predict.read_ahead import read_ahead
@@ -23,6 +23,7 @@ from minunet.inference.flips import ALL, LEFT_RIGHT, Predict, with_flips
 from minunet.inference.outputs import choose_names, is_output, write_outputs
 from minunet.inference.predict import check_tiles, predict_resized, predict_tiled
 from minunet.inference.tile_picture import save_tile_picture
+from minunet.inputs import readable
 from minunet.kernels.memory import keep_freed_memory
 from minunet.kernels.threads import set_num_threads
 from minunet.models import SegmentationModel, UNet2015
@@ -52,7 +53,7 @@ def _predict(args: Namespace) -> int:
     """From the model's file to the masks. Returns the exit code."""
     if args.threads is not None:
         set_num_threads(args.threads)
-    model, metadata, task = open_model(args.model, args.threshold)
+    model, metadata, task = open_model(args.model, args.threshold, args.max_bytes)
     if isinstance(task, Instance):
         task.as_tiff = args.tiff
     check_formats(args, task)
@@ -175,10 +176,12 @@ def _write(task, image, outputs, name):
     return answer
 
 
-def open_model(path: Path, threshold: float = 0.5) -> tuple[SegmentationModel, dict, Task]:
+def open_model(
+    path: Path, threshold: float = 0.5, max_bytes: int | None = None
+) -> tuple[SegmentationModel, dict, Task]:
     """The network, the metadata of its file, and what it was trained for. DataError if that is not known here."""
     try:
-        weights = io.read(path)
+        weights = io.read(path, max_bytes)
         model = io.build(weights)
     except FileNotFoundError:
         raise DataError(f"there is no file {path}: training leaves the model in runs/NAME/best.npz") from None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minunet.cli.arguments import Parser, between_0_and_1, mask_values
+from minunet.cli.arguments import Parser, between_0_and_1, mask_values, path
 from minunet.cli.reading import add_reading_arguments, reading_of, stretched
 from minunet.data import DataError
 from minunet.data.classes import Classes
@@ -18,6 +18,7 @@ from minunet.data.folder import ImageFolder
 from minunet.data.labels import MEANINGS
 from minunet.data.pets import SPECIES_CLASSES, TRIMAP_CLASSES, Pets
 from minunet.data.sample import Dataset, Labels, Relabeled, Subset, limited, split
+from minunet.inputs import read_lines
 
 DOWNLOAD_DIR = Path("data/oxford-iiit-pet")
 HELD_OUT = 100  # drawn images to validate on, at most
@@ -52,7 +53,7 @@ def add_dataset_arguments(parser: Parser) -> None:
     add = parser.add_argument
     add(
         "--data-dir",
-        type=Path,
+        type=path,
         metavar="DIR",
         help="folder with images/ and annotations/ (default: none, drawn pets are used)",
     )
@@ -61,10 +62,10 @@ def add_dataset_arguments(parser: Parser) -> None:
         action="store_true",
         help=f"fetch the real photographs into --data-dir, unless they are there (default: {DOWNLOAD_DIR})",
     )
-    add("--images", "--pictures", type=Path, metavar="DIR", help="folder of your own images; goes with --masks")
+    add("--images", "--pictures", type=path, metavar="DIR", help="folder of your own images; goes with --masks")
     add(
         "--masks",
-        type=Path,
+        type=path,
         metavar="DIR",
         help="folder of their masks, named like the images: 0 is background, 1 or 255 pet; for other tasks, of the "
         "class maps, of the object numbers, or of the panoptic PNGs",
@@ -75,7 +76,7 @@ def add_dataset_arguments(parser: Parser) -> None:
         metavar="TABLE",
         help="what other values in --masks mean, such as 0=background,7=pet,255=ignore",
     )
-    add("--panoptic-json", type=Path, metavar="FILE", help="panoptic: what the segments in --masks are, as in COCO")
+    add("--panoptic-json", type=path, metavar="FILE", help="panoptic: what the segments in --masks are, as in COCO")
     add(
         "--validation-fraction",
         "--validation-share",
@@ -90,9 +91,9 @@ def add_dataset_arguments(parser: Parser) -> None:
         ("panoptic-json", "and what their segments are (default: --panoptic-json)"),
     ):
         kind = "FILE" if name == "panoptic-json" else "DIR"
-        add(f"--validation-{name}", type=Path, metavar=kind, help=what)
-    add("--names", type=Path, metavar="FILE", help="train with these of --images only: a file with a name on each line")
-    add("--validation-names", type=Path, metavar="FILE", help="and validate with these")
+        add(f"--validation-{name}", type=path, metavar=kind, help=what)
+    add("--names", type=path, metavar="FILE", help="train with these of --images only: a file with a name on each line")
+    add("--validation-names", type=path, metavar="FILE", help="and validate with these")
     add(
         "--border",
         choices=MEANINGS,
@@ -245,7 +246,7 @@ def read_names(path: Path | None) -> list[str] | None:
     if path is None:
         return None
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
+        lines = read_lines(path)
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as a list of names: {error}") from error
     names = [line.strip() for line in lines if line.strip()]

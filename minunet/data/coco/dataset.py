@@ -1,7 +1,6 @@
 """Images with panoptic labels in COCO's format as a dataset."""
 
 import operator
-import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from minunet.data.masks import lossy_kind
 from minunet.data.panoptic_ids import colors_to_ids, from_panoptic
 from minunet.data.sample import Frame, Pair, common_root
 from minunet.data.skipped import report_skipped
+from minunet.inputs import user_path
 
 EXPECTED = "IMAGES/NAME.jpg, PANOPTIC/NAME.png, and a panoptic.json of COCO that lists them"
 
@@ -56,7 +56,7 @@ class CocoPanoptic:
         reading: Reading = DEFAULT,
     ) -> None:
         Frame.of(1 if size is None else size, multiple, Path(), ())  # raises before anything is read
-        places = (Path(os.path.expanduser(path)).absolute() for path in (images, panoptic, annotations))
+        places = (user_path(path).absolute() for path in (images, panoptic, annotations))
         images_at, pngs_at, file = places
         document = read_document(file)
         self.classes = document.classes

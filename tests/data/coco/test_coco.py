@@ -11,6 +11,7 @@ from PIL import Image
 from minunet.data import DataError
 from minunet.data.classes import Classes, voc_color
 from minunet.data.coco import CocoPanoptic
+from minunet.data.coco.document import read_document
 from minunet.data.images import Reading
 
 CATEGORIES = [
@@ -324,3 +325,14 @@ def test_16_bits_per_channel_are_refused(scene):
     (scene[0] / "panoptic" / "a.2.png").write_bytes(b"P6 4 3 65535\n" + bytes(4 * 3 * 6))  # a name says nothing
     with pytest.raises(DataError, match=r"a\.2\.png: has 16 bits per channel"):
         read(scene, names=["a.2"])
+
+
+def test_a_file_of_objects_says_what_it_is(tmp_path):
+    content = {
+        "images": [{"id": 1}],
+        "categories": [{"id": 1}],
+        "annotations": [{"id": 1, "segmentation": [[0, 0, 1]]}],
+    }
+    (tmp_path / "instances.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match="is COCO's list of objects, with their outlines: pycocotools"):
+        read_document(tmp_path / "instances.json")
