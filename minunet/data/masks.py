@@ -35,6 +35,7 @@ from minunet.data.sample import ToMask
 from minunet.data.skipped import listed
 
 LOSSY = {"JPEG": "JPEG", "MPO": "JPEG", "WEBP": "WebP", "AVIF": "AVIF", "HEIF": "HEIC"}
+NEARLY_GRAY = 16  # how far the channels of a color may differ: choosing the colors of a palette moves them a little
 NEED = "a mask needs one integer per pixel"
 
 # ---- the numbers in a file ----
@@ -103,11 +104,12 @@ def _gray_levels(indices: NDArray, stored: Image.Image) -> NDArray[np.int64]:
     palette = stored.getpalette("RGB") or []
     colors = np.array(palette[: len(palette) // 3 * 3], np.int64).reshape(-1, 3)
     used = np.unique(indices)
-    if not (colors == colors[:, :1]).all() or used.size == 0 or used[-1] >= len(colors):
+    if (np.ptp(colors, axis=1) > NEARLY_GRAY).any() or used.size == 0 or used[-1] >= len(colors):
         return indices.astype(np.int64)
-    levels = colors[used, 0]
-    tells_apart = np.unique(levels).size == used.size and np.unique(colors[:, 0]).size > 1
-    return colors[indices, 0] if tells_apart and (levels != used).any() else indices.astype(np.int64)
+    grays = np.rint(colors.mean(axis=1)).astype(np.int64)
+    levels = grays[used]
+    tells_apart = np.unique(levels).size == used.size and np.unique(grays).size > 1
+    return grays[indices] if tells_apart and (levels != used).any() else indices.astype(np.int64)
 
 
 # ---- what the numbers become ----

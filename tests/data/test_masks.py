@@ -369,3 +369,31 @@ def test_the_texts_in_a_png_change_nothing(tmp_path):
     assert load(tmp_path / "a.png", to_labels).tolist() == [[0, 85, 255]]
     image = read_image(tmp_path / "a.png").image
     assert image[0, :, 0].tolist() == [0, 85, 255]
+
+
+def with_palette(indices, *colors):
+    image = Image.fromarray(np.array(indices, np.uint8), "L").convert("P")
+    image.putdata(np.ravel(indices).tolist())
+    image.putpalette([channel for color in colors for channel in color])
+    return image
+
+
+@pytest.mark.parametrize(
+    "colors, expected",
+    [
+        ([(255, 255, 255), (0, 0, 0)], [[1, 0]]),
+        ([(255, 255, 254), (0, 1, 0)], [[1, 0]]),  # as the choice of a palette's colors leaves white and black
+        ([(0, 0, 0), (255, 254, 255)], [[0, 1]]),
+        ([(0, 0, 0), (128, 0, 0)], [[0, 1]]),  # VOC: the index counts
+        ([(255, 255, 255), (255, 0, 0)], [[0, 1]]),
+        ([(240, 240, 244), (3, 4, 3)], None),
+    ],
+)
+@pytest.mark.parametrize("format", ["PNG", "GIF", "TIFF"])
+def test_colors_that_are_nearly_gray(tmp_path, format, colors, expected):
+    with_palette([[0, 1]], *colors).save(tmp_path / "a", format)
+    if expected is None:
+        with pytest.raises(DataError, match="holds 3, 241"):
+            load(tmp_path / "a", mask_reader(None))
+    else:
+        assert load(tmp_path / "a", mask_reader(None)).tolist() == expected
