@@ -17,11 +17,11 @@ from typing import BinaryIO, TypeVar
 from PIL import Image, UnidentifiedImageError, features
 
 from minunet.data import DataError
+from minunet.data.labels import OWN
 
 # Whatever a file's name ends in: a .jpg may be a PNG or GIF inside. Named one by one because Pillow also
 # knows formats that start other programs (EPS).
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
-OWN = "minunet predict_pets"  # the "Software" in files that a prediction wrote; the first version called itself so
 PERCENTILES, FULL = "percentiles", "full"
 MILLION = 1_000_000
 IMAGE_DEPTH = 32997  # the TIFF tag of volumes
