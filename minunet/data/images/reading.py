@@ -4,6 +4,7 @@ Nothing is decoded before the header has said how many pixels there are: a file 
 Whatever goes wrong becomes a DataError of one line that says why, however the file is damaged.
 """
 
+import importlib
 import operator
 import threading
 import warnings
@@ -82,10 +83,9 @@ def formats() -> tuple[str, ...]:
 def has_heif() -> bool:
     """Whether HEIC files can be read: the extra minunet[heif] is there. Pillow knows the format afterwards."""
     try:
-        import pillow_heif
+        importlib.import_module("pillow_heif").register_heif_opener()
     except ImportError:
         return False
-    pillow_heif.register_heif_opener()
     return True
 
 
