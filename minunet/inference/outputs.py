@@ -18,7 +18,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from minunet.data import DataError
-from minunet.data.images import OWN, ImageFile, is_own_file
+from minunet.data.images import ImageFile, is_own_file
+from minunet.data.labels import OWN
 from minunet.files import atomic_write
 
 

@@ -6,8 +6,8 @@ deeper gray  16 or 32 bits and floating point are stretched, as microscopes' ima
              sixteenth of 16. By default (`Reading.stretch`) each image by itself, so that training and prediction do
              the same without knowing each other's images:
 
-                 percentiles   the 1st percentile becomes 0, the 99.8th 255, what lies beyond is cut off, as StarDist
-                               does it; where these two are one value, from the least to the greatest
+                 percentiles   the 1st percentile becomes 0, the 99.8th 255, what lies beyond is cut off, as in
+                               StarDist's examples; where these two are one value, from the least to the greatest
                  full          the upper eight of 16 bits, as in photographs: 0 becomes 0, and 65535 255
                  (low, high)   low becomes 0 and high 255, in all images: their brightness stays comparable
 deeper color refused, but for "full": Pillow hands over the upper eight of 16 bits, and no more

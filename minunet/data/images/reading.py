@@ -4,6 +4,7 @@ Nothing is decoded before the header has said how many pixels there are: a file 
 Whatever goes wrong becomes a DataError of one line that says why, however the file is damaged.
 """
 
+import importlib
 import operator
 import threading
 import warnings
@@ -17,11 +18,11 @@ from typing import BinaryIO, TypeVar
 from PIL import Image, UnidentifiedImageError, features
 
 from minunet.data import DataError
+from minunet.data.labels import OWN
 
 # Whatever a file's name ends in: a .jpg may be a PNG or GIF inside. Named one by one because Pillow also
 # knows formats that start other programs (EPS).
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
-OWN = "minunet predict_pets"  # the "Software" in files that a prediction wrote; the first version called itself so
 PERCENTILES, FULL = "percentiles", "full"
 MILLION = 1_000_000
 IMAGE_DEPTH = 32997  # the TIFF tag of volumes
@@ -82,10 +83,9 @@ def formats() -> tuple[str, ...]:
 def has_heif() -> bool:
     """Whether HEIC files can be read: the extra minunet[heif] is there. Pillow knows the format afterwards."""
     try:
-        import pillow_heif
+        importlib.import_module("pillow_heif").register_heif_opener()
     except ImportError:
         return False
-    pillow_heif.register_heif_opener()
     return True
 
 

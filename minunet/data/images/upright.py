@@ -1,8 +1,9 @@
 """Images upright, as a viewer shows them, and their labels the same way.
 
 A camera held upright stores its image lying on its side, and says so in the EXIF tag 0x0112. A mask may belong to the
-pixels as they are stored (labeling programs, COCO's files as a rule) or to what a viewer shows (a drawing program, and
-what `minunet predict` wrote). Applied the wrong way, it covers something else. So, for an image with orientation o:
+pixels as they are stored (made by a program that does not look at the tag) or to what a viewer shows (a drawing
+program, and what `minunet predict` wrote). Applied the wrong way, it covers something else. So, for an image with
+orientation o:
 
     stored    o is applied to the mask, whatever its own tag says
     upright   the mask's own tag is applied, if it has one, and nothing else

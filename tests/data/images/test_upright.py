@@ -7,7 +7,8 @@ from PIL.PngImagePlugin import PngInfo
 
 from minunet.data import DataError
 from minunet.data.folder import ImageFolder
-from minunet.data.images import DEFAULT, OWN, Reading, read_image, read_labels, upright_size
+from minunet.data.images import DEFAULT, Reading, read_image, read_labels, upright_size
+from minunet.data.labels import OWN
 from minunet.data.masks import mask_reader
 
 TAG = 0x0112
