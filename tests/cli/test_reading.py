@@ -12,7 +12,7 @@ from minunet.cli.explain import main as explain
 from minunet.cli.predict import main as predict
 from minunet.cli.reading import reading_of, stretch_rule
 from minunet.cli.train import main as train
-from minunet.data.images import Reading
+from minunet.data.images import Reading, read_image
 from minunet.weights import io
 
 COMPUTE = ("--device", "cpu", "--threads", "1")
@@ -145,7 +145,7 @@ def test_explain_reads_as_the_others_do(place, capsys):
     assert explain([*command, "--threads", "1"]) == 0
     assert "1 image has more than 8 bits, stretched from 0 to 4095" in capsys.readouterr().out
     assert explain([*command, "--max-pixels", "0.001"]) == 2
-    assert "images/a.png: has 64 x 64 = 0.0 million pixels" in capsys.readouterr().err
+    assert "images/a.png: has 64 x 64 = 4,096 pixels" in capsys.readouterr().err
 
 
 def test_the_limit_and_the_page_are_flags_of_prediction(place, capsys):
@@ -158,7 +158,7 @@ def test_the_limit_and_the_page_are_flags_of_prediction(place, capsys):
         assert predict([*command, "--page", page]) == 0
         assert f"stack.tif: {share} pet" in " ".join(capsys.readouterr().out.split())
     assert predict([*command, "--page", "2", "--max-pixels", "0.004"]) == 1
-    assert "at most 0.004 million are read: --max-pixels 1" in capsys.readouterr().err
+    assert "at most 4,000 are read: --max-pixels 1" in capsys.readouterr().err
 
 
 def test_training_names_what_it_passes_over(place, capsys, caplog):
@@ -173,3 +173,15 @@ def test_the_flags_are_for_images_of_ones_own(capsys, flag):
     with pytest.raises(SystemExit) as end:
         train(list(flag))
     assert end.value.code == 2 and f"{flag[0]} goes with --images" in capsys.readouterr().err
+
+
+def test_tiles_take_images_beyond_pillows_own_limit(place, monkeypatch, capsys):
+    flat_model()
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # it would raise from twice as many on
+    Image.new("RGB", (100, 80), "white").save(place / "large.png")
+    command = ["model.npz", "large.png", "--out", "out", "--tile", "--tile-size", "64", *COMPUTE]
+    for _ in range(2):  # the second time its own masks, which are as large, are known and replaced
+        assert predict(command) == 0 and "100.0% pet, 100 x 80" in capsys.readouterr().out
+    assert read_image(place / "out" / "large.mask.png").image.shape == (80, 100, 3)
+    assert predict([*command, "--max-pixels", "0.005"]) == 1
+    assert "100 x 80 = 8,000 pixels" in capsys.readouterr().err

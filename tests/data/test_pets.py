@@ -476,7 +476,7 @@ def test_an_image_of_too_many_pixels_is_skipped_and_a_large_one_is_not(root, mon
     put(root, "Bengal_20", Image.new("RGB", (60, 60), "red"), halves(60, 60))
     pets = Pets(root, size=4)
     assert pets.names == ["Bengal_1", "american_bulldog_3", "pug_4"]
-    assert "images/Bengal_20.jpg: has 60 x 60 = 0.0 million pixels" in pets.skipped[0]
+    assert "images/Bengal_20.jpg: has 60 x 60 = 3,600 pixels" in pets.skipped[0]
     assert len(caplog.records) == 1 and not recwarn.list
 
 

@@ -159,8 +159,8 @@ def _check_pixels(size: tuple[int, int], most: int) -> None:
     (width, height), pixels = size, size[0] * size[1]
     if pixels > most:
         raise DataError(
-            f"has {width} x {height} = {pixels / MILLION:,.1f} million pixels, and at most {most / MILLION:g} million "
-            f"are read: --max-pixels {-(-pixels // MILLION)} allows it (Reading(most_pixels=...))"
+            f"has {width} x {height} = {pixels:,} pixels, and at most {most:,} are read: "
+            f"--max-pixels {-(-pixels // MILLION)} (in millions) allows it (Reading(most_pixels=...))"
         )
 
 
