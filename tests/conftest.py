@@ -13,7 +13,7 @@ import pytest
 from minunet import device
 from minunet.kernels.threads import get_num_threads, set_num_threads
 
-collect_ignore = ["typing"]  # scripts for type checkers: test_typing.py has them read, not run
+collect_ignore = ["typing", "field_fuzz.py"]  # scripts: test_typing.py and test_field_fuzz.py have them read and run
 
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("repeatable")
