@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 CAMPAIGN = Path(__file__).with_name("field_fuzz.py")
-CASES = 72
+CASES = 48
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals and limits")
@@ -23,4 +23,4 @@ def test_a_few_cases_of_each_kind():
     counts = re.findall(r"taken +(\d+) refused +(\d+) FAILED +0\n", done.stdout)
     assert len(counts) == 12 and sum(int(n) for pair in counts for n in pair) == CASES, done.stdout
     taken, refused = (sum(int(pair[i]) for pair in counts) for i in (0, 1))
-    assert taken > 10 and refused > 20, "the cases are of one sort"
+    assert taken > 5 and refused > 15, "the cases are of one sort"

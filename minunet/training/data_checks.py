@@ -41,7 +41,8 @@ def check_validation_set(task: Task, loader: Loader) -> None:
 def _check(task: Task, loader: Loader, part: str) -> tuple[str, set[int]]:
     """What the labels lack, in words ("" if nothing), and the values seen. Raises DataError for wrong ones."""
     dataset = loader.dataset
-    _check_arrays(*(np.asarray(array) for array in dataset[0]), task, part)
+    image, labels = dataset[0]
+    _check_arrays(np.asarray(image), np.asarray(labels), task, part)
     values: set[int] = set()
     for i in range(len(dataset)):
         labels = np.asarray(dataset[i][1])

@@ -404,3 +404,11 @@ def test_a_file_of_more_bytes_than_weights_have_is_not_read(tmp_path):
         file.truncate(5 << 30)  # an empty file of this length takes no room on the disk
     with pytest.raises(io.WeightsError, match="it has 5368.7 MB, and may have 4295.0 MB"):
         io.load_model(tmp_path / "m.npz")
+
+
+def test_a_checkpoint_is_not_read_through_a_link(tmp_path):
+    io.save(tmp_path / "m.npz", UNet(depth=1, width=1))
+    (tmp_path / "last.npz").symlink_to(tmp_path / "m.npz")
+    assert io.load_model(tmp_path / "last.npz").depth == 1  # a file that somebody names may be one
+    with pytest.raises(io.WeightsError, match="it is a symbolic link"):
+        io.read_arrays(tmp_path / "last.npz")

@@ -59,7 +59,6 @@ def _unpack_members(archive: Path, name: str, folder: Path) -> None:
                 _unpack_member(tar, member, folder.joinpath(*below))
                 found = True
             bar.update(packed.tell() - bar.n)
-            tar.members = []  # tarfile keeps them all
     if not found:
         raise DownloadError(f"{archive} contains no folder {name}: delete it, and run again.")
 
