@@ -335,7 +335,7 @@ def test_every_row_is_in_one_block(several_images, threads):
         (16, 4, 28, 2, 2),
         (16, 8, 28, 2, 4),
         (16, 256, 100, 2, 48),
-        (4, 9, 100, 3, 12),
+        (6, 9, 100, 3, 3),
     ],
 )
 def test_the_threads_get_equal_numbers_of_blocks(N, OH, fit, threads, blocks):
