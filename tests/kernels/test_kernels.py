@@ -316,6 +316,62 @@ def test_it_does_not_matter_where_the_blocks_are_cut(monkeypatch, name, block_by
     np.testing.assert_array_equal(cpu.relu_gradient(x, x), np.maximum(x, 0))
 
 
+@pytest.fixture
+def fewer_products(monkeypatch):
+    """Winograd's way, which is meant for many channels, for any number of them."""
+    monkeypatch.setattr(cpu.winograd, "MANY", 1)
+    monkeypatch.setattr(cpu.convolution, "FEW_FILTERS", 0)
+
+
+EVEN = {  # with outputs that 2x2 tiles cover
+    "same": ((3, 6, 8), ((1, 1), (1, 1))),
+    "valid": ((2, 8, 6), NO_PADS),
+    "uneven padding": ((4, 4, 4), ((0, 2), (2, 0))),
+    "wide padding": ((3, 2, 2), ((2, 2), (3, 3))),
+}
+
+
+@dtypes
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("block_bytes", [64, 5000])
+@pytest.mark.parametrize("image, pads", EVEN.values(), ids=EVEN)
+def test_fewer_products(fewer_products, monkeypatch, image, pads, block_bytes, threads, dtype):
+    monkeypatch.setattr(cpu.winograd, "BLOCK_BYTES", block_bytes)
+    set_num_threads(threads)
+    x, w, b, gy = drawn((image, (3, 3), (1, 1), pads), C=3, F=4, dtype=dtype)
+    assert cpu.winograd.pays(len(x), w, (1, 1), gy.shape[1:3])
+    expected = convolution(x, w, (1, 1), pads) + b
+    assert_close(cpu.convolve(x, w, b, (1, 1), pads), expected, dtype)
+    assert_close(cpu.convolve(x, w, b, (1, 1), pads, relu=True), np.maximum(expected, 0), dtype)
+    gx, gw, gb = cpu.convolve_backward(x, w, gy, expected, (1, 1), pads, (True, True, True))
+    gz = np.where(expected > 0, gy, 0)
+    assert_close(gx, transposed(gz, w, (1, 1), pads, image[1:]), dtype)
+    assert_close(gw, kernel_gradient(x, gz, (3, 3), (1, 1), pads), dtype)
+    assert_close(gb, gz.astype(float).sum(axis=(0, 1, 2)), dtype)
+
+
+def test_fewer_products_are_taken_for_many_channels_and_enough_tiles():
+    w = np.empty((3, 3, 64, 96))
+    assert cpu.winograd.pays(6, w, (1, 1), (8, 8))  # 96 tiles
+    assert not cpu.winograd.pays(5, w, (1, 1), (8, 8))
+    assert not cpu.winograd.pays(99, w[:, :, :63], (1, 1), (8, 8))
+    assert not cpu.winograd.pays(99, w, (2, 1), (8, 8)) and not cpu.winograd.pays(99, w, (1, 1), (8, 7))
+    assert not cpu.winograd.pays(99, np.empty((5, 5, 64, 96)), (1, 1), (8, 8))
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+def test_fewer_products_and_a_number_that_is_not_finite(fewer_products, value):
+    """It reaches the windows that it lies under, and no others."""
+    x, w, b, _ = drawn(((2, 8, 8), (3, 3), (1, 1), ((1, 1), (1, 1))), C=3, F=4)
+    x[1, 3, 4, 2] = value
+    y = cpu.convolve(x, w, b, (1, 1), ((1, 1), (1, 1)))
+    reached = np.zeros(y.shape, bool)
+    reached[1, 2:5, 3:6] = True
+    np.testing.assert_array_equal(np.isfinite(y), ~reached)
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_allclose(y, convolution(x, w, (1, 1), ((1, 1), (1, 1))) + b, rtol=1e-10, atol=1e-12)
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3, 7])
 @pytest.mark.parametrize("several_images", [False, True])
 def test_every_row_is_in_one_block(several_images, threads):
