@@ -339,7 +339,7 @@ def test_fewer_products(fewer_products, monkeypatch, image, pads, block_bytes, t
     monkeypatch.setattr(cpu.winograd, "BLOCK_BYTES", block_bytes)
     set_num_threads(threads)
     x, w, b, gy = drawn((image, (3, 3), (1, 1), pads), C=3, F=4, dtype=dtype)
-    assert cpu.winograd.pays(len(x), w, (1, 1), gy.shape[1:3])
+    assert cpu.winograd.pays(len(x), w.shape, (1, 1), gy.shape[1:3])
     expected = convolution(x, w, (1, 1), pads) + b
     assert_close(cpu.convolve(x, w, b, (1, 1), pads), expected, dtype)
     assert_close(cpu.convolve(x, w, b, (1, 1), pads, relu=True), np.maximum(expected, 0), dtype)
@@ -351,12 +351,12 @@ def test_fewer_products(fewer_products, monkeypatch, image, pads, block_bytes, t
 
 
 def test_fewer_products_are_taken_for_many_channels_and_enough_tiles():
-    w = np.empty((3, 3, 64, 96))
-    assert cpu.winograd.pays(6, w, (1, 1), (8, 8))  # 96 tiles
-    assert not cpu.winograd.pays(5, w, (1, 1), (8, 8))
-    assert not cpu.winograd.pays(99, w[:, :, :63], (1, 1), (8, 8))
-    assert not cpu.winograd.pays(99, w, (2, 1), (8, 8)) and not cpu.winograd.pays(99, w, (1, 1), (8, 7))
-    assert not cpu.winograd.pays(99, np.empty((5, 5, 64, 96)), (1, 1), (8, 8))
+    shape = 3, 3, 64, 96
+    assert cpu.winograd.pays(6, shape, (1, 1), (8, 8))  # 96 tiles
+    assert not cpu.winograd.pays(5, shape, (1, 1), (8, 8))
+    assert not cpu.winograd.pays(99, (3, 3, 63, 96), (1, 1), (8, 8))
+    assert not cpu.winograd.pays(99, shape, (2, 1), (8, 8)) and not cpu.winograd.pays(99, shape, (1, 1), (8, 7))
+    assert not cpu.winograd.pays(99, (5, 5, 64, 96), (1, 1), (8, 8))
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
@@ -370,6 +370,16 @@ def test_fewer_products_and_a_number_that_is_not_finite(fewer_products, value):
     np.testing.assert_array_equal(np.isfinite(y), ~reached)
     with np.errstate(invalid="ignore"):
         np.testing.assert_allclose(y, convolution(x, w, (1, 1), ((1, 1), (1, 1))) + b, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_fewer_products_and_a_gradient_that_is_not_finite(fewer_products, value):
+    geometry = (3, 8, 8), (3, 3), (1, 1), ((1, 1), (1, 1))
+    x, _, _, gy = drawn(geometry, C=3, F=4)
+    x[1, 3, 4, 2] = value
+    expected = kernel_gradient(x, gy, *geometry[1:])
+    assert np.isfinite(expected[:, :, :2]).all() and not np.isfinite(expected[:, :, 2]).any()
+    np.testing.assert_allclose(cpu.weight_gradient(x, gy, *geometry[1:]), expected, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 7])

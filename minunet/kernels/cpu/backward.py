@@ -32,7 +32,7 @@ def convolve_backward(x, w, gy, y, stride, pads, needs):
     needs_gx, needs_gw, needs_gb = needs
     size, kernel_size = x.shape[1:3], w.shape[:2]
     gy_pads = flipped_pads(gy.shape[1:3], size, kernel_size, pads)
-    few_products = winograd.pays(len(x), w, stride, size)  # for gx: more than one pass saves
+    few_products = winograd.pays(len(x), w.shape, stride, size)  # for gx: more than one pass saves
     if needs_gx and needs_gw and not few_products and as_convolution(gy, w, stride, gy_pads):
         gx, gw, gb = _in_one_pass(x, w, gy, y, gy_pads)
         return gx, gw, gb if needs_gb else None
@@ -90,6 +90,10 @@ def weight_gradient(x, gy, kernel_size, stride, pads):
         wide = wide.reshape(KH, KW + 1, -1, 2, F)
         return wide[:, :-1, :, 0] + wide[:, 1:, :, 1]
     windows, C = Windows(kernel_size, stride, pads, (OH, OW)), x.shape[3]
+    if winograd.pays(N, (KH, KW, C, F), stride, (OH, OW)):
+        gw = _with_fewer_products(x, gy, windows)
+        if gw is not None:
+            return gw
 
     def task(chunk):
         total = None
@@ -100,6 +104,25 @@ def weight_gradient(x, gy, kernel_size, stride, pads):
 
     totals = in_parallel(task, blocks(N, C * x.itemsize, windows))
     return _added(totals, (KH * KW * C, F), x.dtype).reshape(KH, KW, C, F)
+
+
+def _with_fewer_products(x, gy, windows):
+    """gW from the products of winograd.py: gu = vᵀ gm for each of the 16, as m = v u; None if it is not finite."""
+    (N, OH, OW, F), C = gy.shape, x.shape[3]
+
+    def task(chunk):
+        total = None
+        for n, rows in chunk:
+            with np.errstate(invalid="ignore", over="ignore"):  # as in winograd.convolve_strip
+                v = winograd.of_image(strip_under(x[n], *windows.rows_under(rows), windows.pads))
+                product = v.transpose(0, 2, 1) @ winograd.of_gradient(gy[n, rows])
+                total = product if total is None else np.add(total, product, out=total)
+        return total
+
+    totals = in_parallel(task, winograd.blocks(N, C, x.itemsize, (OH, OW)))
+    with np.errstate(invalid="ignore", over="ignore"):
+        gw = winograd.kernel_gradient(_added(totals, (16, C, F), x.dtype))
+        return gw if np.isfinite(gw.sum()) else None
 
 
 def _add_products(total, left, right):

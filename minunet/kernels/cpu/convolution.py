@@ -48,7 +48,7 @@ def convolve(x, w, b, stride, pads, relu=False):
     b_row = None if b is None else np.tile(b, OW)
     zero_row = np.zeros(OW * F, x.dtype)
 
-    u = winograd.of_kernel(w) if winograd.pays(len(x), w, stride, (OH, OW)) else None
+    u = winograd.of_kernel(w) if winograd.pays(len(x), w.shape, stride, (OH, OW)) else None
 
     def task(chunk):
         for n, rows in chunk:

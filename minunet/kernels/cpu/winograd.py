@@ -25,9 +25,9 @@ MANY = 64  # channels and filters from which it pays (measured)
 BLOCK_BYTES = 1 << 20  # of v per block: it stays in the cache
 
 
-def pays(N, w, stride, out_size):
+def pays(N, kernel_shape, stride, out_size):
     """Returns whether a convolution of N images is computed in this way."""
-    KH, KW, C, F = w.shape
+    KH, KW, C, F = kernel_shape
     OH, OW = out_size
     fits = (KH, KW) == (3, 3) and stride == (1, 1) and OH % 2 == OW % 2 == 0
     return fits and min(C, F) >= MANY and N * OH * OW // 4 >= max(C, F)  # for few tiles, u costs more than it saves
@@ -59,13 +59,47 @@ def convolve_strip(strip, u, y):
     One infinite number in x makes whole tiles NaN, more than it should.
     """
     with np.errstate(invalid="ignore", over="ignore"):
-        v = _of_image(strip)
+        v = of_image(strip)
         m = np.matmul(v, u, out=scratch("products", (16, v.shape[1], u.shape[2]), v.dtype))
         _to_output(m.reshape(4, 4, *m.shape[1:]), y)
         return bool(np.isfinite(y.sum()))
 
 
-def _of_image(strip):
+def of_gradient(gy):
+    """Returns A gy Aᵀ for all tiles of some rows of gy (images, 2·rows, OW, F), as 16 matrices (tiles, F)."""
+    count, height, OW, F = gy.shape
+    tiles = as_items(gy).reshape(count, height // 2, 2, OW // 2, 2).transpose(4, 2, 0, 1, 3)
+    g = scratch("outputs", (*tiles.shape, F), gy.dtype)
+    as_items(g)[...] = tiles
+    s = scratch("output rows", (2, 4, *tiles.shape[2:], F), gy.dtype)
+    _two_transposed(g.swapaxes(0, 1), s.swapaxes(0, 1))
+    m = scratch("products", (4, 4, *tiles.shape[2:], F), gy.dtype)
+    _two_transposed(s, m.swapaxes(0, 1))
+    return m.reshape(16, -1, F)
+
+
+def _two_transposed(g, out):
+    """The transpose of _two: the gradients of two outputs, along one axis, to those of four products."""
+    out[0] = g[0]
+    np.add(g[0], g[1], out=out[1])
+    np.subtract(g[0], g[1], out=out[2])
+    np.negative(g[1], out=out[3])
+
+
+def kernel_gradient(gu):
+    """Returns gw = Gᵀ gu G for 16 matrices (16, C, F): the transpose of of_kernel."""
+    gu = gu.reshape(4, 4, *gu.shape[1:])
+    along_rows = np.empty((3, *gu.shape[1:]), gu.dtype)
+    gw = np.empty((3, 3, *gu.shape[2:]), gu.dtype)
+    for g, out in ((gu, along_rows), (along_rows.swapaxes(0, 1), gw.swapaxes(0, 1))):
+        half = (g[1] + g[2]) / 2
+        np.add(g[0], half, out=out[0])
+        np.add(g[3], half, out=out[2])
+        np.multiply(g[1] - g[2], 0.5, out=out[1])
+    return gw
+
+
+def of_image(strip):
     """v = Bᵀ d B for all tiles of a strip (images, 2·rows + 2, columns, C), as 16 matrices (tiles, C)."""
     count, height, width, C = strip.shape
     rows, columns = height // 2 - 1, width // 2 - 1
