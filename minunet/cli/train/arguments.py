@@ -18,6 +18,7 @@ from minunet.cli.arguments import (
 )
 from minunet.cli.train.datasets import add_dataset_arguments, check_dataset_arguments, is_drawn
 from minunet.cli.train.recipes import LOSS_FOR_CLASSES, OPTIMIZERS, PRESETS, SCHEDULES
+from minunet.cli.train.resuming import MAY_CHANGE, changes, flag
 from minunet.cli.train.task_arguments import add_task_arguments, check_task_arguments
 from minunet.data.augment import PRESETS as AUGMENTATIONS
 from minunet.ops.losses import CLASS_LOSSES, LOSSES
@@ -43,32 +44,18 @@ DRAWN = {"image_size": 128, "batch_size": 8, "epochs": 9, "limit": 600}
 SCENES = {"image_size": 128, "batch_size": 8, "epochs": 20, "limit": 800}
 
 MONITORS = [f"val_{name}" for name in ("loss", *SCORES)]
-# what may be different when a run is resumed
-MAY_CHANGE = {
-    "epochs",
-    "early_stop",
-    "save_minutes",
-    "data_dir",
-    "download",
-    "images",
-    "masks",
-    "panoptic_json",
-    "validation_images",
-    "validation_masks",
-    "validation_panoptic_json",
-    "names",
-    "validation_names",
-    "device",
-    "threads",
-}
 
 
 def parse_arguments(argv: Sequence[str] | None) -> Namespace:
-    """Returns the arguments, checked, and with them `command`, the words that they came from, and an earlier run's."""
+    """Returns the arguments, checked, and with them two that are no flags.
+
+    command  the words that they came from, and before them an earlier run's
+    before   the arguments of the run that is resumed, None for a new run
+    """
     command = list(sys.argv[1:] if argv is None else argv)
     args = _read_arguments(command)
     if args.resume is None:
-        args.command = command
+        args.command, args.before = command, None
         return args
     asked_now = args.download
     try:
@@ -76,15 +63,14 @@ def parse_arguments(argv: Sequence[str] | None) -> Namespace:
     except CheckpointError as error:
         _make_parser().error(str(error))
     old, args = _read_arguments(before), _read_arguments([*before, *command])
-    differing = [name for name, value in vars(args).items() if name != "resume" and value != getattr(old, name)]
-    for name in differing:
+    changed = changes(old, args)
+    for name in changed:
         if name not in MAY_CHANGE:
-            flag = "--" + name.replace("_", "-")
             _make_parser().error(
-                f"{flag} {getattr(args, name)} contradicts the run in {args.resume}, which has "
+                f"{flag(name)} {getattr(args, name)} contradicts the run in {args.resume}, which has "
                 f"{getattr(old, name)}: omit it"
             )
-    args.command = [*before, *command] if differing else before
+    args.command, args.before = [*before, *command] if changed else before, old
     args.download = asked_now  # a folder, maybe a stranger's, starts no download by itself
     return args
 
@@ -116,6 +102,8 @@ def _check_together(parser: Parser, args: Namespace) -> None:
         parser.error(f"--monitor {args.monitor} is not a score of the task {args.task}: choose {', '.join(scores)}")
     if args.images is None and not isinstance(args.image_size, int):
         parser.error("--image-size: only --images can have another size than a square of N x N")
+    if args.schedule_epochs is not None and args.schedule != "cosine":
+        parser.error(f"--schedule-epochs is for --schedule cosine, and this is {args.schedule}")
     if args.momentum and args.optimizer != "sgd":
         parser.error(f"--momentum is for --optimizer sgd, and this is {args.optimizer}")
 
@@ -233,10 +221,16 @@ def _add_optimizer_arguments(parser: Parser) -> None:
         f"5 epochs ({_by_preset('schedule')})",
     )
     add(
+        "--schedule-epochs",
+        type=whole(1),
+        metavar="N",
+        help="epochs within which a cosine falls to 0; further ones keep its last rate (default: --epochs)",
+    )
+    add(
         "--warmup",
         type=fraction,
         metavar="P",
-        help=f"fraction of all steps in which a cosine schedule first rises ({_by_preset('warmup')})",
+        help=f"fraction of these epochs in which a cosine schedule first rises ({_by_preset('warmup')})",
     )
     add(
         "--weight-decay",
@@ -256,7 +250,8 @@ def _add_optimizer_arguments(parser: Parser) -> None:
         "--early-stop",
         type=whole(1),
         metavar="N",
-        help="stop after N epochs in a row without an improvement of --monitor (default: never)",
+        help="stop after N epochs in a row without an improvement of --monitor; while that is still what it was after "
+        "the first epoch, those in which the loss falls do not count (default: never)",
     )
     add(
         "--monitor",
@@ -286,8 +281,9 @@ def _add_run_arguments(parser: Parser) -> None:
         "--resume",
         type=Path,
         metavar="DIR",
-        help="continue the run in this folder, with its arguments; --epochs may ask for more. On the same machine "
-        "it ends with exactly the numbers of a run that was never stopped",
+        help="continue the run in this folder, with its arguments. On the same machine it ends with exactly the "
+        "numbers of a run that was never stopped. --epochs may ask for more; a cosine is then stretched over all of "
+        "them, and the learning rate jumps up, unless --schedule-epochs keeps its former end",
     )
     add(
         "--save-minutes",
