@@ -3,8 +3,9 @@
 ReLU has one at 0, a maximum has one wherever two numbers are equal. The central difference there is the mean of the two
 slopes; backward returns one of them, or what lies between. Both are right, and they disagree.
 
-How a kink is told from a wrong backward: let l = (f(x) - f(x - ε)) / ε and r = (f(x + ε) - f(x)) / ε. At a kink what backward says lies between l and r, and |r - l| stays as it is for a larger ε. Where f is only curved,
-|r - l| = ε |f''|, which grows with ε.
+How a kink is told from a wrong backward: let l = (f(x) - f(x - ε)) / ε and r = (f(x + ε) - f(x)) / ε. At a kink what
+backward says lies between l and r, and |r - l| stays as it is for a larger ε. Where f is only curved, |r - l| = ε |f''|
+grows with ε.
 """
 
 from collections.abc import Callable, Sequence

@@ -70,7 +70,7 @@ class Patience:
         return self.exhausted
 
     def state_dict(self) -> dict[str, NDArray]:
-        """Returns "best", "waited", "start", "loss" as NumPy arrays; NaN for no best yet; no start or loss is left out."""
+        """Returns {name: NumPy array}: "best" (NaN for none yet), "waited"; "start" and "loss" where there are any."""
         numbers: dict[str, float | None] = {"best": math.nan if self.best is None else self.best, "waited": self.waited}
         numbers |= {"start": self.start, "loss": self.loss}
         return {name: np.array(number) for name, number in numbers.items() if number is not None}
