@@ -566,7 +566,7 @@ def test_help_has_a_line_for_each_flag(capsys):
     flags = """data-dir download images pictures masks mask-values validation-fraction validation-share augment
                device image-size batch-size epochs loss optimizer lr seed limit out strict
                border threads resume save-minutes preset dropout weight-decay schedule warmup clip-norm accumulate
-               early-stop monitor batch-norm"""
+               early-stop monitor batch-norm schedule-epochs"""
     for flag in flags.split():
         assert re.search(f"--{flag}[ ,]", text.partition("options:")[2]), flag
     assert "default: 256; drawn pets:" in text and "130 after Ctrl-C" in text

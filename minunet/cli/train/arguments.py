@@ -53,13 +53,13 @@ def parse_arguments(argv: Sequence[str] | None) -> Namespace:
     before   the arguments of the run that is resumed, None for a new run
     """
     command = list(sys.argv[1:] if argv is None else argv)
-    args = _read_arguments(command)
-    if args.resume is None:
+    given = _make_parser().parse_args(command)
+    if given.resume is None:
+        args = _read_arguments(command)
         args.command, args.before = command, None
         return args
-    asked_now = args.download
     try:
-        before = read_run(args.resume)["command"]
+        before = read_run(given.resume)["command"]
     except CheckpointError as error:
         _make_parser().error(str(error))
     old, args = _read_arguments(before), _read_arguments([*before, *command])
@@ -71,7 +71,7 @@ def parse_arguments(argv: Sequence[str] | None) -> Namespace:
                 f"{getattr(old, name)}: omit it"
             )
     args.command, args.before = [*before, *command] if changed else before, old
-    args.download = asked_now  # a folder, maybe a stranger's, starts no download by itself
+    args.download = given.download  # a folder, maybe a stranger's, starts no download by itself
     return args
 
 

@@ -30,7 +30,7 @@ MAY_CHANGE = {
 
 def changes(before: Namespace, now: Namespace) -> list[str]:
     """Returns the names of the arguments that differ, besides --resume itself."""
-    return [name for name, value in vars(now).items() if name != "resume" and value != getattr(before, name)]
+    return [name for name, value in vars(before).items() if name != "resume" and value != getattr(now, name)]
 
 
 def flag(name: str) -> str:
