@@ -80,3 +80,20 @@ def test_logits_in_place_of_probabilities_are_refused(name):
     with pytest.raises(ValueError, match=rf"{name}: p holds -3 to 2: .* of logits, give ops.sigmoid"):
         getattr(ops, name)(z, t)
     getattr(ops, name)(ops.sigmoid(z), t)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("value", [-1.0, -0.01, 1.01, 255.0])
+def test_masks_outside_of_0_to_1_are_refused(name, value):
+    z, t = np.zeros((1, 2, 2, 1)), np.array([0, 1, value, 0]).reshape(1, 2, 2, 1)
+    with pytest.raises(ValueError, match="t holds .*it must be 0 to 1"):
+        LOSSES[name](Tensor(z), t, None)
+
+
+@pytest.mark.parametrize("name", CLASS_LOSSES)
+@pytest.mark.parametrize(
+    "classes, error", [([0, 1, -1], ValueError), ([0, 1, 3], ValueError), ([0.0, 1, 1], TypeError)]
+)
+def test_classes_that_are_none_are_refused(name, classes, error):
+    with pytest.raises(error, match="class"):
+        CLASS_LOSSES[name](Tensor(np.zeros((1, 3, 3))), np.array([classes]), None)

@@ -68,3 +68,17 @@ def test_the_loop_looks_before_its_first_step():
     with pytest.raises(DataError, match="no 1"):
         next(trainer.epochs(loader, loader, 1))
     assert all(np.array_equal(array, before[name]) for name, array in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.full((8, 8, 1), -1, np.int16),
+        np.full((8, 8, 1), 1, np.int64),
+        np.full((8, 8, 1), 0.5, np.float64),
+        np.full((8, 8, 1), -0.5, np.float32),
+    ],
+)
+def test_negative_and_fractional_masks_are_refused(labels):
+    with pytest.raises(DataError, match=f"labels of the training set are {labels.dtype}"):
+        check([(IMAGE, labels)] * 2)

@@ -310,6 +310,33 @@ def test_a_step_with_fewer_images_is_no_shorter(batch_size, accumulate):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5 * abs(b).max())
 
 
+@pytest.mark.parametrize("batch_size, accumulate", [(3, 2), (2, 3), (4, 1), (1, 4)])
+def test_the_gradient_of_each_group_is_the_mean_over_its_images(batch_size, accumulate):
+    """By a loop of its own: image after image through the same weights, whatever batch or group it is in.
+
+    Of 11 images the last group holds fewer, and its last batch fewer still."""
+    found = gradients_of_steps(batch_size, accumulate, "bce")
+    order = [image for images, _ in Loader(Squares(11), batch_size, seed=5).batches(1) for image in images]
+    masks = {image.tobytes(): mask for image, mask in Squares(11).pairs}
+    model = small_net()
+    size, start = batch_size * accumulate, 0
+    assert len(found) == math.ceil(11 / size)
+    for step, gradients in enumerate(found):
+        group, expected = order[start : start + size], [np.zeros(p.shape) for p in model.parameters()]
+        for image in group:
+            z = model.logits(Tensor(image[None].astype(np.float32) / 255))
+            t = Tensor(masks[image.tobytes()][None].astype(np.float32))
+            ((z.exp() + 1).log() - z * t).sum().backward()  # log(1 + eᶻ) is -log(1 - p); -log p is that less z
+            for total, p in zip(expected, model.parameters()):
+                total += p.grad / (256 * len(group))
+                p.grad = None
+        for a, b in zip(gradients, expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-5 * abs(b).max(), err_msg=f"step {step}")
+        for p, gradient in zip(model.parameters(), gradients, strict=True):
+            p.data -= np.float32(1e-3) * gradient
+        start += size
+
+
 def test_where_pixels_are_ignored_each_batch_has_its_own_mean():
     """The documented difference: of one image a single pixel counts, a pet, and of the other all, background. In one
     batch that is 1 to 256, and the last bias must go down; in two batches it is half and half."""
