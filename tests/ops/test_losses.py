@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from minunet import Tensor, UNet, ops
+from minunet import Tensor, UNet, gradcheck, ops
 from minunet.ops.losses import CLASS_LOSSES, LOSSES, cross_entropy_dice_loss
 
 
@@ -97,3 +97,23 @@ def test_masks_outside_of_0_to_1_are_refused(name, value):
 def test_classes_that_are_none_are_refused(name, classes, error):
     with pytest.raises(error, match="class"):
         CLASS_LOSSES[name](Tensor(np.zeros((1, 3, 3))), np.array([classes]), None)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_gradient_of_each_reaches_the_logits(name):
+    rng = np.random.default_rng(0)
+    z, t = rng.standard_normal((2, 3, 4, 1)), rng.integers(0, 2, (2, 3, 4, 1))
+    weights = rng.integers(0, 3, z.shape)
+    report = gradcheck(LOSSES[name], [z, t, weights])
+    assert report.checked == z.size
+    leaf = Tensor(z, requires_grad=True)
+    LOSSES[name](leaf, Tensor(t.astype(float)), Tensor(weights.astype(float))).backward()
+    assert (leaf.grad != 0)[weights > 0].all() and not leaf.grad[weights == 0].any()
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_message_names_operation_and_argument(name):
+    operation = "dice_loss" if name == "dice" else "binary_cross_entropy_with_logits"
+    for t, weights, argument in [(np.ones((1, 2)), None, "t"), (np.ones((2, 2)), np.ones((1, 2)), "weights")]:
+        with pytest.raises(ValueError, match=rf"^{operation}: {argument} has shape \(1, 2\), the prediction \(2, 2\)"):
+            LOSSES[name](Tensor(np.zeros((2, 2))), t, weights)

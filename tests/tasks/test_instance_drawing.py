@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from minunet.tasks import instance_drawing
 from minunet.tasks.instance_drawing import boxes_and_outlines, color_instances, instance_overlay
 
 GRAY = np.full((40, 50, 3), 90, np.uint8)
@@ -121,3 +122,12 @@ def test_many_objects_are_drawn():
     np.testing.assert_array_equal(inner, color_instances(segments)[1:-1, 1:-1])
     with pytest.raises(ValueError, match="65536"):
         color_instances(np.arange(1, 65537).reshape(256, 256))
+
+
+@pytest.mark.parametrize("thickness, left", [(1, 5), (2, 3), (3, 1), (4, 0)])
+def test_thick_outlines_by_hand(thickness, left):
+    """An object of 7 x 7 pixels: a line takes as many from each side."""
+    segments = np.zeros((11, 11), np.uint16)
+    segments[2:9, 2:9] = 5
+    lines = instance_drawing._outlines(segments, thickness)
+    assert int((segments > 0).sum() - lines.sum()) == left**2 and not lines[segments == 0].any()

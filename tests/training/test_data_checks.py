@@ -7,7 +7,7 @@ from minunet import UNet, optim
 from minunet.data import DataError
 from minunet.data.loader import Loader
 from minunet.tasks import Binary
-from minunet.training.data_checks import check_training_set
+from minunet.training.data_checks import check_data
 from minunet.training.loop import Trainer
 
 IMAGE = np.zeros((8, 8, 3), np.uint8)
@@ -22,7 +22,7 @@ def dataset_of(*values, dtype=np.uint8):
 
 
 def check(dataset):
-    check_training_set(Binary(), Loader(dataset, 2))
+    check_data(Binary(), Loader(dataset, 2), Loader(dataset_of(1), 2))
 
 
 @pytest.mark.parametrize("values", [(1, 0), (0, 0, 1), (255, 0, 1), (1, 255)])
@@ -82,3 +82,29 @@ def test_the_loop_looks_before_its_first_step():
 def test_negative_and_fractional_masks_are_refused(labels):
     with pytest.raises(DataError, match=f"labels of the training set are {labels.dtype}"):
         check([(IMAGE, labels)] * 2)
+
+
+def test_the_validation_set_is_looked_at_too():
+    good = Loader(dataset_of(1), 2)
+    with pytest.raises(DataError, match="masks of the validation set hold 0 and 255, and no 1"):
+        check_data(Binary(), good, Loader(dataset_of(255, 255), 2))
+    with pytest.raises(DataError, match="images of the validation set are float64"):
+        check_data(Binary(), good, Loader([(IMAGE / 255, IMAGE[..., :1])], 2))
+    check_data(Binary(), good, Loader(dataset_of(0, 0), 2))  # nothing to find there: allowed
+
+
+@pytest.mark.parametrize(
+    ("image", "mask", "message"),
+    [
+        (IMAGE / 255, np.ones((8, 8, 1), np.uint8), "a batch has images of float64 and labels of uint8"),
+        (IMAGE, np.full((8, 8, 1), 0.9), "a batch has images of uint8 and labels of float64"),
+        (IMAGE, np.full((8, 8, 1), -1), "a batch has images of uint8 and labels of int64"),
+    ],
+)
+def test_a_later_image_of_another_kind_stops_before_its_step(image, mask, message):
+    model = UNet(depth=1, width=2)
+    optimizer = optim.SGD(model.parameters(), lr=1e-3)
+    loader = Loader([*dataset_of(1, 1), (image, mask)], 2, shuffle=False)
+    with pytest.raises(DataError, match=message):
+        next(Trainer(model, optimizer).epochs(loader, loader, 1))
+    assert optimizer.steps == 1
