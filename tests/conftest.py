@@ -19,6 +19,11 @@ hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=No
 hypothesis.settings.load_profile("repeatable")
 
 
+def pytest_xdist_auto_num_workers(config):
+    """The whole suite runs on all cores; what is asked for by name runs in this process, where `-s` and `--pdb` work."""
+    return 0 if config.args_source is pytest.Config.ArgsSource.ARGS else None
+
+
 @pytest.fixture(scope="session")
 def pets_dir():
     """A folder with real photographs in the dataset's layout, named by MINUNET_PETS."""

@@ -2,7 +2,6 @@
 
 import base64
 import io
-import shutil
 from html.parser import HTMLParser
 
 import numpy as np
@@ -95,22 +94,6 @@ def test_pictures_are_in_the_page(text):
 def test_png():
     pixels = np.asarray(Image.open(io.BytesIO(png(Figure(figsize=(1, 1), dpi=20, facecolor="red")))).convert("RGB"))
     assert pixels.shape == (20, 20, 3) and (pixels == (255, 0, 0)).all()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="playwright is not installed: see [test] in setup.cfg"
-    )
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("there is no Chromium on this machine")
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-    quiet += ["--disable-sync", "--no-first-run"]
-    with playwright.sync_playwright() as running:
-        chromium = running.chromium.launch(executable_path=path, args=quiet)
-        yield chromium
-        chromium.close()
 
 
 def test_in_a_browser(browser, text, tmp_path):

@@ -1,6 +1,4 @@
-"""A browser without a screen, pages opened in it, and small networks to look into."""
-
-import shutil
+"""Pages opened in a browser, and small networks to look into."""
 
 import numpy as np
 import pytest
@@ -10,9 +8,6 @@ from minunet.data.classes import Classes
 from minunet.learn.explain import explain
 from minunet.models import UNet2015
 from minunet.tasks import Binary, Semantic
-
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-ARGUMENTS += ["--disable-sync", "--no-first-run"]
 
 
 def scene(height, width):
@@ -75,19 +70,6 @@ def written(tmp_path_factory):
         return made[name]
 
     return write
-
-
-@pytest.fixture(scope="session")
-def browser():
-    """Chromium, driven by playwright; skips the test where one of them is missing."""
-    api = pytest.importorskip("playwright.sync_api", reason="no playwright to drive a browser: pip install playwright")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium to open a page in: apt-get install chromium")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
