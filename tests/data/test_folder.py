@@ -394,3 +394,13 @@ def test_damaged_label_files_are_read_or_named(folders, labels):
         for image, read_labels in dataset:
             assert image.shape[:2] == read_labels.shape[:2] == dataset.size
             assert read_labels.dtype == (np.uint16 if labels == "instances" else np.uint8)
+
+
+def test_images_that_keep_their_size_are_padded_for_six_poolings(folders):
+    put(folders, "a", size=(65, 20))
+    dataset = ImageFolder(*folders, size=None)
+    assert dataset[0][0].shape == (64, 128, 3) and ImageFolder(*folders, size=None, multiple=1)[0][0].shape == (
+        20,
+        65,
+        3,
+    )

@@ -110,3 +110,9 @@ def test_outputs_of_any_size_have_an_answer():
     small, large = task.answer(outputs), task.answer(outputs + 1000)
     assert np.array_equal(small.classes, large.classes) and np.array_equal(small.segments, large.segments)
     assert small.classes.tolist() == [[0, 0, 0, 1, 1, 1]] * 4 and set(small.segments[:, 3:].ravel().tolist()) == {1}
+
+
+def test_only_boundaries_need_packages():
+    classes = Classes(("sky", "car"), things=(False, True))
+    centers, boundaries = (Panoptic(classes, method).packages for method in ("centers", "boundaries"))
+    assert centers == () and any("scipy" in name for name in boundaries) and len(boundaries) == 2

@@ -76,6 +76,8 @@ def counted(scores, losses, monitor="val_mean_iou"):
         ([0, 0.1, 0.1, 0], [0.7, 0.6, 0.5, 0.4], [0, 0, 1, 2]),  # once something was found, all epochs count
         ([0.2, 0.1, 0.2], [0.7, 0.6, 0.5], [0, 1, 2]),  # a step back is one, too
         ([0, 0, 0], [-0.5, -0.6, -0.7], [0, 0, 0]),  # a loss of one's own may lie below 0
+        ([0, 0], [1000.0, 999.0], [0, 0]),  # a thousandth exactly
+        ([0, 0], [1000.0, 999.001], [0, 1]),
         ([math.nan, 0, 0], [0.7, 0.6, 0.5], [1, 0, 0]),
     ],
 )

@@ -77,3 +77,13 @@ def test_there_is_room_for_any_number_of_losses():
         losses.add(float(step), images=1 + step % 2)
     assert losses.values() == list(range(200)) and losses.newest() == 199
     assert losses.mean() == pytest.approx(sum(k * (1 + k % 2) for k in range(200)) / 300)
+
+
+def test_on_a_gpu_the_loss_is_looked_at_in_one_step_of_twenty():
+    losses, seen = Losses("epoch 1", "cpu"), []
+    losses.add(0.0, images=1)
+    losses.device = "gpu:0"  # from here on, each look would wait for it
+    for step in range(1, 61):
+        seen.append(losses.newest())
+        losses.add(float(step), images=1)
+    assert [value for value in seen if value is not None] == [19, 39, 59] and seen[19] == 19
