@@ -41,16 +41,14 @@ def find_kink(
     at(s): the arrays that f takes, moved by s along the direction in which the derivative was taken.
     """
     (far_below, below, here, above, far_above), calls = zip(*(_run(f, at(s * eps), u) for s in (-10, -1, 0, 1, 10)))
-    if not np.isfinite([far_below, below, here, above, far_above]).all():
-        return None
     left, right = (here - below) / eps, (above - here) / eps
     jump, far_jump = abs(right - left), abs(far_above - 2 * here + far_below) / (10 * eps)
     slack = jump / 100  # rounding
     if not (min(left, right) - slack <= analytic <= max(left, right) + slack and far_jump < 5 * jump):
-        return None
-    for triple in zip(*calls[1:4]):
+        return None  # also where a number is NaN
+    for triple in zip(*calls[1:4]):  # the first that bends: what comes after it bends, too
         place = _bend(*(call.output for call in triple))
-        if place is not None and all(_bend(*inputs) is None for inputs in zip(*(call.inputs for call in triple))):
+        if place is not None:
             return Kink(left, right, _told(triple, place))
     return Kink(left, right)
 

@@ -68,6 +68,7 @@ class Wrong(Function):
         (lambda x: np.maximum(x, 0), lambda gy, x: gy * 0, [1.0, -3.0]),  # clear of it
         (lambda x: x * x, lambda gy, x: gy * x, [1.0, 3.0]),
         (lambda x: x * x, lambda gy, x: gy * (2 * x + 3e-6), [1.0, 0.1]),  # a little, where the slope changes
+        (lambda x: x * x, lambda gy, x: gy * (2 * x + 5e-7), [0.1]),  # so little that it lies between both slopes
         (np.exp, lambda gy, x: gy * np.exp(x + 1e-5), [1.0, 3.0]),
         (np.log, lambda gy, x: gy / x**2, [0.5, 3e-6]),  # ten steps to the left there is no logarithm
     ],
@@ -82,6 +83,9 @@ def test_calls_are_recorded_only_inside_the_block_and_in_order():
         y = (x * 2).exp()
         with recorded_calls() as inner:
             y + 1
+        y - 1
     y.log()
-    assert [call.operation for call in calls] == ["Multiply", "Exp"] and [call.operation for call in inner] == ["Add"]
+    assert [call.operation for call in calls] == ["Multiply", "Exp", "Subtract"] and [
+        call.operation for call in inner
+    ] == ["Add"]
     assert calls[1].inputs[0].tolist() == [2, 4] and calls[1].output is y.data

@@ -1,5 +1,6 @@
 """What a resumed run says about what is different now, and above all about the learning rate."""
 
+import argparse
 import csv
 import math
 import shutil
@@ -9,7 +10,9 @@ import pytest
 from minunet.cli.train import command
 from minunet.cli.train.arguments import parse_arguments
 from minunet.cli.train.recipes import make_model
+from minunet.cli.train.resuming import resumed_lines
 from minunet.training import run_folder
+from minunet.training.schedules import Cosine
 
 TINY = ["--image-size", "64", "--limit", "4", "--batch-size", "2", "--device", "cpu", "--width", "1"]
 COSINE = [*TINY, "--schedule", "cosine", "--epochs", "2"]
@@ -59,6 +62,21 @@ def test_a_stretched_cosine_says_from_where_to_where_the_learning_rate_jumps(cop
     assert "the cosine ends with epoch 3 now, not 2" in before and "--schedule-epochs 2 keeps" in before
     assert "learning rate of the last step was 1.5e-04, that of the next is 2.5e-04" in before
     assert rates(copy) == pytest.approx([rate(1, 4), rate(3, 4), rate(5, 6)], rel=1e-5)
+
+
+def test_a_shortened_cosine_is_told_without_an_offer():
+    """Two steps in an epoch: the second of 8 had 9.6e-4, the third of 4 has 5.0e-4."""
+    before, now = (
+        argparse.Namespace(epochs=epochs, schedule="cosine", schedule_epochs=None, resume=None) for epochs in (4, 2)
+    )
+    optimizer = argparse.Namespace(steps=2, lr=rate(1, 8))
+    trainer = argparse.Namespace(
+        optimizer=optimizer, schedule=Cosine(1e-3, 4), progress=argparse.Namespace(step=0), early_stopping=None
+    )
+    text = "\n".join(resumed_lines(before, now, trainer, 1, 2))
+    assert "the cosine ends with epoch 2 now, not 4" in text and "9.6e-04, that of the next is 5.0e-04" in text
+    assert "--schedule-epochs" not in text
+    assert "cosine" not in "\n".join(resumed_lines(before, now, trainer, 2, 2))  # no step follows
 
 
 def test_the_end_of_a_cosine_can_be_kept(copy, capsys):

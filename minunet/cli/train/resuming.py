@@ -54,7 +54,8 @@ def resumed_lines(before: Namespace, now: Namespace, trainer: Trainer, epochs: i
         yield f"changed     {', '.join(parts)}"
     if "threads" in names:
         yield "            another number of threads: the last digits may differ"
-    yield from _stretched_lines(before, now, trainer)
+    if epochs < now.epochs:
+        yield from _stretched_lines(before, now, trainer)
 
 
 def _stretched_lines(before: Namespace, now: Namespace, trainer: Trainer) -> Iterator[str]:
