@@ -597,3 +597,14 @@ def test_the_whole_engine_on_the_device(xp_array):
     np.testing.assert_array_equal(device.to_numpy(x.grad), [[1, 4, 7], [7, 10, 13]])  # row + 2x
     np.testing.assert_array_equal(device.to_numpy(row.grad), [3, 5, 7])
     assert y.item() == (0 + 2 + 6 + 3 + 8 + 15) + (0 + 1 + 4 + 9 + 16 + 25)
+
+
+def test_the_callers_upstream_gradient_is_never_added_into():
+    """The backward of x + 1 hands gy on as it is: x.grad must not be the caller's array."""
+    x, gy = Tensor(np.zeros(3), requires_grad=True), np.ones(3)
+    for times in (1, 2, 3):
+        (x + 1.0).backward(gy)
+        assert x.grad.tolist() == [times] * 3 and gy.tolist() == [1, 1, 1]
+    y = x + 1.0
+    (y + y * 2.0).backward(gy)
+    assert gy.tolist() == [1, 1, 1] and x.grad.tolist() == [6, 6, 6]

@@ -151,6 +151,15 @@ def test_slots_are_kept_for_batches_of_the_same_size_and_replaced_for_larger_one
         first = list(prefetcher.slots)
 
 
+def test_whoever_stops_early_waits_for_the_copies_on_their_way(monkeypatch):
+    gpu = Gpu(monkeypatch)
+    lent = Prefetcher("gpu:0").batches(batches([2, 2, 2]))
+    next(lent)
+    assert gpu.side.work  # the next batch has been queued
+    lent.close()
+    assert not gpu.side.work
+
+
 def test_the_next_batch_travels_before_this_one_is_lent(monkeypatch):
     gpu, taken = Gpu(monkeypatch), []
 

@@ -406,6 +406,21 @@ def test_the_schedule_is_asked_before_each_step_and_told_of_each_epoch():
     assert [row["lr"] for row in epochs(*setup_with_loss(), 1)] == [1e-3]
 
 
+def test_each_epoch_has_its_own_order_and_validation_always_the_same():
+    class Asked(Loader):
+        def batches(self, epoch, start=0):
+            epochs_asked_for.append((self is training, epoch, start))
+            return super().batches(epoch, start)
+
+    epochs_asked_for = []
+    model, optimizer, *_ = setup()
+    training, validation = Asked(Squares(4), 2, seed=3), Asked(Squares(2), 2)
+    list(epochs(model, optimizer, LOSSES["bce"], training, validation, 3))
+    expected = [(True, 1, 0), (False, 0, 0), (True, 2, 0), (False, 0, 0), (True, 3, 0), (False, 0, 0)]
+    assert epochs_asked_for == expected
+    assert len({tuple(training.order(epoch)) for epoch in (1, 2, 3)}) > 1
+
+
 def test_validation_runs_in_eval_mode_and_training_in_training_mode():
     model = UNet(depth=2, width=4, dropout=0.5, batch_norm=True)
     trainer = Trainer(model, optim.SGD(model.parameters(), lr=1e-3), "bce")
