@@ -1,5 +1,6 @@
 """The engine: how gradients travel and add up, and what is freed on the way."""
 
+import itertools
 import threading
 import weakref
 
@@ -604,7 +605,19 @@ def test_the_callers_upstream_gradient_is_never_added_into():
     x, gy = Tensor(np.zeros(3), requires_grad=True), np.ones(3)
     for times in (1, 2, 3):
         (x + 1.0).backward(gy)
-        assert x.grad.tolist() == [times] * 3 and gy.tolist() == [1, 1, 1]
+        assert x.grad.tolist() == [times] * 3 and gy.tolist() == [1, 1, 1] and not np.shares_memory(x.grad, gy)
     y = x + 1.0
     (y + y * 2.0).backward(gy)
     assert gy.tolist() == [1, 1, 1] and x.grad.tolist() == [6, 6, 6]
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_an_array_that_was_handed_on_twice_is_never_added_into(order):
+    """The backward of a + b gives one array to both, and that of a + 1 hands it on as it is: a and b wait with the
+    same array. What else they receive must not be added into it."""
+    x, w = (Tensor(np.zeros(3), requires_grad=True) for _ in range(2))
+    a, b = x.exp(), w.exp()  # their derivatives are 1 there
+    terms = [lambda: (a + 1.0) + (b + 1.0), lambda: a * 2.0, lambda: b * 5.0]
+    first, second, third = (terms[i]() for i in order)
+    (first + second + third).backward(np.ones(3))
+    assert x.grad.tolist() == [3, 3, 3] and w.grad.tolist() == [6, 6, 6] and not np.shares_memory(x.grad, w.grad)

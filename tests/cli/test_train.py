@@ -192,9 +192,8 @@ def test_wrong_use_ends_with_one_line_and_code_2(arguments, message, tmp_path, m
 
 
 def test_a_folder_that_is_not_writable(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(
-        os, "access", lambda path, mode: Path(path) != tmp_path or not mode & os.W_OK
-    )  # root can write everywhere
+    # root can write everywhere
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path or not mode & os.W_OK)
     assert run(*TINY, "--out", tmp_path / "new") == 2
     error = capsys.readouterr().err
     assert "is not writable" in error and error.count("\n") == 1
