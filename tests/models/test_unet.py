@@ -13,6 +13,7 @@ from minunet import Tensor, UNet, get_num_threads, nn, no_grad, ops, optim, set_
 from minunet.autograd import Function
 from minunet.device import to_device, to_numpy
 from minunet.models import UNet2015
+from minunet.models.unet import DoubleConv
 from minunet.nn.module import forward_hook
 
 # layer: kernel shape. Written down from the lecture's Keras model.
@@ -520,3 +521,18 @@ def test_floats_of_0_to_255_are_refused_with_the_fix(network, call):
         getattr(model, call)(x)
     for allowed in (x / 255, (x / 255 - 0.5) * 4):
         getattr(model, call)(allowed)
+
+
+def test_dropout_in_a_unet_drops_whole_maps():
+    model, seen = UNet(depth=2, width=4, dropout=0.5), []
+    with forward_hook(lambda layer, inputs, y: seen.append(y.data) if isinstance(layer, nn.Dropout) else None):
+        model(np.random.default_rng(0).random((4, 16, 16, 3), np.float32))
+    assert len(seen) >= 2
+    for y in seen:
+        dropped = (y == 0).all(axis=(1, 2))  # of each image and map
+        assert 0.2 < dropped.mean() < 0.8
+
+
+@pytest.mark.parametrize("whole_maps, options", [(True, {}), (False, {"whole_maps": False})])
+def test_a_block_drops_maps_unless_it_is_told_to_drop_numbers(whole_maps, options):
+    assert DoubleConv(3, 4, "Conv_X", 0, dropout=0.5, **options).dropout.whole_maps is whole_maps
