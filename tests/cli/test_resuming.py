@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import json
 import math
 import shutil
 
@@ -138,6 +139,19 @@ def test_whatever_decides_the_numbers_is_refused(two_epochs, capsys, flags):
     with pytest.raises(SystemExit):
         parse_arguments(["--resume", str(two_epochs), *flags])
     assert f"{flags[0]} " in (error := capsys.readouterr().err) and "contradicts the run" in error
+
+
+def test_defaults_that_another_version_had_are_told(copy, capsys):
+    saved = json.loads((copy / "run.json").read_text())
+    saved["arguments"] |= {"lr": 0.5, "no_longer_there": 1, "epochs": 7}
+    (copy / "run.json").write_text(json.dumps(saved))
+    assert run("--resume", copy) == 0
+    error = capsys.readouterr().err
+    assert error == "warning: --lr was 0.5 as the run began, and is 0.001 here: it counts now\n"
+    for arguments in ("many", None, [], {"lr": [[[]]]}):
+        (copy / "run.json").write_text(json.dumps({**saved, "arguments": arguments}))
+        assert run("--resume", copy) == 0
+        assert capsys.readouterr().err.count("\n") == isinstance(arguments, dict)
 
 
 def test_a_first_epoch_that_scores_like_an_empty_answer_is_called_normal_once(tmp_path, monkeypatch, capsys):

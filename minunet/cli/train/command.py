@@ -10,7 +10,7 @@ from minunet.cli.evaluation import in_columns
 from minunet.cli.train.arguments import parse_arguments
 from minunet.cli.train.datasets import fingerprint, load_data
 from minunet.cli.train.recipes import make_model, make_trainer
-from minunet.cli.train.resuming import resumed_lines
+from minunet.cli.train.resuming import other_defaults, resumed_lines
 from minunet.cli.train.task_arguments import make_task
 from minunet.data import DataError
 from minunet.data.augment import PRESETS as AUGMENTATIONS
@@ -118,7 +118,10 @@ def _open_run(args: Namespace, metadata: Mapping[str, Any], trainer: Trainer) ->
     arguments = {name: value for name, value in vars(args).items() if name not in ("command", "resume", "before")}
     metadata = {"command": args.command, "arguments": arguments, "seed": args.seed, **metadata}
     if args.resume is not None:
-        _check_same(read_run(args.resume), metadata)
+        run = read_run(args.resume)
+        _check_same(run, metadata)
+        for sentence in other_defaults(run, args):
+            warn(sentence)
     return RunFolder(
         args.resume or args.out,
         metadata,

@@ -1,7 +1,8 @@
 """What may be different when a run is resumed, and what is said about it: nothing changes without a word."""
 
+import json
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from minunet.cli.console import count
@@ -36,6 +37,20 @@ def changes(before: Namespace, now: Namespace) -> list[str]:
 def flag(name: str) -> str:
     """Returns an argument's name as it is typed."""
     return "--" + name.replace("_", "-")
+
+
+def other_defaults(run: Mapping[str, Any], now: Namespace) -> Iterator[str]:
+    """Yields a sentence for each argument that run.json records with another value than it has now.
+
+    Its command is the same: another version of minunet, with other defaults, must have written it.
+    """
+    recorded = run.get("arguments")
+    for name, value in vars(now).items():
+        if name in MAY_CHANGE or not isinstance(recorded, dict) or name not in recorded:
+            continue
+        value = json.loads(json.dumps(value, default=str))  # as it was recorded
+        if value != recorded[name]:
+            yield f"{flag(name)} was {recorded[name]!r:.60} as the run began, and is {value!r:.60} here: it counts now"
 
 
 def resumed_lines(before: Namespace, now: Namespace, trainer: Trainer, epochs: int, batches: int) -> Iterator[str]:
