@@ -672,10 +672,12 @@ def test_mask_counts(kernels, mask_dtype):
 @pytest.mark.parametrize("mask_dtype", ["int16", "int64", "float32", "float64"])
 def test_masks_hold_what_they_hold(kernels, mask_dtype):
     """No value is taken for the 0, 1 or 255 that it becomes as a byte or without its fraction."""
-    values = np.full((1, 8), 0.9, "float32")
+    values = np.full((1, 8), 0.3, "float32")
     masks = [1, 0, 255, -1, -255, 256, 257, 511] if "int" in mask_dtype else [1, 0, 255, -0.5, 0.9, 1.5, 254.7, 255.3]
-    counts = kernels.mask_counts(values, np.array([masks], mask_dtype), 0.5, 255)
+    counts = kernels.mask_counts(values, np.array([masks], mask_dtype), 0.25, 255)
     np.testing.assert_array_equal(counts, [[1, 7, 1, 7, 2]])
+    counts = kernels.mask_counts(values, np.array([masks], mask_dtype), 0.35, 255)
+    np.testing.assert_array_equal(counts, [[0, 0, 1, 7, 2]])
 
 
 def test_to_float(kernels):
