@@ -9,6 +9,7 @@ import pytest
 from minunet import Tensor, UNet, get_num_threads, ops, optim, set_num_threads, use_kernels
 from minunet.device import to_numpy
 from minunet.kernels import cpu, gpu, kernels_for, reference, windows
+from minunet.kernels.windows import argmax_dtype
 
 IMPLEMENTATIONS = {  # module, device, threads: with one of them several images share a block
     "reference": (reference, "cpu", 1),
@@ -741,3 +742,8 @@ def test_decay(monkeypatch, xp_array, dtype):
 
 def test_the_arguments_of_an_update_fit_into_one_launch():
     assert gpu.optimizers.TENSORS * 5 * 8 + 4 * 8 <= 4096  # five numbers for each tensor, then up to four scalars
+
+
+@pytest.mark.parametrize("size, dtype", [((1, 256), "u1"), ((256, 1), "u1"), ((2, 129), "i4"), ((129, 2), "i4")])
+def test_the_type_of_an_argmax_holds_every_pixel_of_the_window(size, dtype):
+    assert argmax_dtype(size) == dtype

@@ -7,6 +7,7 @@ import pytest
 
 from minunet import Tensor, UNet, gradcheck, ops
 from minunet.ops.losses import CLASS_LOSSES, LOSSES, cross_entropy_dice_loss
+from minunet.ops.targets import target_arrays
 
 
 def test_the_names():
@@ -117,3 +118,9 @@ def test_the_message_names_operation_and_argument(name):
     for t, weights, argument in [(np.ones((1, 2)), None, "t"), (np.ones((2, 2)), np.ones((1, 2)), "weights")]:
         with pytest.raises(ValueError, match=rf"^{operation}: {argument} has shape \(1, 2\), the prediction \(2, 2\)"):
             LOSSES[name](Tensor(np.zeros((2, 2))), t, weights)
+
+
+def test_a_batch_without_pixels_has_arrays_too():
+    empty = np.zeros((0, 2, 2, 1), np.float32)
+    t, weights = target_arrays("loss", empty, empty, empty)
+    assert t.shape == weights.shape == empty.shape and target_arrays("loss", empty, empty, None)[1] is None

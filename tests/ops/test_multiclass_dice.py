@@ -134,4 +134,5 @@ def test_logits_of_pixels_in_a_row():
     Dice of a class in an image that is it: 2 · 1/2 / (1/2 + 1), of the other: 0 / (1/2 + 0)."""
     z, classes = np.zeros((1, 1, 2)), np.array([[0]])
     loss = ops.multiclass_dice_loss_with_logits(Tensor(z), classes).item()
+    assert loss == pytest.approx(1 - (2 / 2.5 + 1 / 1.5) / 2)  # with s = 1 above and below
     assert ops.multiclass_dice_loss_with_logits(Tensor(z[0]), classes[0]).item() == pytest.approx(loss)

@@ -236,6 +236,16 @@ def test_weights_that_become_nan_in_the_last_step_are_noticed_before_they_could_
         next(epochs(model, optimizer, LOSSES["bce"], one_step, validation, 2))
 
 
+def test_stop_ends_a_validation_after_its_batch():
+    model, optimizer, *_ = setup()
+    asked = []
+    trainer = Trainer(model, optimizer, "bce")
+    trainer.stop = lambda: asked.append(1) is None and len(asked) == 2
+    assert trainer.evaluate(Loader(Squares(6), 2, shuffle=False)) is None and len(asked) == 2
+    trainer.stop = lambda: False
+    assert trainer.evaluate(Loader(Squares(6), 2, shuffle=False))["loss"] > 0
+
+
 def test_stop_ends_after_the_step_without_a_row():
     model, optimizer, training, validation = setup(count=12)
     steps = []

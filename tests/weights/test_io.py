@@ -14,6 +14,7 @@ from minunet import UNet, nn
 from minunet.models import UNet2015
 from minunet.weights import io
 from minunet.weights.io import WeightsError
+from minunet.weights.unpacking import check_unpacked
 
 
 def small(seed=0):
@@ -373,3 +374,25 @@ def test_what_a_file_says_about_its_model_cannot_be_overridden(path, model):
     metadata = io.read(path).metadata
     assert metadata["model"] == type(model).__name__ and metadata["data"] == "mine"
     assert metadata["options"]["depth"] == 1 and type(minunet.load_model(path)) is type(model)
+
+
+@pytest.mark.parametrize("array", [np.array(["text"]), np.array([b"bytes"]), np.array([1j])])
+def test_what_is_no_number_is_named(path, array):
+    with np.load(path) as file:
+        np.savez(path, **{**file, "Conv_Out/kernel": array})
+    with pytest.raises(WeightsError, match="'Conv_Out/kernel' holds no numbers"):
+        io.read(path)
+
+
+def test_how_much_a_file_may_unpack_to():
+    """64 MiB, or 32 times its size: both to the byte."""
+    check_unpacked([2**25, 2**25], 10, None)
+    check_unpacked([32 * 10**7], 10**7, None)
+    check_unpacked([2**30], 10, 2**30)
+    for sizes, packed, most in [
+        ([2**25, 2**25, 1], 10, None),
+        ([32 * 10**7 + 1], 10**7, None),
+        ([2**30 + 1], 10, 2**30),
+    ]:
+        with pytest.raises(ValueError, match=f"allow it with max_bytes={sum(sizes)}"):
+            check_unpacked(sizes, packed, most)
