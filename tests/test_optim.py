@@ -487,3 +487,8 @@ def test_a_parameter_that_was_frozen_since_stays_as_it_is():
     frozen.requires_grad = False
     optimizer.step()
     assert w.data.tolist() != [1.0, 2.0] and frozen.data.tolist() == [1.0, 2.0]
+
+
+def test_a_rule_of_ones_own_decays_only_if_told_to():
+    p = Tensor(np.ones(2), requires_grad=True)
+    assert optim.Optimizer([p], lr=0.1).weight_decay == 0 and optim.Optimizer([p], 0.1, 0.5).weight_decay == 0.5
