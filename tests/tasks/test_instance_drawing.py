@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from minunet.metrics.objects import measure
 from minunet.tasks import instance_drawing
 from minunet.tasks.instance_drawing import boxes_and_outlines, color_instances, instance_overlay
 
@@ -131,3 +132,13 @@ def test_thick_outlines_by_hand(thickness, left):
     segments[2:9, 2:9] = 5
     lines = instance_drawing._outlines(segments, thickness)
     assert int((segments > 0).sum() - lines.sum()) == left**2 and not lines[segments == 0].any()
+
+
+def test_a_number_stands_on_the_pixel_nearest_to_the_centroid():
+    """An L of 5 + 3 pixels: the centroid lies at (2.75, 0.75), off it; a bar of three has it on its middle."""
+    segments = np.zeros((8, 12), np.uint16)
+    segments[0:5, 0], segments[4, 1:4] = 7, 7
+    segments[6, 8:11] = 9
+    objects = measure(segments)
+    assert objects.centroids.tolist() == [[22 / 8, 6 / 8], [6, 9]]
+    assert instance_drawing._places(segments, objects).tolist() == [[3, 0], [6, 9]]
