@@ -471,5 +471,8 @@ def test_the_presets_are_those_that_were_measured():
     assert recipe("full") == [(seldom, None), *moves, *((seldom, strength) for strength in (0.3, 0.3, 0.5, 0.07))]
     flips = [(seldom, None), (seldom, None), (always, None)]
     assert recipe("flips") == flips
+    names = [type(each).__name__ for each in PRESETS["cells"].transforms]
+    assert names[:3] == [type(each).__name__ for each in PRESETS["flips"].transforms]  # in this order they draw
+    assert names == ["Flip", "FlipVertical", "QuarterTurn", "Rotate", "Scale", "Elastic", "Brightness", "Contrast"]
     assert recipe("cells") == [*flips, *((seldom, strength) for strength in (15, 0.15, 0.02, 0.2, 0.2))]
     assert recipe("elastic") == [(seldom, None), (always, None), (seldom, 15), (seldom, 0.05), (always, 0.02)]

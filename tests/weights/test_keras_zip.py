@@ -77,6 +77,7 @@ def test_the_papers_network_in_keras_layers(tmp_path, mirror):
     assert [name for name, (kind, _, _) in layers.items() if kind == "Cropping2D"] == ["Crop_2", "Crop_1"]
     configs = json.loads(zipfile.ZipFile(path).read("config.json"))["config"]
     settings = {layer["name"]: layer["config"] for layer in configs["layers"]}
+    assert settings["input"]["batch_shape"] == [None, None, None, 1]
     assert settings["Crop_1"]["cropping"] == [[16, 16], [16, 16]] and settings["Crop_2"]["cropping"] == [[4, 4]] * 2
     assert layers["Concatenate_1"][2] == ["UpConv_1", "Crop_1"] and layers["Crop_1"][2] == ["Conv_Contract_1_2"]
     assert layers["Conv_Contract_1_1"][1]["padding"] == "valid" and layers["Conv_Contract_1_1"][2] == ["input"]
