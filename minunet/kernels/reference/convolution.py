@@ -10,6 +10,7 @@ Numbers by hand, for one row: x = 1 2 3 with one zero after it, w = 5 1, y or gy
 import numpy as np
 
 from minunet.device import array_module
+from minunet.kernels.reference.pointwise import relu_gradient, sum_over_pixels
 from minunet.kernels.windows import crop, output_size, pad
 
 
@@ -61,3 +62,16 @@ def weight_gradient(x, gy, kernel_size, stride, pads):
     for n, i, j in np.ndindex(N, OH, OW):
         gw += x[n, i * SH : i * SH + KH, j * SW : j * SW + KW, :, None] * gy[n, i, j]
     return gw
+
+
+def convolve_backward(x, w, gy, y, stride, pads, needs):
+    """The gradients of y = P(x) W + b, with a ReLU behind it unless y is None: then y tells what it let through.
+
+    x (N,H,W,C), w (KH,KW,C,F), gy, y (N,OH,OW,F), needs: three bools. Returns (gx, gw, gb), None where not needed.
+    """
+    needs_gx, needs_gw, needs_gb = needs
+    gz = gy if y is None else relu_gradient(gy, y)
+    gx = convolve_transposed(gz, w, None, stride, pads, x.shape[1:3]) if needs_gx else None
+    gw = weight_gradient(x, gz, w.shape[:2], stride, pads) if needs_gw else None
+    gb = sum_over_pixels(gz) if needs_gb else None
+    return gx, gw, gb
