@@ -27,6 +27,7 @@ their single axis. Source: Loshchilov and Hutter, 2019.
 """
 
 import inspect
+import math
 from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import Any, TypeVar
@@ -193,8 +194,10 @@ class Optimizer:
                 f"it is for {state.get('kind', 'no kind')!s}, this is {self._kind()}; "
                 f"unknown {unknown}, wrong shape {wrong}, missing {missing}"
             )
-        self.steps = int(state["steps"])
-        self.lr = float(state["lr"])
+        steps, lr = int(state["steps"]), float(state["lr"])
+        if steps < 0 or not 0 <= lr < math.inf:
+            raise ValueError(f"this state has steps {steps} and lr {lr}: no optimizer comes to that")
+        self.steps, self.lr = steps, lr
         for i, (p, own) in enumerate(zip(self.params, self.state)):
             for name in own:
                 array = state.get(f"{i}/{name}")

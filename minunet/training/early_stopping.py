@@ -81,5 +81,7 @@ class Patience:
             raise ValueError(f"this is not the state of a Patience: it holds {sorted(state)}")
         waited = int(np.asarray(state["waited"]))
         best, start, loss = (float(np.asarray(state.get(name, math.nan))) for name in ("best", "start", "loss"))
+        if math.isinf(best) or math.isinf(start) or math.isinf(loss) or waited < 0:
+            raise ValueError(f"this is not the state of a Patience: best {best}, waited {waited}")
         self.best, self.start, self.loss = (None if math.isnan(x) else x for x in (best, start, loss))
         self.waited = waited

@@ -29,13 +29,14 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from minunet.autograd import Tensor, no_grad
+from minunet.data import DataError
 from minunet.data.loader import Loader
 from minunet.kernels.memory import keep_freed_memory
 from minunet.models import SegmentationModel
 from minunet.optim import Optimizer, clip_gradients
 from minunet.tasks import Binary, Task
 from minunet.training.batches import Batch, Prefetcher, ready_batches
-from minunet.training.data_checks import check_batch, check_data
+from minunet.training.data_checks import check_batch, check_training_set, check_validation_set
 from minunet.training.early_stopping import Patience
 from minunet.training.memory import advise_batch_size
 from minunet.training.progress import Losses, Progress
@@ -115,13 +116,15 @@ class Trainer:
         rate of the last step), and "seconds". The training scores are those of the predictions made while learning, so
         they lag a little behind.
 
-        Raises DataError for data that the task cannot learn from, before the first step if it can be seen there
-        (data_checks.py).
+        Raises DataError for data that the task cannot learn from (data_checks.py), before the first step if it can be
+        seen there, and for a restored progress that is none of these batches.
         Raises Diverged if a loss is NaN or infinite, at the latest at the end of its epoch and before its row;
         OutOfMemory, which names a batch size that fits, if the GPU runs out of memory.
         """
         if self.progress.epoch == 1 and self.progress.step == 0:
-            check_data(self.task, training, validation)
+            check_training_set(self.task, training)
+            check_validation_set(self.task, validation)
+        _check_place(self.progress, training)
         keep_freed_memory()
         while self.progress.epoch <= count and not self._is_over():
             with advise_batch_size(self.model, self.optimizer, training), _silent_overflows():
@@ -219,6 +222,16 @@ class Trainer:
                 if self.stop():
                     return None
         return {"loss": losses.mean(), **scores.result()}
+
+
+def _check_place(progress: Progress, loader: Loader) -> None:
+    """Raises DataError unless the batches that were counted are the first ones of an epoch."""
+    expected = min(progress.step * loader.batch_size, len(loader.dataset))
+    if progress.step > len(loader) or sum(progress.losses.images) != expected:
+        raise DataError(
+            f"the run has counted {sum(progress.losses.images)} images in {progress.step} batches of an epoch: "
+            f"these would be {expected}, in batches of {loader.batch_size}, of which an epoch has {len(loader)}"
+        )
 
 
 @contextmanager

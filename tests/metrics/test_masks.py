@@ -108,3 +108,23 @@ def test_negative_and_fractional_masks_are_refused(score, value, dtype):
     masks = np.array([1, 0, value, 0], dtype).reshape(1, 2, 2)
     with pytest.raises(ValueError, match="1 mask pixels hold a value other than 0 .background., 1 .object. and 255"):
         score(np.ones((1, 2, 2)), masks)
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        [[1, 2, 3, 9, 9.0]],  # no integers
+        [[1, 2, 3, 9, np.nan]],
+        [[3, 2, 4, 9, 9]],  # more in both than in one
+        [[-1, 2, 3, 9, 9]],
+        [[1, 2, 10, 9, 9]],  # more than there are
+        [[1, 2, 3, 9, 8]],
+        [[1, 2, 3, 2**62, 2**62]],
+    ],
+)
+def test_counts_that_no_masks_have(counts):
+    scores = metrics.MaskScores()
+    with pytest.raises(ValueError, match="counts are"):
+        scores.load_state_dict({"counts": np.array(counts)})
+    scores.load_state_dict({"counts": np.array([[1, 2, 3, 9, 9], [0, 0, 0, 0, 0]])})
+    assert scores.result()["iou"] == 1 / 4

@@ -105,3 +105,11 @@ def test_the_state_of_an_older_checkpoint_is_taken_and_all_epochs_count():
     patience.load_state_dict({"best": np.array(0.0), "waited": np.array(2)})
     patience.update({"val_iou": 0.0, "val_loss": 0.1})
     assert (patience.best, patience.waited) == (0.0, 3)
+
+
+@pytest.mark.parametrize("state", [{"best": np.inf, "waited": 0}, {"best": 1.0, "waited": -3}])
+def test_a_state_that_no_training_comes_to(state):
+    patience = Patience("val_loss", 1)
+    with pytest.raises(ValueError, match="not the state of a Patience"):
+        patience.load_state_dict({name: np.array(value) for name, value in state.items()})
+    assert (patience.best, patience.waited) == (None, 0)

@@ -4,7 +4,6 @@ import argparse
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
-from pathlib import Path
 
 from minunet.cli.arguments import (
     MOST_PIXELS,
@@ -13,19 +12,18 @@ from minunet.cli.arguments import (
     fraction,
     image_size,
     not_negative,
+    path,
     positive,
     whole,
 )
 from minunet.cli.train.datasets import add_dataset_arguments, check_dataset_arguments, is_drawn
 from minunet.cli.train.recipes import LOSS_FOR_CLASSES, OPTIMIZERS, PRESETS, SCHEDULES
-from minunet.cli.train.resuming import MAY_CHANGE, changes, flag
+from minunet.cli.train.resumed import continued
 from minunet.cli.train.task_arguments import add_task_arguments, check_task_arguments
 from minunet.data.augment import PRESETS as AUGMENTATIONS
 from minunet.ops.losses import CLASS_LOSSES, LOSSES
 from minunet.tasks import TASKS
-from minunet.training.checkpoint import CheckpointError
 from minunet.training.plots import SCORES
-from minunet.training.run_folder import read_run
 
 DESCRIPTION = """Train the lecture's U-Net to tell pets from their background.
 
@@ -58,26 +56,16 @@ def parse_arguments(argv: Sequence[str] | None) -> Namespace:
         args = _read_arguments(command)
         args.command, args.before = command, None
         return args
-    try:
-        before = read_run(given.resume)["command"]
-    except CheckpointError as error:
-        _make_parser().error(str(error))
-    old, args = _read_arguments(before), _read_arguments([*before, *command])
-    changed = changes(old, args)
-    for name in changed:
-        if name not in MAY_CHANGE:
-            _make_parser().error(
-                f"{flag(name)} {getattr(args, name)} contradicts the run in {args.resume}, which has "
-                f"{getattr(old, name)}: omit it"
-            )
-    args.command, args.before = [*before, *command] if changed else before, old
-    args.download = given.download  # a folder, maybe a stranger's, starts no download by itself
-    return args
+    return continued(given, command, _read_arguments, _make_parser())
 
 
-def _read_arguments(command: list[str]) -> Namespace:
-    """The arguments in a list of words, checked; where one is missing, the default of the preset, or REAL or DRAWN."""
+def _read_arguments(command: list[str], origin: str = "") -> Namespace:
+    """The arguments in a list of words, checked; where one is missing, the default of the preset, or REAL or DRAWN.
+
+    origin: the file that has the words, for messages.
+    """
     parser = _make_parser()
+    parser.origin = origin
     args = parser.parse_args(command)
     check_task_arguments(parser, args)
     check_dataset_arguments(parser, args)
@@ -273,13 +261,13 @@ def _add_run_arguments(parser: Parser) -> None:
     add = parser.add_argument
     add(
         "--out",
-        type=Path,
+        type=path,
         metavar="DIR",
         help="folder of the results, new or empty: no run is overwritten (default: runs/DATE_TIME)",
     )
     add(
         "--resume",
-        type=Path,
+        type=path,
         metavar="DIR",
         help="continue the run in this folder, with its arguments. On the same machine it ends with exactly the "
         "numbers of a run that was never stopped. --epochs may ask for more; a cosine is then stretched over all of "

@@ -1,14 +1,25 @@
-"""What may be different when a run is resumed, and what is said about it: nothing changes without a word."""
+"""`minunet train --resume`: what an earlier run's folder says, and what is taken from it.
+
+The folder may be a stranger's. Its run.json has the words with which the run was started; of these, only what describes
+the training is taken: not where results go, nor whether something is downloaded. What will be read and written is said
+before anything is; and so is what is different now: nothing changes without a word.
+"""
 
 import json
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+from minunet.cli.arguments import Parser
 from minunet.cli.console import count
 from minunet.cli.train.recipes import schedule_end
+from minunet.inputs import readable
+from minunet.training.checkpoint import CheckpointError
 from minunet.training.loop import Trainer
+from minunet.training.run_folder import read_run
 
+# what may be different when a run is resumed
 MAY_CHANGE = {
     "epochs",
     "schedule_epochs",
@@ -27,6 +38,38 @@ MAY_CHANGE = {
     "device",
     "threads",
 }
+NOT_TAKEN = ("out", "download", "resume")  # what only counts if it is asked for now
+
+Read = Callable[[list[str], str], Namespace]  # words, and where they come from -> checked arguments
+
+
+def continued(args: Namespace, command: list[str], read: Read, parser: Parser) -> Namespace:
+    """Returns the arguments of the run in `args.resume`, with what `command` changes; in `before`, those of that run.
+
+    Exits as a parser does.
+
+    args: what `command` alone says; read: makes arguments of words.
+    """
+    try:
+        before = read_run(args.resume)["command"]
+    except CheckpointError as error:
+        parser.error(str(error))
+    origin = str(Path(args.resume) / "run.json")
+    if any(word.startswith(("-h", "--help")) for word in before):
+        parser.error(f"{origin} was not written by a run: it asks for help")
+    old, new = read(before, origin), read([*before, *command], "")
+    for name in NOT_TAKEN:
+        setattr(old, name, parser.get_default(name))
+        setattr(new, name, getattr(args, name))
+    differing = changes(old, new)
+    for name in differing:
+        if name not in MAY_CHANGE:
+            parser.error(
+                f"{flag(name)} {getattr(new, name)} contradicts the run in {args.resume}, which has "
+                f"{getattr(old, name)}: omit it"
+            )
+    new.command, new.before = [*before, *command] if differing else before, old
+    return new
 
 
 def changes(before: Namespace, now: Namespace) -> list[str]:
@@ -46,7 +89,7 @@ def other_defaults(run: Mapping[str, Any], now: Namespace) -> Iterator[str]:
     """
     recorded = run.get("arguments")
     for name, value in vars(now).items():
-        if name in MAY_CHANGE or not isinstance(recorded, dict) or name not in recorded:
+        if name in {*MAY_CHANGE, *NOT_TAKEN} or not isinstance(recorded, dict) or name not in recorded:
             continue
         value = json.loads(json.dumps(value, default=str))  # as it was recorded
         if value != recorded[name]:
@@ -63,7 +106,7 @@ def resumed_lines(before: Namespace, now: Namespace, trainer: Trainer, epochs: i
     yield f"resumed     after {count(epochs, 'epoch')}{within}"
     if epochs >= now.epochs:
         yield f"            which is all that it was to train ({now.epochs}): --epochs asks for more"
-    names = [name for name in changes(before, now) if name in MAY_CHANGE - {"download"}]
+    names = [name for name in changes(before, now) if name in MAY_CHANGE.difference(NOT_TAKEN)]
     parts = [f"{flag(name)} {_told(getattr(now, name))} (formerly {_told(getattr(before, name))})" for name in names]
     if parts:
         yield f"changed     {', '.join(parts)}"
@@ -88,3 +131,12 @@ def _stretched_lines(before: Namespace, now: Namespace, trainer: Trainer) -> Ite
 
 def _told(value: Any) -> str:
     return "not given" if value is None else str(value)
+
+
+def what_is_read(args: Namespace) -> str:
+    """Returns, in words, what a resumed run will read besides its own folder."""
+    paths = {name: value for name, value in vars(args).items() if isinstance(value, Path) and name not in NOT_TAKEN}
+    flags = [f"{flag(name)} {readable(value)}" for name, value in paths.items()]
+    if args.classes is not None:
+        flags.append("--classes")
+    return ", ".join(flags) or "no files (its images are drawn)"

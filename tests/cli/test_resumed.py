@@ -11,7 +11,7 @@ import pytest
 from minunet.cli.train import command
 from minunet.cli.train.arguments import parse_arguments
 from minunet.cli.train.recipes import make_model
-from minunet.cli.train.resuming import resumed_lines
+from minunet.cli.train.resumed import resumed_lines
 from minunet.training import run_folder
 from minunet.training.schedules import Cosine
 
