@@ -28,7 +28,7 @@ def scores_of(matrix, put=np.asarray):
     return scores
 
 
-def test_batches_on_several_devices_are_added_up(array_on):
+def test_batches_on_cpu_and_gpu_are_added_up(array_on):
     array_on("gpu")  # or skip
     scores = ConfusionScores(len(STREET))
     for where in ("cpu", "gpu", "gpu", "cpu"):
