@@ -489,6 +489,11 @@ def test_a_parameter_that_was_frozen_since_stays_as_it_is():
     assert w.data.tolist() != [1.0, 2.0] and frozen.data.tolist() == [1.0, 2.0]
 
 
+def test_a_rule_of_ones_own_decays_only_if_told_to():
+    p = Tensor(np.ones(2), requires_grad=True)
+    assert optim.Optimizer([p], lr=0.1).weight_decay == 0 and optim.Optimizer([p], 0.1, 0.5).weight_decay == 0.5
+
+
 @pytest.mark.parametrize(("name", "value"), [("steps", -1), ("lr", -0.5), ("lr", np.nan), ("lr", np.inf)])
 def test_a_state_that_no_optimizer_comes_to_changes_nothing(name, value):
     optimizer = optim.Adam([Tensor(np.ones((2, 3)), requires_grad=True)], lr=0.25)

@@ -23,12 +23,40 @@ the engine knows of each gradient whether anybody else holds its array, and adds
 
 from __future__ import annotations
 
-from typing import Any
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from minunet.autograd.tensor import Tensor, TensorLike, gradients_are_recorded
 from minunet.device import Array, array_module, device_of
+
+
+class Call(NamedTuple):
+    """A call of a Function: its name, what it read and what it returned."""
+
+    operation: str
+    inputs: list[Any]
+    output: Any
+
+
+class _Recording(threading.local):
+    calls: list[Call] | None = None
+
+
+_recording = _Recording()
+
+
+@contextlib.contextmanager
+def recorded_calls() -> Iterator[list[Call]]:
+    """Inside `with recorded_calls() as calls:`, each call of a Function in this thread is added to the list."""
+    before, _recording.calls = _recording.calls, []
+    try:
+        yield _recording.calls
+    finally:
+        _recording.calls = before
 
 
 class Function:
@@ -64,6 +92,8 @@ class Function:
         self._check_devices(tensors)
         self.needs = tuple(gradients_are_recorded() and x.requires_grad for x in tensors)
         y = Tensor(self.forward(*(x.data for x in tensors)))
+        if _recording.calls is not None:
+            _recording.calls.append(Call(self.operation, [x.data for x in tensors], y.data))
         if any(self.needs):
             # Only where the inputs came from is kept, not the tensors: an activation that no backward needs is freed.
             self.sources = tuple((x.creator or x) if need else None for x, need in zip(tensors, self.needs))

@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from minunet.autograd.kinks import Kink, find_kink
 from minunet.autograd.tensor import Tensor, TensorLike, no_grad
 from minunet.device import array_module, to_numpy
 
@@ -41,15 +42,19 @@ class Comparison(NamedTuple):
 
 
 class GradientError(AssertionError):
-    """A gradient disagrees with the differences of its forward pass; `wrong` has the Comparison of each that does."""
+    """A gradient disagrees with the differences of its forward pass; `wrong` has the Comparison of each that does.
 
-    def __init__(self, wrong: list[Comparison], tolerance: float) -> None:
+    kink: that of the function at the first of them, if it has one there; see kinks.py.
+    """
+
+    def __init__(self, wrong: list[Comparison], tolerance: float, kink: Kink | None = None) -> None:
         self.wrong = wrong
+        self.kink = kink
         first = wrong[0]
         super().__init__(
             f"{first.where}: the worst gradient is at index {first.place}: backward says "
-            f"{first.analytic[first.place]:.9g}, differences say {first.numeric[first.place]:.9g} "
-            f"(relative error {first.error:.2e}, allowed {tolerance:.0e})"
+            f"{first.analytic[first.place] + 0.0:.9g}, differences say {first.numeric[first.place]:.9g} "
+            f"(relative error {first.error:.2e}, allowed {tolerance:.0e})" + (f". {kink}" if kink else "")
         )
 
 
@@ -79,7 +84,8 @@ def gradcheck(
     tolerance   largest error allowed, relative to the largest derivative of the same input.
     seed        decides the random upstream gradient and the directions.
 
-    The error names the input, the worst index and both values. Raises TypeError unless the inputs are float64.
+    The error names the input, the worst index and both values; and where the inputs lie at a kink, the operation that
+    has it. Raises TypeError unless the inputs are float64.
 
     >>> gradcheck(lambda a, b: a * b, [np.array([1.0, 2.0]), np.array([3.0, 4.0])]).checked
     4
@@ -100,8 +106,19 @@ def gradcheck(
             return float((f(*(Tensor(a) for a in changed)).data * u).sum())
 
     if directions is None:
-        return _compare_elements(loss, arrays, analytic, eps, tolerance)
-    return _compare_directions(loss, arrays, analytic, directions, eps, tolerance, rng)
+        comparisons = _compare_elements(loss, arrays, analytic, eps)
+        moves = [{i: _one_at(c.place, c.analytic.shape)} for i, c in zip(analytic, comparisons)]
+    else:
+        vectors = [{i: rng.standard_normal(g.shape) for i, g in analytic.items()} for _ in range(directions)]
+        comparisons = _compare_directions(loss, arrays, analytic, vectors, eps)
+        moves = vectors
+    wrong = [k for k, comparison in enumerate(comparisons) if comparison.error > tolerance]
+    if wrong:
+        first = comparisons[wrong[0]]
+        kink = find_kink(f, lambda s: _moved(arrays, moves[wrong[0]], s), u, float(first.analytic[first.place]), eps)
+        raise GradientError([comparisons[k] for k in wrong], tolerance, kink)
+    worst = max((comparison.error for comparison in comparisons), default=0.0)
+    return GradcheckReport(worst, sum(g.size for g in analytic.values()) if directions is None else directions)
 
 
 def _as_float64_arrays(inputs):
@@ -161,37 +178,35 @@ def relative_errors(analytic: NDArray[Any], numeric: NDArray[Any], scale: float 
     return np.where(np.isnan(error), np.inf, error)
 
 
-def _compare_elements(loss, arrays, analytic, eps, tolerance):
-    """Compares each ∂L/∂x_i with the central difference in x_i."""
-    comparisons = [
+def _compare_elements(loss, arrays, analytic, eps):
+    """Compares each ∂L/∂x_i with the central difference in x_i. Returns a Comparison for each input."""
+    return [
         compare(gradient, numerical_gradient(loss, arrays, i, eps), f"input {i}") for i, gradient in analytic.items()
     ]
-    return _report(comparisons, tolerance, sum(gradient.size for gradient in analytic.values()))
 
 
-def _compare_directions(loss, arrays, analytic, directions, eps, tolerance, rng):
-    """Compares ⟨Jᵀu, v⟩ with ⟨u, Jv⟩ for random v over all inputs at once.
+def _compare_directions(loss, arrays, analytic, vectors, eps):
+    """Compares ⟨Jᵀu, v⟩ with ⟨u, Jv⟩ for vectors v over all inputs at once. Returns a Comparison for each.
 
     Both are sums of many terms of either sign, so the error is relative to the length of Jᵀu, the size that the sum has
     for a typical v.
     """
     comparisons = []
     length = np.sqrt(sum(float((g * g).sum()) for g in analytic.values()))
-    for k in range(directions):
-        v = {i: rng.standard_normal(g.shape) for i, g in analytic.items()}
-        above, below = (
-            loss([a + array_module(a).asarray(sign * eps * v[i]) if i in v else a for i, a in enumerate(arrays)])
-            for sign in (1, -1)
-        )
+    for k, v in enumerate(vectors):
+        above, below = (loss(_moved(arrays, v, sign * eps)) for sign in (1, -1))
         numeric = (above - below) / (2 * eps)
         dot = sum(float((g * v[i]).sum()) for i, g in analytic.items())
         comparisons.append(compare(np.array(dot), np.array(numeric), f"direction {k}", length))
-    return _report(comparisons, tolerance, directions)
+    return comparisons
 
 
-def _report(comparisons, tolerance, checked):
-    """Returns the GradcheckReport. Raises GradientError if one of the errors is too large."""
-    wrong = [comparison for comparison in comparisons if comparison.error > tolerance]
-    if wrong:
-        raise GradientError(wrong, tolerance)
-    return GradcheckReport(max((comparison.error for comparison in comparisons), default=0.0), checked)
+def _moved(arrays, v, s):
+    """Returns the arrays, those that v has a direction for moved by s along it."""
+    return [a + array_module(a).asarray(s * v[i]) if i in v else a for i, a in enumerate(arrays)]
+
+
+def _one_at(place, shape):
+    v = np.zeros(shape)
+    v[place] = 1.0
+    return v

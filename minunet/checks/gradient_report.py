@@ -26,11 +26,12 @@ DIRECTION = "along a random direction"
 
 
 class Failure(NamedTuple):
-    """A case that failed: the gradients that are wrong, or what was raised, in one line."""
+    """A case that failed: the gradients that are wrong, or what was raised, in one line; its kink, if it has one."""
 
     case: Case
     wrong: tuple[Comparison, ...] = ()
     raised: str = ""
+    kink: str = ""
 
     @property
     def error(self) -> float:
@@ -43,7 +44,7 @@ def run_case(case: Case) -> float | Failure:
     try:
         return case.run().worst_relative_error
     except GradientError as found:
-        return Failure(case, tuple(found.wrong))
+        return Failure(case, tuple(found.wrong), kink=str(found.kink or ""))
     except Exception as found:  # whatever somebody has written into a backward
         return Failure(case, raised=_described(found))
 
@@ -130,6 +131,9 @@ def _about(operation: str, failures: list[Failure], total: int, functions: set[t
     raised = [failure for failure in failures if failure.raised]
     if raised:
         result += _wrapped(f"  {raised[0].raised}", "    ")
+    kinks = [failure.kink for failure in failures if failure.kink]
+    if kinks:
+        result += _wrapped(f"  {kinks[0]}", "    ")
     return result + _places(functions)
 
 

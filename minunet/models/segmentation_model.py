@@ -14,6 +14,7 @@ OUTPUTS: dict[str, Activation] = {"sigmoid": "sigmoid", "softmax": "softmax", "l
 
 FAR_ABOVE_1 = 2  # resizing may overshoot 1 a little, where an edge is sharp
 GROUP_PIXELS = 8 * 256 * 256  # predicted together: more at once are no faster (measured on two cores)
+NOT_SCALED = 20  # a network may also be trained on numbers of mean 0 and deviation 1, but not on these
 
 
 class SegmentationModel(Module):
@@ -112,6 +113,11 @@ class SegmentationModel(Module):
             )
         if len(x.data) == 0:
             raise ValueError(f"{name}: the input has shape {x.shape}: the batch must hold at least one image")
+        if x.device == "cpu" and x.data.max(initial=0) > NOT_SCALED:  # a GPU would have to wait
+            raise ValueError(
+                f"{name}: the input holds {x.data.min():g} to {x.data.max():g}: it must hold 0 to 1; divide it by 255, "
+                "or call model.predict with uint8"
+            )
 
 
 def check_options(model: str, dropout: float, activation: str, **sizes: int) -> dict[str, int]:

@@ -38,6 +38,15 @@ def check_validation_set(task: Task, loader: Loader) -> None:
         raise DataError(lacking)
 
 
+def check_batch(task: Task, images: NDArray, labels: NDArray) -> None:
+    """Raises DataError unless a batch holds integers: one float image among many makes floats of its whole batch."""
+    if images.dtype != np.uint8 or (isinstance(task, Binary) and labels.dtype != np.uint8):
+        raise DataError(
+            f"a batch has images of {images.dtype} and labels of {labels.dtype}: the images, and masks, must all be "
+            "uint8; at least one is not"
+        )
+
+
 def _check(task: Task, loader: Loader, part: str) -> tuple[str, set[int]]:
     """What the labels lack, in words ("" if nothing), and the values seen. Raises DataError for wrong ones."""
     dataset = loader.dataset

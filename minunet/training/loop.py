@@ -36,7 +36,7 @@ from minunet.models import SegmentationModel
 from minunet.optim import Optimizer, clip_gradients
 from minunet.tasks import Binary, Task
 from minunet.training.batches import Batch, Prefetcher, ready_batches
-from minunet.training.data_checks import check_training_set, check_validation_set
+from minunet.training.data_checks import check_batch, check_training_set, check_validation_set
 from minunet.training.early_stopping import Patience
 from minunet.training.memory import advise_batch_size
 from minunet.training.progress import Losses, Progress
@@ -116,8 +116,8 @@ class Trainer:
         rate of the last step), and "seconds". The training scores are those of the predictions made while learning, so
         they lag a little behind.
 
-        Raises DataError before the first step for a training set that the task cannot learn from (data_checks.py), and
-        for a restored progress that is none of these batches.
+        Raises DataError for data that the task cannot learn from (data_checks.py), before the first step if it can be
+        seen there, and for a restored progress that is none of these batches.
         Raises Diverged if a loss is NaN or infinite, at the latest at the end of its epoch and before its row;
         OutOfMemory, which names a batch size that fits, if the GPU runs out of memory.
         """
@@ -177,7 +177,12 @@ class Trainer:
         return {"loss": progress.losses.mean(), **progress.scores.result()}
 
     def _batches(self, source: Iterator[tuple[NDArray, NDArray]]) -> Iterator[Batch]:
-        return ready_batches(self.task, self.prefetcher, source)
+        return ready_batches(self.task, self.prefetcher, self._checked(source))
+
+    def _checked(self, source: Iterator[tuple[NDArray, NDArray]]) -> Iterator[tuple[NDArray, NDArray]]:
+        for images, labels in source:
+            check_batch(self.task, images, labels)
+            yield images, labels
 
     def _learn(self, batch: Batch, weight: float) -> None:
         """Forward and backward for one batch: adds `weight` times the gradient of its loss to what is in .grad."""

@@ -6,6 +6,7 @@
 
     Cosine     lr (t + 1) / W                                   for t < W:   up in a straight line
                lr (1 + cos(π (t - W) / (T - W))) / 2            afterward:  down along half a cosine, to 0 at t = T
+               (a training that takes more steps may keep the rate of t = T - 1, the last one above 0)
 
     Plateau    lr, multiplied by a factor below 1 each time that a score has not improved for some epochs
 
@@ -63,6 +64,7 @@ class Constant(Schedule):
 class Cosine(Schedule):
     """Up to `lr` within `warmup` steps, then down to 0 at `steps`, where it stays.
 
+    keep_last: it stays at the rate of the last step instead, for a training that goes on.
     Raises ValueError unless 0 <= warmup < steps.
 
     >>> schedule = Cosine(lr=1.0, steps=6, warmup=2)
@@ -70,14 +72,17 @@ class Cosine(Schedule):
     [0.5, 1.0, 1.0, 0.854, 0.5, 0.146, 0.0]
     """
 
-    def __init__(self, lr: float, steps: int, warmup: int = 0) -> None:
+    def __init__(self, lr: float, steps: int, warmup: int = 0, keep_last: bool = False) -> None:
         super().__init__(lr)
         if not 0 <= warmup < steps:
             raise ValueError(f"warmup is {warmup!r}: it must be at least 0 and below the total of {steps!r} steps")
         self.steps = steps
         self.warmup = warmup
+        self.keep_last = keep_last
 
     def __call__(self, t: int) -> float:
+        if self.keep_last:
+            t = min(t, self.steps - 1)
         if t < self.warmup:
             return self.lr * (t + 1) / self.warmup
         done = min((t - self.warmup) / (self.steps - self.warmup), 1.0)

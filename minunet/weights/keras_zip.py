@@ -63,8 +63,6 @@ def config(model: SegmentationModel) -> dict[str, Any]:
             layers.append(_layer(keras_class, its_name, [tensors] if kind == "Concatenate" else tensors, **settings))
             tensors = [_tensor(its_name, shape[-1])]
         outputs[name] = tensors[0]
-    if hasattr(model, "activation"):  # of the model, not of its last layer
-        layers[-1]["config"]["activation"] = model.activation
     functional = {
         "name": type(model).__name__,
         "trainable": True,

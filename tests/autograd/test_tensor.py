@@ -1,5 +1,6 @@
 """The engine: how gradients travel and add up, and what is freed on the way."""
 
+import itertools
 import threading
 import weakref
 
@@ -597,3 +598,26 @@ def test_the_whole_engine_on_the_device(xp_array):
     np.testing.assert_array_equal(device.to_numpy(x.grad), [[1, 4, 7], [7, 10, 13]])  # row + 2x
     np.testing.assert_array_equal(device.to_numpy(row.grad), [3, 5, 7])
     assert y.item() == (0 + 2 + 6 + 3 + 8 + 15) + (0 + 1 + 4 + 9 + 16 + 25)
+
+
+def test_the_callers_upstream_gradient_is_never_added_into():
+    """The backward of x + 1 hands gy on as it is: x.grad must not be the caller's array."""
+    x, gy = Tensor(np.zeros(3), requires_grad=True), np.ones(3)
+    for times in (1, 2, 3):
+        (x + 1.0).backward(gy)
+        assert x.grad.tolist() == [times] * 3 and gy.tolist() == [1, 1, 1] and not np.shares_memory(x.grad, gy)
+    y = x + 1.0
+    (y + y * 2.0).backward(gy)
+    assert gy.tolist() == [1, 1, 1] and x.grad.tolist() == [6, 6, 6]
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_an_array_that_was_handed_on_twice_is_never_added_into(order):
+    """The backward of a + b gives one array to both, and that of a + 1 hands it on as it is: a and b wait with the
+    same array. What else they receive must not be added into it."""
+    x, w = (Tensor(np.zeros(3), requires_grad=True) for _ in range(2))
+    a, b = x.exp(), w.exp()  # their derivatives are 1 there
+    terms = [lambda: (a + 1.0) + (b + 1.0), lambda: a * 2.0, lambda: b * 5.0]
+    first, second, third = (terms[i]() for i in order)
+    (first + second + third).backward(np.ones(3))
+    assert x.grad.tolist() == [3, 3, 3] and w.grad.tolist() == [6, 6, 6] and not np.shares_memory(x.grad, w.grad)

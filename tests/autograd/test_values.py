@@ -10,6 +10,14 @@ def leaf(*values, name=None):
     return Tensor(np.array(values), requires_grad=True, name=name)
 
 
+def test_data_can_be_replaced():
+    x = Tensor(np.array([1.0, 2.0]), requires_grad=True)
+    x.data = np.array([3.0, 4.0, 5.0])
+    assert x.data.tolist() == [3, 4, 5] and x.shape == (3,) and (x * 2).numpy().tolist() == [6, 8, 10]
+    x.data -= 1
+    assert x.numpy().tolist() == [2, 3, 4]
+
+
 def test_numpy_takes_the_values():
     x = leaf(1.5, 2.0)
     array = np.asarray(x)

@@ -5,6 +5,7 @@ import importlib
 import numpy as np
 import pytest
 
+from minunet import ops
 from minunet.autograd import GradientError, arithmetic
 from minunet.checks import gradient_report
 from minunet.checks.gradient_cases import Case, all_cases
@@ -170,3 +171,9 @@ def test_a_case_that_passes():
 
 def test_nothing_wrong_says_nothing():
     assert report(some("exp", "log")) == []
+
+
+def test_a_case_at_a_kink_is_told_from_a_wrong_one():
+    case = Case("corner", "", lambda x: ops.relu(x * 2), [np.array([1.0, 0.0])])
+    text = " ".join(line.strip() for line in report([case]))
+    assert "corner: 1 of 1 case WRONG" in text and "ReLU, which reads 0 and returns 0, has a kink there" in text

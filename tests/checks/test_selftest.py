@@ -155,3 +155,27 @@ def test_bandwidth_and_arithmetic_are_plausible(xp_array):
 
 def test_the_time_of_a_step_is_plausible():
     assert 1e-4 < speed.seconds_per_step("cpu", 1, 64, seconds=0) < 60
+
+
+def test_a_number_says_more_than_infinity():
+    """One check of an operation is wrong by 0.853, another returns a wrong shape, a third raises."""
+
+    def wrong(on, dtype):
+        return [np.array([1.0 + 0.853 * (on == "gpu:0")], dtype)]
+
+    def shape(on, dtype):
+        return [np.zeros(2 if on == "cpu" else (2, 1), dtype)]
+
+    def fails(on, dtype):
+        if on == "gpu:0":
+            raise RuntimeError("no such kernel")
+        return [np.zeros(1, dtype)]
+
+    def rounded(on, dtype):
+        return [np.array([1.0 + 1e-12 * (on == "gpu:0")], dtype)]
+
+    for order in ([wrong, shape, fails], [fails, shape, wrong]):
+        (row,) = selftest.run([Check("x", "", answers) for answers in order], "gpu:0")
+        assert row.worst["float64"] == pytest.approx(0.853) and len(row.failed) == 6
+    (row,) = selftest.run([Check("x", "", fails), Check("x", "", rounded)], "gpu:0")
+    assert row.worst["float64"] == np.inf

@@ -194,7 +194,8 @@ def test_wrong_use_ends_with_one_line_and_code_2(arguments, message, tmp_path, m
 
 
 def test_a_folder_that_is_not_writable(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)  # root can write everywhere
+    # root can write everywhere
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path or not mode & os.W_OK)
     assert run(*TINY, "--out", tmp_path / "new") == 2
     error = capsys.readouterr().err
     assert "is not writable" in error and error.count("\n") == 1
@@ -641,7 +642,7 @@ def test_help_has_a_line_for_each_flag(capsys):
     flags = """data-dir download images pictures masks mask-values validation-fraction validation-share augment
                device image-size batch-size epochs loss optimizer lr seed limit out strict
                border threads resume save-minutes preset dropout weight-decay schedule warmup clip-norm accumulate
-               early-stop monitor batch-norm"""
+               early-stop monitor batch-norm schedule-epochs"""
     for flag in flags.split():
         assert re.search(f"--{flag}[ ,]", text.partition("options:")[2]), flag
     assert "default: 256; drawn pets:" in text and "130 after Ctrl-C" in text

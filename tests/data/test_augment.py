@@ -455,3 +455,24 @@ def test_presets():
     assert {type(t) for t in PRESETS["elastic"].transforms} >= {Shift, Rotate, Elastic}
     assert {type(t) for t in PRESETS["cells"].transforms} >= {Flip, FlipVertical, QuarterTurn, Rotate, Elastic}
     assert "Rotate(probability=0.75, strength=10)" in repr(PRESETS["light"])
+
+
+def test_the_presets_are_those_that_were_measured():
+    """(how often, how far): the README's figures hold for these. A change of any is a change of recipe."""
+
+    def recipe(name):
+        return [(each.probability, getattr(each, "strength", None)) for each in PRESETS[name].transforms]
+
+    seldom, often, always = 0.5, 0.75, 1.0
+    assert recipe("flip") == [(seldom, None)]
+    moves = [(often, 10), (often, 0.15), (often, 0.05)]
+    assert recipe("light") == [(seldom, None), *moves, (seldom, 0.15), (seldom, 0.15)]
+    moves = [(often, 20), (often, 0.3), (often, 0.1), (seldom, 0.03)]
+    assert recipe("full") == [(seldom, None), *moves, *((seldom, strength) for strength in (0.3, 0.3, 0.5, 0.07))]
+    flips = [(seldom, None), (seldom, None), (always, None)]
+    assert recipe("flips") == flips
+    names = [type(each).__name__ for each in PRESETS["cells"].transforms]
+    assert names[:3] == [type(each).__name__ for each in PRESETS["flips"].transforms]  # in this order they draw
+    assert names == ["Flip", "FlipVertical", "QuarterTurn", "Rotate", "Scale", "Elastic", "Brightness", "Contrast"]
+    assert recipe("cells") == [*flips, *((seldom, strength) for strength in (15, 0.15, 0.02, 0.2, 0.2))]
+    assert recipe("elastic") == [(seldom, None), (always, None), (seldom, 15), (seldom, 0.05), (always, 0.02)]

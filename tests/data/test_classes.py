@@ -279,3 +279,8 @@ def test_weights_by_median_frequency():
     assert median_frequency_weights(iter(images), 4) == pytest.approx([0.8, 1, 2, 1])
     assert median_frequency_weights([np.full((2, 2), 255, np.uint8)], 2) == [1, 1]
     assert median_frequency_weights([], 1) == [1]
+
+
+def test_a_class_that_fills_its_image_is_as_frequent_in_a_small_image_as_in_a_large_one():
+    maps = [np.zeros((1, 1), np.uint8), np.ones((2, 2), np.uint8)]
+    assert median_frequency_weights(maps, 2) == pytest.approx([1, 1])

@@ -398,6 +398,16 @@ def test_damaged_label_files_are_read_or_named(folders, labels):
             assert read_labels.dtype == (np.uint16 if labels == "instances" else np.uint8)
 
 
+def test_images_that_keep_their_size_are_padded_for_six_poolings(folders):
+    put(folders, "a", size=(65, 20))
+    dataset = ImageFolder(*folders, size=None)
+    assert dataset[0][0].shape == (64, 128, 3) and ImageFolder(*folders, size=None, multiple=1)[0][0].shape == (
+        20,
+        65,
+        3,
+    )
+
+
 LABELME = {"version": "5.0.1", "shapes": [{"label": "cat", "points": [[0, 0], [1, 1]]}], "imagePath": "a.jpg"}
 OBJECTS = {"images": [], "categories": [], "annotations": [{"id": 1, "segmentation": [[0, 0, 1, 1]], "iscrowd": 0}]}
 PANOPTIC = {"images": [], "categories": [], "annotations": [{"image_id": 1, "segments_info": []}]}

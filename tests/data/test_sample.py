@@ -222,3 +222,28 @@ def test_relabeled_can_be_split_and_have_its_own_dtype():
     dataset = Relabeled(Halves(), lambda labels: labels[..., :1] / np.float32(4))
     training, _ = split(dataset, 0.4, seed=1)
     assert training[0][1].dtype == np.float32 and training[0][1][0, 0, 0] == (10 + training.indices[0]) / 4
+
+
+# ---- how it is interpolated, by hand -----------------------------------------------------------------------
+
+
+def test_an_enlarged_image_is_interpolated_linearly():
+    """The four new centers lie at -1/4, 1/4, 3/4 and 5/4 between the two old ones; beyond the edge it is flat."""
+    image = np.repeat(np.array([[[0], [200]]], np.uint8), 3, axis=2)
+    assert resize_image(image, (1, 4))[0, :, 0].tolist() == [0, 50, 150, 200]
+    assert resize_image(image.transpose(1, 0, 2), (4, 1))[:, 0, 0].tolist() == [0, 50, 150, 200]
+
+
+def test_a_reduced_image_is_averaged_under_a_triangle():
+    """6 pixels become 2: a new one weighs the pixels by 1 - d/3, where d is how far they are from its center: by 2/3,
+    1, 2/3, 1/3 of 8/3. A cubic would weigh some by less than 0, and a box would leave the fourth out."""
+    for place, (first, second) in enumerate([(60, 0), (90, 0), (60, 30), (30, 60), (0, 90), (0, 60)]):
+        image = np.zeros((1, 6, 3), np.uint8)
+        image[0, place] = 240
+        assert resize_image(image, (1, 2))[0, :, 0].tolist() == [first, second]
+
+
+def test_a_reduced_mask_takes_the_pixel_at_the_center():
+    mask = np.array([[1, 2, 3, 4, 5, 6, 7, 8, 9]], np.uint8)
+    assert resize_mask(mask, (1, 3)).tolist() == [[2, 5, 8]]
+    assert resize_mask(mask.astype(np.uint16) * 1000, (1, 3)).tolist() == [[2000, 5000, 8000]]

@@ -44,6 +44,11 @@ def test_a_document_of_instances():
     assert json.loads(json.dumps(document)) == document
 
 
+def test_categories_are_numbered_from_1_unless_they_have_numbers():
+    made = [[entry["id"] for entry in categories_json(["a", "b", "c"], ids)] for ids in (None, [7, 5, 9])]
+    assert made == [[1, 2, 3], [7, 5, 9]]
+
+
 def test_outlines_as_polygons():
     ring, corner, ignored = annotations(polygons=True)
     assert corner["segmentation"] == [[3, 1, 5, 1, 5, 2, 4, 2, 4, 3, 3, 3]]

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from minunet import Tensor, UNet
-from minunet.inference.predict import check_tile, exact_margin, predict_resized, predict_tiled
+from minunet.inference.predict import check_tile, check_tiles, exact_margin, predict_resized, predict_tiled
+from minunet.models import UNet2015
 
 rng = np.random.default_rng(0)
 
@@ -144,3 +145,11 @@ def test_lengths_are_rescaled_by_the_factors_down_and_across():
     outputs = predict_resized(model, images, (10, 8), rescale)
     assert factors == [(2, 3), (0.8, 0.5)]
     assert [output.shape for output in outputs] == [(20, 24, 2), (8, 4, 2)] and min(map(np.min, outputs)) >= 100
+
+
+def test_a_network_of_valid_convolutions_has_its_own_margin():
+    model = UNet2015(depth=1, width=1)
+    check_tiles(model, 40)
+    check_tiles(model, 40, model.margin)
+    with pytest.raises(ValueError, match=f"the margin is 4 pixels: .* sees exactly {model.margin} beyond its answer"):
+        check_tiles(model, 40, 4)

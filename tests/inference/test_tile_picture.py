@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from minunet.inference import tile_picture
 from minunet.inference.tile_picture import ANSWERED, SEEN, save_tile_picture
 
 
@@ -66,3 +67,18 @@ def test_errors(tmp_path, image, options, message):
     with pytest.raises(ValueError, match=message):
         save_tile_picture(tmp_path / "a.png", image, **options)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "size"),
+    [
+        ((100, 200), (50, 50), (13.5, 5.85)),  # 8 x 4 inches, at most 8 wide; 5 x 5; and room between and below
+        ((200, 50), (80, 20), (9, 6.85)),  # 1.5 x 6 inches, at most 6 high, twice; the legend is wider
+    ],
+)
+def test_the_size_of_the_page(left, right, size):
+    figure, *axes = tile_picture._two_axes(left, right)
+    assert figure.get_size_inches().tolist() == pytest.approx(size)
+    for axis, (height, width) in zip(axes, (left, right), strict=True):
+        _, _, w, h = axis.get_position().bounds
+        assert w * size[0] / (h * size[1]) == pytest.approx(width / height)

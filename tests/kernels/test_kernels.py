@@ -9,6 +9,7 @@ import pytest
 from minunet import Tensor, UNet, get_num_threads, ops, optim, set_num_threads, use_kernels
 from minunet.device import to_numpy
 from minunet.kernels import cpu, gpu, kernels_for, reference, windows
+from minunet.kernels.windows import argmax_dtype
 
 IMPLEMENTATIONS = {  # module, device, threads: with one of them several images share a block
     "reference": (reference, "cpu", 1),
@@ -841,6 +842,17 @@ def test_mask_counts(kernels, mask_dtype):
     np.testing.assert_array_equal(counts, [[1, 2, 2, 4, 3], [1, 1, 2, 3, 3]])
 
 
+@pytest.mark.parametrize("mask_dtype", ["int16", "int64", "float32", "float64"])
+def test_masks_hold_what_they_hold(kernels, mask_dtype):
+    """No value is taken for the 0, 1 or 255 that it becomes as a byte or without its fraction."""
+    values = np.full((1, 8), 0.3, "float32")
+    masks = [1, 0, 255, -1, -255, 256, 257, 511] if "int" in mask_dtype else [1, 0, 255, -0.5, 0.9, 1.5, 254.7, 255.3]
+    counts = kernels.mask_counts(values, np.array([masks], mask_dtype), 0.25, 255)
+    np.testing.assert_array_equal(counts, [[1, 7, 1, 7, 2]])
+    counts = kernels.mask_counts(values, np.array([masks], mask_dtype), 0.35, 255)
+    np.testing.assert_array_equal(counts, [[0, 0, 1, 7, 2]])
+
+
 def test_to_float(kernels):
     images = np.arange(24, dtype=np.uint8).reshape(1, 2, 4, 3) * 11
     masks = np.array([0, 1, 255, 1, 2, 0, 1, 255], np.uint8).reshape(1, 2, 4, 1)
@@ -902,3 +914,8 @@ def test_decay(monkeypatch, xp_array, dtype):
 
 def test_the_arguments_of_an_update_fit_into_one_launch():
     assert gpu.optimizers.TENSORS * 5 * 8 + 4 * 8 <= 4096  # five numbers for each tensor, then up to four scalars
+
+
+@pytest.mark.parametrize("size, dtype", [((1, 256), "u1"), ((256, 1), "u1"), ((2, 129), "i4"), ((129, 2), "i4")])
+def test_the_type_of_an_argmax_holds_every_pixel_of_the_window(size, dtype):
+    assert argmax_dtype(size) == dtype

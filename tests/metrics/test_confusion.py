@@ -28,6 +28,14 @@ def scores_of(matrix, put=np.asarray):
     return scores
 
 
+def test_batches_on_cpu_and_gpu_are_added_up(array_on):
+    array_on("gpu")  # or skip
+    scores = ConfusionScores(len(STREET))
+    for where in ("cpu", "gpu", "gpu", "cpu"):
+        scores.update(*map(array_on(where), pixels_of(STREET)))
+    np.testing.assert_array_equal(scores.matrix(), 4 * STREET)
+
+
 def test_the_example_in_the_text(xp_array):
     scores = scores_of(STREET, xp_array)
     np.testing.assert_array_equal(scores.matrix(), STREET)

@@ -102,6 +102,14 @@ def test_invalid_input_is_refused():
         metrics.MaskScores().result()
 
 
+@pytest.mark.parametrize("value, dtype", [(-1, "int64"), (0.9, "float32"), (0.5, "float64"), (-0.5, "float32")])
+@pytest.mark.parametrize("score", [metrics.iou, metrics.mean_iou, metrics.dice, metrics.accuracy])
+def test_negative_and_fractional_masks_are_refused(score, value, dtype):
+    masks = np.array([1, 0, value, 0], dtype).reshape(1, 2, 2)
+    with pytest.raises(ValueError, match="1 mask pixels hold a value other than 0 .background., 1 .object. and 255"):
+        score(np.ones((1, 2, 2)), masks)
+
+
 @pytest.mark.parametrize(
     "counts",
     [

@@ -12,6 +12,8 @@ import pytest
 from minunet import Tensor, UNet, get_num_threads, nn, no_grad, ops, optim, set_num_threads
 from minunet.autograd import Function
 from minunet.device import to_device, to_numpy
+from minunet.models import UNet2015
+from minunet.models.unet import DoubleConv
 from minunet.nn.module import forward_hook
 
 # layer: kernel shape. Written down from the lecture's Keras model.
@@ -543,3 +545,30 @@ def test_a_gpu_gives_the_same_with_batch_norm_and_dropout(array_on):
 def test_an_invalid_dropout_rate(dropout):
     with pytest.raises(ValueError, match="dropout is .*: it must be at least 0 and below 1"):
         UNet(dropout=dropout)
+
+
+@pytest.mark.parametrize("network", [UNet, UNet2015])
+@pytest.mark.parametrize("call", ["__call__", "logits"])
+def test_floats_of_0_to_255_are_refused_with_the_fix(network, call):
+    model = network(depth=1, width=1)
+    x = np.random.default_rng(0).integers(0, 256, (1, 24, 24, model.in_channels)).astype(np.float32)
+    x[0, 0, :2, 0] = 0, 255
+    with pytest.raises(ValueError, match="the input holds 0 to 255: it must hold 0 to 1; divide it by 255"):
+        getattr(model, call)(x)
+    for allowed in (x / 255, (x / 255 - 0.5) * 4):
+        getattr(model, call)(allowed)
+
+
+def test_dropout_in_a_unet_drops_whole_maps():
+    model, seen = UNet(depth=2, width=4, dropout=0.5), []
+    with forward_hook(lambda layer, inputs, y: seen.append(y.data) if isinstance(layer, nn.Dropout) else None):
+        model(np.random.default_rng(0).random((4, 16, 16, 3), np.float32))
+    assert len(seen) >= 2
+    for y in seen:
+        dropped = (y == 0).all(axis=(1, 2))  # of each image and map
+        assert 0.2 < dropped.mean() < 0.8
+
+
+@pytest.mark.parametrize("whole_maps, options", [(True, {}), (False, {"whole_maps": False})])
+def test_a_block_drops_maps_unless_it_is_told_to_drop_numbers(whole_maps, options):
+    assert DoubleConv(3, 4, "Conv_X", 0, dropout=0.5, **options).dropout.whole_maps is whole_maps

@@ -73,3 +73,8 @@ def test_mirrored_rows_walk_back_and_forth(n):
             place += step
             assert rows[place] == row
     assert np.array_equal(np.unique(rows), np.arange(n))
+
+
+def test_a_depth_that_is_not_given_is_the_papers():
+    """572 rows become 388 in the paper's figure; 156 is too few for four levels, 188 is enough."""
+    assert [n for n in range(150, 600) if valid_sizes.fits(n)] == list(range(188, 600, 16))

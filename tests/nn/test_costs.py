@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minunet import Tensor, UNet, nn, ops
+from minunet import Function, Tensor, UNet, nn, ops
 from minunet.models import UNet2015
 from minunet.nn import costs
 
@@ -181,3 +181,15 @@ def test_the_peak_is_what_a_step_needs(array_on):
         ops.binary_cross_entropy_with_logits(model.logits(Tensor(x)), t, weights).backward()
         optimizer.step()
     assert hook.peak - before == pytest.approx(batch * costs.training_costs(model, (64, 64)).peak, rel=0.1)
+
+
+def test_numbers_are_no_arrays_that_wait_for_backward():
+    class Scaled(Function):
+        def forward(self, x):
+            self.factor, self.x = np.float64(3), x
+            return x * self.factor
+
+        def backward(self, gy):
+            return gy * self.factor
+
+    assert costs.bytes_of_graph(Scaled()(Tensor(np.zeros(10), requires_grad=True))) == 80

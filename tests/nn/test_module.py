@@ -324,3 +324,10 @@ def test_in_evaluation_mode_a_layer_keeps_its_own_choice():
     with evaluation():
         assert not module.first.training
     assert module.first.training and not module.training
+
+
+def test_gradients_move_with_their_parameters():
+    layer = nn.Conv2D(1, 1, 1, rng=0)
+    layer.kernel.grad = np.full((1, 1, 1, 1), 7.0, np.float32)
+    layer.to("cpu")
+    assert layer.kernel.grad.ravel().tolist() == [7] and layer.bias.grad is None

@@ -29,6 +29,25 @@ def test_statistics_that_are_given(xp_array):
     assert y.numpy().ravel().tolist() == [3, 5] and to_numpy(used[0]).tolist() == [-1]
 
 
+def test_a_given_variance_divides(xp_array):
+    """γ (x - μ) / √(v + ε) + β = 6 (x - 1) / √(15 + 1) + 2, and gx = 6 gy / 4: nothing flows through μ and v."""
+    x = Tensor(xp_array(np.array([1.0, 3.0]).reshape(1, 1, 2, 1)), requires_grad=True)
+    gamma, beta = Tensor(xp_array(np.array([6.0]))), Tensor(xp_array(np.array([2.0])))
+    y, _ = ops.batch_norm(x, gamma, beta, (xp_array(np.array([1.0])), xp_array(np.array([15.0]))), epsilon=1.0)
+    assert y.numpy().ravel().tolist() == [2, 5]
+    y.backward(xp_array(np.array([10.0, 1.0]).reshape(1, 1, 2, 1)))
+    assert to_numpy(x.grad).ravel().tolist() == [15, 1.5] and gamma.grad is None and beta.grad is None
+
+
+def test_where_the_relu_is_exactly_0_nothing_flows_back(threads):
+    """x = μ and β = 0: the corner of the ReLU, on all kernels."""
+    x, gy, one, zero = np.full((1, 2, 2, 1), 3.0), np.full((1, 2, 2, 1), 7.0), np.ones(1), np.zeros(1)
+    for kernels in (reference, cpu):
+        sums = kernels.normalize_sums(gy, x, 3 * one, one, one, zero, True)
+        gx = kernels.normalize_gradient(gy, x, 3 * one, one, one, zero, True, zero, zero, 0.0)
+        assert not np.any(sums) and not gx.any()
+
+
 def test_the_result_has_the_requested_mean_and_scale(xp_array):
     x = xp_array((RNG.standard_normal((4, 9, 7, 5)) * 3 + 2).astype("float32"))
     gamma, beta = np.array([0.5, 1, 2, 3, 4], "float32"), np.array([-2, -1, 0, 1, 2], "float32")

@@ -95,3 +95,18 @@ def test_errors_name_the_values_and_the_fix(arrays, axis, error, message):
 def test_arrays_on_different_devices(elsewhere):
     with pytest.raises(ValueError, match=r"Concatenate: .*\(2,\) on cpu, \(3,\) on gpu:7"):
         ops.concatenate([np.ones(2), elsewhere(np.ones(3))])
+
+
+@pytest.mark.parametrize("channels", [(0, 3), (3, 0), (0, 0)])
+@pytest.mark.parametrize("axis", [-1, 3])
+def test_an_input_without_channels(channels, axis, xp_array):
+    rng = np.random.default_rng(0)
+    arrays = [rng.standard_normal((2, 3, 4, count)) for count in channels]
+    tensors = [Tensor(xp_array(array), requires_grad=True) for array in arrays]
+    y = ops.concatenate(tensors, axis)
+    gy = rng.standard_normal((2, 3, 4, sum(channels)))
+    assert y.shape == gy.shape and to_numpy(y.data).tolist() == arrays[int(channels[0] == 0)].tolist()
+    y.backward(xp_array(gy))
+    for tensor, count in zip(tensors, channels):
+        assert tensor.grad.shape == (2, 3, 4, count)
+        assert count == 0 or to_numpy(tensor.grad).tolist() == gy.tolist()

@@ -7,6 +7,7 @@ import pytest
 
 from minunet import Tensor, ops
 from minunet.device import to_numpy
+from minunet.kernels.threads import set_num_threads
 
 IMAGE = np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9]], "float64").reshape(1, 3, 3, 1)
 TAPS = np.array([[1, 10], [100, 1000]], "float64").reshape(2, 2, 1, 1)
@@ -222,3 +223,43 @@ def test_errors_name_the_values_and_the_fix(change, error, message):
 def test_arrays_on_different_devices(elsewhere):
     with pytest.raises(ValueError, match=r"Conv2D: .*\(1, 3, 3, 1\) on gpu:7, \(2, 2, 1, 1\) on cpu"):
         ops.conv2d(elsewhere(IMAGE), TAPS)
+
+
+# ---- windows that lie wholly outside of the image ----------------------------------------------------------
+
+
+def slow_convolution(x, w, pads):
+    """y by loops, for a stride of 1; `pads`: rows above and below, columns left and right."""
+    (top, bottom), (left, right) = pads
+    N, H, W, C = x.shape
+    KH, KW, _, F = w.shape
+    y = np.zeros((N, H + top + bottom - KH + 1, W + left + right - KW + 1, F))
+    for n, i, j, k, l in np.ndindex(*y.shape[:3], KH, KW):
+        p, q = i + k - top, j + l - left
+        if 0 <= p < H and 0 <= q < W:
+            y[n, i, j] += x[n, p, q] @ w[k, l]
+    return y
+
+
+@pytest.mark.parametrize("threads", [1, 3, 8])
+@pytest.mark.parametrize(
+    "size, padding, kernel", [(4, 6, 3), (4, (6, 0), 3), (2, 7, 2), (1, (0, 5), 1), (3, 9, (5, 3))]
+)
+def test_blocks_of_rows_below_and_above_the_image(size, padding, kernel, threads):
+    """On 8 threads each row of the output is a block; with a padding of 6 some see no row of the image."""
+    set_num_threads(threads)
+    rng = np.random.default_rng(0)
+    KH, KW = kernel if isinstance(kernel, tuple) else (kernel, kernel)
+    x, w = rng.standard_normal((1, size, size, 2)), rng.standard_normal((KH, KW, 2, 3))
+    rows, columns = padding if isinstance(padding, tuple) else (padding, padding)
+    expected = slow_convolution(x, w, ((rows, rows), (columns, columns)))
+    tensors = Tensor(x, requires_grad=True), Tensor(w, requires_grad=True)
+    y = ops.conv2d(*tensors, padding=padding)
+    np.testing.assert_allclose(y.data, expected, atol=1e-12)
+    gy = rng.standard_normal(y.shape)
+    y.backward(gy)
+    # y is linear in w: <gy, y(w')> = <gw, w'> for any w'
+    other = rng.standard_normal(w.shape)
+    product = (gy * slow_convolution(x, other, ((rows, rows), (columns, columns)))).sum()
+    assert (tensors[1].grad * other).sum() == pytest.approx(product, rel=1e-10)
+    assert (tensors[0].grad * x).sum() == pytest.approx((gy * expected).sum(), rel=1e-10)  # and in x

@@ -36,3 +36,23 @@ def test_dtypes_are_kept(dtype, xp_array):
 def test_errors_name_what_was_given(keep, rate, message):
     with pytest.raises(ValueError, match=message):
         ops.dropout(Tensor(np.ones((2, 2))), keep, rate)
+
+
+@pytest.mark.parametrize("keep_dtype", ["bool", "uint8", "float32"])
+def test_in_float64_the_factor_has_all_its_digits(keep_dtype, xp_array):
+    """1 / 0.7 in float32 would differ in the eighth digit."""
+    x = Tensor(xp_array(np.array([3.0, 5.0])), requires_grad=True)
+    y = ops.dropout(x, xp_array(np.array([1, 0], keep_dtype)), 0.3)
+    y.backward(xp_array(np.array([7.0, 7.0])))
+    np.testing.assert_allclose(y.numpy(), [3 / 0.7, 0], rtol=1e-15)
+    np.testing.assert_allclose(to_numpy(x.grad), [7 / 0.7, 0], rtol=1e-15)
+
+
+@pytest.mark.parametrize("keep, rate", [(np.ones((1, 2)), 0), (np.ones((2, 1)), 0.0), (np.ones((2, 2)), 0)])
+def test_a_rate_of_0_and_axes_of_size_1_are_allowed(keep, rate):
+    assert ops.dropout(Tensor(np.full((2, 2), 3.0)), keep, rate).data.tolist() == [[3, 3], [3, 3]]
+
+
+def test_a_negative_rate_is_refused():
+    with pytest.raises(ValueError, match="rate is -0.1: it must be at least 0"):
+        ops.dropout(Tensor(np.ones((2, 2))), np.ones((2, 2)), -0.1)

@@ -80,3 +80,9 @@ def test_errors(gamma):
         ops.focal_loss_with_logits(np.ones((2, 3)), np.array([0, 1]), gamma=gamma)
     with pytest.raises(ValueError, match="focal_loss_with_logits: 1 pixel has class 3"):
         ops.focal_loss_with_logits(np.ones((2, 3)), np.array([0, 3]))
+
+
+def test_gamma_is_2_unless_it_is_given():
+    """One pixel with q = 1/2: (1 - q)² ln 2 = ln 2 / 4."""
+    loss = ops.focal_loss_with_logits(np.zeros((1, 2)), np.array([0])).item()
+    assert loss == pytest.approx(np.log(2) / 4)

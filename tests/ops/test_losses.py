@@ -5,8 +5,9 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from minunet import Tensor, UNet, ops
+from minunet import Tensor, UNet, gradcheck, ops
 from minunet.ops.losses import CLASS_LOSSES, LOSSES, cross_entropy_dice_loss
+from minunet.ops.targets import target_arrays
 
 
 def test_the_names():
@@ -80,6 +81,49 @@ def test_logits_in_place_of_probabilities_are_refused(name):
     with pytest.raises(ValueError, match=rf"{name}: p holds -3 to 2: .* of logits, give ops.sigmoid"):
         getattr(ops, name)(z, t)
     getattr(ops, name)(ops.sigmoid(z), t)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("value", [-1.0, -0.01, 1.01, 255.0])
+def test_masks_outside_of_0_to_1_are_refused(name, value):
+    z, t = np.zeros((1, 2, 2, 1)), np.array([0, 1, value, 0]).reshape(1, 2, 2, 1)
+    with pytest.raises(ValueError, match="t holds .*it must be 0 to 1"):
+        LOSSES[name](Tensor(z), t, None)
+
+
+@pytest.mark.parametrize("name", CLASS_LOSSES)
+@pytest.mark.parametrize(
+    "classes, error", [([0, 1, -1], ValueError), ([0, 1, 3], ValueError), ([0.0, 1, 1], TypeError)]
+)
+def test_classes_that_are_none_are_refused(name, classes, error):
+    with pytest.raises(error, match="class"):
+        CLASS_LOSSES[name](Tensor(np.zeros((1, 3, 3))), np.array([classes]), None)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_gradient_of_each_reaches_the_logits(name):
+    rng = np.random.default_rng(0)
+    z, t = rng.standard_normal((2, 3, 4, 1)), rng.integers(0, 2, (2, 3, 4, 1))
+    weights = rng.integers(0, 3, z.shape)
+    report = gradcheck(LOSSES[name], [z, t, weights])
+    assert report.checked == z.size
+    leaf = Tensor(z, requires_grad=True)
+    LOSSES[name](leaf, Tensor(t.astype(float)), Tensor(weights.astype(float))).backward()
+    assert (leaf.grad != 0)[weights > 0].all() and not leaf.grad[weights == 0].any()
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_message_names_operation_and_argument(name):
+    operation = "dice_loss" if name == "dice" else "binary_cross_entropy_with_logits"
+    for t, weights, argument in [(np.ones((1, 2)), None, "t"), (np.ones((2, 2)), np.ones((1, 2)), "weights")]:
+        with pytest.raises(ValueError, match=rf"^{operation}: {argument} has shape \(1, 2\), the prediction \(2, 2\)"):
+            LOSSES[name](Tensor(np.zeros((2, 2))), t, weights)
+
+
+def test_a_batch_without_pixels_has_arrays_too():
+    empty = np.zeros((0, 2, 2, 1), np.float32)
+    t, weights = target_arrays("loss", empty, empty, empty)
+    assert t.shape == weights.shape == empty.shape and target_arrays("loss", empty, empty, None)[1] is None
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -126,3 +126,13 @@ def test_a_class_that_does_not_exist_is_nan_on_a_gpu(array_on):
 def test_errors_name_the_values_and_the_fix(change, message):
     with pytest.raises(ValueError, match=f"multiclass_dice_loss_with_logits: {message}"):
         loss_of(**({"z": Z, "classes": CLASSES} | change))
+
+
+def test_logits_of_pixels_in_a_row():
+    """(images, K) has no pixels along an axis of their own: each image is one pixel, and p = 1/2 for both classes.
+
+    Dice of a class in an image that is it: 2 · 1/2 / (1/2 + 1), of the other: 0 / (1/2 + 0)."""
+    z, classes = np.zeros((1, 1, 2)), np.array([[0]])
+    loss = ops.multiclass_dice_loss_with_logits(Tensor(z), classes).item()
+    assert loss == pytest.approx(1 - (2 / 2.5 + 1 / 1.5) / 2)  # with s = 1 above and below
+    assert ops.multiclass_dice_loss_with_logits(Tensor(z[0]), classes[0]).item() == pytest.approx(loss)

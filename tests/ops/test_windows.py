@@ -60,3 +60,10 @@ def test_the_convolution_leads_back_from_the_transposed_size():
 def test_no_window_fits(size, kernel, padding):
     with pytest.raises(ValueError, match="conv2d: a window of .* does not fit .*give a larger image"):
         window_pads(size, kernel, (1, 1), padding, "conv2d")
+
+
+@pytest.mark.parametrize("padding", [(0, 1), (1, 0), 1])
+def test_nothing_is_left_in_one_direction_or_in_both(padding):
+    with pytest.raises(ValueError, match="leaves nothing"):
+        transposed_size((1, 1), (2, 2), (1, 1), padding)
+    assert transposed_size((2, 3), (2, 4), (1, 1), (0, 1)) == (3, 4)  # 1 + 2, and 2 + 4 - 2

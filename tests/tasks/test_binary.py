@@ -72,3 +72,16 @@ def test_a_row_of_panels():
     assert mask.pixels[..., 0].tolist() == [[24, 240, 128], [240, 24, 240]]  # dark, light, gray
     assert np.array_equal(outline.pixels, image) and outline.caption == "IoU 0.00"
     assert Binary().panels(image, np.full_like(LABELS[0], 255), p)[-1].caption == "all pixels ignored"
+
+
+def test_ignored_pixels_count_in_no_baseline():
+    """Of two images 3 and 1 pixels count; 2 and 0 of them are pet."""
+    labels = np.array([[[1, 1], [0, 255]], [[255, 0], [255, 255]]], np.uint8)[..., None]
+    rows = Binary().baselines([labels])
+    everything, nothing = rows["all pet"], rows["all background"]
+    assert nothing["accuracy"] == pytest.approx(2 / 4) and everything["accuracy"] == pytest.approx(2 / 4)
+    assert nothing["iou"] == 0 and everything["iou"] == pytest.approx(2 / 4)
+    assert nothing["mean_iou"] == pytest.approx((0 + 1) / 2) and everything["mean_iou"] == pytest.approx(
+        (2 / 3 + 0) / 2
+    )
+    assert nothing["foreground"] == everything["foreground"] == pytest.approx(2 / 4)

@@ -78,3 +78,15 @@ def test_many_pixels_are_grouped_in_blocks(monkeypatch):
     things[y, x] = True
     nearest = ((np.array([y, x]) + offsets[y, x] - places) ** 2).sum(axis=1).argmin()
     assert group(offsets, places, things)[y, x] == nearest + 1
+
+
+@pytest.mark.parametrize("sigma", [1.1, 0.6])
+def test_heat_reaches_at_least_four_sigma(sigma):
+    """Up to a whole number of pixels: at σ = 1.1 the fifth pixel is 4.5 σ away, and is the last."""
+    segments = np.zeros((1, 31), np.uint16)
+    segments[0, 15] = 1
+    heat, _ = center_targets(segments, sigma)
+    reach = int(-(-4 * sigma // 1))
+    distances = np.abs(np.arange(31) - 15)
+    expected = np.where(distances <= reach, np.exp(-(distances**2) / (2 * sigma**2)), 0)
+    np.testing.assert_allclose(heat[0], expected, rtol=1e-5)

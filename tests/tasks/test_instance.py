@@ -51,3 +51,18 @@ def test_small_objects_are_dropped_and_counted_out():
     assert task.describe(task.answer(outputs)) == "2 cells, 39.7% of the pixels"
     assert task.describe(np.zeros((2, 2), np.uint16)) == "0 cells, 0.0% of the pixels"
     assert task.describe(np.array([[1, 0]], np.uint16)) == "1 cell, 50.0% of the pixels"
+
+
+def test_a_row_of_panels_by_hand():
+    """Two objects with a gap of one pixel, found; in the gap d1 = d2 = 1, and the map shows e^(-(1 + 1)² / 50)."""
+    labels = np.zeros((12, 13, 1), np.uint16)
+    labels[2:10, 1:6], labels[2:10, 7:12] = 1, 2
+    task = Instance(boundary=0, separate_by="components", smallest=1)
+    outputs = np.zeros((12, 13, task.out_channels), np.float32)
+    outputs[..., 0], outputs[..., 1] = labels[..., 0] == 0, labels[..., 0] > 0
+    panels = task.panels(np.zeros((12, 13, 3), np.uint8), labels, outputs)
+    assert panels[-1].caption == "AP at 0.5: 1.00"
+    (weights,) = [panel.pixels for panel in panels if panel.title == "weight map"]
+    assert weights[5, 6] == pytest.approx(np.exp(-4 / 50), rel=1e-5) and weights[5, 3] == 0
+    missed = task.panels(np.zeros((12, 13, 3), np.uint8), labels, np.eye(2)[np.zeros((12, 13), int)])
+    assert missed[-1].caption == "AP at 0.5: 0.00"

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from minunet.metrics.objects import measure
+from minunet.tasks import instance_drawing
 from minunet.tasks.instance_drawing import boxes_and_outlines, color_instances, instance_overlay
 
 GRAY = np.full((40, 50, 3), 90, np.uint8)
@@ -121,3 +123,22 @@ def test_many_objects_are_drawn():
     np.testing.assert_array_equal(inner, color_instances(segments)[1:-1, 1:-1])
     with pytest.raises(ValueError, match="65536"):
         color_instances(np.arange(1, 65537).reshape(256, 256))
+
+
+@pytest.mark.parametrize("thickness, left", [(1, 5), (2, 3), (3, 1), (4, 0)])
+def test_thick_outlines_by_hand(thickness, left):
+    """An object of 7 x 7 pixels: a line takes as many from each side."""
+    segments = np.zeros((11, 11), np.uint16)
+    segments[2:9, 2:9] = 5
+    lines = instance_drawing._outlines(segments, thickness)
+    assert int((segments > 0).sum() - lines.sum()) == left**2 and not lines[segments == 0].any()
+
+
+def test_a_number_stands_on_the_pixel_nearest_to_the_centroid():
+    """An L of 5 + 3 pixels: the centroid lies at (2.75, 0.75), off it; a bar of three has it on its middle."""
+    segments = np.zeros((8, 12), np.uint16)
+    segments[0:5, 0], segments[4, 1:4] = 7, 7
+    segments[6, 8:11] = 9
+    objects = measure(segments)
+    assert objects.centroids.tolist() == [[22 / 8, 6 / 8], [6, 9]]
+    assert instance_drawing._places(segments, objects).tolist() == [[3, 0], [6, 9]]

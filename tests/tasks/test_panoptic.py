@@ -100,3 +100,19 @@ def test_the_loss_of_classes_centers_and_offsets_by_hand():
     by_offset = np.mean([abs(OFFSET_UNIT * z[0, 0, 0, 3 + k] - offsets[0, 0, 0, k]) for k in (0, 1)])
     assert loss == pytest.approx(7 + 200 * by_heat + 0.01 * by_offset)
     assert np.array_equal(given[0][0], z[..., :2]) and given[0][1:] == ("classes", "weights")
+
+
+def test_outputs_of_any_size_have_an_answer():
+    """e to the power of 1000 is no number; only differences between channels count."""
+    task = Panoptic(Classes(("sky", "car"), things=(False, True)), "boundaries", smallest=1, smallest_stuff=1)
+    outputs = np.zeros((4, 6, task.out_channels), np.float32)
+    outputs[:, :3, 0], outputs[:, 3:, 1] = 9, 9
+    small, large = task.answer(outputs), task.answer(outputs + 1000)
+    assert np.array_equal(small.classes, large.classes) and np.array_equal(small.segments, large.segments)
+    assert small.classes.tolist() == [[0, 0, 0, 1, 1, 1]] * 4 and set(small.segments[:, 3:].ravel().tolist()) == {1}
+
+
+def test_only_boundaries_need_packages():
+    classes = Classes(("sky", "car"), things=(False, True))
+    centers, boundaries = (Panoptic(classes, method).packages for method in ("centers", "boundaries"))
+    assert centers == () and any("scipy" in name for name in boundaries) and len(boundaries) == 2

@@ -193,3 +193,8 @@ def test_a_part_without_a_seed_has_a_number_of_its_own():
     inside = np.array([[0, 0, 0, 1, 1, 0, 1, 1]], bool)  # the first part has no seed, and would be number 1
     found = objects(inside, region, np.zeros((1, 8)))[0]
     assert len({found[0], found[3], found[6]}) == 3 and found[0] == found[1] > 0
+
+
+def test_a_region_that_fills_the_image_is_as_deep_as_half_of_its_shorter_side():
+    for shape in ((6, 20), (20, 6)):
+        assert set(regions._depth(np.ones(shape, bool)).ravel().tolist()) == {3.0}

@@ -51,3 +51,13 @@ def test_far_apart_means_one():
     segments = np.zeros((4, 200), np.uint16)
     segments[:, 0], segments[:, -1] = 1, 2
     assert np.abs(weight_map(segments) - 1).max() < 1e-3
+
+
+def test_large_objects_reach_beyond_their_edges_on_all_sides():
+    """Four objects around a cross of background, each far longer than a weight reaches."""
+    segments = np.ones((24, 24), np.uint16)
+    segments[12:], segments[:, 12:] = 2, segments[:, 12:] + 2
+    segments[:, 11:13] = segments[11:13] = 0
+    segments[:4] = segments[:, :4] = 0
+    segments[1:3, 1:20] = 9
+    np.testing.assert_allclose(weight_map(segments, 10, 0.8), slowly(segments, 10, 0.8), atol=4e-3)

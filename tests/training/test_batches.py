@@ -138,6 +138,28 @@ def test_no_slot_is_overwritten_before_it_was_read(monkeypatch, eager, breaks_at
             np.testing.assert_array_equal(a, b)
 
 
+def test_slots_are_kept_for_batches_of_the_same_size_and_replaced_for_larger_ones(monkeypatch):
+    Gpu(monkeypatch)
+    prefetcher = Prefetcher("gpu:0")
+    list(prefetcher.batches(batches([3, 3, 3])))
+    first = list(prefetcher.slots)
+    list(prefetcher.batches(batches([3, 2, 1, 3])))
+    assert all(a is b for a, b in zip(first, prefetcher.slots, strict=True))
+    for given in (batches([4, 4]), batches([3, 3], size=6), [(a.astype(np.int16), b) for a, b in batches([3, 3])]):
+        list(prefetcher.batches(given))
+        assert not any(a is b for a, b in zip(first, prefetcher.slots, strict=True))
+        first = list(prefetcher.slots)
+
+
+def test_whoever_stops_early_waits_for_the_copies_on_their_way(monkeypatch):
+    gpu = Gpu(monkeypatch)
+    lent = Prefetcher("gpu:0").batches(batches([2, 2, 2]))
+    next(lent)
+    assert gpu.side.work  # the next batch has been queued
+    lent.close()
+    assert not gpu.side.work
+
+
 def test_the_next_batch_travels_before_this_one_is_lent(monkeypatch):
     gpu, taken = Gpu(monkeypatch), []
 

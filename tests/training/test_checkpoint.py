@@ -201,3 +201,19 @@ def test_a_copy_of_the_folder_can_be_resumed_from(folder, tmp_path_factory):
     copy = tmp_path_factory.mktemp("copies") / "run"
     shutil.copytree(folder, copy)
     assert loaded(copy)[2].steps == 3
+
+
+def test_nobody_is_told_to_remove_the_only_whole_checkpoint(folder):
+    """previous.npz alone is left, and does not fit this run."""
+    (folder / "last.npz").unlink()
+    model = small()
+    with pytest.raises(CheckpointError) as caught:
+        checkpoint.load(folder, model, {"optimizer": optim.RMSprop(model.parameters())})
+    assert "previous.npz does not fit the optimizer" in str(caught.value)
+    assert str(caught.value).endswith("There is no older checkpoint of this run")
+
+
+def test_metadata_cannot_say_that_the_model_is_another(tmp_path):
+    checkpoint.save(tmp_path, small(), {}, {"model": "Other", "options": {"depth": 9}, "epochs": 3})
+    metadata = weights.read(tmp_path / "last.npz").metadata
+    assert metadata["model"] == "UNet" and metadata["options"]["depth"] == 1 and metadata["epochs"] == 3

@@ -132,3 +132,34 @@ def test_validation_masks_of_0_and_255_are_refused_and_a_set_without_objects_is_
     trainer = Trainer(model, optim.SGD(model.parameters()))
     with pytest.raises(DataError, match="validation set"):
         next(trainer.epochs(Loader(dataset_of(0, 1), 2), Loader(dataset_of(255), 2), 1))
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.full((8, 8, 1), -1, np.int16),
+        np.full((8, 8, 1), 1, np.int64),
+        np.full((8, 8, 1), 0.5, np.float64),
+        np.full((8, 8, 1), -0.5, np.float32),
+    ],
+)
+def test_negative_and_fractional_masks_are_refused(labels):
+    with pytest.raises(DataError, match=f"labels of the training set are {labels.dtype}"):
+        check([(IMAGE, labels)] * 2)
+
+
+@pytest.mark.parametrize(
+    ("image", "mask", "message"),
+    [
+        (IMAGE / 255, np.ones((8, 8, 1), np.uint8), "a batch has images of float64 and labels of uint8"),
+        (IMAGE, np.full((8, 8, 1), 0.9), "a batch has images of uint8 and labels of float64"),
+        (IMAGE, np.full((8, 8, 1), -1), "a batch has images of uint8 and labels of int64"),
+    ],
+)
+def test_a_later_image_of_another_kind_stops_before_its_step(image, mask, message):
+    model = UNet(depth=1, width=2)
+    optimizer = optim.SGD(model.parameters(), lr=1e-3)
+    loader = Loader([*dataset_of(1, 1), (image, mask)], 2, shuffle=False)
+    with pytest.raises(DataError, match=message):
+        next(Trainer(model, optimizer).epochs(loader, loader, 1))
+    assert optimizer.steps == 1

@@ -236,6 +236,16 @@ def test_weights_that_become_nan_in_the_last_step_are_noticed_before_they_could_
         next(epochs(model, optimizer, LOSSES["bce"], one_step, validation, 2))
 
 
+def test_stop_ends_a_validation_after_its_batch():
+    model, optimizer, *_ = setup()
+    asked = []
+    trainer = Trainer(model, optimizer, "bce")
+    trainer.stop = lambda: asked.append(1) is None and len(asked) == 2
+    assert trainer.evaluate(Loader(Squares(6), 2, shuffle=False)) is None and len(asked) == 2
+    trainer.stop = lambda: False
+    assert trainer.evaluate(Loader(Squares(6), 2, shuffle=False))["loss"] > 0
+
+
 def test_stop_ends_after_the_step_without_a_row():
     model, optimizer, training, validation = setup(count=12)
     steps = []
@@ -310,6 +320,33 @@ def test_a_step_with_fewer_images_is_no_shorter(batch_size, accumulate):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5 * abs(b).max())
 
 
+@pytest.mark.parametrize("batch_size, accumulate", [(3, 2), (2, 3), (4, 1), (1, 4)])
+def test_the_gradient_of_each_group_is_the_mean_over_its_images(batch_size, accumulate):
+    """By a loop of its own: image after image through the same weights, whatever batch or group it is in.
+
+    Of 11 images the last group holds fewer, and its last batch fewer still."""
+    found = gradients_of_steps(batch_size, accumulate, "bce")
+    order = [image for images, _ in Loader(Squares(11), batch_size, seed=5).batches(1) for image in images]
+    masks = {image.tobytes(): mask for image, mask in Squares(11).pairs}
+    model = small_net()
+    size, start = batch_size * accumulate, 0
+    assert len(found) == math.ceil(11 / size)
+    for step, gradients in enumerate(found):
+        group, expected = order[start : start + size], [np.zeros(p.shape) for p in model.parameters()]
+        for image in group:
+            z = model.logits(Tensor(image[None].astype(np.float32) / 255))
+            t = Tensor(masks[image.tobytes()][None].astype(np.float32))
+            ((z.exp() + 1).log() - z * t).sum().backward()  # log(1 + eᶻ) is -log(1 - p); -log p is that less z
+            for total, p in zip(expected, model.parameters()):
+                total += p.grad / (256 * len(group))
+                p.grad = None
+        for a, b in zip(gradients, expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-5 * abs(b).max(), err_msg=f"step {step}")
+        for p, gradient in zip(model.parameters(), gradients, strict=True):
+            p.data -= np.float32(1e-3) * gradient
+        start += size
+
+
 def test_where_pixels_are_ignored_each_batch_has_its_own_mean():
     """The documented difference: of one image a single pixel counts, a pet, and of the other all, background. In one
     batch that is 1 to 256, and the last bias must go down; in two batches it is half and half."""
@@ -377,6 +414,21 @@ def test_the_schedule_is_asked_before_each_step_and_told_of_each_epoch():
     assert schedule.asked == [0, 1, 2, 3] and schedule.told == [1, 2]
     assert [row["lr"] for row in rows] == [0.005, 0.00125]  # of the last step of the epoch
     assert [row["lr"] for row in epochs(*setup_with_loss(), 1)] == [1e-3]
+
+
+def test_each_epoch_has_its_own_order_and_validation_always_the_same():
+    class Asked(Loader):
+        def batches(self, epoch, start=0):
+            epochs_asked_for.append((self is training, epoch, start))
+            return super().batches(epoch, start)
+
+    epochs_asked_for = []
+    model, optimizer, *_ = setup()
+    training, validation = Asked(Squares(4), 2, seed=3), Asked(Squares(2), 2)
+    list(epochs(model, optimizer, LOSSES["bce"], training, validation, 3))
+    expected = [(True, 1, 0), (False, 0, 0), (True, 2, 0), (False, 0, 0), (True, 3, 0), (False, 0, 0)]
+    assert epochs_asked_for == expected
+    assert len({tuple(training.order(epoch)) for epoch in (1, 2, 3)}) > 1
 
 
 def test_validation_runs_in_eval_mode_and_training_in_training_mode():

@@ -35,6 +35,8 @@ def test_the_batch_that_fits():
         assert memory.batch_that_fits(model, (64, 64), int(enough) + 1, state_arrays=1) == images
         assert memory.batch_that_fits(model, (64, 64), int(enough) - 1, state_arrays=1) == images - 1
     assert memory.batch_that_fits(model, (64, 64), parameters // 2) == 0
+    enough = parameters + peak / 0.75  # the gradients alone: the optimizer has all its arrays
+    assert [memory.batch_that_fits(model, (64, 64), int(enough) + more) for more in (1, -1)] == [1, 0]
 
 
 # ---- the context manager, with a GPU that is made up --------------------------------------------------------

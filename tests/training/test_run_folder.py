@@ -42,6 +42,35 @@ def test_the_best_weights_are_kept_and_the_last_ones_move_on(tmp_path):
     assert "epoch 2" in run.summary() and "0.600" in run.summary() and str(run.folder) in run.summary()
 
 
+def test_the_seconds_of_an_epoch_are_rounded_to_hundredths(tmp_path):
+    run = runs.RunFolder(tmp_path, {})
+    run.add({**row(1, 0.5), "seconds": 1.2345}, model_of(1))
+    assert json.loads((tmp_path / "run.json").read_text())["seconds_per_epoch"] == [1.23]
+
+
+def test_an_evaluation_is_kept_as_numbers_and_where_there_is_one_as_a_picture(tmp_path, monkeypatch):
+    class Evaluated:
+        def __init__(self, confusion):
+            self.confusion = lambda: confusion
+
+        def result(self):
+            return {"miou": 0.5}
+
+        def table(self):
+            return [("class", "IoU"), ("sky", "0.500")]
+
+    drawn = []
+    monkeypatch.setattr(runs.plots, "save_confusion", lambda *arguments: drawn.append(arguments))
+    run = runs.RunFolder(tmp_path, {})
+    run.add(row(1, 0.5), model_of(1))
+    run.save_evaluation(Evaluated(None))
+    assert drawn == []
+    run.save_evaluation(Evaluated((np.eye(2), ["sky", "road"])))
+    assert [(path.name, names) for path, _, names in drawn] == [("confusion.png", ["sky", "road"])]
+    content = json.loads((tmp_path / "scores.json").read_text())
+    assert content == {"epoch": 1, "scores": {"miou": 0.5}, "table": [["class", "IoU"], ["sky", "0.500"]]}
+
+
 def test_history_is_a_table_of_the_rows(tmp_path):
     run = runs.RunFolder(tmp_path, {})
     run.add(row(1, 0.25), model_of(1))

@@ -95,3 +95,26 @@ def test_a_state_that_does_not_fit_changes_nothing(schedule, state, message):
 def test_errors_name_what_was_given(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_cosine_may_keep_the_rate_of_its_last_step():
+    rates = [schedules.Cosine(2.0, steps=4, warmup=1, keep_last=True)(t) for t in range(7)]
+    assert rates == pytest.approx([2, 2, 1.5, 0.5, 0.5, 0.5, 0.5])
+
+
+def test_plateau_divides_as_documented_after_five_epochs():
+    """The defaults: 0.3 times the rate after five epochs in a row without a lower validation loss."""
+    schedule, rates = schedules.Plateau(1.0), []
+    for loss in [0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.4]:
+        schedule.epoch_done({"val_loss": loss})
+        rates.append(schedule(0))
+    assert rates == [1, 1, 1, 1, 1, 0.3, 0.3]
+
+
+def test_a_plateau_waits_while_only_the_loss_shows_progress():
+    schedule = schedules.Plateau(1.0, "val_iou", patience=1)
+    for loss in (0.7, 0.6, 0.5):
+        schedule.epoch_done({"val_iou": 0.0, "val_loss": loss})
+    assert schedule(0) == 1
+    schedule.epoch_done({"val_iou": 0.0, "val_loss": 0.5})
+    assert schedule(0) == pytest.approx(0.3)

@@ -14,6 +14,7 @@ from minunet import UNet, nn
 from minunet.models import UNet2015
 from minunet.weights import io
 from minunet.weights.io import WeightsError
+from minunet.weights.unpacking import check_unpacked
 
 
 def small(seed=0):
@@ -350,6 +351,51 @@ def test_a_file_that_unpacks_to_far_more_than_it_is(tmp_path):
         minunet.load_model(path)
     with pytest.raises(WeightsError, match="no weights of a UNet"):  # allowed, it is only no network
         minunet.load_model(path, max_bytes=2**29)
+
+
+def test_the_state_of_dropout_is_part_of_the_file(path):
+    """What a loaded model draws next is what the saved one would have drawn."""
+    one = UNet(depth=1, width=2, dropout=0.5, seed=1)
+    x = np.random.default_rng(0).random((2, 4, 4, 3), np.float32)
+    for _ in range(2):
+        one(x)
+    minunet.save(path, one)
+    for other in (minunet.load(path, UNet(depth=1, width=2, dropout=0.5, seed=2)), minunet.load_model(path).train()):
+        states = {name: state.data.tolist() for name, state in other.named_random_states()}
+        assert states == {name: state.data.tolist() for name, state in one.named_random_states()}
+        assert [count for _, count in states.values()] == [2] * len(states) and states
+    drawn = one(x).numpy()
+    assert np.array_equal(drawn, other(x).numpy())
+
+
+@pytest.mark.parametrize("model", [UNet(depth=1, width=2), UNet2015(depth=1, width=2, out_channels=3)])
+def test_what_a_file_says_about_its_model_cannot_be_overridden(path, model):
+    minunet.save(path, model, {"model": "Other", "options": {"depth": 9}, "data": "mine"})
+    metadata = io.read(path).metadata
+    assert metadata["model"] == type(model).__name__ and metadata["data"] == "mine"
+    assert metadata["options"]["depth"] == 1 and type(minunet.load_model(path)) is type(model)
+
+
+@pytest.mark.parametrize("array", [np.array(["text"]), np.array([b"bytes"]), np.array([1j])])
+def test_what_is_no_number_is_named(path, array):
+    with np.load(path) as file:
+        np.savez(path, **{**file, "Conv_Out/kernel": array})
+    with pytest.raises(WeightsError, match="'Conv_Out/kernel' holds no numbers"):
+        io.read(path)
+
+
+def test_how_much_a_file_may_unpack_to():
+    """64 MiB, or 32 times its size: both to the byte."""
+    check_unpacked([2**25, 2**25], 10, None)
+    check_unpacked([32 * 10**7], 10**7, None)
+    check_unpacked([2**30], 10, 2**30)
+    for sizes, packed, most in [
+        ([2**25, 2**25, 1], 10, None),
+        ([32 * 10**7 + 1], 10**7, None),
+        ([2**30 + 1], 10, 2**30),
+    ]:
+        with pytest.raises(ValueError, match=f"allow it with max_bytes={sum(sizes)}"):
+            check_unpacked(sizes, packed, most)
 
 
 # ---- what a stranger's file could ask for ----

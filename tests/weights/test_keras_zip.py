@@ -77,11 +77,19 @@ def test_the_papers_network_in_keras_layers(tmp_path, mirror):
     assert [name for name, (kind, _, _) in layers.items() if kind == "Cropping2D"] == ["Crop_2", "Crop_1"]
     configs = json.loads(zipfile.ZipFile(path).read("config.json"))["config"]
     settings = {layer["name"]: layer["config"] for layer in configs["layers"]}
+    assert settings["input"]["batch_shape"] == [None, None, None, 1]
     assert settings["Crop_1"]["cropping"] == [[16, 16], [16, 16]] and settings["Crop_2"]["cropping"] == [[4, 4]] * 2
     assert layers["Concatenate_1"][2] == ["UpConv_1", "Crop_1"] and layers["Crop_1"][2] == ["Conv_Contract_1_2"]
     assert layers["Conv_Contract_1_1"][1]["padding"] == "valid" and layers["Conv_Contract_1_1"][2] == ["input"]
     assert layers["MaxPool_2"][2] == ["Conv_Contract_2_2"] and layers["UpConv_2"][2] == ["Conv_Bottom_2"]
     assert layers["Conv_Out"][1]["activation"] == "softmax" and configs["output_layers"] == ["Conv_Out", 0, 0]
+    convolutions = [name for name, (kind, _, _) in layers.items() if kind == "Conv2D" and name != "Conv_Out"]
+    assert {layers[name][1]["activation"] for name in convolutions} == {"relu"} and len(convolutions) == 10
+    arguments = {layer["name"]: [node["args"] for node in layer["inbound_nodes"]] for layer in configs["layers"]}
+    assert configs["trainable"] is True and arguments.pop("input") == []
+    for name, ((first, *rest),) in arguments.items():  # Keras' Concatenate takes one list, all others take tensors
+        assert isinstance(first, list if name.startswith("Concatenate") else dict) and not rest
+        assert not name.startswith("Concatenate") or len(first) == 2
     again = io.load_model(path)
     assert again.options == model.options
     image = np.random.default_rng(0).uniform(0, 1, (9, 20, 1)).astype("float32")

@@ -45,13 +45,18 @@ MONITORS = [f"val_{name}" for name in ("loss", *SCORES)]
 
 
 def parse_arguments(argv: Sequence[str] | None) -> Namespace:
-    """Returns the arguments, checked, and with them `command`, the words that they came from, and an earlier run's."""
+    """Returns the arguments, checked, and with them two that are no flags.
+
+    command  the words that they came from, and before them an earlier run's
+    before   the arguments of the run that is resumed, None for a new run
+    """
     command = list(sys.argv[1:] if argv is None else argv)
-    args = _read_arguments(command)
-    if args.resume is None:
-        args.command = command
+    given = _make_parser().parse_args(command)
+    if given.resume is None:
+        args = _read_arguments(command)
+        args.command, args.before = command, None
         return args
-    return continued(args, command, _read_arguments, _make_parser())
+    return continued(given, command, _read_arguments, _make_parser())
 
 
 def _read_arguments(command: list[str], origin: str = "") -> Namespace:
@@ -85,6 +90,8 @@ def _check_together(parser: Parser, args: Namespace) -> None:
         parser.error(f"--monitor {args.monitor} is not a score of the task {args.task}: choose {', '.join(scores)}")
     if args.images is None and not isinstance(args.image_size, int):
         parser.error("--image-size: only --images can have another size than a square of N x N")
+    if args.schedule_epochs is not None and args.schedule != "cosine":
+        parser.error(f"--schedule-epochs is for --schedule cosine, and this is {args.schedule}")
     if args.momentum and args.optimizer != "sgd":
         parser.error(f"--momentum is for --optimizer sgd, and this is {args.optimizer}")
 
@@ -202,10 +209,16 @@ def _add_optimizer_arguments(parser: Parser) -> None:
         f"5 epochs ({_by_preset('schedule')})",
     )
     add(
+        "--schedule-epochs",
+        type=whole(1),
+        metavar="N",
+        help="epochs within which a cosine falls to 0; further ones keep its last rate (default: --epochs)",
+    )
+    add(
         "--warmup",
         type=fraction,
         metavar="P",
-        help=f"fraction of all steps in which a cosine schedule first rises ({_by_preset('warmup')})",
+        help=f"fraction of these epochs in which a cosine schedule first rises ({_by_preset('warmup')})",
     )
     add(
         "--weight-decay",
@@ -225,7 +238,8 @@ def _add_optimizer_arguments(parser: Parser) -> None:
         "--early-stop",
         type=whole(1),
         metavar="N",
-        help="stop after N epochs in a row without an improvement of --monitor (default: never)",
+        help="stop after N epochs in a row without an improvement of --monitor; while that is still what it was after "
+        "the first epoch, those in which the loss falls do not count (default: never)",
     )
     add(
         "--monitor",
@@ -255,8 +269,9 @@ def _add_run_arguments(parser: Parser) -> None:
         "--resume",
         type=path,
         metavar="DIR",
-        help="continue the run in this folder, with its arguments; --epochs may ask for more. On the same machine "
-        "it ends with exactly the numbers of a run that was never stopped",
+        help="continue the run in this folder, with its arguments. On the same machine it ends with exactly the "
+        "numbers of a run that was never stopped. --epochs may ask for more; a cosine is then stretched over all of "
+        "them, and the learning rate jumps up, unless --schedule-epochs keeps its former end",
     )
     add(
         "--save-minutes",

@@ -11,7 +11,7 @@ from minunet.cli.reading import reading_of
 from minunet.cli.train.arguments import parse_arguments
 from minunet.cli.train.datasets import fingerprint, load_data
 from minunet.cli.train.recipes import make_model, make_trainer
-from minunet.cli.train.resumed import what_is_read
+from minunet.cli.train.resumed import other_defaults, resumed_lines, what_is_read
 from minunet.cli.train.task_arguments import make_task
 from minunet.data import DataError
 from minunet.data.augment import PRESETS as AUGMENTATIONS
@@ -94,23 +94,16 @@ def _train(args: Namespace) -> int:
     }
     with _open_run(args, metadata, trainer) as run, Interrupt() as interrupt:
         say(f"folder      {readable(run.folder)}")
-        if args.resume is not None:
-            _report_resumed(args, len(run.history), trainer.progress.step, len(batches))
+        if args.before is not None:
+            for line in resumed_lines(args.before, args, trainer, len(run.history), len(batches)):
+                say(line)
         say("\nscores of training / validation:")
-        code = _learn(args, run, trainer, batches, val_batches, interrupt)
+        code = _learn(args, run, trainer, batches, val_batches, interrupt, to_beat)
         if code == 0 and not isinstance(task, Binary):  # of which the last row has said everything
             _report_evaluation(args, run, trainer, data.validation)
         run.draw_predictions(model, task, data.validation, SHOWN)
     say(run.summary())
     return code
-
-
-def _report_resumed(args: Namespace, epochs: int, step: int, batches: int) -> None:
-    """Prints how far the run had come: `epochs`, and `step` of the `batches` of the next."""
-    within = f" and {step} of {batches} batches of the next" if step else ""
-    say(f"resumed     after {count(epochs, 'epoch')}{within}")
-    if epochs >= args.epochs:
-        say(f"            which is all that it was to train ({args.epochs}): --epochs asks for more")
 
 
 def _report_plan(args: Namespace, model: SegmentationModel) -> None:
@@ -128,10 +121,13 @@ def _report_plan(args: Namespace, model: SegmentationModel) -> None:
 
 def _open_run(args: Namespace, metadata: Mapping[str, Any], trainer: Trainer) -> RunFolder:
     """The RunFolder to write into: a new one, or the one to resume, from which the trainer restores its state."""
-    arguments = {name: value for name, value in vars(args).items() if name not in ("command", "resume")}
+    arguments = {name: value for name, value in vars(args).items() if name not in ("command", "resume", "before")}
     metadata = {"command": args.command, "arguments": arguments, "seed": args.seed, **metadata}
     if args.resume is not None:
-        _check_same(read_run(args.resume), metadata)
+        run = read_run(args.resume)
+        _check_same(run, metadata)
+        for sentence in other_defaults(run, args):
+            warn(sentence)
     return RunFolder(
         args.resume or args.out,
         metadata,
@@ -157,7 +153,13 @@ def _line_to_beat(to_beat: Mapping[str, Mapping[str, float]], task: Task) -> tup
 
 
 def _learn(
-    args: Namespace, run: RunFolder, trainer: Trainer, batches: Loader, val_batches: Loader, interrupt: Interrupt
+    args: Namespace,
+    run: RunFolder,
+    trainer: Trainer,
+    batches: Loader,
+    val_batches: Loader,
+    interrupt: Interrupt,
+    to_beat: Mapping[str, Mapping[str, float]],
 ) -> int:
     """Trains, keeps and prints each epoch's row until there are no more. Returns the exit code."""
     model = trainer.model
@@ -167,6 +169,8 @@ def _learn(
         for row in trainer.epochs(batches, val_batches, args.epochs):
             run.add(row, model)
             say(_describe(row, args.epochs, trainer.task))
+            if row["epoch"] == 1 and (lazy := _answers_like(row, to_beat, trainer.task)):
+                say(f"            as {lazy} would score: normal in the first epochs, as long as the loss falls")
         if interrupt.signal is not None:
             run.finish("interrupted", model)
             say("interrupted; everything is saved")
@@ -251,6 +255,14 @@ def _report_evaluation(args: Namespace, run: RunFolder, trainer: Trainer, valida
     say(", ".join(words))
     for line in in_columns(table):
         say(line)
+
+
+def _answers_like(row: Mapping[str, float], to_beat: Mapping[str, Mapping[str, float]], task: Task) -> str | None:
+    """The answer without a network that has all validation scores of this row, to three decimals; None if none has."""
+    for answer, scores in to_beat.items():
+        if all(abs(row[f"val_{name}"] - scores[name]) < 5e-4 for name in task.score_names):
+            return answer
+    return None
 
 
 def _describe(row: Mapping[str, float], epochs: int, task: Task) -> str:

@@ -12,9 +12,9 @@ from minunet.training.schedules import Constant, Cosine, Plateau, Schedule
 
 LOSS_FOR_CLASSES = {"bce": "ce", "bce+dice": "ce+dice"}  # what a preset's loss is where there are several classes
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"rmsprop": RMSprop, "adam": Adam, "sgd": SGD}
-SCHEDULES: dict[str, Callable[[Namespace, int], Schedule]] = {  # from the arguments and the number of steps in all
+SCHEDULES: dict[str, Callable[[Namespace, int], Schedule]] = {  # from the arguments and the steps of an epoch
     "constant": lambda args, steps: Constant(args.lr),
-    "cosine": lambda args, steps: Cosine(args.lr, steps, int(args.warmup * steps)),
+    "cosine": lambda args, steps: _cosine(args, steps),
     "plateau": lambda args, steps: Plateau(args.lr, args.monitor),
 }
 
@@ -65,6 +65,16 @@ PRESETS: dict[str, dict[str, object]] = {
 }
 
 
+def schedule_end(args: Namespace) -> int:
+    """Returns the epoch with which a cosine ends."""
+    return args.epochs if args.schedule_epochs is None else args.schedule_epochs
+
+
+def _cosine(args: Namespace, steps: int) -> Cosine:
+    total = schedule_end(args) * steps
+    return Cosine(args.lr, total, int(args.warmup * total), keep_last=schedule_end(args) < args.epochs)
+
+
 def make_model(args: Namespace, task: Task) -> UNet | UNet2015:
     """Returns the network that the arguments ask for, with the channels that the task needs."""
     options = {
@@ -83,7 +93,7 @@ def make_model(args: Namespace, task: Task) -> UNet | UNet2015:
 
 def make_trainer(args: Namespace, model: UNet | UNet2015, task: Task, batches: int) -> Trainer:
     """Returns the Trainer that the arguments ask for; `batches`: how many an epoch has."""
-    schedule = SCHEDULES[args.schedule](args, args.epochs * -(-batches // args.accumulate))
+    schedule = SCHEDULES[args.schedule](args, -(-batches // args.accumulate))
     options = {"momentum": args.momentum} if args.optimizer == "sgd" else {}
     optimizer = OPTIMIZERS[args.optimizer](
         model.parameters(), lr=schedule.lr, weight_decay=args.weight_decay, **options

@@ -2,21 +2,27 @@
 
 The folder may be a stranger's. Its run.json has the words with which the run was started; of these, only what describes
 the training is taken: not where results go, nor whether something is downloaded. What will be read and written is said
-before anything is.
+before anything is; and so is what is different now: nothing changes without a word.
 """
 
+import json
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from minunet.cli.arguments import Parser
+from minunet.cli.console import count
+from minunet.cli.train.recipes import schedule_end
 from minunet.inputs import readable
 from minunet.training.checkpoint import CheckpointError
+from minunet.training.loop import Trainer
 from minunet.training.run_folder import read_run
 
 # what may be different when a run is resumed
 MAY_CHANGE = {
     "epochs",
+    "schedule_epochs",
     "early_stop",
     "save_minutes",
     "data_dir",
@@ -38,7 +44,9 @@ Read = Callable[[list[str], str], Namespace]  # words, and where they come from 
 
 
 def continued(args: Namespace, command: list[str], read: Read, parser: Parser) -> Namespace:
-    """Returns the arguments of the run in `args.resume`, with what `command` changes. Exits as a parser does.
+    """Returns the arguments of the run in `args.resume`, with what `command` changes; in `before`, those of that run.
+
+    Exits as a parser does.
 
     args: what `command` alone says; read: makes arguments of words.
     """
@@ -53,22 +61,82 @@ def continued(args: Namespace, command: list[str], read: Read, parser: Parser) -
     for name in NOT_TAKEN:
         setattr(old, name, parser.get_default(name))
         setattr(new, name, getattr(args, name))
-    differing = [name for name, value in vars(new).items() if name != "resume" and value != getattr(old, name)]
+    differing = changes(old, new)
     for name in differing:
         if name not in MAY_CHANGE:
-            flag = "--" + name.replace("_", "-")
             parser.error(
-                f"{flag} {getattr(new, name)} contradicts the run in {args.resume}, which has "
+                f"{flag(name)} {getattr(new, name)} contradicts the run in {args.resume}, which has "
                 f"{getattr(old, name)}: omit it"
             )
-    new.command = [*before, *command] if differing else before
+    new.command, new.before = [*before, *command] if differing else before, old
     return new
+
+
+def changes(before: Namespace, now: Namespace) -> list[str]:
+    """Returns the names of the arguments that differ, besides --resume itself."""
+    return [name for name, value in vars(before).items() if name != "resume" and value != getattr(now, name)]
+
+
+def flag(name: str) -> str:
+    """Returns an argument's name as it is typed."""
+    return "--" + name.replace("_", "-")
+
+
+def other_defaults(run: Mapping[str, Any], now: Namespace) -> Iterator[str]:
+    """Yields a sentence for each argument that run.json records with another value than it has now.
+
+    Its command is the same: another version of minunet, with other defaults, must have written it.
+    """
+    recorded = run.get("arguments")
+    for name, value in vars(now).items():
+        if name in {*MAY_CHANGE, *NOT_TAKEN} or not isinstance(recorded, dict) or name not in recorded:
+            continue
+        value = json.loads(json.dumps(value, default=str))  # as it was recorded
+        if value != recorded[name]:
+            yield f"{flag(name)} was {recorded[name]!r:.60} as the run began, and is {value!r:.60} here: it counts now"
+
+
+def resumed_lines(before: Namespace, now: Namespace, trainer: Trainer, epochs: int, batches: int) -> Iterator[str]:
+    """Yields the lines on how far the run had come, and on what is different now.
+
+    epochs: those that are done. batches: how many an epoch has.
+    """
+    step = trainer.progress.step
+    within = f" and {step} of {batches} batches of the next" if step else ""
+    yield f"resumed     after {count(epochs, 'epoch')}{within}"
+    if epochs >= now.epochs:
+        yield f"            which is all that it was to train ({now.epochs}): --epochs asks for more"
+    names = [name for name in changes(before, now) if name in MAY_CHANGE.difference(NOT_TAKEN)]
+    parts = [f"{flag(name)} {_told(getattr(now, name))} (formerly {_told(getattr(before, name))})" for name in names]
+    if parts:
+        yield f"changed     {', '.join(parts)}"
+    if "threads" in names:
+        yield "            another number of threads: the last digits may differ"
+    if epochs < now.epochs:
+        yield from _stretched_lines(before, now, trainer)
+
+
+def _stretched_lines(before: Namespace, now: Namespace, trainer: Trainer) -> Iterator[str]:
+    """Yields the lines on a cosine that ends elsewhere than it was to end."""
+    former, end, optimizer = schedule_end(before), schedule_end(now), trainer.optimizer
+    if now.schedule != "cosine" or former == end or trainer.schedule is None or optimizer.steps == 0:
+        return
+    yield (
+        f"            the cosine ends with epoch {end} now, not {former}: the learning rate of the last step was "
+        f"{optimizer.lr:.1e}, that of the next is {trainer.schedule(optimizer.steps):.1e}"
+    )
+    if end > former:
+        yield f"            (--schedule-epochs {former} keeps the former rates, and the last of them for what follows)"
+
+
+def _told(value: Any) -> str:
+    return "not given" if value is None else str(value)
 
 
 def what_is_read(args: Namespace) -> str:
     """Returns, in words, what a resumed run will read besides its own folder."""
     paths = {name: value for name, value in vars(args).items() if isinstance(value, Path) and name not in NOT_TAKEN}
-    flags = [f"--{name.replace('_', '-')} {readable(value)}" for name, value in paths.items()]
+    flags = [f"{flag(name)} {readable(value)}" for name, value in paths.items()]
     if args.classes is not None:
         flags.append("--classes")
     return ", ".join(flags) or "no files (its images are drawn)"
