@@ -769,16 +769,23 @@ def test_sum_over_pixels(kernels, dtype):
 
 @dtypes
 @pytest.mark.parametrize("shape", [(3, 5, 4, 2), (2, 40, 33, 7), (1, 3, 2, 300)])
-def test_relu_gradient_and_sum(kernels, shape, dtype):
+def test_relu_and_bias_of_a_convolution_backward(kernels, shape, dtype):
+    """With the identity as its kernel, gx is gz."""
     rng = np.random.default_rng(1)
     gy, y = rng.standard_normal(shape).astype(dtype), np.maximum(rng.standard_normal(shape), 0).astype(dtype)
-    gz, gb = kernels.relu_gradient_and_sum(gy, y)
+    identity = np.eye(shape[3], dtype=dtype)[None, None]
+    arguments = np.zeros(shape, dtype), identity, gy, y, (1, 1), ((0, 0), (0, 0)), (True, False, True)
+    gz, _, gb = kernels.module.convolve_backward(
+        *(kernels.put(a) if isinstance(a, np.ndarray) else a for a in arguments)
+    )
+    gz, gb = to_numpy(gz), to_numpy(gb)
     expected = np.where(y > 0, gy.astype(np.float64), 0)
     np.testing.assert_array_equal(gz, expected.astype(dtype))
     np.testing.assert_allclose(
         gb, expected.reshape(-1, shape[3]).sum(axis=0), rtol=0, atol=1e-4 if dtype == "float32" else 1e-11
     )
-    np.testing.assert_array_equal(kernels.relu_gradient_and_sum(gy, y)[1], gb)  # once more: the same bits
+    again = kernels.module.convolve_backward(*(kernels.put(a) if isinstance(a, np.ndarray) else a for a in arguments))
+    np.testing.assert_array_equal(to_numpy(again[2]), gb)  # once more: the same bits
     assert gz.dtype == gb.dtype == dtype
 
 
