@@ -10,7 +10,11 @@ four, and sums:
 
 Done along both axes, a tile of 2x2 outputs takes 16 products in place of 36: v = Bᵀ d B from the 4x4 pixels d under the
 tile, u = G w Gᵀ from the kernel, y = Aᵀ (u · v) A. With C channels and F filters, each of the 16 is a matrix product,
-(tiles, C) times (C, F). The sums cost time too, so it pays only from about 64 channels on (measured).
+(tiles, C) times (C, F): m = v u. Backward goes the same way with everything transposed: gm = A gy Aᵀ, gu = vᵀ gm,
+gw = Gᵀ gu G. The sums cost time too, so it pays only from about 64 channels on (measured).
+
+A number that is not finite spreads over its tiles (∞ - ∞ is NaN), further than it should. Who calls this looks at the
+result, and computes it in the usual way where it is not finite.
 
 Source: Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2016.
 """
@@ -54,10 +58,7 @@ def of_kernel(w):
 
 
 def convolve_strip(strip, u, y):
-    """y = P(x) W for a strip of x (images, rows + 2, OW + 2, C), padded. Returns whether all of y is finite.
-
-    One infinite number in x makes whole tiles NaN, more than it should.
-    """
+    """y = P(x) W for a strip of x (images, rows + 2, OW + 2, C), padded. Returns whether all of y is finite."""
     with np.errstate(invalid="ignore", over="ignore"):
         v = of_image(strip)
         m = np.matmul(v, u, out=scratch("products", (16, v.shape[1], u.shape[2]), v.dtype))
