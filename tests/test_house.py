@@ -14,6 +14,8 @@ FLOORS = [
     "device",
     "files",
     "cuda",
+    "cuda_graph",
+    "cublas",
     "kernels",
     "autograd",
     "data.labels",

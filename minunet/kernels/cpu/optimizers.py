@@ -6,8 +6,10 @@ from minunet.kernels.cpu.pieces import elementwise
 def update(rule, numbers, rows, cuda=None):
     """As `reference.update`."""
 
+    values = numbers()
+
     def task(*pieces):
-        rule(*pieces, *numbers)
+        rule(*pieces, *values)
 
     for row in rows:
         elementwise(task, *row)
@@ -16,8 +18,10 @@ def update(rule, numbers, rows, cuda=None):
 def decay(arrays, factor):
     """As `reference.decay`."""
 
+    value = factor()
+
     def task(w):
-        w *= factor
+        w *= value
 
     for w in arrays:
         elementwise(task, w)
