@@ -156,9 +156,7 @@ class Optimizer:
         each_step(lambda: self._count(changed))
         for of_device in rows.values():
             self._change(of_device, kernels_for(of_device[0][0]))
-        for row in irregular:
-            array_module(row[0])  # its GPU becomes the current one
-            self._change([row], reference)
+        self._change(irregular, reference)
 
     def _count(self, changed: list[Tensor]) -> None:
         """Counts a step that changes these parameters."""

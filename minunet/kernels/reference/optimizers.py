@@ -15,6 +15,7 @@ def update(rule, numbers, rows, cuda=None):
         raise NotRecordable("the numbers of an optimizer's rule that has no CUDA kernel would be frozen")
     values = numbers()
     for row in rows:
+        array_module(row[0])  # its GPU becomes the current one
         rule(*row, *values)
 
 
@@ -24,6 +25,7 @@ def decay(arrays, factor):
         raise NotRecordable("the factor of the weight decay would be frozen")
     value = factor()
     for w in arrays:
+        array_module(w)
         w *= value
 
 
