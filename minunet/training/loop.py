@@ -175,7 +175,8 @@ class Trainer:
             for images, labels in self.prefetcher.batches(loader.batches(progress.epoch, start=progress.step)):
                 last = (progress.step + 1) % self.accumulate == 0 or progress.step + 1 == len(loader)
                 if self.recorded is not None and len(images) == loader.batch_size:
-                    progress.add(*self.recorded(images, labels), labels)
+                    loss, z = self.recorded(images, labels)
+                    progress.add(loss, z, labels)
                 else:
                     progress.add(*self._learn(images, labels, self._weight_in_group(loader, progress.step)), labels)
                     if last:

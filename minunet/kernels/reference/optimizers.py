@@ -11,7 +11,7 @@ def update(rule, numbers, rows, cuda=None):
     is recorded (cuda_graph.py) asks for them again before each replay. cuda: the name of the kernel in
     cuda/optimizers.cu that does the same and takes the same numbers, or None.
     """
-    if is_recording():
+    if rows and is_recording():
         raise NotRecordable("the numbers of an optimizer's rule that has no CUDA kernel would be frozen")
     values = numbers()
     for row in rows:
@@ -21,7 +21,7 @@ def update(rule, numbers, rows, cuda=None):
 
 def decay(arrays, factor):
     """w ← factor() · w, in place, for each of the arrays."""
-    if is_recording():
+    if arrays and is_recording():
         raise NotRecordable("the factor of the weight decay would be frozen")
     value = factor()
     for w in arrays:
