@@ -29,7 +29,7 @@ Source: CUDA C++ Programming Guide, "CUDA Graphs"; streams are explained in trai
 
 import contextlib
 import warnings
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from typing import Any
 
@@ -77,9 +77,9 @@ def for_each_step(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
         return cupy.empty(shape, dtype)
 
 
-def addresses(arrays: Iterable[Any]) -> tuple[int, ...]:
+def addresses(arrays: Iterable[Any]) -> list[int]:
     """Returns where arrays on a GPU lie; 0 for None."""
-    return tuple(0 if array is None else array.data.ptr for array in arrays)
+    return [0 if array is None else array.data.ptr for array in arrays]
 
 
 class RecordedStep:
@@ -99,7 +99,7 @@ class RecordedStep:
         self,
         step: Callable[..., tuple[Array, ...]],
         device: str,
-        conditions: Callable[[], Hashable] = lambda: None,
+        conditions: Callable[[], object] = lambda: None,
         abandon: Callable[[], None] = lambda: None,
         warn: Callable[[str], None] = warnings.warn,
     ) -> None:
@@ -118,7 +118,7 @@ class RecordedStep:
         self.outputs: tuple[Array, ...] = ()
         self.inputs: tuple[Array, ...] = ()
         self.before_replay: list[Callable[[], None]] = []
-        self.held: Hashable = None  # the conditions under which the last call ran
+        self.held: object = None  # the conditions under which the last call ran
         self.warm = 0
         self.pool: Any = None
 

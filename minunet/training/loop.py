@@ -23,7 +23,7 @@ does not even ask for each operation: whole steps are recorded once and replayed
 import contextlib
 import time
 import warnings
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from tqdm import tqdm
@@ -34,6 +34,7 @@ from minunet.data.loader import Loader
 from minunet.device import Array
 from minunet.kernels.memory import keep_freed_memory
 from minunet.models import SegmentationModel
+from minunet.nn import Module
 from minunet.optim import Optimizer, clip_gradients
 from minunet.tasks import Binary, Task
 from minunet.training.batches import Prefetcher, ready_batch, ready_batches
@@ -103,6 +104,7 @@ class Trainer:
         self.stop: Callable[[], bool] = lambda: False
         self.after_step: Callable[[], None] = lambda: None
         self.warn: Callable[[str], None] = warnings.warn
+        self._watched: tuple[list[Tensor], list[Module]] = [], []  # of the model: what may be changed between steps
         self.recorded: RecordedStep | None = None
         if graph and accumulate == 1 and model.device != "cpu":
             self.recorded = RecordedStep(
@@ -167,9 +169,13 @@ class Trainer:
 
     def _train(self, loader: Loader) -> Row | None:
         """One pass over the training set, or what is left of it. Returns its scores, or None if it was stopped."""
-        progress = self.progress
-        if not self.model.training:
-            self.model.train()
+        progress, model = self.progress, self.model
+        if not model.training:
+            model.train()
+        self._watched = (
+            [tensor for _, tensor in (*model.named_parameters(), *model.named_buffers())],
+            list(model.modules()),
+        )
         with _bar(loader, f"epoch {progress.epoch}") as bar:
             bar.update(sum(progress.losses.images))
             for images, labels in self.prefetcher.batches(loader.batches(progress.epoch, start=progress.step)):
@@ -205,16 +211,15 @@ class Trainer:
         self._step()
         return loss, z
 
-    def _conditions(self) -> Hashable:
+    def _conditions(self) -> object:
         """Returns what a recorded step takes for granted: where everything lies, and what is trained and how."""
-        model, optimizer = self.model, self.optimizer
-        tensors = [tensor for _, tensor in (*model.named_parameters(), *model.named_buffers())]
-        state = [array for arrays in optimizer.state for array in arrays.values()]
+        tensors, modules = self._watched
+        state = [array for arrays in self.optimizer.state for array in arrays.values()]
         return (
             addresses([*(tensor.data for tensor in tensors), *state]),
-            tuple((tensor.requires_grad, tensor.grad is None) for tensor in tensors),
-            tuple(module.training for module in model.modules()),
-            (self.clip_norm, optimizer.weight_decay > 0),
+            [(tensor.requires_grad, tensor.grad is None) for tensor in tensors],
+            [module.training for module in modules],
+            (self.clip_norm, self.optimizer.weight_decay > 0),
         )
 
     def _weight_in_group(self, loader: Loader, index: int) -> float:
