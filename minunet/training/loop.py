@@ -179,16 +179,16 @@ class Trainer:
         with _bar(loader, f"epoch {progress.epoch}") as bar:
             bar.update(sum(progress.losses.images))
             for images, labels in self.prefetcher.batches(loader.batches(progress.epoch, start=progress.step)):
-                last = (progress.step + 1) % self.accumulate == 0 or progress.step + 1 == len(loader)
-                if self.recorded is not None and len(images) == loader.batch_size:
-                    loss, z = self.recorded(images, labels)
+                whole = self.recorded if len(images) == loader.batch_size else None
+                if whole is not None:
+                    loss, z = whole(images, labels)
                     progress.add(loss, z, labels)
                 else:
                     progress.add(*self._learn(images, labels, self._weight_in_group(loader, progress.step)), labels)
-                    if last:
-                        self._step()
                 _advance(bar, len(images), progress.losses)
-                if last:
+                if progress.step % self.accumulate == 0 or progress.step == len(loader):
+                    if whole is None:
+                        self._step()
                     self.after_step()
                     if self.stop():
                         return None
