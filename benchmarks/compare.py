@@ -141,10 +141,10 @@ def parse():
     parser.add_argument("--threads", type=int, default=cores, help=f"default: all available cores, {cores}")
     parser.add_argument("--rounds", type=int, default=3, help="turns per framework (default: 3)")
     parser.add_argument(
-        "--seconds", type=float, metavar="S", help="length of a turn, at least one step (default: 2; 0.3 on a GPU)"
+        "--seconds", type=float, metavar="S", help="length of a turn, at least one step (default: 1.5; 0.3 on a GPU)"
     )
     parser.add_argument(
-        "--warmup", type=int, default=5, help="untimed first steps, whose losses are compared (default: 5)"
+        "--warmup", type=int, default=3, help="untimed first steps, whose losses are compared (default: 3)"
     )
     options = parser.parse_args()
     if options.device != "cpu" and not options.torch and importlib.util.find_spec("torch"):
@@ -155,7 +155,7 @@ def parse():
     if options.blas[0] != "default":
         parser.error("--blas begins with default: what the others are compared with")
     if options.seconds is None:
-        options.seconds = 2 if on_cpu else 0.3
+        options.seconds = 1.5 if on_cpu else 0.3
     return options
 
 
