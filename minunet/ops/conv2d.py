@@ -94,18 +94,10 @@ class Conv2DFunction(Function):
         return y
 
     def backward(self, gy):
-        needs_gx, needs_gw, *needs_gb = self.needs
-        kernels = kernels_for(gy)
-        if self.y is not None:
-            gy, gb = kernels.relu_gradient_and_sum(gy, self.y)
-            self.y = None
-        else:
-            gb = kernels.sum_over_pixels(gy) if any(needs_gb) else None
-        gw = kernels.weight_gradient(self.x, gy, self.w.shape[:2], self.stride, self.pads) if needs_gw else None
-        size = self.x.shape[1:3]
-        self.x = None  # lets go of the activation before gx asks for memory
-        gx = kernels.convolve_transposed(gy, self.w, None, self.stride, self.pads, size) if needs_gx else None
-        return (gx, gw, gb)[: len(self.needs)]
+        needs = (*self.needs, False)[:3]  # without b, no gb
+        x, y, self.x, self.y = self.x, self.y, None, None  # nothing keeps the activations longer than the kernel
+        gradients = kernels_for(gy).convolve_backward(x, self.w, gy, y, self.stride, self.pads, needs)
+        return gradients[: len(self.needs)]
 
     @staticmethod
     def _check_channels(x, w, b):
