@@ -58,13 +58,14 @@ Worked numbers: one row of three pixels x = (1, 2, 3), one filter of two taps w 
 P(x) repeats each pixel for every window over it: with stride 1 and padding "same" it is KH·KW times as large as x. The
 largest in the lecture's network is that of Conv_Classif_2, at 256x256: 65,536 rows of 9·16 numbers, 37.7 MB for one
 image in float32 and 604 MB for a batch of 16, where x has 4.2 MB. So it is not built as a whole. The CPU's kernels
-build some rows, about 2 MB, multiply them and let the next ones overwrite them. Backward builds them again: it keeps x,
-never P(x).
+build some rows, about 2 MB, multiply them and let the next ones overwrite them. Backward builds what it needs again: it
+keeps x, never P(x).
 
 ReLU may be fused: with activation="relu", y = max(P(x)W + b, 0) is computed while a block is still in the cache, and
 backward begins with gz = gy where y > 0, else 0 (see relu.py).
 
-The three products are in `minunet/kernels/`, where `reference/` has the sums above as plain loops.
+The three products are in `minunet/kernels/`, where `reference/` has the sums above as plain loops. Backward asks for
+its three gradients in one call, `convolve_backward`: all of them begin with gz, and a kernel need read it only once.
 """
 
 from typing import Literal
