@@ -83,6 +83,7 @@ class RunFolder:
         self.baseline = baseline
         self.save_seconds = 60 * save_minutes
         self._saved = time.monotonic()
+        self._epochs_drawn: int | None = None  # by this process, in curves.png
         self.parts = {**(parts or {}), "run": self}
         self.history: list[dict[str, float]] = []
         self.best: dict[str, float] | None = None
@@ -132,6 +133,7 @@ class RunFolder:
             self._save_best(model)
         self.save_checkpoint(model)
         self._write_scores("running")
+        self._draw_curves()
 
     def save_if_due(self, model: SegmentationModel) -> None:
         """Writes a checkpoint if the newest one is `save_minutes` old."""
@@ -154,6 +156,8 @@ class RunFolder:
             if self.best is None:
                 self._save_best(model)
         self._write_scores(status)
+        if self._epochs_drawn != len(self.history):
+            self._draw_curves()
 
     def _note_best(self, row):
         """Makes the row the best one if it is; returns whether."""
@@ -214,6 +218,9 @@ class RunFolder:
         # run.json first: without it, nobody could resume a run that is killed here
         atomic_write(self.folder / "run.json", json.dumps(content, indent=2, default=str) + "\n")
         atomic_write(self.folder / "history.csv", history_csv(self.history, self.score_names))
+
+    def _draw_curves(self):
+        self._epochs_drawn = len(self.history)
         plots.save_curves(self.folder / "curves.png", self.history, self.baseline, self.score_names[0])
 
 
