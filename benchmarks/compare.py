@@ -168,11 +168,13 @@ def main():
     print(
         f"{options.threads} threads, float32, {options.device}. Medians, the lowest and the highest turn in brackets."
     )
+    disturbance = machine.Disturbance()
     for batch in options.batch:
         if not training_and_inference(batch, options):
             return 1
     if options.predict and options.device == "cpu":
         single_images(options)
+    print("\n" + disturbance.describe())
     return 0
 
 

@@ -64,10 +64,45 @@ def slowed():
     return f"{' and '.join(names)} set: NumPy may be slower than it could be" if names else ""
 
 
-def _first(file, key, default):
+class Disturbance:
+    """How much of the machine's time others took while something was measured.
+
+    disturbance = Disturbance()
+    …                                start processes, measure, wait for their end
+    print(disturbance.describe())
+    """
+
+    def __init__(self):
+        self.start = self._seconds()
+
+    def describe(self):
+        """Returns a sentence; on other systems than Linux, that it is not known."""
+        if self.start is None:
+            return "What else ran meanwhile is not known."
+        passed, busy, stolen, ours = (b - a for a, b in zip(self.start, self._seconds()))
+        others = max(0, busy - ours)
+        return (
+            f"Meanwhile other processes took {others / passed:.0%} of the machine's time, and other machines on the "
+            f"same processor {stolen / passed:.0%}."
+        )
+
+    @staticmethod
+    def _seconds():
+        """Returns seconds of all cores since the start: passed, busy, stolen, and busy for this process and its own."""
+        numbers = _first("/proc/stat", "cpu ", default="", separator=" ").split()
+        if not numbers:
+            return None
+        user, nice, system, idle, wait, irq, soft, steal = (int(n) / os.sysconf("SC_CLK_TCK") for n in numbers[:8])
+        busy = user + nice + system + irq + soft
+        times = os.times()
+        ours = times.user + times.system + times.children_user + times.children_system
+        return busy + idle + wait + steal, busy, steal, ours
+
+
+def _first(file, key, default, separator=":"):
     """Returns the value of the first line "key: value" of a file under /proc, or `default` if there is none."""
     try:
         lines = Path(file).read_text().splitlines()
     except OSError:
         return default
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(key)), default)
+    return next((line.split(separator, 1)[1].strip() for line in lines if line.startswith(key)), default)
