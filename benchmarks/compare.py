@@ -1,167 +1,101 @@
-"""minunet beside its peers: the lecture's U-Net with the same weights and batch, one process per framework.
+"""minunet beside its peers: the lecture's U-Net with the same weights and images, one process per framework.
 
-    python benchmarks/compare.py --torch /path/to/python --keras /path/to/python --dezero /path/to/python
+    python benchmarks/compare.py --torch /path/to/python --keras /path/to/python
     python benchmarks/compare.py --device gpu --batch 64 16
 
 A peer is measured if its interpreter is given, by its option or by MINUNET_BENCH_TORCH, MINUNET_BENCH_KERAS or
 MINUNET_BENCH_DEZERO; on a GPU, PyTorch is also measured if this interpreter has it. All processes stay alive and take
-turns, A B C A B C …, so that a machine that slows down or speeds up does so for all of them. Prints a table in Markdown
-for each batch size.
+turns, A B C A B C …, so that a machine that slows down or speeds up does so for all of them.
+
+Prints Markdown, ready for README.md: the machine, a table for each batch size, and on the CPU one for `predict` of
+single images. On the CPU minunet is measured under two kernels of its BLAS: the one that OpenBLAS chooses for this
+processor, and the one for Haswell, which is what processors with AVX2 and without AVX-512 get.
 """
 
 import argparse
+import datetime
 import importlib.util
-import json
 import os
-import subprocess
 import sys
-import tempfile
-import time
-from pathlib import Path
-from statistics import median
 
 import machine
+from peers import GPU_PEERS, PEERS, start
 from tqdm import tqdm
 
-HERE = Path(__file__).parent
-PEERS = {  # framework: (worker, the option that has its interpreter, further arguments)
-    "minunet": ("worker_minunet.py", "minunet", ()),
-    "PyTorch channels-last": ("worker_torch.py", "torch", ("--channels-last",)),
-    "PyTorch default": ("worker_torch.py", "torch", ()),
-    "Keras": ("worker_keras.py", "keras", ()),
-    "DeZero": ("worker_dezero.py", "dezero", ()),
-}
-GPU_PEERS = {  # PyTorch with cuDNN, which multiplies float32 in TF32 unless told otherwise
-    "minunet": ("worker_minunet.py", "minunet", ()),
-    "PyTorch channels-last, TF32": ("worker_torch.py", "torch", ("--channels-last",)),
-    "PyTorch channels-last": ("worker_torch.py", "torch", ("--channels-last", "--no-tf32")),
-    "PyTorch default, TF32": ("worker_torch.py", "torch", ()),
-    "PyTorch default": ("worker_torch.py", "torch", ("--no-tf32",)),
-}
-REST = 0.5  # seconds between turns on the CPU: the last worker's threads may still be spinning
+USUAL = "minunet", "PyTorch channels-last", "Keras"
 
 
-class Peer:
-    """A worker process (worker.py defines the protocol) and what it has answered so far."""
-
-    def __init__(self, python, script, further, batch, options):
-        self.batch, self.gpu = batch, options.device != "cpu"
-        arguments = ["--batch", batch, "--size", options.size, "--threads", options.threads, "--device", options.device]
-        self.errors = tempfile.TemporaryFile("w+")
-        self.process = subprocess.Popen(
-            [python, HERE / script, *map(str, arguments), *further],
-            text=True,
-            env=_environment(options.threads),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.errors,
-        )
-        self.milliseconds = {"train": [], "infer": []}
-        self.losses, self.peak_mb = [], 0
-
-    def warm_up(self, steps):
-        """Runs the first `steps` steps, untimed; their losses prove that all frameworks do the same work."""
-        hello = self._answer()
-        self.name, self.notes = hello["name"], hello["notes"]
-        self.losses = self._ask(f"train {steps}x")["losses"]
-        for command in ("train", "infer"):
-            self._ask(f"{command} 0.5" if self.gpu else f"{command} 1x")  # long enough for a GPU to raise its clock
-
-    def turn(self, command, seconds):
-        time.sleep(0 if self.gpu else REST)
-        self.milliseconds[command].append(self._ask(f"{command} {seconds}")["ms"])
-
-    def per_image(self, command):
-        """Returns (median over all steps, lowest and highest median of a round), in ms per image."""
-        rounds = self.milliseconds[command]
-        medians = [median(times) / self.batch for times in rounds]
-        return median(t / self.batch for times in rounds for t in times), min(medians), max(medians)
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
-
-    def _ask(self, line):
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
-        answer = self._answer()
-        self.peak_mb = answer["peak_mb"]
-        return answer
-
-    def _answer(self):
-        line = self.process.stdout.readline()
-        if not line:
-            self.process.wait()
-            self.errors.seek(0)
-            raise RuntimeError("".join(self.errors.readlines()[-3:]).strip() or "the process ended without a message")
-        return json.loads(line)
-
-
-def _environment(threads):
-    """Returns this process's environment, with every library limited to the same number of threads."""
-    names = "MINUNET_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
-    return os.environ | {name: str(threads) for name in names}
-
-
-def start(batch, options):
-    """Returns {framework: Peer} for those whose interpreter is known and that start; says which are skipped."""
-    started, ready = {}, {}
-    for framework, (script, option, further) in (PEERS if options.device == "cpu" else GPU_PEERS).items():
-        python = getattr(options, option)
-        try:
-            if not python:
-                raise OSError(f"give its Python interpreter with --{option}")
-            started[framework] = Peer(python, script, further, batch, options)
-        except OSError as error:
-            print(f"{framework}: skipped, {error}", file=sys.stderr)
-    for framework, peer in started.items():
-        try:
-            peer.warm_up(options.warmup)
-            ready[framework] = peer
-        except (RuntimeError, OSError) as error:
-            print(f"{framework}: skipped, {error}", file=sys.stderr)
-    return ready
-
-
-def measure(peers, options):
-    """Runs the rounds; in each, every peer has one turn at training and one at inference."""
-    one_round = [(command, peer) for command in ("train", "infer") for peer in peers.values()]
+def measure(peers, commands, options):
+    """Runs the rounds; in each, every peer has one turn at each command."""
+    one_round = [(command, peer) for command in commands for peer in peers.values()]
     for command, peer in tqdm(options.rounds * one_round, desc="turns", disable=None):
         peer.turn(command, options.seconds)
 
 
-def table(peers, options):
-    """Yields the lines of the table: medians in ms per image, with the lowest and highest of a round in brackets."""
-    memory, digits = ("peak memory", 1) if options.device == "cpu" else ("memory kept on the GPU", 4)
-    yield (
-        "| framework | training, ms per image | minunet takes | inference, ms per image | minunet takes "
-        f"| {memory}, MB | loss at step {options.warmup} |"
-    )
-    yield "| --- | --- | --- | --- | --- | --- | --- |"
-    ours = peers["minunet"]
-    for peer in peers.values():
-        cells = [peer.name]
-        for command in ("train", "infer"):
-            middle, low, high = (f"{ms:.{digits}f}" for ms in peer.per_image(command))
-            ratio = ours.per_image(command)[0] / peer.per_image(command)[0]
-            cells += [f"{middle} ({low} to {high})", "" if peer is ours else f"{ratio:.2f}×"]
-        yield "| " + " | ".join([*cells, f"{peer.peak_mb:.0f}", f"{peer.losses[-1]:.6f}"]) + " |"
+def table(peers, columns, images, options, last):
+    """Yields the lines of a table: medians in ms per image, with the lowest and highest of a turn in brackets.
+
+    columns: {command: its heading}; last: (heading, function from a Peer to its cell), for the last column.
+    """
+    digits, memory = (1, "peak memory") if options.device == "cpu" else (4, "memory kept on the GPU")
+    ours = [peer for framework, peer in peers.items() if framework.startswith("minunet")]
+    headings = ["framework"]
+    for heading in columns.values():
+        headings += [heading, "minunet takes"]
+    headings += [f"{memory}, MB", last[0]]
+    yield "| " + " | ".join(headings) + " |"
+    yield "|" + len(headings) * " --- |"
+    for framework, peer in peers.items():
+        cells = [peer.name if peer not in ours or len(ours) == 1 else f"{peer.name}, {kernel(framework, peer)}"]
+        for command in columns:
+            middle, low, high = peer.times(command, images)
+            ratios = [f"{mine.times(command, images)[0] / middle:.2f}×" for mine in ours]
+            cells += [f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"]
+            cells += ["" if peer in ours else ", ".join(ratios)]
+        yield "| " + " | ".join([*cells, f"{peer.peak_mb:.0f}", last[1](peer)]) + " |"
 
 
-def report(peers, batch, options):
-    """Prints the machine, the settings, the table, and a warning for each peer whose loss differs."""
-    print(f"\n{machine.describe()}")
+def kernel(framework, peer):
+    """Returns the kernel that NumPy's BLAS used, in words."""
+    used = peer.notes.split("kernel ")[-1].split(",")[0]
+    return f"{used} kernel" + (" (OpenBLAS' choice)" if framework == "minunet" else "")
+
+
+def training_and_inference(batch, options):
+    """Measures and prints one table. Returns whether minunet could be started."""
+    peers = start(batch, options, options.warmup, ("train", "infer"))
+    if "minunet" not in peers:
+        return False
+    measure(peers, ("train", "infer"), options)
     print(
-        f"{options.size}x{options.size}, batch {batch}, {options.device}, {options.threads} threads, float32; "
-        "a training step is forward, binary cross entropy, backward, RMSprop"
+        f"\n{options.size}x{options.size}, batch {batch}; training is forward, binary cross entropy, backward, RMSprop:"
     )
+    columns = {"train": "training, ms per image", "infer": "inference, ms per image"}
+    last = f"loss at step {options.warmup}", lambda peer: f"{peer.losses[-1]:.6f}"
+    finish(peers, table(peers, columns, batch, options, last), lambda peer: peer.losses[-1])
+    return True
+
+
+def single_images(options):
+    """Measures and prints the table for `predict` of one image of each size."""
+    columns = {f"predict{size}": f"predict {size}x{size}, ms" for size in options.predict}
+    peers = start(1, options, 0, columns)
+    measure(peers, columns, options)
+    sizes = " and ".join(f"{size}x{size}" for size in options.predict)
+    print(f"\nOne image of {sizes}, with fresh weights:")
+    command = next(iter(columns))
+    last = "mean probability", lambda peer: f"{peer.means[command]:.6f}"
+    finish(peers, table(peers, columns, 1, options, last), lambda peer: peer.means[command])
+
+
+def finish(peers, lines, proof):
+    """Prints the table, and a warning for each peer whose proof(peer), a number, differs; ends the processes."""
+    print("\n" + "\n".join(lines) + "\n")
     for peer in peers.values():
+        if abs(proof(peer) / proof(peers["minunet"]) - 1) > 1e-3:
+            print(f"{peer.name} did NOT do the same work: {proof(peer)} instead of {proof(peers['minunet'])}\n")
         print(f"- {peer.name}: {peer.notes}")
-    print("\n" + "\n".join(table(peers, options)) + "\n")
-    expected = peers["minunet"].losses[-1]
-    for peer in peers.values():
-        if abs(peer.losses[-1] / expected - 1) > 1e-3:
-            print(f"{peer.name} did NOT do the same work: its losses are {peer.losses}")
+        peer.close()
 
 
 def parse():
@@ -177,25 +111,51 @@ def parse():
         "--batch",
         type=int,
         nargs="+",
-        default=[16],
         metavar="N",
-        help="images per step; one table for each number (default: 16)",
+        help="images per step; one table for each number (default: 16 4 1; 64 on a GPU)",
+    )
+    parser.add_argument(
+        "--predict",
+        type=int,
+        nargs="*",
+        default=[256, 2048],
+        metavar="SIZE",
+        help="sizes of the single images to predict, on the CPU (default: 256 2048; nothing: leave it out)",
+    )
+    parser.add_argument(
+        "--blas",
+        nargs="+",
+        default=["default", "Haswell"],
+        metavar="KERNEL",
+        help="kernels of OpenBLAS to run minunet under; default: what it chooses itself (default: default Haswell)",
+    )
+    parser.add_argument(
+        "--frameworks",
+        nargs="+",
+        choices=sorted({*PEERS, *GPU_PEERS}),
+        metavar="NAME",
+        help=f"of {', '.join(PEERS)} (default: {', '.join(USUAL)}; on a GPU all)",
     )
     parser.add_argument("--size", type=int, default=256, help="height and width (default: 256)")
     cores = len(machine.cores())
     parser.add_argument("--threads", type=int, default=cores, help=f"default: all available cores, {cores}")
-    parser.add_argument("--rounds", type=int, default=5, help="turns per framework (default: 5)")
+    parser.add_argument("--rounds", type=int, default=3, help="turns per framework (default: 3)")
     parser.add_argument(
-        "--seconds", type=float, metavar="S", help="length of a turn, at least one step (default: 5; 0.3 on a GPU)"
+        "--seconds", type=float, metavar="S", help="length of a turn, at least one step (default: 1.5; 0.3 on a GPU)"
     )
     parser.add_argument(
-        "--warmup", type=int, default=5, help="untimed first steps, whose losses are compared (default: 5)"
+        "--warmup", type=int, default=3, help="untimed first steps, whose losses are compared (default: 3)"
     )
     options = parser.parse_args()
     if options.device != "cpu" and not options.torch and importlib.util.find_spec("torch"):
         options.torch = sys.executable
+    on_cpu = options.device == "cpu"
+    options.batch = options.batch or ([16, 4, 1] if on_cpu else [64])
+    options.frameworks = {"minunet", *(options.frameworks or (USUAL if on_cpu else GPU_PEERS))}
+    if options.blas[0] != "default":
+        parser.error("--blas begins with default: what the others are compared with")
     if options.seconds is None:
-        options.seconds = 5 if options.device == "cpu" else 0.3
+        options.seconds = 1.5 if on_cpu else 0.3
     return options
 
 
@@ -204,16 +164,17 @@ def main():
     if options.device == "cpu" and hasattr(os, "sched_setaffinity"):
         # a framework that ignores the number of threads gets no more cores either
         os.sched_setaffinity(0, machine.cores()[: options.threads])
-    if machine.slowed():
-        print(machine.slowed(), file=sys.stderr)
+    print(f"\n### {datetime.date.today()}: {machine.processor()}\n\n{machine.describe()}.")
+    print(
+        f"{options.threads} threads, float32, {options.device}. Medians, the lowest and the highest turn in brackets."
+    )
+    disturbance = machine.Disturbance()
     for batch in options.batch:
-        peers = start(batch, options)
-        if "minunet" not in peers:
+        if not training_and_inference(batch, options):
             return 1
-        measure(peers, options)
-        report(peers, batch, options)
-        for peer in peers.values():
-            peer.close()
+    if options.predict and options.device == "cpu":
+        single_images(options)
+    print("\n" + disturbance.describe())
     return 0
 
 

@@ -6,6 +6,7 @@ input and answers each with one line of JSON:
     (start)          {"name": "PyTorch 2.13.0", "notes": "..."}
     train SECONDS    {"ms": [of each step], "losses": [of each step], "peak_mb": memory of the process}
     infer SECONDS    {"ms": [of each forward pass], "peak_mb": ...}
+    predict2048 SECONDS    {"ms": [of each image of 2048x2048], "mean": of its probabilities, "peak_mb": ...}
 
 SECONDS is how long to keep going, for at least one step; "train 5x" asks for 5 steps. The worker exits when its input
 ends. On a GPU, BLOCK steps are queued one after another, as in training, before it waits for them: their mean is one
@@ -33,20 +34,27 @@ def arguments():
     return parser.parse_args()
 
 
-def serve(name, train_step, infer, notes="", wait=None, peak_memory=None):
+def serve(name, train_step, infer, notes="", wait=None, peak_memory=None, predictor=None):
     """Answers commands until the input ends. train_step() returns the loss, as anything that float() takes.
+
+    predictor(size) returns a function that predicts one image of size x size, and returns an array with a mean().
 
     On a GPU, wait() returns once all queued work is done, and peak_memory() returns bytes.
     """
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # so that what a framework prints does not get mixed up with the answers
     print(json.dumps({"name": name, "notes": notes}), file=replies, flush=True)
+    functions = {"train": train_step, "infer": infer}
     for line in sys.stdin:
         command, amount = line.split()
-        milliseconds, results = _repeat({"train": train_step, "infer": infer}[command], amount, wait)
+        if command.startswith("predict") and command not in functions:
+            functions[command] = predictor(int(command.removeprefix("predict")))
+        milliseconds, results = _repeat(functions[command], amount, wait)
         reply = {"ms": milliseconds, "peak_mb": (peak_memory or _peak_memory)() / 1e6}
         if command == "train":
             reply["losses"] = [float(loss) for loss in results]
+        elif command != "infer":
+            reply["mean"] = float(results[0].mean())
         print(json.dumps(reply), file=replies, flush=True)
 
 

@@ -27,9 +27,9 @@ def transpose(x, name):
     return layers.Conv2DTranspose(shapes[name][2], 2, strides=2, name=name)(x)
 
 
-def lecture_unet():
-    """Returns the lecture's model with the shared weights, compiled."""
-    inputs = layers.Input((options.size, options.size, 3))
+def lecture_unet(size):
+    """Returns the lecture's model with the shared weights, compiled, for images of size x size."""
+    inputs = layers.Input((size, size, 3))
     outputs = lecture.forward(
         inputs,
         conv,
@@ -45,7 +45,7 @@ def lecture_unet():
     return model
 
 
-model = lecture_unet()
+model = lecture_unet(options.size)
 images, targets = (tf.constant(a) for a in lecture.unet_batch(options.batch, options.size, "float32"))
 
 
@@ -57,6 +57,11 @@ def infer():
     model.predict_on_batch(images)
 
 
-worker.serve(
-    f"Keras {keras.__version__} / TensorFlow {tf.__version__}", train_step, infer, notes=f"{options.threads} threads"
-)
+def predictor(size):
+    of_this_size = lecture_unet(size)
+    image = tf.constant(lecture.unet_batch(1, size, "float32")[0])
+    return lambda: of_this_size.predict_on_batch(image)
+
+
+name = f"Keras {keras.__version__} / TensorFlow {tf.__version__}"
+worker.serve(name, train_step, infer, notes=f"{options.threads} threads", predictor=predictor)

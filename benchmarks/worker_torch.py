@@ -97,11 +97,22 @@ def infer():
     torch.sigmoid(model(images))
 
 
+def predictor(size):
+    image = torch.from_numpy(lecture.unet_batch(1, size, "float32")[0]).permute(0, 3, 1, 2)
+    image = image.contiguous(memory_format=memory_format)
+
+    @torch.inference_mode()
+    def predict():
+        return torch.sigmoid(model(image))
+
+    return predict
+
+
 layout = "channels-last" if options.channels_last else "default"
 name = f"PyTorch {torch.__version__.split('+')[0]}, {layout}"
 if device == "cpu":
     notes = f"{torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
-    worker.serve(name, train_step, infer, notes)
+    worker.serve(name, train_step, infer, notes, predictor=predictor)
 else:
     precision = "float32" if options.no_tf32 else "TF32"
     notes = f"CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}, algorithms tried out"

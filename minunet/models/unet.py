@@ -114,9 +114,14 @@ class DoubleConv(Module):
         return BatchNorm(filters, momentum=0.9, activation="relu", name=name)
 
     def forward(self, x):
-        for layer in (self.first, self.first_norm, self.second, self.second_norm, self.dropout):
-            x = x if layer is None else layer(x)
+        for layer in self.layers():
+            x = layer(x)
         return x
+
+    def layers(self):
+        """Returns the layers in their order."""
+        all_layers = self.first, self.first_norm, self.second, self.second_norm, self.dropout
+        return [layer for layer in all_layers if layer is not None]
 
 
 class Down(Module):
@@ -232,8 +237,9 @@ class UNet(SegmentationModel):
             skips.append(skip)
         x = self.bottleneck(x)
         for up in self.decoder:
-            x = up.join(x, skips.pop())  # two steps, so that nobody holds the old x and the skip during the second
-            x = up.convolutions(x)
+            x = up.join(x, skips.pop())
+            for layer in up.convolutions.layers():  # one by one, so that nobody holds what an earlier one has used
+                x = layer(x)
         return x
 
     def _check(self, x):
@@ -254,7 +260,9 @@ class UNet(SegmentationModel):
         """As `predict`: padded by reflection to the next size that fits, then cropped."""
         H, W = x.shape[1:3]
         rows, columns = (reflected_indices(n, 2**self.depth) for n in (H, W))
-        return self(Tensor(to_device(x[:, rows[:, None], columns], self.device))).numpy()[:, :H, :W]
+        if (len(rows), len(columns)) != (H, W):
+            x = x[:, rows[:, None], columns]
+        return self(Tensor(to_device(x, self.device))).numpy()[:, :H, :W]
 
     def summary(self, image_size: tuple[int, int] = (256, 256)) -> None:
         """Prints Keras' table: every layer with its output shape, its parameters, and what it is connected to."""

@@ -220,8 +220,9 @@ class UNet2015(SegmentationModel):
         del skip
         x = self.bottom(x)
         for up in self.decoder:
-            x = up.join(x, skips.pop())  # two steps, so that nobody holds the old x and the skip during the second
-            x = up.convolutions(x)
+            x = up.join(x, skips.pop())
+            for layer in up.convolutions.layers():  # one by one, so that nobody holds what an earlier one has used
+                x = layer(x)
         return x
 
     def _check_size(self, x):

@@ -11,6 +11,7 @@ One image is sent through the network under a forward hook, so the numbers are t
 
 A step needs more memory than the graph holds: at the worst moment, in the last layers, three arrays live beside the
 whole graph: the gradient gy, what the ReLU let through of it, and gx. Each may be as large as the largest activation.
+(The CPU's kernels make the second of the three piece by piece, so there it is less.)
 """
 
 from collections.abc import Iterable

@@ -58,13 +58,14 @@ Worked numbers: one row of three pixels x = (1, 2, 3), one filter of two taps w 
 P(x) repeats each pixel for every window over it: with stride 1 and padding "same" it is KH·KW times as large as x. The
 largest in the lecture's network is that of Conv_Classif_2, at 256x256: 65,536 rows of 9·16 numbers, 37.7 MB for one
 image in float32 and 604 MB for a batch of 16, where x has 4.2 MB. So it is not built as a whole. The CPU's kernels
-build some rows, about 2 MB, multiply them and let the next ones overwrite them. Backward builds them again: it keeps x,
-never P(x).
+build some rows, about 2 MB, multiply them and let the next ones overwrite them. Backward builds what it needs again: it
+keeps x, never P(x).
 
 ReLU may be fused: with activation="relu", y = max(P(x)W + b, 0) is computed while a block is still in the cache, and
 backward begins with gz = gy where y > 0, else 0 (see relu.py).
 
-The three products are in `minunet/kernels/`, where `reference/` has the sums above as plain loops.
+The three products are in `minunet/kernels/`, where `reference/` has the sums above as plain loops. Backward asks for
+its three gradients in one call, `convolve_backward`: all of them begin with gz, and a kernel need read it only once.
 """
 
 from typing import Literal
@@ -94,18 +95,10 @@ class Conv2DFunction(Function):
         return y
 
     def backward(self, gy):
-        needs_gx, needs_gw, *needs_gb = self.needs
-        kernels = kernels_for(gy)
-        if self.y is not None:
-            gy, gb = kernels.relu_gradient_and_sum(gy, self.y)
-            self.y = None
-        else:
-            gb = kernels.sum_over_pixels(gy) if any(needs_gb) else None
-        gw = kernels.weight_gradient(self.x, gy, self.w.shape[:2], self.stride, self.pads) if needs_gw else None
-        size = self.x.shape[1:3]
-        self.x = None  # lets go of the activation before gx asks for memory
-        gx = kernels.convolve_transposed(gy, self.w, None, self.stride, self.pads, size) if needs_gx else None
-        return (gx, gw, gb)[: len(self.needs)]
+        needs = (*self.needs, False)[:3]  # without b, no gb
+        x, y, self.x, self.y = self.x, self.y, None, None  # nothing keeps the activations longer than the kernel
+        gradients = kernels_for(gy).convolve_backward(x, self.w, gy, y, self.stride, self.pads, needs)
+        return gradients[: len(self.needs)]
 
     @staticmethod
     def _check_channels(x, w, b):

@@ -430,16 +430,52 @@ def test_memory_comes_back_after_each_step(no_collector, one_thread, monkeypatch
     assert gc.collect() == 0  # and the garbage collector, called now, finds nothing to do
 
 
-def test_a_forward_without_gradients_needs_at_most_three_of_its_largest_activations():
-    model, x = UNet(), np.zeros((1, 1024, 1024, 3), np.float32)
+def peak_memory(function):
+    """The most bytes that Python and NumPy held while function() ran, beyond what they held before."""
+    tracemalloc.start()
+    try:
+        function()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_forward_without_gradients_holds_two_of_its_largest_activations():
+    """The input and the output of Conv_Classif_2, 16 channels at full size, and not the concatenation before them."""
+    model, x = UNet(), np.zeros((1, 512, 512, 3), np.float32)
     with no_grad():
-        tracemalloc.start()
-        try:
-            model(Tensor(x))
-            peak = tracemalloc.get_traced_memory()[1]
-        finally:
-            tracemalloc.stop()
-    assert peak < 3 * 1024 * 1024 * 16 * 4  # 16 channels, float32, at full size
+        model(Tensor(x))  # the threads make their scratch memory, and keep it
+        peak = peak_memory(lambda: model(Tensor(x)))
+    assert peak < 2.2 * 512 * 512 * 16 * 4
+
+
+def test_predict_holds_the_activations_of_one_group_of_images(monkeypatch):
+    monkeypatch.setattr("minunet.models.segmentation_model.GROUP_PIXELS", 2 * 128 * 128)
+    model, images = UNet(depth=2, width=8), random_images(16, 128, 128, 3)
+    model.predict(images[:2])
+    outputs = 16 * 128 * 128 * 4  # for a moment twice: group by group, and as one array
+    assert peak_memory(lambda: model.predict(images)) < 2.2 * 2 * 128 * 128 * 16 * 4 + 2 * outputs
+
+
+@pytest.mark.parametrize(("size", "groups"), [((64, 64), [3, 3, 1]), ((61, 65), [3, 3, 1]), ((200, 200), [1] * 7)])
+def test_images_are_predicted_in_groups_and_the_answers_stay_in_order(monkeypatch, size, groups, xp_array):
+    monkeypatch.setattr("minunet.models.segmentation_model.GROUP_PIXELS", 3 * 64 * 65)
+    model, images, seen = small(batch_norm=True, dropout=0.5), random_images(7, *size, 3), []
+    model.to("cpu" if isinstance(xp_array(images), np.ndarray) else "gpu")
+    with forward_hook(lambda layer, inputs, y: seen.append(len(y)) if layer.name == "Conv_Out" else None):
+        together = model.predict(images)
+    assert seen == (groups if model.device == "cpu" else [7])
+    for image, expected in zip(images, together, strict=True):
+        np.testing.assert_allclose(model.predict(image), expected, rtol=1e-5)
+
+
+def test_a_layer_left_in_training_mode_sees_all_images_at_once(monkeypatch):
+    monkeypatch.setattr("minunet.models.segmentation_model.GROUP_PIXELS", 1)
+    model, images = small(batch_norm=True).eval(), random_images(3, 8, 8, 3)
+    model.encoder[0].convolutions.first_norm.train()
+    with no_grad():
+        expected = model(Tensor(images)).numpy()
+    np.testing.assert_allclose(model.predict(images), expected, rtol=1e-5)
 
 
 # ---- batch normalization and dropout -----------------------------------------------------------------------

@@ -1,6 +1,8 @@
 """The kernels for NumPy arrays, on all cores. `minunet/kernels/reference/` defines each of them.
 
     convolution.py    convolve, convolve_transposed, weight_gradient: start here
+    backward.py       convolve_backward: all three gradients in one pass over gy
+    sliding.py        the windows under long rows, as views of memory in which nothing is there KH times
     patches.py        blocks of output rows, and the part of P(x) under each
     pooling.py        max_pool and its gradient
     normalization.py  batch normalization, forward and backward
@@ -15,6 +17,7 @@
 Kernels that have nothing to gain from NumPy's tricks or from threads are those of reference/.
 """
 
+from minunet.kernels.cpu.backward import convolve_backward
 from minunet.kernels.cpu.classes import (
     class_overlap,
     class_overlap_gradient,
@@ -38,6 +41,7 @@ __all__ = [
     "concatenate",
     "confusion",
     "convolve",
+    "convolve_backward",
     "convolve_transposed",
     "cross_entropy",
     "decay",

@@ -27,29 +27,40 @@ def patch_matrix(x, n, rows, kernel_size, stride, pads, OW):
     (KH, KW), (SH, SW), C = kernel_size, stride, x.shape[3]
     if (KH, KW, SH, SW) == (1, 1, 1, 1) and not any(map(sum, pads)):
         return x[n, rows].reshape(-1, C)  # P(x) is x
-    strip = _strip(x[n], rows.start * SH, (rows.stop - 1) * SH + KH, pads)
-    count, OH = len(strip), rows.stop - rows.start
-    s_n, s_h, s_w, _ = strip.strides
+    seen = strip(x[n], rows.start * SH, (rows.stop - 1) * SH + KH, pads)
+    count, OH = len(seen), rows.stop - rows.start
+    s_n, s_h, s_w, _ = seen.strides
     window_row = item_type(KW * C, x.dtype)  # the numbers under one row of a window are neighbors
-    windows = np.ndarray((count, OH, OW, KH), window_row, strip, 0, (s_n, s_h * SH, s_w * SW, s_h))
+    windows = np.ndarray((count, OH, OW, KH), window_row, seen, 0, (s_n, s_h * SH, s_w * SW, s_h))
     patches = scratch("patches", windows.shape, window_row)
     for k in range(KH):
         patches[..., k] = windows[..., k]
     return np.ndarray((count * OH * OW, KH * KW * C), x.dtype, patches)
 
 
-def _strip(x, start, stop, pads):
+def strip(x, start, stop, pads):
     """Returns rows start to stop of the zero-padded x, in scratch memory; a view of x where no padding is needed."""
     (top, _), (left, right) = pads
     N, H, W, C = x.shape
     first, last = max(start - top, 0), min(stop - top, H)
     if not (left or right) and last - first == stop - start and (N == 1 or last - first == H):
         return x[:, first:last]  # the rows are contiguous in x itself
-    strip = scratch("strip", (N, stop - start, W + left + right, C), x.dtype)
+    padded, inside = zero_edged(x.shape, start, stop, pads, x.dtype)
+    inside[...] = x[:, first : max(first, last)]
+    return padded
+
+
+def zero_edged(shape, start, stop, pads, dtype):
+    """Returns scratch memory for rows `start` to `stop` of padded images of `shape`, the padding set to 0; and the
+    part of it that belongs to the images, to be filled.
+    """
+    (top, _), (left, right) = pads
+    N, H, W, C = shape
+    first, last = max(start - top, 0), min(stop - top, H)
     above, below = first - (start - top), max(first, last) - (start - top)
-    strip[:, :above] = 0
-    strip[:, below:] = 0
-    strip[:, :, :left] = 0
-    strip[:, :, left + W :] = 0
-    strip[:, above:below, left : left + W] = x[:, first : max(first, last)]
-    return strip
+    padded = scratch("strip", (N, stop - start, W + left + right, C), dtype)
+    padded[:, :above] = 0
+    padded[:, below:] = 0
+    padded[:, :, :left] = 0
+    padded[:, :, left + W :] = 0
+    return padded, padded[:, above:below, left : left + W]

@@ -1,6 +1,6 @@
 """The kernels for CuPy arrays. The CUDA C is in `minunet/kernels/cuda/`; here is what is launched, and when.
 
-    convolution.py    convolve, convolve_transposed, weight_gradient: start here
+    convolution.py    convolve, convolve_transposed, weight_gradient, convolve_backward: start here
     products.py       matrix products, by cuBLAS
     patches.py        P(x), as many rows at a time as the workspace holds
     pooling.py        max_pool and its gradient
@@ -24,7 +24,12 @@ from minunet.kernels.gpu.classes import (
     softmax_cross_entropy,
     softmax_gradient,
 )
-from minunet.kernels.gpu.convolution import convolve, convolve_transposed, weight_gradient
+from minunet.kernels.gpu.convolution import (
+    convolve,
+    convolve_backward,
+    convolve_transposed,
+    weight_gradient,
+)
 from minunet.kernels.gpu.losses import cross_entropy, mask_counts, overlap
 from minunet.kernels.gpu.normalization import (
     moments,
@@ -44,6 +49,7 @@ __all__ = [
     "concatenate",
     "confusion",
     "convolve",
+    "convolve_backward",
     "convolve_transposed",
     "cross_entropy",
     "decay",

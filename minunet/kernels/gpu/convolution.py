@@ -23,6 +23,7 @@ from minunet.kernels.gpu.launch import (
 )
 from minunet.kernels.gpu.patches import images_at_once, patch_matrices
 from minunet.kernels.gpu.products import product
+from minunet.kernels.gpu.sums import relu_gradient_and_sum, sum_over_pixels
 from minunet.kernels.windows import output_size
 
 PIXELS = 8  # per thread in convolve.cu
@@ -114,3 +115,11 @@ def _narrow_weight_gradient(x, gy, windows, gw):
     launch("weight_gradient.cu", "weight_gradient", (blocks, groups), x.dtype, x, gy, partial, *sizes, **definitions)
     grid = (-(-gw.size // WARP),)
     launch("sums.cu", "sum_rows", grid, x.dtype, partial, gw, np.int64(blocks), np.int64(gw.size))
+
+
+def convolve_backward(x, w, gy, y, stride, pads, needs):
+    """(gx, gw, gb) as in `reference.convolve_backward`."""
+    gz, gb = relu_gradient_and_sum(gy, y) if y is not None else (gy, sum_over_pixels(gy) if needs[2] else None)
+    gw = weight_gradient(x, gz, w.shape[:2], stride, pads) if needs[1] else None
+    gx = convolve_transposed(gz, w, None, stride, pads, x.shape[1:3]) if needs[0] else None
+    return gx, gw, gb

@@ -8,7 +8,7 @@ arrays' own dtype, float32 or float64. The letters:
     y, gy  (N, OH, OW, F)    F numbers per window                 size, kernel_size  (KH, KW)     stride  (SH, SW)
     pads   ((top, bottom), (left, right)): the width of the padding on each side
 
-    convolution.py    convolve, convolve_transposed, weight_gradient: start here
+    convolution.py    convolve, convolve_transposed, weight_gradient, convolve_backward: start here
     pooling.py        max_pool and its gradient
     normalization.py  batch normalization, forward and backward
     pointwise.py      ReLU's gradient, concatenating and splitting channels, bytes to floats, sums over all pixels
@@ -25,7 +25,12 @@ from minunet.kernels.reference.classes import (
     softmax_cross_entropy,
     softmax_gradient,
 )
-from minunet.kernels.reference.convolution import convolve, convolve_transposed, weight_gradient
+from minunet.kernels.reference.convolution import (
+    convolve,
+    convolve_backward,
+    convolve_transposed,
+    weight_gradient,
+)
 from minunet.kernels.reference.losses import cross_entropy, mask_counts, overlap
 from minunet.kernels.reference.normalization import (
     moments,
@@ -51,6 +56,7 @@ __all__ = [
     "concatenate",
     "confusion",
     "convolve",
+    "convolve_backward",
     "convolve_transposed",
     "cross_entropy",
     "decay",

@@ -10,6 +10,7 @@ Numbers by hand, for one row: x = 1 2 3 with one zero after it, w = 5 1, y or gy
 import numpy as np
 
 from minunet.device import array_module
+from minunet.kernels.reference.pointwise import relu_gradient, sum_over_pixels
 from minunet.kernels.windows import crop, output_size, pad
 
 
@@ -61,3 +62,15 @@ def weight_gradient(x, gy, kernel_size, stride, pads):
     for n, i, j in np.ndindex(N, OH, OW):
         gw += x[n, i * SH : i * SH + KH, j * SW : j * SW + KW, :, None] * gy[n, i, j]
     return gw
+
+
+def convolve_backward(x, w, gy, y, stride, pads, needs):
+    """The backward of y = P(x) W + b: gx = Pᵀ(gz Wᵀ), gw = P(x)ᵀ gz, gb = Σ gz.
+
+    y: the output if it went through ReLU, so that gz = gy where y > 0, else 0; None: gz = gy. needs: three booleans,
+    whether gx, gw and gb are asked for. Returns (gx, gw, gb), None for what is not.
+    """
+    gz = gy if y is None else relu_gradient(gy, y)
+    gx = convolve_transposed(gz, w, None, stride, pads, x.shape[1:3]) if needs[0] else None
+    gw = weight_gradient(x, gz, w.shape[:2], stride, pads) if needs[1] else None
+    return gx, gw, sum_over_pixels(gz) if needs[2] else None

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minunet.kernels.reference.convolution import convolve_transposed, weight_gradient
+from minunet.kernels.reference.convolution import convolve_backward, convolve_transposed, weight_gradient
 from minunet.kernels.reference.pointwise import sum_over_pixels
 from minunet.learn.exercises.exercise import Exercise, Mistake, Trial, random_like
 from minunet.learn.exercises.templates import conv2d as template
@@ -211,7 +211,7 @@ EXERCISE = Exercise(
         "gw += window[:, :, :, None] * gy[n, i, j];  "
         "gx[n, i * SH : i * SH + KH, j * SW : j * SW + KW] += w @ gy[n, i, j];  gb = gy.sum(axis=(0, 1, 2))",
     ),
-    solution=(Conv2DFunction, weight_gradient, convolve_transposed, sum_over_pixels),
+    solution=(Conv2DFunction, convolve_backward, weight_gradient, convolve_transposed, sum_over_pixels),
     why="With P(x) for the windows as rows of a matrix, y = P(x) W + b, so gW = P(x)ᵀ gy, gb = Σ gy and "
     "gx = Pᵀ(gy Wᵀ), where Pᵀ adds each copy of a pixel back to where it came from.",
 )
