@@ -13,7 +13,7 @@ P(x) is the patch matrix of x: row r holds the KH·KW·C numbers under output pi
     convolve             y  = P(x) W + b         (N,H,W,C) → (N,OH,OW,F)
     convolve_transposed  x  = Pᵀ(y Wᵀ) + b       (N,OH,OW,F) → (N,H,W,C)
     weight_gradient      gW = P(x)ᵀ gy           → (KH,KW,C,F)
-    convolve_backward    all gradients of a convolution, ReLU included, in one call
+    convolve_backward    gx = Pᵀ(gz Wᵀ), gW = P(x)ᵀ gz, gb = Σ gz in one call, where gz is gy behind the ReLU
 
 H, W and C belong to x, OH, OW and F to y, as everywhere in `ops/`. `convolve_transposed` goes from y to x, so what
 ops/conv_transpose2d.py calls its x is y here, and its y is x.

@@ -58,14 +58,13 @@ Worked numbers: one row of three pixels x = (1, 2, 3), one filter of two taps w 
 P(x) repeats each pixel for every window over it: with stride 1 and padding "same" it is KH·KW times as large as x. The
 largest in the lecture's network is that of Conv_Classif_2, at 256x256: 65,536 rows of 9·16 numbers, 37.7 MB for one
 image in float32 and 604 MB for a batch of 16, where x has 4.2 MB. So it is not built as a whole. The CPU's kernels
-build some rows, about 2 MB, multiply them and let the next ones overwrite them. Backward builds what it needs again: it
-keeps x, never P(x).
+build some rows, about 2 MB, multiply them and let the next ones overwrite them. Backward keeps x, never P(x).
 
 ReLU may be fused: with activation="relu", y = max(P(x)W + b, 0) is computed while a block is still in the cache, and
-backward begins with gz = gy where y > 0, else 0 (see relu.py).
+backward begins with gz = gy where y > 0, else 0 (see relu.py), which takes the place of gy in the formulas above.
 
-The three products are in `minunet/kernels/`, where `reference/` has the sums above as plain loops. Backward asks for
-its three gradients in one call, `convolve_backward`: all of them begin with gz, and a kernel need read it only once.
+The products are in `minunet/kernels/`, where `reference/` has the sums above as plain loops. Backward is one kernel,
+`convolve_backward`: its three sums read the same numbers, so one pass over gy can compute them all (cpu/backward.py).
 """
 
 from typing import Literal
@@ -77,7 +76,7 @@ from minunet.ops.windows import IntPair, Padding, pair, window_pads
 
 
 class Conv2DFunction(Function):
-    """y = P(x) W + b;  gW = P(x)ᵀ gy,  gb = Σ gy,  gx = Pᵀ(gy Wᵀ)."""
+    """y = P(x) W + b;  gx = Pᵀ(gz Wᵀ),  gW = P(x)ᵀ gz,  gb = Σ gz,  where gz is gy behind the ReLU, if there is one."""
 
     def __init__(self, stride=(1, 1), padding="same", activation=None):
         self.stride = pair(stride, "conv2d: stride")
@@ -95,9 +94,9 @@ class Conv2DFunction(Function):
         return y
 
     def backward(self, gy):
-        needs = (*self.needs, False)[:3]  # without b, no gb
-        x, y, self.x, self.y = self.x, self.y, None, None  # nothing keeps the activations longer than the kernel
-        gradients = kernels_for(gy).convolve_backward(x, self.w, gy, y, self.stride, self.pads, needs)
+        needs = (*self.needs, False)[:3]  # without b there is no gb
+        kernels = kernels_for(gy)
+        gradients = kernels.convolve_backward(self.x, self.w, gy, self.y, self.stride, self.pads, needs)
         return gradients[: len(self.needs)]
 
     @staticmethod

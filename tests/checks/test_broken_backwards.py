@@ -99,6 +99,21 @@ def wrapped(module, name, change):
     return {name: lambda *arguments: function(*change(*arguments))}
 
 
+def convolution_with(**broken):
+    """The backward of a convolution, composed of single kernels of which one or more are broken."""
+    names = "relu_gradient", "convolve_transposed", "weight_gradient", "sum_over_pixels"
+    kernels = {name: getattr(cpu, name) for name in names} | broken
+
+    def backward(x, w, gy, y, stride, pads, needs):
+        gz = gy if y is None else kernels["relu_gradient"](gy, y)
+        gx = kernels["convolve_transposed"](gz, w, None, stride, pads, x.shape[1:3])
+        gw = kernels["weight_gradient"](x, gz, w.shape[:2], stride, pads)
+        gradients = gx, gw, kernels["sum_over_pixels"](gz)
+        return tuple(g if need else None for g, need in zip(gradients, needs))
+
+    return {"convolve_backward": backward}
+
+
 def both(gx, gy):
     """The `products` of an elementwise operation."""
     return {"products": lambda self, g, a, b: (lambda: gx(g, a, b), lambda: gy(g, a, b))}
@@ -354,7 +369,12 @@ BREAKS = [
     Break(C, "no gradient for the bias", "conv2d", gradient(C, 2, lambda gb: 0 * gb)),
     Break(C, "no gradient for the bias", "UNet", gradient(C, 2, lambda gb: 0 * gb)),
     Break(C, "no gradient for the bias", "nn.Conv2D", gradient(C, 2, lambda gb: 0 * gb)),
-    Break(cpu, "bias: no sum over the images", "conv2d", {"sum_over_pixels": without_sum_over_images}),
+    Break(
+        cpu,
+        "bias: no sum over the images",
+        "conv2d",
+        convolution_with(sum_over_pixels=without_sum_over_images),
+    ),
     Break(C, "the image shifted by a pixel", "conv2d", gradient(C, 0, lambda gx: np.roll(gx, 1, 2))),
     Break(
         C,
@@ -363,23 +383,33 @@ BREAKS = [
         gradient(C, 0, lambda gx: gx * (np.arange(len(gx)) == 0)[:, None, None, None]),
     ),
     Break(C, "a mean over the images", "conv2d", gradient(C, 1, lambda gw: gw / 2)),
-    Break(cpu, "padding above and below swapped", "conv2d", wrapped(cpu, "weight_gradient", moved_pads)),
-    Break(cpu, "padding above and below swapped", "conv2d", wrapped(cpu, "convolve_transposed", moved_pads)),
-    Break(cpu, "kernel flipped", "conv2d", wrapped(cpu, "convolve_transposed", flipped)),
+    Break(
+        cpu,
+        "padding above and below swapped",
+        "conv2d",
+        convolution_with(**wrapped(cpu, "weight_gradient", moved_pads)),
+    ),
+    Break(
+        cpu,
+        "padding above and below swapped",
+        "conv2d",
+        convolution_with(**wrapped(cpu, "convolve_transposed", moved_pads)),
+    ),
+    Break(cpu, "kernel flipped", "conv2d", convolution_with(**wrapped(cpu, "convolve_transposed", flipped))),
     Break(
         cpu,
         "channels and filters exchanged",
         "conv2d",
-        wrapped(cpu, "convolve_transposed", channels_and_filters_exchanged),
+        convolution_with(**wrapped(cpu, "convolve_transposed", channels_and_filters_exchanged)),
     ),
     Break(
         cpu,
         "rows of the gradient reversed",
         "conv2d",
-        wrapped(cpu, "weight_gradient", lambda x, gy, *rest: (x, gy[:, ::-1], *rest)),
+        convolution_with(**wrapped(cpu, "weight_gradient", lambda x, gy, *rest: (x, gy[:, ::-1], *rest))),
     ),
-    Break(cpu.sums, "ReLU forgotten", "conv2d", {"where_positive": lambda gy, y, gz: np.copyto(gz, gy)}),
-    Break(cpu.sums, "ReLU forgotten", "nn.Conv2D", {"where_positive": lambda gy, y, gz: np.copyto(gz, gy)}),
+    Break(cpu, "ReLU forgotten", "conv2d", convolution_with(relu_gradient=lambda gy, y: gy)),
+    Break(cpu, "ReLU forgotten", "nn.Conv2D", convolution_with(relu_gradient=lambda gy, y: gy)),
     Break(K, "taps swapped", "conv_transpose2d", gradient(K, 1, lambda gw: gw[:, ::-1])),
     Break(K, "taps swapped", "UNet", gradient(K, 1, lambda gw: gw[::-1])),
     Break(K, "no gradient for the bias", "conv_transpose2d", gradient(K, 2, lambda gb: 0 * gb)),

@@ -14,6 +14,7 @@ IMPLEMENTATIONS = {  # module, device, threads: with one of them several images 
     "reference": (reference, "cpu", 1),
     "cpu": (cpu, "cpu", 1),
     "cpu, 3 threads": (cpu, "cpu", 3),
+    "cpu, columns": (cpu, "cpu", 3),
     "gpu, narrow": (gpu, "gpu", 1),
     "gpu, wide": (gpu, "gpu", 1),
 }
@@ -37,11 +38,12 @@ class OnNumPy:
 
 @pytest.fixture(params=IMPLEMENTATIONS)
 def kernels(request, array_on, threads_as_before, monkeypatch):
-    """Each of the kernel modules in turn; gpu with both of its ways to convolve."""
+    """Each of the kernel modules in turn; cpu and gpu with both of their ways to convolve."""
     module, device, threads = IMPLEMENTATIONS[request.param]
     monkeypatch.setattr(
         gpu.convolution, "WIDE", dict.fromkeys(gpu.convolution.WIDE, 0 if request.param == "gpu, wide" else 1 << 30)
     )
+    monkeypatch.setattr(cpu.patches, "LONG_ROW", 1 if request.param == "cpu, columns" else cpu.patches.LONG_ROW)
     set_num_threads(threads)
     return OnNumPy(module, array_on(device) if device != "cpu" else lambda array: array)
 
@@ -175,6 +177,34 @@ def test_weight_gradient(kernels, geometry, dtype):
     assert_close(
         kernels.weight_gradient(x, gy, kernel, stride, pads), kernel_gradient(x, gy, kernel, stride, pads), dtype
     )
+
+
+@geometries
+@dtypes
+@pytest.mark.parametrize("relu", [False, True])
+def test_convolve_backward(kernels, geometry, dtype, relu):
+    (_, *size), kernel, stride, pads = geometry
+    x, w, _, gy = drawn(geometry, dtype=dtype)
+    y = np.random.default_rng(1).standard_normal(gy.shape).astype(dtype) if relu else None
+    gz = gy if y is None else np.where(y > 0, gy, 0)
+    gx, gw, gb = kernels.convolve_backward(x, w, gy, y, stride, pads, (True, True, True))
+    assert_close(gx, transposed(gz, w, stride, pads, size), dtype)
+    assert_close(gw, kernel_gradient(x, gz, kernel, stride, pads), dtype)
+    assert_close(gb, gz.astype(float).sum(axis=(0, 1, 2)), dtype)
+
+
+@pytest.mark.parametrize(
+    "needs", [(True, False, False), (False, True, False), (False, False, True), (False, True, True)]
+)
+def test_convolve_backward_returns_what_is_needed(kernels, needs):
+    geometry = GEOMETRIES["3x3 same"]
+    x, w, _, gy = drawn(geometry)
+    whole = kernels.module.convolve_backward(*map(kernels.put, (x, w, gy, gy)), *geometry[2:], (True, True, True))
+    some = kernels.module.convolve_backward(*map(kernels.put, (x, w, gy, gy)), *geometry[2:], needs)
+    for found, expected, need in zip(some, whole, needs):
+        assert (found is not None) == need
+        if need:
+            assert_close(to_numpy(found), to_numpy(expected))
 
 
 POOLS = {

@@ -1,9 +1,8 @@
 """The kernels for NumPy arrays, on all cores. `minunet/kernels/reference/` defines each of them.
 
-    convolution.py    convolve, convolve_transposed, weight_gradient: start here
-    backward.py       convolve_backward: all three gradients in one pass over gy
-    sliding.py        the windows under long rows, as views of memory in which nothing is there KH times
-    patches.py        blocks of output rows, and the part of P(x) under each
+    convolution.py    convolve, convolve_transposed: start here
+    backward.py       weight_gradient and convolve_backward, the gradients of a convolution
+    patches.py        blocks of output rows, and the windows under each as matrices
     pooling.py        max_pool and its gradient
     normalization.py  batch normalization, forward and backward
     pointwise.py      ReLU's gradient, concatenating and splitting channels
@@ -17,7 +16,7 @@
 Kernels that have nothing to gain from NumPy's tricks or from threads are those of reference/.
 """
 
-from minunet.kernels.cpu.backward import convolve_backward
+from minunet.kernels.cpu.backward import convolve_backward, weight_gradient
 from minunet.kernels.cpu.classes import (
     class_overlap,
     class_overlap_gradient,
@@ -26,7 +25,7 @@ from minunet.kernels.cpu.classes import (
     softmax_cross_entropy,
     softmax_gradient,
 )
-from minunet.kernels.cpu.convolution import convolve, convolve_transposed, weight_gradient
+from minunet.kernels.cpu.convolution import convolve, convolve_transposed
 from minunet.kernels.cpu.losses import cross_entropy
 from minunet.kernels.cpu.normalization import moments, normalize, normalize_gradient, normalize_sums
 from minunet.kernels.cpu.optimizers import decay, update

@@ -1,98 +1,113 @@
-"""The backward of a convolution, ReLU included, in one pass over gy.
+"""The gradients of a convolution, on all cores.
 
-    gz = gy where y > 0, else 0        gb = Σ gz        gW = P(x)ᵀ gz        gx = Pᵀ(gz Wᵀ)
+`convolve_backward` makes one pass over gy. The window slides by one pixel, so gx = Pᵀ(gz Wᵀ) is a convolution too: of
+gz, with the kernel flipped. And the windows of gz that it multiplies are all that gW needs:
 
-With stride 1, gx is a convolution too: of gz with the flipped kernel, C and F swapped. The window of gz that pixel
-(p, q) of x then looks at holds every gz that this pixel had a part in, so the same windows give the weights' gradient:
+    for each block of rows of x:
+        strip    = gz under the block: gy where y > 0, zero-padded                   (scratch memory)
+        matrices = all windows of the strip: some rows of P(gz)                      (scratch memory, see patches.py)
+        gx[block] = matrices @ flipped W
+        gW += x[block]ᵀ @ matrices                                                   (flipped back at the end)
+        gb += the rows of the strip
 
-    gw[k,l,c,f] = Σ over (n,i,j) of x[n, i + k - top, j + l - left, c] · gz[n,i,j,f]
-                = Σ over (n,p,q) of x[n,p,q,c] · gz[n, p + top - k, q + left - l, f]
+gw[k,l,c,f] is a sum over the pixels of x, each times the gz whose window has the pixel under tap (k, l). Seen from the
+pixel, that gz lies under tap (KH-1-k, KW-1-l) of the flipped kernel.
 
-with gz = 0 outside of its image. So for a block of rows of x, the gz under it is made in scratch memory; its windows Q
-are built once (sliding.py) and used twice,
-
-    gx[block] = Q · flipped W         flipped gW += x[block]ᵀ Q
-
-and gb is summed as it passes. No gz as a whole is written to memory and read again.
+With a larger stride, or where gx is not needed, each of the three is computed on its own.
 """
 
 import numpy as np
 
-from minunet.kernels.cpu.convolution import (
-    bytes_per_row,
-    convolve_transposed,
-    flipped_pads,
-    in_pairs,
-    slides,
-    sum_of_products,
-    weight_gradient,
-    wide_kernel,
-)
-from minunet.kernels.cpu.patches import blocks, zero_edged
-from minunet.kernels.cpu.pointwise import where_positive
-from minunet.kernels.cpu.sliding import row_windows
+from minunet.kernels.cpu.convolution import as_convolution, convolve_transposed, flipped, flipped_pads, in_pairs, wide
+from minunet.kernels.cpu.patches import Windows, blocks, strip_under, window_matrices
 from minunet.kernels.cpu.sums import relu_gradient_and_sum, sum_over_pixels
 from minunet.kernels.threads import in_parallel
 
 
 def convolve_backward(x, w, gy, y, stride, pads, needs):
-    """(gx, gw, gb), None for what is not needed. Shapes as in `reference.convolve_backward`."""
-    around = flipped_pads(gy.shape[1:3], x.shape[1:3], w.shape[:2], pads)
-    if stride == (1, 1) and min(map(min, around)) >= 0 and slides(w.shape[:2], x.shape[2]) and (needs[0] or needs[1]):
-        return _in_one_pass(x, w, gy, y, around, needs)
-    gz, gb = relu_gradient_and_sum(gy, y) if y is not None else (gy, sum_over_pixels(gy) if needs[2] else None)
-    gw = weight_gradient(x, gz, w.shape[:2], stride, pads) if needs[1] else None
-    gx = convolve_transposed(gz, w, None, stride, pads, x.shape[1:3]) if needs[0] else None
+    """(gx, gw, gb) as in `reference.convolve_backward`."""
+    needs_gx, needs_gw, needs_gb = needs
+    size, kernel_size = x.shape[1:3], w.shape[:2]
+    gy_pads = flipped_pads(gy.shape[1:3], size, kernel_size, pads)
+    if needs_gx and needs_gw and as_convolution(gy, w, stride, gy_pads):
+        gx, gw, gb = _in_one_pass(x, w, gy, y, gy_pads)
+        return gx, gw, gb if needs_gb else None
+    gz, gb = gy, None
+    if y is not None:
+        gz, gb = relu_gradient_and_sum(gy, y)
+    elif needs_gb:
+        gb = sum_over_pixels(gy)
+    gw = weight_gradient(x, gz, kernel_size, stride, pads) if needs_gw else None
+    gx = convolve_transposed(gz, w, None, stride, pads, size) if needs_gx else None
+    return gx, gw, gb if needs_gb else None
+
+
+def _in_one_pass(x, w, gy, y, pads):
+    """(gx, gw, gb) for windows that slide by one pixel; pads: those of gy, from flipped_pads."""
+    x, gy, y = (None if array is None else np.ascontiguousarray(array) for array in (x, gy, y))
+    KH, KW, C, F = w.shape
+    (N, H, W, _), OH = x.shape, gy.shape[1]
+    W_back, pair = flipped(w), 1
+    if in_pairs(W, C, KW, (1, 1)):
+        W_back, pair = wide(W_back), 2
+    windows = Windows(W_back.shape[:2], (1, pair), pads, (H, W // pair))
+    W_back = W_back.reshape(-1, pair * C)
+    gx = np.empty(x.shape, x.dtype)
+
+    def task(chunk):
+        products, sums = None, 0
+        for n, rows in chunk:
+            strip = strip_under(gy[n], *windows.rows_under(rows), pads, None if y is None else y[n])
+            matrices = window_matrices(strip, rows, windows)
+            x_rows, gx_rows = (array[n, rows].reshape(len(matrices), -1, pair * C) for array in (x, gx))
+            np.matmul(matrices, W_back, out=gx_rows)
+            products = _add_products(products, x_rows, matrices)
+            own = slice(pads[0][0], pads[0][0] + (OH if rows.stop == H else rows.stop) - rows.start)
+            sums = sums + strip[:, own].reshape(-1, strip.shape[2] * F).sum(axis=0)
+        return products, sums
+
+    done = in_parallel(task, blocks(N, F * x.itemsize, windows))
+    totals, sums = zip(*done) if done else ((), ())
+    gw = _added(totals, (pair * C, windows.kernel_size[0] * windows.kernel_size[1] * F), x.dtype)
+    gw = gw.reshape(pair, C, *windows.kernel_size, F)
+    gw = gw[0] if pair == 1 else gw[0, :, :, :-1] + gw[1, :, :, 1:]  # of the wide kernel
+    gw = np.ascontiguousarray(gw[:, ::-1, ::-1].transpose(1, 2, 0, 3))
+    gb = sum(sums, np.zeros(F, x.dtype)) if not sums else sum(sums).reshape(-1, F).sum(axis=0)
     return gx, gw, gb
 
 
-def _in_one_pass(x, w, gy, y, pads, needs):
-    """pads: those of gz, for the flipped kernel."""
-    x, gy, y = (None if array is None else np.ascontiguousarray(array) for array in (x, gy, y))
-    N, H, W, C = x.shape
-    flipped = np.ascontiguousarray(w[::-1, ::-1].transpose(0, 1, 3, 2))  # (KH, KW, F, C)
-    pairs = in_pairs(W, C, w.shape[1], (1, 1))
-    kernel, columns, stride = (wide_kernel(flipped), W // 2, (1, 2)) if pairs else (flipped, W, (1, 1))
-    KH, KW, F, _ = kernel.shape
-    x = x.reshape(N, H, columns, -1)
-    gx = np.empty(x.shape, x.dtype) if needs[0] else None
-    matrix = kernel.reshape(KH * KW * F, -1)
+def weight_gradient(x, gy, kernel_size, stride, pads):
+    """gW = P(x)ᵀ gy, each thread summing over its own blocks. Shapes as in `reference.weight_gradient`."""
+    x, gy = np.ascontiguousarray(x), np.ascontiguousarray(gy)
+    KH, KW = kernel_size
+    N, OH, OW, F = gy.shape
+    if in_pairs(OW, F, KW, stride):
+        wide = weight_gradient(x, gy.reshape(N, OH, OW // 2, 2 * F), (KH, KW + 1), (stride[0], 2), pads)
+        wide = wide.reshape(KH, KW + 1, -1, 2, F)
+        return wide[:, :-1, :, 0] + wide[:, 1:, :, 1]
+    windows, C = Windows(kernel_size, stride, pads, (OH, OW)), x.shape[3]
 
     def task(chunk):
-        gw, gb = 0, 0
+        total = None
         for n, rows in chunk:
-            gz, gb_rows = _gz_strip(gy, y, n, rows, KH, pads)
-            windows = row_windows(gz, rows.stop - rows.start, (KH, KW), stride, columns)
-            gb = gb + gb_rows
-            if needs[0]:
-                np.matmul(windows, matrix, out=gx[n, rows])
-            if needs[1]:
-                gw = gw + sum_of_products(x[n, rows], windows)
-        return gw, gb
+            matrices = window_matrices(strip_under(x[n], *windows.rows_under(rows), pads), rows, windows)
+            total = _add_products(total, matrices, gy[n, rows].reshape(len(matrices), -1, F))
+        return total
 
-    totals = in_parallel(task, blocks(N, H, bytes_per_row(gy, (KH, KW), columns)))
-    gw, gb_row = (sum(parts) for parts in zip(*totals))
-    if needs[1]:
-        gw = gw.reshape(-1, KH, KW, F)
-        if pairs:
-            gw = gw[:C, :, :-1] + gw[C:, :, 1:]
-        gw = np.ascontiguousarray(gw[:, ::-1, ::-1].transpose(1, 2, 0, 3))
-    gx = None if gx is None else gx.reshape(N, H, W, C)
-    return gx, gw if needs[1] else None, gb_row.reshape(-1, F).sum(axis=0) if needs[2] else None
+    totals = in_parallel(task, blocks(N, C * x.itemsize, windows))
+    return _added(totals, (KH * KW * C, F), x.dtype).reshape(KH, KW, C, F)
 
 
-def _gz_strip(gy, y, n, rows, KH, pads):
-    """Returns gz under `rows` of x, zero-padded, in scratch memory, and the sum (OW, F) of the rows that it adds to gb.
+def _add_products(total, left, right):
+    """Returns total + leftᵀ right, summed over the matrices (products, pixels, K) and (products, pixels, F): (K, F)."""
+    products = left.transpose(0, 2, 1) @ right
+    product = products[0] if len(products) == 1 else products.sum(axis=0)
+    return product if total is None else np.add(total, product, out=total)
 
-    A row of gz lies under the windows of several blocks. It counts in the block that has its number; those beyond the
-    last row of x, in the last block.
-    """
-    top, OH = pads[0][0], gy.shape[1]
-    first, last = max(rows.start - top, 0), min(rows.stop - 1 + KH - top, OH)
-    strip, gz = zero_edged((n.stop - n.start, *gy.shape[1:]), rows.start, rows.stop - 1 + KH, pads, gy.dtype)
-    if y is None:
-        gz[...] = gy[n, first:last]
-    else:
-        where_positive(gy[n, first:last], y[n, first:last], gz)
-    counted = gz[:, rows.start - first : None if last == OH else rows.stop - first]
-    return strip, counted.sum(axis=(0, 1))
+
+def _added(totals, shape, dtype):
+    """Returns the sum of the threads' arrays, in the first of them."""
+    result = totals[0] if totals else np.zeros(shape, dtype)
+    for other in totals[1:]:
+        result += other
+    return result

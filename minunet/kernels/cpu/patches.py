@@ -1,66 +1,134 @@
-"""Blocks of output rows, and the rows of P(x) under each of them, in scratch memory."""
+"""The windows under a block of output rows as matrices, ready to be multiplied, in scratch memory.
+
+P(x), a row of KH·KW·C numbers for each output pixel, is KH·KW times as large as x if the stride is 1, so it is built
+for some output rows at a time, from a strip: the rows of x under them, zero-padded. It comes in one of two layouts.
+
+patches   P(x) itself: one matrix, all windows of the block one below the other.
+columns   Where rows are long. Windows above one another share all but one of their rows, so only the rows of windows
+          are copied: Q[j, i] has the KW·C numbers of row i under the windows of column j. Of one column:
+
+              strip            Q[j]                      windows (0, j), (1, j), (2, j): each is a part of Q[j]
+              row 0   · a b c ·       a b c  ┐
+              row 1   · d e f ·       d e f  │ ┐         a b c d e f g h i
+              row 2   · g h i ·       g h i  ┘ │ ┐             d e f g h i j k l
+              row 3   · j k l ·       j k l    ┘ │                   g h i j k l m n o
+              row 4   · m n o ·       m n o      ┘
+
+          The numbers of Q[j] lie one behind the other in memory, so window (i, j) is there already: KH·KW·C numbers
+          that begin at Q[j, i·SH]. The windows of output row i are a matrix whose rows are as far apart as Q[j] and
+          Q[j + 1]. A matrix product takes such a matrix as it is: the BLAS asks how far apart the rows are. So each
+          number is copied about KW times, not KH·KW times, and there is one product per output row.
+
+In a short row the product would be too small; there, patches are faster (measured).
+"""
+
+import math
+from typing import NamedTuple
 
 import numpy as np
 
 from minunet.kernels.cpu.items import item_type
+from minunet.kernels.cpu.pointwise import where_positive
 from minunet.kernels.threads import get_num_threads, scratch
 
-BLOCK_BYTES = 2 << 20  # of P(x) per block: it stays in the cache, and deep layers do not read their W too often
+BLOCK_BYTES = 2 << 20  # of windows per block: they stay in the cache, and deep layers do not read their W too often
+LONG_ROW = 48  # windows in an output row from which columns are faster (measured)
 
 
-def blocks(N, OH, bytes_per_row):
-    """Returns the N·OH output rows in blocks (images, rows) of about BLOCK_BYTES of P(x), two slices each.
+class Windows(NamedTuple):
+    """How windows slide over an image, and how many there are."""
 
-    A block is some rows of one image or, where images are small, several whole ones. Each thread gets at least one
-    block if there are enough rows.
+    kernel_size: tuple[int, int]
+    stride: tuple[int, int]
+    pads: tuple[tuple[int, int], tuple[int, int]]
+    out_size: tuple[int, int]
+
+    @property
+    def in_columns(self):
+        """Whether their matrices are columns."""
+        return self.out_size[1] >= LONG_ROW and self.kernel_size[0] > self.stride[0]
+
+    def rows_under(self, rows):
+        """Returns (start, stop): the rows of the padded image under output `rows`."""
+        return rows.start * self.stride[0], (rows.stop - 1) * self.stride[0] + self.kernel_size[0]
+
+
+def blocks(N, row_bytes, windows):
+    """Returns the output rows of N images in blocks (images, rows), two slices each, of about BLOCK_BYTES of windows.
+
+    row_bytes: of a pixel of the image. A block is some rows of one image or, where images are small, several whole
+    ones.
     """
-    rows_wanted = max(1, min(BLOCK_BYTES // max(1, bytes_per_row), -(-N * OH // get_num_threads())))
-    if rows_wanted >= OH:
-        step = max(1, rows_wanted // max(1, OH))
+    (KH, KW), SH, (OH, OW) = windows.kernel_size, windows.stride[0], windows.out_size
+    window_row = OW * KW * row_bytes
+    if windows.in_columns:
+        fit = (BLOCK_BYTES // max(1, window_row) - KH) // SH + 1
+    else:
+        fit = BLOCK_BYTES // max(1, KH * window_row)
+    return cut(N, OH, fit, several_images=not windows.in_columns)
+
+
+def cut(N, OH, fit, several_images=True):
+    """Returns N·OH rows in blocks (images, rows) of about `fit` rows: as many blocks for each thread, where possible.
+
+    Blocks of one thread follow one another, so all threads end at about the same time.
+    """
+    threads = get_num_threads()
+    if several_images and N >= threads and fit >= OH:
+        count = threads * max(1, round(N * OH / max(1, fit) / threads))
+        step = max(1, -(-N // count))
         return [(slice(n, min(n + step, N)), slice(0, OH)) for n in range(0, N, step)]
-    step = -(-OH // -(-OH // rows_wanted))  # blocks of nearly equal height
-    return [(slice(n, n + 1), slice(i, min(i + step, OH))) for n in range(N) for i in range(0, OH, step)]
+    even = threads // math.gcd(N, threads)  # this many blocks per image, or a multiple of it, are shared out evenly
+    count = min(OH, -(-OH // (even * max(1, fit))) * even)
+    step = -(-OH // max(1, count))
+    return [(slice(n, n + 1), slice(i, min(i + step, OH))) for n in range(N) for i in range(0, OH, max(1, step))]
 
 
-def patch_matrix(x, n, rows, kernel_size, stride, pads, OW):
-    """Returns the windows under output `rows` of images `n`: rows of P(x), (pixels, KH·KW·C), in scratch memory."""
-    (KH, KW), (SH, SW), C = kernel_size, stride, x.shape[3]
-    if (KH, KW, SH, SW) == (1, 1, 1, 1) and not any(map(sum, pads)):
-        return x[n, rows].reshape(-1, C)  # P(x) is x
-    seen = strip(x[n], rows.start * SH, (rows.stop - 1) * SH + KH, pads)
-    count, OH = len(seen), rows.stop - rows.start
-    s_n, s_h, s_w, _ = seen.strides
-    window_row = item_type(KW * C, x.dtype)  # the numbers under one row of a window are neighbors
-    windows = np.ndarray((count, OH, OW, KH), window_row, seen, 0, (s_n, s_h * SH, s_w * SW, s_h))
-    patches = scratch("patches", windows.shape, window_row)
+def window_matrices(strip, rows, windows):
+    """Returns the windows under output `rows` as matrices (products, pixels, KH·KW·C), usually in scratch memory.
+
+    strip (images, rows, columns, C): what lies under them, padded. Row by row, the pixels of all matrices are those of
+    the output. It is one matrix, or one for each output row.
+    """
+    (KH, KW), (SH, SW), OW = windows.kernel_size, windows.stride, windows.out_size[1]
+    (count, height, _, C), OH = strip.shape, rows.stop - rows.start
+    if (KH, KW, SH, SW) == (1, 1, 1, 1):
+        return strip.reshape(1, -1, C)  # P(x) is x
+    s_n, s_h, s_w, _ = strip.strides
+    window_row = item_type(KW * C, strip.dtype)  # the numbers under one row of a window are neighbors
+    if windows.in_columns:
+        columns = scratch("windows", (OW, height), window_row)
+        columns[...] = np.ndarray((OW, height), window_row, strip, 0, (s_w * SW, s_h))
+        size = window_row.itemsize
+        return np.ndarray(
+            (OH, OW, KH * KW * C), strip.dtype, columns, 0, (SH * size, height * size, strip.dtype.itemsize)
+        )
+    taps = np.ndarray((count, OH, OW, KH), window_row, strip, 0, (s_n, s_h * SH, s_w * SW, s_h))
+    patches = scratch("windows", taps.shape, window_row)
     for k in range(KH):
-        patches[..., k] = windows[..., k]
-    return np.ndarray((count * OH * OW, KH * KW * C), x.dtype, patches)
+        patches[..., k] = taps[..., k]
+    return np.ndarray((1, count * OH * OW, KH * KW * C), strip.dtype, patches)
 
 
-def strip(x, start, stop, pads):
-    """Returns rows start to stop of the zero-padded x, in scratch memory; a view of x where no padding is needed."""
+def strip_under(x, start, stop, pads, y=None):
+    """Returns rows start to stop of the zero-padded x, in scratch memory; a view of x where no padding is needed.
+
+    With y, shaped like x: of x where y > 0, else 0.
+    """
     (top, _), (left, right) = pads
     N, H, W, C = x.shape
     first, last = max(start - top, 0), min(stop - top, H)
-    if not (left or right) and last - first == stop - start and (N == 1 or last - first == H):
+    if y is None and not (left or right) and last - first == stop - start and (N == 1 or last - first == H):
         return x[:, first:last]  # the rows are contiguous in x itself
-    padded, inside = zero_edged(x.shape, start, stop, pads, x.dtype)
-    inside[...] = x[:, first : max(first, last)]
-    return padded
-
-
-def zero_edged(shape, start, stop, pads, dtype):
-    """Returns scratch memory for rows `start` to `stop` of padded images of `shape`, the padding set to 0; and the
-    part of it that belongs to the images, to be filled.
-    """
-    (top, _), (left, right) = pads
-    N, H, W, C = shape
-    first, last = max(start - top, 0), min(stop - top, H)
+    strip = scratch("strip", (N, stop - start, W + left + right, C), x.dtype)
     above, below = first - (start - top), max(first, last) - (start - top)
-    padded = scratch("strip", (N, stop - start, W + left + right, C), dtype)
-    padded[:, :above] = 0
-    padded[:, below:] = 0
-    padded[:, :, :left] = 0
-    padded[:, :, left + W :] = 0
-    return padded, padded[:, above:below, left : left + W]
+    strip[:, :above] = 0
+    strip[:, below:] = 0
+    strip[:, :, :left] = 0
+    strip[:, :, left + W :] = 0
+    inside, pixels = strip[:, above:below, left : left + W], slice(first, max(first, last))
+    if y is None:
+        inside[...] = x[:, pixels]
+    else:
+        where_positive(x[:, pixels], y[:, pixels], inside)
+    return strip

@@ -24,12 +24,7 @@ from minunet.kernels.gpu.classes import (
     softmax_cross_entropy,
     softmax_gradient,
 )
-from minunet.kernels.gpu.convolution import (
-    convolve,
-    convolve_backward,
-    convolve_transposed,
-    weight_gradient,
-)
+from minunet.kernels.gpu.convolution import convolve, convolve_backward, convolve_transposed, weight_gradient
 from minunet.kernels.gpu.losses import cross_entropy, mask_counts, overlap
 from minunet.kernels.gpu.normalization import (
     moments,

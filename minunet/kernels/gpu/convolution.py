@@ -119,7 +119,11 @@ def _narrow_weight_gradient(x, gy, windows, gw):
 
 def convolve_backward(x, w, gy, y, stride, pads, needs):
     """(gx, gw, gb) as in `reference.convolve_backward`."""
-    gz, gb = relu_gradient_and_sum(gy, y) if y is not None else (gy, sum_over_pixels(gy) if needs[2] else None)
-    gw = weight_gradient(x, gz, w.shape[:2], stride, pads) if needs[1] else None
-    gx = convolve_transposed(gz, w, None, stride, pads, x.shape[1:3]) if needs[0] else None
-    return gx, gw, gb
+    needs_gx, needs_gw, needs_gb = needs
+    if y is not None:
+        gy, gb = relu_gradient_and_sum(gy, y)
+    else:
+        gb = sum_over_pixels(gy) if needs_gb else None
+    gw = weight_gradient(x, gy, w.shape[:2], stride, pads) if needs_gw else None
+    gx = convolve_transposed(gy, w, None, stride, pads, x.shape[1:3]) if needs_gx else None
+    return gx, gw, gb if needs_gb else None

@@ -25,12 +25,7 @@ from minunet.kernels.reference.classes import (
     softmax_cross_entropy,
     softmax_gradient,
 )
-from minunet.kernels.reference.convolution import (
-    convolve,
-    convolve_backward,
-    convolve_transposed,
-    weight_gradient,
-)
+from minunet.kernels.reference.convolution import convolve, convolve_backward, convolve_transposed, weight_gradient
 from minunet.kernels.reference.losses import cross_entropy, mask_counts, overlap
 from minunet.kernels.reference.normalization import (
     moments,

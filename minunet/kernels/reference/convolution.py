@@ -65,12 +65,13 @@ def weight_gradient(x, gy, kernel_size, stride, pads):
 
 
 def convolve_backward(x, w, gy, y, stride, pads, needs):
-    """The backward of y = P(x) W + b: gx = Pᵀ(gz Wᵀ), gw = P(x)ᵀ gz, gb = Σ gz.
+    """The gradients of y = P(x) W + b, with a ReLU behind it unless y is None: then y tells what it let through.
 
-    y: the output if it went through ReLU, so that gz = gy where y > 0, else 0; None: gz = gy. needs: three booleans,
-    whether gx, gw and gb are asked for. Returns (gx, gw, gb), None for what is not.
+    x (N,H,W,C), w (KH,KW,C,F), gy, y (N,OH,OW,F), needs: three bools. Returns (gx, gw, gb), None where not needed.
     """
+    needs_gx, needs_gw, needs_gb = needs
     gz = gy if y is None else relu_gradient(gy, y)
-    gx = convolve_transposed(gz, w, None, stride, pads, x.shape[1:3]) if needs[0] else None
-    gw = weight_gradient(x, gz, w.shape[:2], stride, pads) if needs[1] else None
-    return gx, gw, sum_over_pixels(gz) if needs[2] else None
+    gx = convolve_transposed(gz, w, None, stride, pads, x.shape[1:3]) if needs_gx else None
+    gw = weight_gradient(x, gz, w.shape[:2], stride, pads) if needs_gw else None
+    gb = sum_over_pixels(gz) if needs_gb else None
+    return gx, gw, gb
