@@ -35,7 +35,7 @@ from typing import Any
 
 from numpy.typing import DTypeLike
 
-from minunet.cuda import memory_room, side_stream
+from minunet.cuda import memory_free, memory_room, release_memory, side_stream
 from minunet.device import Array, array_module, cupy_module
 
 WARM_UP = 2  # steps before the capture: the first makes what is kept, the second finds it made
@@ -122,6 +122,15 @@ class RecordedStep:
         self.warm = 0
         self.pool: Any = None
 
+    def make_room(self) -> None:
+        """Drops the graph if its memory is more than what is left: to be called before other work of that size.
+
+        No array outside of the graph may use its memory, so a smaller batch needs memory of its own. Recording once
+        more costs two steps without a graph.
+        """
+        if self.pool is not None and memory_free(self.device) < self.pool.total_bytes():
+            self.forget()
+
     @contextlib.contextmanager
     def in_its_stream(self) -> Iterator[None]:
         """Inside the block, everything is computed in the stream of the graph, after what was asked for before.
@@ -146,6 +155,7 @@ class RecordedStep:
         if self.failure is not None:
             return self.step(*arrays)
         if self.pool is None:
+            release_memory(self.device)  # what the common pool keeps for later could not be used here
             self.pool = cupy_module().cuda.MemoryPool()
             self.pool.set_limit(memory_room())
         self._copy_in(arrays)

@@ -184,6 +184,7 @@ class Trainer:
                     loss, z = whole(images, labels)
                     progress.add(loss, z, labels)
                 else:
+                    self._make_room()
                     progress.add(*self._learn(images, labels, self._weight_in_group(loader, progress.step)), labels)
                 _advance(bar, len(images), progress.losses)
                 if progress.step % self.accumulate == 0 or progress.step == len(loader):
@@ -193,6 +194,10 @@ class Trainer:
                     if self.stop():
                         return None
         return {"loss": progress.losses.mean(), **progress.scores.result()}
+
+    def _make_room(self) -> None:
+        if self.recorded is not None:
+            self.recorded.make_room()
 
     def _learn(self, images: Array, labels: Array, weight: float) -> tuple[Array, Array]:
         """Forward and backward for one batch: adds `weight` times the gradient of its loss to what is in .grad.
@@ -247,6 +252,7 @@ class Trainer:
 
         Returns None if stop() returned True on the way. Raises Diverged if the loss is not finite.
         """
+        self._make_room()
         losses, scores = Losses(f"{name}, validation", self.model.device), self.task.training_scores()
         with self.model.evaluating(), _bar(loader, f"{name}, validation") as bar:
             for batch in ready_batches(self.task, self.prefetcher, loader.batches(0)):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minunet import UNet, optim
+from minunet import UNet, cuda_graph, optim
 from minunet.cuda import synchronize
 from minunet.cuda_graph import RecordedStep
 from minunet.data.augment import PRESETS
@@ -273,6 +273,17 @@ def test_a_replay_writes_over_nothing_that_others_made(array_on):
             assert all((to_numpy(other) == 7).all() for other in others)
     assert recorded.graph is not None
     synchronize("gpu:0")
+
+
+@pytest.mark.parametrize("free, launches", [(1 << 40, 2 * 3 - 2), (0, 2 * (3 - 2))])
+def test_where_memory_is_scarce_the_graph_gives_way_to_a_smaller_batch(monkeypatch, free, launches):
+    plain, *loaders = start(optim.RMSprop, graph=False)
+    expected = outcome(plain, plain.epochs(*loaders, 2))
+    monkeypatch.setattr(cuda_graph, "memory_free", lambda device: free)
+    trainer, *loaders = start(optim.RMSprop)
+    launched = replays(trainer)
+    assert_same(outcome(trainer, trainer.epochs(*loaders, 2)), expected)
+    assert len(launched) == launches
 
 
 def test_too_large_a_batch_names_one_that_fits(array_on):
