@@ -131,7 +131,10 @@ def to_device(array: Array, device: str) -> Array:
     if device_of(array) == device:
         return array
     array = to_numpy(array)
-    return array if device == "cpu" else cupy_module().asarray(array)
+    if device == "cpu":
+        return array
+    resolve_device(device)  # the current GPU again, in place of the one that the array was on
+    return cupy_module().asarray(array)
 
 
 def to_numpy(array: Any) -> NDArray[Any]:

@@ -80,6 +80,10 @@ def test_what_is_made_outside_waits_for_the_graph_and_the_graph_for_it(on_gpu):
             y = recorded(x)[0]
         x = y + 0
     assert to_numpy(x).tolist() == [63] * 3  # x → 2 x + 1, six times
+    for k in range(6):
+        x[:] = k
+        with recorded.in_its_stream():
+            assert to_numpy(recorded(x)[0]).tolist() == [k + 1] * 3  # read in the stream of the graph
 
 
 @pytest.mark.parametrize("how", ["a copy to the host", "a refusal"])

@@ -41,6 +41,17 @@ def test_an_operation_and_its_gradient_stay_where_the_arrays_are(on_gpu, here, t
     np.testing.assert_allclose(y.numpy(), ops.conv2d(*plain, activation="relu").numpy(), rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("here, there", [(0, 1), (1, 0)])
+def test_a_graph_of_operations_may_span_both(on_gpu, here, there):
+    a, b = (Tensor(on_gpu[k](np.array([2.0, 3.0])), requires_grad=True) for k in (here, there))
+    gy = on_gpu[here](np.array([1.0, 10.0]))
+    (a * a + (b * b).to(GPUS[here])).backward(gy)
+    ((b * b).to(GPUS[here]) + a * a).backward(gy)
+    for p in (a, b):
+        np.testing.assert_array_equal(to_numpy(p.grad), [2 * 2 * 2.0, 2 * 2 * 3.0 * 10])
+    assert devices(a.grad) == {GPUS[here]} and devices(b.grad) == {GPUS[there]}
+
+
 def test_a_wide_layer_multiplies_on_its_own(on_gpu):
     """Its products have a handle and a workspace for each GPU."""
     rng = np.random.default_rng(0)
