@@ -13,14 +13,17 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import shutil
 import stat
 import tempfile
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from minunet.inputs import user_path
 
 try:
     import fcntl
@@ -40,9 +43,10 @@ def atomic_write(path: str | Path, content: bytes | str, keep: str | Path | None
     It is written to a file beside it and flushed to the disk; that file then takes the place of the old one. Whatever
     stops the program or the disk on the way, the old file stays as it was.
     keep: a path in the same folder under which the old file, if there is one, is kept once the new one is complete.
-    Raises OSError with the name of the file: no space left, no such folder, a read-only folder.
+    A leading ~ is the home folder. Raises OSError with the name of the file: no space left, no such folder, a read-only
+    folder.
     """
-    path = Path(path)
+    path = user_path(path)
     try:
         _write(path, content.encode() if isinstance(content, str) else content, keep)
     except OSError as error:  # "no space left" comes without a name, or with that of the file beside
@@ -69,8 +73,7 @@ def _write(path: Path, content: bytes, keep: str | Path | None) -> None:
 
 def _keep_as(path: Path, other: Path) -> None:
     """Gives the file `path` the second name `other`, replacing the file of that name, without copying any bytes."""
-    unfinished = other.with_name(f".{other.name}{UNFINISHED}")
-    unfinished.unlink(missing_ok=True)
+    unfinished = other.with_name(f".{other.name}.{secrets.token_hex(4)}{UNFINISHED}")  # like tempfile's names
     try:
         os.link(path, unfinished)
     except OSError:  # a disk without hard links: for a moment the file has only its other name
@@ -124,18 +127,24 @@ def _replace_folder(draft: Path, path: Path) -> None:
     shutil.rmtree(outdated, ignore_errors=True)
 
 
-def remove_leftovers(folder: str | Path, name: str | None = None, older_than: float | None = None) -> None:
+def remove_leftovers(
+    folder: str | Path,
+    name: str,
+    older_than: float | None = None,
+    only: Callable[[Path], bool] = lambda left: True,
+) -> None:
     """Removes what killed processes left unfinished in the folder: files of `atomic_write`, folders of `atomic_folder`.
 
-    name: a pattern (as glob has it); only what was to get such a name is removed. None removes everything that is
-    called .*.part, so the folder must be our own. older_than: only what nobody has touched for that many seconds;
-    without it, nobody else may be writing there.
+    name: a pattern (as glob has it); only what was to get such a name is removed. older_than: only what nobody has
+    touched for that many seconds; without it, nobody else may be writing there. only: decides about each by its path.
     """
-    patterns = [".*"] if name is None else [f".{name}.{RANDOM}", f".{name}.{RANDOM}{OUTDATED}"]
+    patterns = [f".{name}.{RANDOM}", f".{name}.{RANDOM}{OUTDATED}"]
     for left in (path for pattern in patterns for path in Path(folder).glob(pattern + UNFINISHED)):
         if older_than is not None and not _untouched_for(left, older_than):
             continue
-        if left.is_dir():
+        if not only(left):
+            continue
+        if left.is_dir() and not left.is_symlink():
             shutil.rmtree(left, ignore_errors=True)
         else:
             left.unlink(missing_ok=True)

@@ -27,6 +27,7 @@ their single axis. Source: Loshchilov and Hutter, 2019.
 """
 
 import inspect
+import math
 from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import Any, TypeVar
@@ -139,30 +140,26 @@ class Optimizer:
 
     def step(self) -> None:
         """Changes every parameter that has a gradient, in place."""
-        rows: dict[str, list[Row]] = {}
-        irregular: list[Row] = []
+        rows: dict[tuple[str, bool], list[Row]] = {}  # by device, and whether the fast kernels take them
         changed: list[Tensor] = []
         for p, state in zip(self.params, self.state):
             if p.grad is None or not p.requires_grad:
                 continue
-            for name, array in state.items():
-                if array is None:
-                    state[name] = array_module(p.data).zeros_like(p.data)
-                else:
-                    state[name] = to_device(array, p.device)  # the model may have been moved since
+            for name, array in state.items():  # the model may have been moved since
+                new = array_module(p.data).zeros_like
+                state[name] = new(p.data) if array is None else to_device(array, p.device)
             changed.append(p)
             row = p.data, p.grad, *state.values()
-            (rows.setdefault(p.device, []) if _is_regular(row) else irregular).append(row)
-        each_step(lambda: self._count(changed))
-        for of_device in rows.values():
-            self._change(of_device, kernels_for(of_device[0][0]))
-        self._change(irregular, reference)
+            rows.setdefault((p.device, _is_regular(row)), []).append(row)
 
-    def _count(self, changed: list[Tensor]) -> None:
-        """Counts a step that changes these parameters."""
-        self.steps += 1
-        for p in changed:
-            p.version += 1
+        def count() -> None:
+            self.steps += 1
+            for p in changed:
+                p.version += 1
+
+        each_step(count)
+        for (_, regular), alike in rows.items():
+            self._change(alike, kernels_for(alike[0][0]) if regular else reference)
 
     def _change(self, rows: list[Row], kernels: ModuleType) -> None:
         """Takes one step for the parameters in `rows` of arrays (w, g, *state)."""
@@ -201,8 +198,10 @@ class Optimizer:
                 f"it is for {state.get('kind', 'no kind')!s}, this is {self._kind()}; "
                 f"unknown {unknown}, wrong shape {wrong}, missing {missing}"
             )
-        self.steps = int(state["steps"])
-        self.lr = float(state["lr"])
+        steps, lr = int(state["steps"]), float(state["lr"])
+        if steps < 0 or not 0 <= lr < math.inf:
+            raise ValueError(f"this state has steps {steps} and lr {lr}: no optimizer comes to that")
+        self.steps, self.lr = steps, lr
         for i, (p, own) in enumerate(zip(self.params, self.state)):
             for name in own:
                 array = state.get(f"{i}/{name}")

@@ -13,14 +13,14 @@ import pytest
 from minunet import device
 from minunet.kernels.threads import get_num_threads, set_num_threads
 
-collect_ignore = ["typing"]  # scripts for type checkers: test_typing.py has them read, not run
+collect_ignore = ["typing", "field_fuzz.py"]  # scripts: test_typing.py and test_field_fuzz.py have them read and run
 
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("repeatable")
 
 
 def pytest_xdist_auto_num_workers(config):
-    """The whole suite runs on all cores; what is asked for by name runs in this process, where `-s` and `--pdb` work."""
+    """The whole suite runs on all cores; what is named runs in this process, where `-s` and `--pdb` work."""
     return 0 if config.args_source is pytest.Config.ArgsSource.ARGS else None
 
 

@@ -107,7 +107,7 @@ def test_at_every_moment_one_of_the_two_files_is_complete(tmp_path, monkeypatch,
         there = [path.read_bytes() for path in (new, old) if path.exists()]
         assert there and all(content.startswith(b"whole") for content in there), count
     assert 5 < finished < 28 and new.read_bytes() == b"whole 30"
-    remove_leftovers(tmp_path)
+    remove_leftovers(tmp_path, "*")
     assert sorted(os.listdir(tmp_path)) == ["new", "old"]
 
 
@@ -121,10 +121,11 @@ def test_the_error_names_the_file_that_was_meant(tmp_path, monkeypatch):
 
 
 def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
-    for name in (".last.npz.abc.part", "part", ".lock", "a.part"):
+    others = [".last.npz.abc.part", ".last.npz.abcdefg8.part.x", "last.npz.abcdefg8.part", ".lock", "a.part", "part"]
+    for name in (".last.npz.abcdefg8.part", *others):
         (tmp_path / name).write_bytes(b"")
-    remove_leftovers(tmp_path)
-    assert sorted(os.listdir(tmp_path)) == [".lock", "a.part", "part"]
+    remove_leftovers(tmp_path, "last.npz")
+    assert sorted(os.listdir(tmp_path)) == sorted(others)
 
 
 def test_no_such_folder(tmp_path):
@@ -299,8 +300,8 @@ def test_leftovers_are_recognized_by_name_and_age(tmp_path):
     assert names(tmp_path) == sorted([two, more, theirs, "data.part", ".data.part"])
     remove_leftovers(tmp_path, "data")
     assert names(tmp_path) == sorted([more, theirs, "data.part", ".data.part"])
-    remove_leftovers(tmp_path)
-    assert names(tmp_path) == ["data.part"]
+    remove_leftovers(tmp_path, "*")
+    assert names(tmp_path) == [".data.part", "data.part"]
 
 
 @pytest.mark.parametrize("replace", [True, False])

@@ -12,6 +12,7 @@ ROOT = Path(minunet.__file__).parent
 FLOORS = [
     "version",
     "device",
+    "inputs",
     "files",
     "cuda",
     "cuda_graph",
@@ -37,7 +38,12 @@ FLOORS = [
     "cli",
     "",  # minunet/__init__.py, the table of contents
 ]
-GROUND = {"minunet.data.labels", "minunet.files", "minunet.device"}  # all that data/ may import from outside
+GROUND = {
+    "minunet.data.labels",
+    "minunet.files",
+    "minunet.inputs",
+    "minunet.device",
+}  # all that data/ may import from outside
 MOST_LINES, MOST_FILES = 300, 15
 FILES = sorted(ROOT.rglob("*.py"))
 

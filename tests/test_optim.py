@@ -487,3 +487,11 @@ def test_a_parameter_that_was_frozen_since_stays_as_it_is():
     frozen.requires_grad = False
     optimizer.step()
     assert w.data.tolist() != [1.0, 2.0] and frozen.data.tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize(("name", "value"), [("steps", -1), ("lr", -0.5), ("lr", np.nan), ("lr", np.inf)])
+def test_a_state_that_no_optimizer_comes_to_changes_nothing(name, value):
+    optimizer = optim.Adam([Tensor(np.ones((2, 3)), requires_grad=True)], lr=0.25)
+    with pytest.raises(ValueError, match="no optimizer comes to that"):
+        optimizer.load_state_dict({**state_after_a_step(MAKERS["Adam"]), name: np.array(value)})
+    assert (optimizer.steps, optimizer.lr) == (0, 0.25)

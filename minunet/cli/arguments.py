@@ -6,11 +6,13 @@ import re
 import sys
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 from minunet import device
 from minunet.cli.console import fail, warn
 from minunet.data.labels import MEANINGS
+from minunet.inputs import user_path
 from minunet.kernels.threads import get_num_threads
 
 MOST_THREADS = 1024  # more gain nothing; a million of them bring the machine down
@@ -24,6 +26,7 @@ class Parser(argparse.ArgumentParser):
         layout = argparse.RawDescriptionHelpFormatter
         name = f"minunet {command}".strip()
         super().__init__(prog=name, description=description, formatter_class=layout, allow_abbrev=False)
+        self.origin = ""  # where the words come from, if not from the command line
 
     def _print_message(self, message: str, file: Any = None) -> None:
         """Prints the help. argparse would pass over an output that cannot be written."""
@@ -32,7 +35,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Prints the message, and exits with code 2."""
-        sys.exit(fail(f"{message} (see {self.prog} --help)"))
+        sys.exit(fail(f"{self.origin}{': ' if self.origin else ''}{message} (see {self.prog} --help)"))
 
 
 def whole(least: int, most: int = 10**18) -> Callable[[str], int]:
@@ -116,6 +119,25 @@ def mask_values(text: str) -> list[list[int]]:
             f"{text!r} must give each value a meaning ({', '.join(MEANINGS)}), such as 0=background,7=pet,255=ignore"
         )
     return [[int(entry[1]), MEANINGS[entry[2]]] for entry in entries if entry]
+
+
+def path(text: str) -> Path:
+    """An argument type: a path, in which ~ is the home folder also where a shell leaves it: in --out=~/x."""
+    try:
+        return user_path(text)
+    except (ValueError, RuntimeError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def add_model_arguments(parser: Parser) -> None:
+    """Adds MODEL, and what its file may unpack to."""
+    parser.add_argument("model", type=path, metavar="MODEL", help="weights file, such as runs/NAME/best.npz")
+    parser.add_argument(
+        "--max-bytes",
+        type=whole(1),
+        metavar="N",
+        help="bytes that MODEL may unpack to, if you trust it (default: 32 times the size of the file, or 64 MiB)",
+    )
 
 
 def add_compute_arguments(parser: Parser) -> None:

@@ -5,6 +5,8 @@ import os
 import sys
 from typing import TextIO
 
+from minunet.inputs import readable_lines
+
 WRONG_USE = 2  # the exit code when what the user gave cannot be used
 INTERRUPTED = 130  # the exit code after Ctrl-C, as shells have it: 128 + SIGINT
 
@@ -28,15 +30,6 @@ def fail(error: object, code: int = WRONG_USE) -> int:
     """Prints the error that ends the command, and returns the exit code."""
     report_error(error)
     return code
-
-
-def readable(text: object) -> str:
-    """Returns the text (the name of a file, say) with control characters, line breaks and stray bytes escaped.
-
-    >>> print(readable("my\\ncat\\x1b.png"))
-    my\\ncat\\x1b.png
-    """
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
 
 
 def count(number: int, noun: str) -> str:
@@ -77,7 +70,7 @@ def _complain(text: str) -> None:
 
 def _print(text: str, stream: TextIO) -> None:
     """Prints lines; what the stream's encoding lacks is escaped. Raises OSError if they cannot be written."""
-    text = "\n".join(map(readable, text.split("\n")))
+    text = readable_lines(text)
     encoding = stream.encoding or "utf-8"
     try:
         print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)

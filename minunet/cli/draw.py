@@ -1,9 +1,8 @@
 """`minunet draw`: cats and dogs, one by one or in scenes, are drawn and written into a folder."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from minunet.cli.arguments import MOST_PIXELS, Parser, whole
+from minunet.cli.arguments import MOST_PIXELS, Parser, path, whole
 from minunet.cli.console import fail, say
 from minunet.data.drawn_pets import write_dataset
 from minunet.data.drawn_scenes import write_scenes
@@ -18,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command with the arguments `argv`, by default those of the command line. Returns the exit code."""
     parser = Parser(DESCRIPTION, "draw")
     add = parser.add_argument
-    add("folder", type=Path, metavar="FOLDER", help="where to write them: a new or an empty folder")
+    add("folder", type=path, metavar="FOLDER", help="where to write them: a new or an empty folder")
     add("--scenes", action="store_true", help="draw scenes with several animals (default: one pet in each image)")
     add("--trainval", type=whole(0), default=100, metavar="N", help="images to train with (default: 100)")
     add("--test", type=whole(0), default=20, metavar="N", help="images to test with (default: 20)")

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from minunet.data import DataError
 from minunet.data.coco.dataset import panoptic_reader
 from minunet.data.coco.document import Document, read_document
-from minunet.data.images import ImageFile, UprightImage
+from minunet.data.images import DEFAULT, ImageFile, Reading, UprightImage, read_labels
 from minunet.data.labels import IGNORE, IGNORE_OBJECT
-from minunet.data.masks import class_reader, find_mask, instance_reader, read_labels, read_mask
+from minunet.data.masks import class_reader, find_mask, instance_reader, read_mask
 from minunet.metrics import bounding_box, box_iou
 from minunet.tasks import Binary, Instance, Panoptic, Semantic, Task
 
@@ -22,9 +22,10 @@ class KnownLabels:
     Raises DataError if the task is panoptic and there is no JSON file that says what the segments are.
     """
 
-    def __init__(self, folder: Path, border: str, task: Task) -> None:
+    def __init__(self, folder: Path, border: str, task: Task, reading: Reading = DEFAULT) -> None:
         self.folder = folder
         self.border = border
+        self.reading = reading
         self.task = task
         self.evaluation = task.evaluation()
         self.document = find_document(folder) if isinstance(task, Panoptic) else None
@@ -53,16 +54,16 @@ class KnownLabels:
         path = find_mask(self.folder, name)
         try:
             if isinstance(task, Semantic):
-                return path, read_labels(path, image, class_reader(task.classes.table()))[..., None]
+                return path, read_labels(path, image, class_reader(task.classes.table()), self.reading)[..., None]
             if isinstance(task, Instance):
-                return path, read_labels(path, image, instance_reader)[..., None]
+                return path, read_labels(path, image, instance_reader, self.reading)[..., None]
             if isinstance(task, Panoptic) and self.document is not None:
                 if name not in self.document.entries:
                     raise DataError("the JSON file of the segments does not list it")
                 entry = self.document.entries[name]
                 path = self.folder / entry.png
-                return path, read_labels(path, image, panoptic_reader(entry, task.classes))
-            return path, read_mask(path, image, self.border)[..., None]
+                return path, read_labels(path, image, panoptic_reader(entry, task.classes), self.reading)
+            return path, read_mask(path, image, self.border, self.reading)[..., None]
         except DataError as problem:
             raise DataError(f"{path}: {problem}") from problem
 

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from minunet.cli.arguments import Parser, whole
+from minunet.cli.arguments import Parser, path, whole
 from minunet.cli.console import fail, say
 from minunet.learn.exercises import EXERCISES, report
 from minunet.learn.exercises.check import check, trials_of
@@ -33,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--check",
         nargs="?",
         const="",
+        type=lambda text: text and path(text),
         metavar="FILE",
         help="check your file (default: NAME_exercise.py in the current folder); right is what differs by less than a "
         "millionth of the largest number",
@@ -40,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     what.add_argument("--hint", nargs="?", const=1, type=whole(1), metavar="N", help="print hint N (default: 1)")
     what.add_argument("--solution", action="store_true", help="print where the project does it, and why it is so")
     what.add_argument(
-        "--out", type=Path, metavar="FILE", help="where to write the exercise (default: NAME_exercise.py)"
+        "--out", type=path, metavar="FILE", help="where to write the exercise (default: NAME_exercise.py)"
     )
     args = parser.parse_args(argv)
     if args.name is None:

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from minunet.cli.arguments import Parser, whole
+from minunet.cli.arguments import Parser, path, whole
 from minunet.cli.console import fail, say
 from minunet.files import atomic_write
 from minunet.learn.experiments import EXPERIMENTS, Experiment, Result
@@ -58,7 +58,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--seed", type=whole(0), default=0, metavar="N", help="another seed draws other numbers (default: 0)")
     add(
         "--out",
-        type=Path,
+        type=path,
         default=Path("experiments"),
         metavar="DIR",
         help="the folder for the picture; an older one is replaced (default: experiments)",

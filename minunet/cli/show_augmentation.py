@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from minunet.cli.arguments import MOST_PIXELS, Parser, mask_values, whole
+from minunet.cli.arguments import MOST_PIXELS, Parser, mask_values, path, whole
 from minunet.cli.console import fail, say
+from minunet.cli.reading import add_reading_arguments, reading_of
 from minunet.data import DataError
 from minunet.data.augment import (
     PRESETS,
@@ -62,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.image is None:
             image, mask = DrawnPets(1, args.size, first=DRAWN)[0]
         else:
-            image, mask = read_one(args.image, args.mask, args.size, args.mask_values)
+            image, mask = read_one(args.image, args.mask, args.size, args.mask_values, reading=reading_of(args))
         plots.save_sheet(args.out, *sheet(image, mask, args.seed))
     except (DataError, OSError) as error:
         return fail(error)
@@ -90,17 +91,18 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--image",
         "--picture",
-        type=Path,
+        type=path,
         metavar="FILE",
         help="an image of your own; goes with --mask (default: a drawn dog)",
     )
-    add("--mask", type=Path, metavar="FILE", help="its mask: 0 is background, 1 or 255 is pet")
+    add("--mask", type=path, metavar="FILE", help="its mask: 0 is background, 1 or 255 is pet")
     add(
         "--mask-values",
         type=mask_values,
         metavar="TABLE",
         help="what other values in --mask mean; for a trimap, 1=pet,2=background,3=pet",
     )
+    add_reading_arguments(parser)
     add(
         "--size",
         type=whole(16, MOST_PIXELS),
@@ -134,4 +136,4 @@ def sheet_name(text: str) -> Path:
     """An argument type: the name of an image file to be written."""
     if Path(text).suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise argparse.ArgumentTypeError(f"{text!r} must end with .png or .jpg")
-    return Path(text)
+    return path(text)

@@ -5,15 +5,18 @@ time. Each combination of sources and size has a folder of its own there:
 
     images.npy     uint8 (N, H, W, 3)    row i is source i; zeros if that source cannot be used
     masks.npy      uint8 (N, H, W, 1)    or uint16, or more channels: what labels.py calls labels
-    metadata.json  what it was made from (size and time of each file), checksums, and what was skipped
+    metadata.json  what it was made from (size and times of each file), checksums, and what was skipped
 
 It is built in a temporary folder and then renamed (files.py), so that it is complete or absent; if two programs
 build it at the same time, each ends up with a complete one. A cache that does not fit when it is opened is rebuilt.
+
+What lies there is trusted, so nobody else may have written it: the folder is made with access for its owner only, and
+is not used where it is another user's, or others can write into it. Nothing is removed but what this file has made:
+folders that hold nothing else than the above, and which no program is just building.
 """
 
 import hashlib
 import json
-import logging
 import os
 import zlib
 from collections.abc import Callable, Sequence
@@ -28,16 +31,16 @@ from tqdm import tqdm
 
 from minunet.data import DataError
 from minunet.data.labels import Labels
-from minunet.files import ABANDONED, atomic_folder, remove_leftovers
+from minunet.files import ABANDONED, LOCK, FolderLock, atomic_folder, remove_leftovers
+from minunet.inputs import log
 
 FORMAT = 2  # increase it whenever the meaning of the files, or of what datasets put into them, changes
+CONTENT = {"images.npy", "masks.npy", "metadata.json", LOCK}  # all that a cache consists of, until it is complete
 BLOCK = 64  # images in flight at a time: enough for all threads, and a slow disk cannot fill the memory
 
 Source = tuple[Path, ...]
 Read = Callable[[Source], tuple[NDArray[np.uint8], Labels]]
 Keep = Callable[[int, NDArray[np.uint8], Labels], None]
-
-log = logging.getLogger("minunet")
 
 
 class Decoded(NamedTuple):
@@ -80,7 +83,7 @@ def decode_all(
     unusual = [] if (channels, kept) == (1, np.uint8) else [[channels, kept.name]]
     if on_disk:
         try:
-            folder = cache_folder() / _digest([FORMAT, key, shape, [list(map(str, s)) for s in sources], *unusual])
+            folder = _own_folder() / _digest([FORMAT, key, shape, [list(map(str, s)) for s in sources], *unusual])
             made_from = _digest([_fingerprint(path) for source in sources for path in source])
             found = _open(folder, arrays, made_from)
             if found is None:
@@ -105,6 +108,19 @@ def cache_folder() -> Path:
         return Path(os.environ["MINUNET_CACHE"]).expanduser().absolute()
     xdg = Path(os.environ.get("XDG_CACHE_HOME", ""))
     return (xdg if xdg.is_absolute() else Path.home() / ".cache") / "minunet"
+
+
+def _own_folder() -> Path:
+    """Returns the folder of all caches, made if need be. Raises OSError if others could have written what is in it."""
+    folder = cache_folder()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = os.stat(folder)
+    if os.name == "posix" and (status.st_uid != os.geteuid() or status.st_mode & 0o022):
+        raise PermissionError(
+            f"others can write into {folder}: give it to its owner alone (chmod 700), or name another MINUNET_CACHE"
+        )
+    return folder
 
 
 def _decode(read: Read, sources: Sequence[Source], keep: Keep) -> dict[int, str]:
@@ -146,11 +162,13 @@ def _build(folder: Path, read: Read, sources: Sequence[Source], arrays: _Arrays,
     Windows does not rename a folder whose files are open; there, None says that the folder has been replaced since.
     """
     built = None
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(folder.parent, "[0-9a-f]" * len(folder.name), ABANDONED)
+    remove_leftovers(folder.parent, "[0-9a-f]" * len(folder.name), ABANDONED, only=_is_abandoned)
+    if os.path.lexists(folder) and not _is_ours(folder):
+        raise FileExistsError(f"{folder} holds something else, and is not replaced")
     with suppress(_AlreadyThere), atomic_folder(folder, replace=True) as draft:
         draft.chmod(0o700)  # others need not see what may be private photographs
         with ExitStack() as stack:
+            stack.enter_context(FolderLock(draft))
             # Written as plain files: a full disk is then an error that can be caught, whereas writing into
             # mapped memory would end the program.
             images = _RowWriter(stack, draft / "images.npy", *arrays.images)
@@ -223,6 +241,24 @@ def _open(folder: Path, expected: _Arrays, made_from: str) -> Decoded | None:
         return None
 
 
+def _is_ours(folder: Path) -> bool:
+    """Returns whether it is a folder that holds nothing but files of a cache."""
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    return all(path.name in CONTENT and path.is_file() and not path.is_symlink() for path in folder.iterdir())
+
+
+def _is_abandoned(folder: Path) -> bool:
+    """Returns whether it is what a program that was killed has left of a cache; the others hold a lock on theirs."""
+    try:
+        if not _is_ours(folder):
+            return False
+        FolderLock(folder).release()
+    except OSError:
+        return False
+    return True
+
+
 def _checksum(array: Labels) -> int:
     checksum = 0
     for row in array:
@@ -233,7 +269,8 @@ def _checksum(array: Labels) -> int:
 def _fingerprint(path: Path) -> list[int] | None:
     try:
         status = os.stat(path)
-        return [status.st_size, status.st_mtime_ns]
+        # st_ctime_ns: a program can give new content the old size and time, but not the old time of that change
+        return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
     except OSError:
         return None
 

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from minunet.data.labels import IGNORE
+from minunet.inputs import read_lines, user_path
 
 Color = tuple[int, int, int]
 IGNORE_NAMES = ("ignore", "void")  # names that stand for 255
@@ -225,7 +226,7 @@ def read_classes(path: str | Path) -> Classes:
 
     Raises ValueError, which names the line; OSError if the file cannot be read.
     """
-    lines = Path(path).read_text(encoding="utf-8-sig", errors="replace").split("\n")
+    lines = read_lines(user_path(path), "replace")
     kept = [(place, line.split()) for place, line in enumerate(lines, 1) if line.strip() and line.strip()[0] != "#"]
     numbered = [_is_number(words[0]) and len(words) > 1 for _, words in kept]
     entries = []

@@ -16,7 +16,6 @@ in between.
 """
 
 import operator
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -26,11 +25,13 @@ from PIL import Image
 
 from minunet.data import DataError, cache
 from minunet.data.classes import MOST_CLASSES, Classes
-from minunet.data.images import EXTENSIONS, quiet_pillow
+from minunet.data.coco.document import about_json
+from minunet.data.images import DEFAULT, Reading, is_image_name, passed_over, quiet_pillow
 from minunet.data.labels import check_table
 from minunet.data.masks import class_reader, instance_reader, mask_reader
 from minunet.data.sample import Frame, Pair, ToMask, common_root, height_width, read_pair, split
 from minunet.data.skipped import report_skipped
+from minunet.inputs import user_path
 
 __all__ = ["ImageFolder", "PictureFolder", "read_one", "split"]
 
@@ -54,10 +55,11 @@ class ImageFolder:
     strict, cache  as for Pets: whether to raise instead of skipping, and whether to keep what was decoded
     labels         "mask", "classes" (both uint8) or "instances" (uint16, 1, 2, 3 … in each image)
     names          only the images of these names (without extension), in that order; None takes all
+    reading        how files are read: EXIF orientation, more than 8 bits, pages, size (images.Reading)
 
-    Attributes, lists of str: `names` of the usable images, in alphabetical order unless given; `skipped`, each
-    "file: what is wrong", files without a partner among them. Also `size`, (H, W) of the arrays; `content`, (H, W) of
-    what was not added at the edges; and `classes`, if `values` is a Classes.
+    Attributes, lists: `names` of the usable images, in alphabetical order unless given, and their `paths`; `skipped`,
+    each "file: what is wrong", files without a partner among them. Also `size`, (H, W) of the arrays; `content`, (H, W)
+    of what was not added at the edges; and `classes`, if `values` is a Classes.
 
     What cannot be used is skipped and reported in one message (skipped.py). Raises DataError if there is no such folder
     or no usable pair, or if sizes differ that must not, and ValueError or TypeError for an argument out of range.
@@ -74,6 +76,7 @@ class ImageFolder:
         labels: str = "mask",
         names: Sequence[str] | None = None,
         multiple: int = 64,
+        reading: Reading = DEFAULT,
     ) -> None:
         Frame.of(1 if size is None else size, multiple, Path(), ())  # raises before anything is read
         self.classes = values if isinstance(values, Classes) else None
@@ -82,7 +85,8 @@ class ImageFolder:
         self.images, self.masks = _absolute(images), _absolute(masks)
         files, self.skipped = _pairs(self.images, self.masks, names)
         root = common_root(self.images, self.masks)
-        frame = Frame.of(size, multiple, root, [mask for _, mask in files.values()])
+        of_mask = {mask: image for image, mask in files.values()}
+        frame = Frame.of(size, multiple, root, [mask for _, mask in files.values()], reading, of_mask)
         self.size, self.content = frame.size, frame.content
 
         def read(source: tuple[Path, ...]) -> Pair:
@@ -97,7 +101,10 @@ class ImageFolder:
         self._rows = [row for row in range(len(files)) if row not in decoded.skipped]
         found = list(files)
         self.names = [found[row] for row in self._rows]
-        report_skipped(f"{images} with masks in {masks}", len(self), self.skipped, EXPECTED, strict)
+        self.paths = [files[name][0] for name in self.names]
+        hint = "" if len(self) else about_json(self.masks) or about_json(self.images)
+        expected = f"{EXPECTED}; {hint}" if hint else EXPECTED
+        report_skipped(f"{images} with masks in {masks}", len(self), self.skipped, expected, strict)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -117,16 +124,18 @@ def read_one(
     size: int | tuple[int, int],
     values: Table | Classes | None = None,
     labels: str = "mask",
+    reading: Reading = DEFAULT,
 ) -> Pair:
     """Returns one image and its labels, as ImageFolder reads them: uint8 (H, W, 3), uint8 or uint16 (H, W, 1)."""
     image_path, mask_path = _absolute(image), _absolute(mask)
     reader = _reader(_table(values, labels), labels)
     root = common_root(image_path.parent, mask_path.parent)
-    return read_pair(root, image_path, mask_path, height_width(size), reader)
+    with quiet_pillow():
+        return read_pair(root, image_path, mask_path, height_width(size), reader, reading)
 
 
 def _absolute(path: str | Path) -> Path:
-    return Path(os.path.expanduser(path)).absolute()
+    return user_path(path).absolute()
 
 
 def _table(values: Table | Classes | None, labels: str) -> dict[int, int] | None:
@@ -158,7 +167,10 @@ def _reader(table: dict[int, int] | None, labels: str) -> ToMask:
 def _pairs(images: Path, masks: Path, names: Sequence[str] | None) -> tuple[Files, list[str]]:
     """Returns {name: (image path, mask path)}, of these names or in alphabetical order, and what has no partner."""
     if images == masks:
-        raise DataError(f"{images} is given for both images and masks: they need a folder each")
+        hint = about_json(images)
+        raise DataError(
+            f"{images} is given for both images and masks: they need a folder each{'; ' if hint else ''}{hint}"
+        )
     if isinstance(names, str):
         raise TypeError(f"names is {names!r}: it must be a list of names")
     order = dict.fromkeys(names or ())  # a set that keeps their order
@@ -166,7 +178,9 @@ def _pairs(images: Path, masks: Path, names: Sequence[str] | None) -> tuple[File
     found: list[dict[str, list[Path]]] = []
     for folder in (images, masks):
         files: dict[str, list[Path]] = {}
-        for path in _image_files(folder):
+        paths, rest = _image_files(folder)
+        skipped += [f"{folder.name}: {about}" for about in passed_over(rest)]
+        for path in paths:
             if names is None or path.stem in order:
                 files.setdefault(path.stem, []).append(path)
         for same in files.values():
@@ -188,13 +202,15 @@ def _pairs(images: Path, masks: Path, names: Sequence[str] | None) -> tuple[File
     return {name: (found[0][name][0], found[1][name][0]) for name in usable}, skipped
 
 
-def _image_files(folder: Path) -> list[Path]:
-    """Returns the files with an image's extension, sorted. Raises DataError if the folder cannot be opened."""
+def _image_files(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Returns the files with an image's extension, sorted, and the others. DataError if the folder cannot be opened."""
     try:
         paths = sorted(folder.iterdir())
     except OSError as error:
-        raise DataError(f"cannot open the folder {folder}: {error.strerror}") from error
-    return [path for path in paths if path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")]
+        hint = about_json(folder)
+        raise DataError(f"cannot open the folder {folder}: {error.strerror}{'; ' if hint else ''}{hint}") from error
+    seen = [path for path in paths if not path.name.startswith(".")]
+    return [path for path in seen if is_image_name(path)], [path for path in seen if not is_image_name(path)]
 
 
 # ---- reading ----

@@ -42,6 +42,7 @@ MOST_OBJECTS = IGNORE_OBJECT - 1  # the objects that one image can have
 MEANINGS = {"pet": 1, "background": 0, "ignore": IGNORE}  # all that a mask can say about a pixel
 PET, BACKGROUND, BOUNDARY = 1, 2, 3  # the values of a trimap
 TRIMAP = "1 (pet), 2 (background), 3 (boundary)"
+OWN = "minunet predict_pets"  # the "Software" in images that a prediction wrote, as the first version called itself
 USUAL = ({0: 0, 1: 1}, {0: 0, 255: 1})  # tables for masks whose values nobody has explained
 
 

@@ -11,26 +11,31 @@ opened the file adds its name. The numbers are
     palette     the index of each pixel, not its color: index = class, as in the VOC dataset. But a black-and-white
                 picture saved with a palette has its meaning in the colors, and its indices in any order: where all
                 colors of the palette are gray, and those in use are not their own indices, the gray levels count
-    refused     JPEG, which changes numbers; color; 16 bits in several channels, of which Pillow reads the upper eight;
-                a mask in the alpha channel over a single color; floating-point numbers
+    refused     JPEG, also inside TIFF, WebP and other formats that change numbers; color; 16 bits in several channels,
+                of which Pillow reads the upper eight; numbers that Pillow would scale or turn over (PGM with another
+                greatest number, TIFF with 0 as white); a mask in the alpha channel over a single color;
+                floating-point numbers
 
 The known labels of an image are what its prediction is compared with.
 """
 
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from minunet.data import DataError
-from minunet.data.images import RAW_MODES, UprightImage, apply_orientation, load
-from minunet.data.labels import TRIMAP, USUAL, Labels, renumber, translate, trimap_table
+from minunet.data.images import DEFAULT, Reading, UprightImage, raw_modes, read_labels
+from minunet.data.images.pixels import is_signed, numbers, zero_is_white
+from minunet.data.labels import TRIMAP, USUAL, renumber, translate, trimap_table
 from minunet.data.sample import ToMask
 from minunet.data.skipped import listed
 
+LOSSY = {"JPEG": "JPEG", "MPO": "JPEG", "WEBP": "WebP", "AVIF": "AVIF", "HEIF": "HEIC"}
+NEARLY_GRAY = 16  # how far the channels of a color may differ: choosing the colors of a palette moves them a little
 NEED = "a mask needs one integer per pixel"
 
 # ---- the numbers in a file ----
@@ -38,9 +43,9 @@ NEED = "a mask needs one integer per pixel"
 
 def to_labels(stored: Image.Image) -> NDArray[np.int64]:
     """Returns the label map of an image, one integer per pixel, (H, W). Raises DataError for what is no label map."""
-    if stored.format == "JPEG":
-        raise DataError("is a JPEG, which blurs the numbers of a mask: save it as PNG")
-    labels = np.asarray(stored)
+    if kind := lossy_kind(stored):
+        raise DataError(f"is a {kind}, which blurs the numbers of a mask: save it as PNG")
+    labels = _as_in_the_file(numbers(stored), stored)
     if labels.dtype.kind == "f":
         raise DataError(f"has floating-point pixels (mode {stored.mode}): {NEED}; save it with 8 or 16 bits")
     if stored.mode in ("LA", "PA", "RGB", "RGBA"):
@@ -50,10 +55,35 @@ def to_labels(stored: Image.Image) -> NDArray[np.int64]:
     return _gray_levels(labels, stored) if stored.mode in ("P", "PA") else labels.astype(np.int64)
 
 
+def lossy_kind(stored: Image.Image) -> str | None:
+    """What a file of labels is if its format changes numbers, at least by default; None if it keeps them."""
+    if stored.format == "TIFF" and "jpeg" in str(stored.info.get("compression", "")).lower():
+        return "TIFF with JPEG inside"
+    return LOSSY.get(stored.format or "")
+
+
+def _as_in_the_file(labels: NDArray, stored: Image.Image) -> NDArray:
+    """The numbers of a file, of which Pillow stretches those of 2 and 4 bits to 0 to 255. DataError for other changes.
+
+    Files of 1 bit stay as they are: black is 0, white 1.
+    """
+    modes = raw_modes(stored)
+    if stored.format == "PPM" and re.search(r", \d+\)", modes):
+        raise DataError(f"has another greatest number than 255 or 65535: {NEED}, as it is; save it as PNG")
+    if stored.mode in ("L", "P") and is_signed(stored):
+        raise DataError(f"has signed numbers of 8 bits: {NEED}; save it with unsigned ones")
+    if stored.mode != "1" and zero_is_white(stored):
+        raise DataError("is a TIFF that shows 0 as white and large numbers as black: save it with 0 as black")
+    for bits, factor in (("L;2", 85), ("L;4", 17)):
+        if bits in modes:
+            return labels // factor
+    return labels
+
+
 def _one_channel(labels: NDArray, stored: Image.Image) -> NDArray:
     """The gray channel of an image (H, W, channels) that was saved in color or with transparency."""
     mode = stored.mode
-    if "16" in stored.info.get(RAW_MODES, ""):
+    if "16" in raw_modes(stored):
         raise DataError(
             f"has 16 bits in several channels, of which only the upper half can be read (mode {mode}): {NEED}; "
             "save it as gray with 8 or 16 bits"
@@ -74,11 +104,12 @@ def _gray_levels(indices: NDArray, stored: Image.Image) -> NDArray[np.int64]:
     palette = stored.getpalette("RGB") or []
     colors = np.array(palette[: len(palette) // 3 * 3], np.int64).reshape(-1, 3)
     used = np.unique(indices)
-    if not (colors == colors[:, :1]).all() or used.size == 0 or used[-1] >= len(colors):
+    if (np.ptp(colors, axis=1) > NEARLY_GRAY).any() or used.size == 0 or used[-1] >= len(colors):
         return indices.astype(np.int64)
-    levels = colors[used, 0]
-    tells_apart = np.unique(levels).size == used.size and np.unique(colors[:, 0]).size > 1
-    return colors[indices, 0] if tells_apart and (levels != used).any() else indices.astype(np.int64)
+    grays = np.rint(colors.mean(axis=1)).astype(np.int64)
+    levels = grays[used]
+    tells_apart = np.unique(levels).size == used.size and np.unique(grays).size > 1
+    return grays[indices] if tells_apart and (levels != used).any() else indices.astype(np.int64)
 
 
 # ---- what the numbers become ----
@@ -147,7 +178,7 @@ def find_mask(folder: Path, name: str) -> Path:
     return next((path for path in paths if path.is_file()), paths[0])
 
 
-def read_mask(path: Path, image: UprightImage, border: str = "pet") -> NDArray[np.uint8]:
+def read_mask(path: Path, image: UprightImage, border: str = "pet", reading: Reading = DEFAULT) -> NDArray[np.uint8]:
     """Returns the mask of an image: uint8 (H, W), 0 background, 1 pet, 255 ignore.
 
     It may be a trimap, or an image of 0 and 255 or of 0 and 1; its values say which. border: as for `pets.Pets`.
@@ -157,30 +188,7 @@ def read_mask(path: Path, image: UprightImage, border: str = "pet") -> NDArray[n
     def read(stored: Image.Image) -> NDArray[np.uint8]:
         return _to_mask(to_labels(stored), border)
 
-    return np.asarray(read_labels(path, image, read), np.uint8)
-
-
-def read_labels(path: Path, image: UprightImage, reader: ToMask) -> Labels:
-    """Returns the labels of an image as `reader` makes them: (H, W) or (H, W, L).
-
-    Labels belong to the pixels as they are stored, as in training, so the image's orientation is applied to them, too;
-    unless only the unrotated labels have the height and width of the upright image.
-    Raises DataError for a file that cannot be read, that the reader refuses, or that is of another size.
-    """
-    labels = load(path, reader)
-    for fitting in (_oriented(labels, image.orientation), labels):
-        if fitting.shape[:2] == image.image.shape[:2]:
-            return fitting
-    (height, width), (image_height, image_width) = labels.shape[:2], image.image.shape[:2]
-    raise DataError(f"is {width} x {height}, but its image is {image_width} x {image_height} (width x height)")
-
-
-def _oriented(labels: Labels, orientation: int) -> Labels:
-    """Labels (H, W) or (H, W, L) flipped or rotated as an EXIF orientation says."""
-    if labels.ndim == 3:
-        return np.stack([_oriented(channel, orientation) for channel in np.moveaxis(labels, 2, 0)], axis=2)
-    stored: NDArray[Any] = labels.astype(np.int32)  # Pillow turns 32-bit integers in all its versions
-    return np.asarray(apply_orientation(Image.fromarray(stored), orientation)).astype(labels.dtype)
+    return np.asarray(read_labels(path, image, read, reading), np.uint8)
 
 
 def _to_mask(labels: NDArray, border: str) -> NDArray[np.uint8]:

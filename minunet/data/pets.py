@@ -10,7 +10,6 @@ and label maps, sample.py how orientations are reconciled and how both are resiz
 """
 
 import operator
-import os
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +18,12 @@ from PIL import Image
 
 from minunet.data import DataError, cache
 from minunet.data.classes import Classes
-from minunet.data.images import quiet_pillow
+from minunet.data.images import FULL, Reading, quiet_pillow
 from minunet.data.labels import BACKGROUND, BOUNDARY, PET, TRIMAP, lookup, trimap_table
 from minunet.data.masks import to_labels
 from minunet.data.sample import Pair, check_limit, height_width, limited, read_pair
 from minunet.data.skipped import SHOWN, listed, report_skipped
+from minunet.inputs import read_lines, user_path
 
 SPECIES = {"1": "cat", "2": "dog"}
 SPECIES_CLASSES = Classes(("background", "cat", "dog"), things=(False, True, True))
@@ -73,7 +73,7 @@ class Pets:
         self.classes = CLASSES[labels]
         lists = _lists(split)
         check_limit(limit)  # before anything is read
-        self.root = _find_root(Path(os.path.expanduser(root)), lists)
+        self.root = _find_root(user_path(root), lists)
         entries, self.skipped = _read_lists(self.root, lists)
         entries = limited(entries, limit)
 
@@ -150,7 +150,7 @@ def _read_lists(root: Path, lists: list[str]) -> tuple[list[tuple[str, str]], li
     skipped: list[str] = []
     for path in (root / "annotations" / name for name in lists):
         try:
-            lines = path.read_text(encoding="utf-8-sig", errors="backslashreplace").split("\n")
+            lines = read_lines(path, "backslashreplace")
         except OSError as error:
             raise DataError(f"cannot read {path}: {error.strerror}") from error
         for number, line in enumerate(map(str.strip, lines), 1):
@@ -180,6 +180,9 @@ def _parse(line: str) -> tuple[str, str | None]:
 
 # ---- reading ----
 
+# The trimaps were drawn on the pixels as they lie in the files, photographs, of which some are GIFs by another name.
+AS_PUBLISHED = Reading(FULL, exif="stored", page=1)
+
 
 def _decode(root: Path, names: list[str], size: tuple[int, int], on_disk: bool) -> cache.Decoded:
     """All images, and all trimaps in place of masks: what their boundary means is looked up later."""
@@ -189,10 +192,10 @@ def _decode(root: Path, names: list[str], size: tuple[int, int], on_disk: bool) 
 
     def read(source: tuple[Path, ...]) -> Pair:
         image_path, mask_path = source
-        return read_pair(root, image_path, mask_path, size, _to_trimap)
+        return read_pair(root, image_path, mask_path, size, _to_trimap, AS_PUBLISHED)
 
     with quiet_pillow():
-        return cache.decode_all(read, sources, size, f"Pillow {Image.__version__}", on_disk)
+        return cache.decode_all(read, sources, size, f"upright Pillow {Image.__version__}", on_disk)
 
 
 def _to_trimap(stored: Image.Image) -> NDArray[np.uint8]:

@@ -10,7 +10,7 @@ Labels take the nearest pixel: a mean of 1 (pet) and 3 (boundary) would be 2 (ba
 
 import operator
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from minunet.data import DataError
-from minunet.data.images import load, stored_size, to_rgb, upright
+from minunet.data.images import DEFAULT, Reading, labels_size, quiet_pillow, read_image, read_labels
 from minunet.data.labels import Labels, ignored
 
 T = TypeVar("T")
@@ -81,36 +81,35 @@ def read_pair(
     mask_path: Path,
     size: tuple[int, int] | None,
     to_mask: ToMask,
+    reading: Reading = DEFAULT,
 ) -> Pair:
     """Returns an image uint8 (H, W, 3) and its labels (H, W, L), both resized to `size`; None leaves them as they are.
 
-    A mask belongs to the pixels as they are stored, so an image's EXIF orientation is applied only if the mask has the
-    height and width of the upright image but not of the stored one.
+    Both are upright, as a viewer shows the image.
     to_mask: makes labels (H, W) or (H, W, L) of the mask's file as stored, or raises DataError.
     Raises DataError, which names the file relative to `root`.
     """
-    image, mask = _load(root, image_path, to_rgb), _load(root, mask_path, to_mask)
-    if image.shape[:2] != mask.shape[:2]:
-        oriented = _load(root, image_path, upright).image
-        image = oriented if oriented.shape[:2] == mask.shape[:2] else image
-    if image.shape[:2] != mask.shape[:2]:
-        raise DataError(
-            f"{mask_path.relative_to(root).as_posix()}: is {mask.shape[1]} x {mask.shape[0]}, "
-            f"but its image is {image.shape[1]} x {image.shape[0]} (width x height)"
-        )
+    upright = _named(root, image_path, lambda: read_image(image_path, reading))
+    mask = _named(root, mask_path, lambda: read_labels(mask_path, upright, to_mask, reading))
+    image = upright.image
     if size is not None:
         image, mask = resize_image(image, size), resize_mask(mask, size)
     return image, mask if mask.ndim == 3 else mask[:, :, np.newaxis]
 
 
-def common_size(root: Path, paths: Iterable[Path]) -> tuple[int, int]:
-    """Returns the one (height, width) of all these image files; (1, 1) if none of them can be read.
+def common_size(
+    root: Path, paths: Iterable[Path], reading: Reading = DEFAULT, images: Mapping[Path, Path] | None = None
+) -> tuple[int, int]:
+    """Returns the one (height, width) of all these label files, upright; (1, 1) if none of them can be read.
+
+    images: the image of each label file, where it is known; with a camera's orientation, labels may lie on their side.
 
     Raises DataError, which names two files relative to `root`, if they differ.
     """
     first: tuple[Path, tuple[int, int]] | None = None
-    for path in paths:
-        size = stored_size(path)
+    with quiet_pillow():
+        sizes = [(path, labels_size(path, (images or {}).get(path), reading)) for path in paths]
+    for path, size in sizes:
         if first is None and size is not None:
             first = path, size
         elif first is not None and size not in (None, first[1]):
@@ -129,9 +128,18 @@ class Frame(NamedTuple):
     size: tuple[int, int]  # (H, W) of the arrays
     content: tuple[int, int]  # the same without what is added at the bottom and on the right
     resized: bool
+    reading: Reading = DEFAULT
 
     @classmethod
-    def of(cls, size: int | Sequence[int] | None, multiple: int, root: Path, paths: Iterable[Path]) -> "Frame":
+    def of(
+        cls,
+        size: int | Sequence[int] | None,
+        multiple: int,
+        root: Path,
+        paths: Iterable[Path],
+        reading: Reading = DEFAULT,
+        images: Mapping[Path, Path] | None = None,
+    ) -> "Frame":
         """Returns the frame for a size; None keeps that of the files, padded to the next multiple.
 
         paths: the label files, which then must all have one size. Raises DataError, which names two of them relative to
@@ -140,16 +148,16 @@ class Frame(NamedTuple):
         if operator.index(multiple) < 1:
             raise ValueError(f"multiple is {multiple}: it must be an integer of at least 1")
         if size is not None:
-            return cls(height_width(size), height_width(size), True)
-        content = common_size(root, paths)
+            return cls(height_width(size), height_width(size), True, reading)
+        content = common_size(root, paths, reading, images or {})
         height, width = (-(-length // multiple) * multiple for length in content)
-        return cls((height, width), content, False)
+        return cls((height, width), content, False, reading)
 
     def read(self, root: Path, image_path: Path, mask_path: Path, to_mask: ToMask) -> Pair:
         """Returns a pair, as read_pair does, in the size of this frame."""
         if self.resized:
-            return read_pair(root, image_path, mask_path, self.size, to_mask)
-        pair = read_pair(root, image_path, mask_path, None, to_mask)
+            return read_pair(root, image_path, mask_path, self.size, to_mask, self.reading)
+        pair = read_pair(root, image_path, mask_path, None, to_mask, self.reading)
         if pair[1].shape[:2] != self.content:
             (height, width), (other_height, other_width) = pair[1].shape[:2], self.content
             name = mask_path.relative_to(root).as_posix()
@@ -159,8 +167,8 @@ class Frame(NamedTuple):
         return pad(pair, self.size)
 
     def key(self) -> str:
-        """Returns what sets the arrays of this frame apart from resized ones, for the key of a cache."""
-        return "" if self.resized else f" content {self.content}"
+        """Returns what sets the arrays of this frame apart from others of the same files, for the key of a cache."""
+        return ("" if self.resized else f" content {self.content}") + f" {self.reading}"
 
 
 def pad(pair: Pair, size: tuple[int, int]) -> Pair:
@@ -189,9 +197,9 @@ def common_root(images: Path, masks: Path) -> Path:
         raise DataError("images and masks must lie on the same drive") from error
 
 
-def _load(root: Path, path: Path, convert: Callable[[Image.Image], T]) -> T:
+def _named(root: Path, path: Path, read: Callable[[], T]) -> T:
     try:
-        return load(path, convert)
+        return read()
     except DataError as problem:
         raise DataError(f"{path.relative_to(root).as_posix()}: {problem}") from problem
 

@@ -1,13 +1,11 @@
 """Files of a dataset that cannot be used: skipped, and reported in one message."""
 
-import logging
 from collections.abc import Sequence
 
 from minunet.data import DataError
+from minunet.inputs import log, readable
 
 SHOWN = 10  # how many skipped files a message names; the others are counted
-
-log = logging.getLogger("minunet")
 
 
 def listed(values: Sequence[object]) -> str:
@@ -32,7 +30,7 @@ def report_skipped(where: str, usable: int, skipped: Sequence[str], expected: st
     """
     if not skipped and usable:
         return
-    shown = [f"\n  {reason}" for reason in skipped[:SHOWN]]
+    shown = [f"\n  {readable(reason)}" for reason in skipped[:SHOWN]]
     if len(skipped) > SHOWN:
         shown.append(f"\n  ... and {len(skipped) - SHOWN} more")
     images = "image" if usable == 1 else "images"

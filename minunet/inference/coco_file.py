@@ -7,6 +7,7 @@ from typing import Any
 from minunet.data.panoptic_ids import Segment, to_panoptic
 from minunet.files import atomic_write
 from minunet.inference.coco import ImageObjects, categories_json, instances_json, panoptic_json
+from minunet.inputs import parse_json, read_file, user_path
 from minunet.tasks import Instance, Panoptic, Task
 
 Document = dict[str, Any]
@@ -16,8 +17,8 @@ MARK = "minunet predict"
 def is_answers(path: Path) -> bool:
     """Returns whether the file at `path` was written by a CocoFile."""
     try:
-        return bool(json.loads(path.read_bytes())["info"]["description"] == MARK)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return bool(parse_json(read_file(path))["info"]["description"] == MARK)
+    except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
@@ -53,4 +54,4 @@ class CocoFile:
 
     def write(self, path: str | Path) -> None:
         """Writes the document, completely or not at all. Raises OSError."""
-        atomic_write(path, json.dumps(self.document()) + "\n")
+        atomic_write(user_path(path), json.dumps(self.document()) + "\n")

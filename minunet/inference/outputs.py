@@ -18,10 +18,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from minunet.data import DataError
-from minunet.data.images import ImageFile
+from minunet.data.images import ImageFile, is_own_file
+from minunet.data.labels import OWN
 from minunet.files import atomic_write
-
-MARK = "minunet predict_pets"  # as the first version wrote it, whose outputs may be replaced, too
 
 
 def is_output(path: Path, suffixes: Iterable[str]) -> bool:
@@ -33,11 +32,7 @@ def is_output(path: Path, suffixes: Iterable[str]) -> bool:
         stem = path.name.removesuffix(ending)
         pngs = [path.with_name(stem + suffix) for suffix in suffixes if suffix.endswith(".png")]
         return path.is_file() and any(is_output(png, suffixes) for png in pngs)
-    try:
-        with Image.open(path, formats=("PNG",)) as image:
-            return image.info.get("Software") == MARK
-    except Exception:  # damaged files make Pillow raise many kinds of errors; whatever it is, it is not ours
-        return False
+    return is_own_file(path)
 
 
 def choose_names(images: Sequence[ImageFile], out: Path | None = None) -> list[Path | None]:
@@ -84,7 +79,7 @@ def write_outputs(name: Path, contents: Mapping[str, NDArray | Image.Image | str
 
 def _png(pixels):
     mark = PngInfo()
-    mark.add_text("Software", MARK)
+    mark.add_text("Software", OWN)
     file = io.BytesIO()
     image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
     image.save(file, "PNG", pnginfo=mark, compress_level=1)  # 6 takes five times as long

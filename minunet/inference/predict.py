@@ -67,8 +67,9 @@ def predict_resized(
     resized = []
     for output, image in zip(outputs, images, strict=True):
         own = image.shape[:2]
-        channels = [resize_image(output[..., k], own) for k in range(model.out_channels)]
-        resized.append(np.stack(channels, axis=-1))
+        resized.append(np.empty((*own, model.out_channels), np.float32))
+        for k in range(model.out_channels):  # one after the other: they may be large
+            resized[-1][..., k] = resize_image(output[..., k], own)
         if rescale is not None:
             resized[-1] = rescale(resized[-1], (own[0] / height, own[1] / width))
     return resized

@@ -111,10 +111,12 @@ class ConfusionScores:
 
     def load_state_dict(self, state: Mapping[str, NDArray]) -> None:
         """Restores a state_dict. Raises ValueError for one of another number of classes."""
-        matrix = np.array(state["confusion"], np.int64)
+        matrix = np.asarray(state["confusion"])
         if matrix.shape != (self.classes, self.classes):
             raise ValueError(f"confusion has shape {matrix.shape}: it must be ({self.classes}, {self.classes})")
-        self._read = matrix
+        if matrix.dtype.kind not in "iu" or (matrix < 0).any() or (matrix > 2**50).any():
+            raise ValueError(f"confusion holds {matrix.dtype} {matrix.min()} to {matrix.max()}: it must hold counts")
+        self._read = matrix.astype(np.int64)
         self._counts = None
 
 

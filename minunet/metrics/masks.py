@@ -32,6 +32,8 @@ from minunet.kernels import kernels_for
 
 Scored: TypeAlias = Tensor | Array | ArrayLike
 
+MOST_PIXELS = 2**40  # of an image whose counts are taken over: no sum of them overflows
+
 
 class MaskScores:
     """Adds up the scores of many batches where the arrays live, and reads them once at the end.
@@ -87,10 +89,16 @@ class MaskScores:
 
     def load_state_dict(self, state: Mapping[str, NDArray]) -> None:
         """Restores a state_dict. Raises ValueError for anything else."""
-        counts = np.array(state["counts"], np.int64)
+        counts = np.asarray(state["counts"])
         if counts.ndim != 2 or counts.shape[1] != 5:
             raise ValueError(f"counts has shape {counts.shape}: it must be (images, 5)")
-        self._read = counts
+        if counts.dtype.kind not in "iu":
+            raise ValueError(f"counts are {counts.dtype}: they must be integers")
+        both, guess, true, pixels, known = counts.astype(np.int64).T
+        possible = (both >= 0) & (both <= np.minimum(guess, true)) & (np.maximum(guess, true) <= pixels)
+        if not (possible & (pixels == known) & (pixels < MOST_PIXELS)).all():
+            raise ValueError("counts are such as no masks have")
+        self._read = counts.astype(np.int64)
         self._counts = []
 
     def result(self) -> dict[str, float]:

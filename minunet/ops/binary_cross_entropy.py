@@ -40,7 +40,7 @@ The mean is over all numbers of z. If all weights are 0, so is L.
 from minunet.autograd import Function, Tensor, TensorLike
 from minunet.device import array_module
 from minunet.kernels import kernels_for
-from minunet.ops.targets import check_probabilities, mean_weights, target_arrays, weighted_mean
+from minunet.ops.targets import check_logits, check_probabilities, mean_weights, target_arrays, weighted_mean
 
 CLIP = 1e-7  # keras.config.epsilon()
 
@@ -107,8 +107,11 @@ def binary_cross_entropy(p: TensorLike, t: TensorLike, weights: TensorLike | Non
 def binary_cross_entropy_with_logits(z: TensorLike, t: TensorLike, weights: TensorLike | None = None) -> Tensor:
     """Returns the same loss for p = σ(z), in the form that cannot overflow (keras: from_logits=True).
 
+    Raises as `binary_cross_entropy`; ValueError for a z that `sigmoid` or `softmax` has made.
+
     >>> import numpy as np
     >>> binary_cross_entropy_with_logits(np.array([1e4, -1e4]), np.array([0.0, 0.0])).item()
     5000.0
     """
+    check_logits("binary_cross_entropy_with_logits", z)
     return BinaryCrossEntropyWithLogitsFunction(t, weights)(z)

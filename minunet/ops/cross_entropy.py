@@ -37,7 +37,7 @@ from numpy.typing import ArrayLike
 
 from minunet.autograd import Function, Tensor, TensorLike
 from minunet.kernels import kernels_for
-from minunet.ops.targets import class_arrays
+from minunet.ops.targets import check_logits, class_arrays
 
 
 class CrossEntropyWithLogitsFunction(Function):
@@ -82,4 +82,5 @@ def cross_entropy_with_logits(
     >>> round(cross_entropy_with_logits(z, classes, class_weights=[3.0, 1.0, 1.0]).item(), 4)
     1.1759
     """
+    check_logits("cross_entropy_with_logits", z)
     return CrossEntropyWithLogitsFunction(classes, weights, class_weights)(z)

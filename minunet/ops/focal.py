@@ -34,7 +34,7 @@ from numpy.typing import ArrayLike
 
 from minunet.autograd import Function, Tensor, TensorLike
 from minunet.kernels import kernels_for
-from minunet.ops.targets import class_arrays
+from minunet.ops.targets import check_logits, class_arrays
 
 
 class FocalLossWithLogitsFunction(Function):
@@ -74,4 +74,5 @@ def focal_loss_with_logits(
     """
     if not gamma >= 0:
         raise ValueError(f"focal_loss_with_logits: gamma is {gamma}: it must be at least 0 (0 is the cross entropy)")
+    check_logits("focal_loss_with_logits", z)
     return FocalLossWithLogitsFunction(classes, weights, class_weights, gamma)(z)

@@ -20,6 +20,7 @@ from minunet.ops.dice import dice_loss
 from minunet.ops.focal import focal_loss_with_logits
 from minunet.ops.multiclass_dice import multiclass_dice_loss_with_logits
 from minunet.ops.sigmoid import sigmoid
+from minunet.ops.targets import check_logits
 
 
 def dice_loss_on_logits(z: TensorLike, t: TensorLike, weights: TensorLike | None = None) -> Tensor:
@@ -29,6 +30,7 @@ def dice_loss_on_logits(z: TensorLike, t: TensorLike, weights: TensorLike | None
     >>> dice_loss_on_logits(np.array([[0.0, 0.0]]), np.array([[1.0, 0.0]])).item()   # 1 - (2 · ½ + 1) / (1 + 1 + 1)
     0.33333333333333337
     """
+    check_logits("dice_loss_on_logits", z)
     return dice_loss(sigmoid(z), t, weights)
 
 

@@ -42,7 +42,7 @@ from numpy.typing import ArrayLike
 from minunet.autograd import Function, Tensor, TensorLike
 from minunet.device import array_module
 from minunet.kernels import kernels_for
-from minunet.ops.targets import class_arrays
+from minunet.ops.targets import check_logits, class_arrays
 
 
 class MulticlassDiceLossWithLogitsFunction(Function):
@@ -102,4 +102,5 @@ def multiclass_dice_loss_with_logits(
             f"multiclass_dice_loss_with_logits: smooth is {smooth}: it must be positive, since a class that is nowhere "
             "would give 0/0"
         )
+    check_logits("multiclass_dice_loss_with_logits", z)
     return MulticlassDiceLossWithLogitsFunction(classes, weights, class_weights, smooth)(z)

@@ -27,6 +27,16 @@ def check_probabilities(operation: str, p: Array) -> None:
     _check_range(operation, "p", p, "of logits, give ops.sigmoid(z), or take a loss that is called ..._with_logits")
 
 
+def check_logits(operation: str, z: TensorLike) -> None:
+    """Raises ValueError for probabilities where it can be told: for what sigmoid or softmax has just made."""
+    made_by = z.creator.operation if isinstance(z, Tensor) and z.creator is not None else ""
+    if made_by.lower() in ("sigmoid", "softmax"):
+        raise ValueError(
+            f"{operation}: z comes out of {made_by}: it must be logits, what goes into it (model.logits(x)); "
+            "or take a loss on probabilities, such as binary_cross_entropy"
+        )
+
+
 def _check_range(operation, name, array, fix):
     if device_of(array) != "cpu" or array.size == 0:
         return

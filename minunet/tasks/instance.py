@@ -27,7 +27,7 @@ from PIL.Image import Image
 
 from minunet.autograd import Tensor
 from minunet.data.classes import Classes
-from minunet.data.labels import IGNORE, IGNORE_OBJECT
+from minunet.data.labels import IGNORE, IGNORE_OBJECT, OWN
 from minunet.device import Array, array_module
 from minunet.metrics import ConfusionScores, InstanceScores
 from minunet.ops.losses import CLASS_LOSSES
@@ -171,7 +171,7 @@ class Instance:
         return f"{number} {self.object_name}{'' if number == 1 else 's'}, {(answer > 0).mean():.1%} of the pixels"
 
     def files(self, image: NDArray, answer: NDArray) -> Mapping[str, NDArray | Image | str | bytes]:
-        labels = {".labels.tif": label_image(answer, ".tif")} if self.as_tiff else {".labels.png": answer}
+        labels = {".labels.tif": label_image(answer, ".tif", OWN)} if self.as_tiff else {".labels.png": answer}
         return {
             **labels,
             ".overlay.png": instance_overlay(image, answer),

@@ -48,7 +48,8 @@ def objects_csv(segments: NDArray, image: NDArray | None = None, classes: Mappin
 
     Areas are in pixels. The center of the first pixel is (0, 0); x1 and y1 are one after the last column and row of the
     object. image: of which the mean brightness is taken, see metrics.objects.mean_intensities; classes: {number: name
-    or index of its class}. Without them, their columns are left out.
+    or index of its class}. Without them, their columns are left out. A name that a spreadsheet would take for a formula
+    (=1+1) begins with an apostrophe.
 
     >>> import numpy as np
     >>> print(objects_csv(np.array([[0, 7, 7]]), np.array([[10, 20, 31]]), {7: "cell"}))
@@ -59,7 +60,7 @@ def objects_csv(segments: NDArray, image: NDArray | None = None, classes: Mappin
     objects = measure(segments)
     columns = {"number": objects.numbers.tolist()}
     if classes is not None:
-        columns["class"] = [classes.get(number, "") for number in objects.numbers.tolist()]
+        columns["class"] = [_cell(classes.get(number, "")) for number in objects.numbers.tolist()]
     columns["area"] = objects.areas.tolist()
     for name, values in zip(("centroid_y", "centroid_x"), objects.centroids.T.tolist()):
         columns[name] = [f"{value:.3f}" for value in values]
@@ -72,3 +73,8 @@ def objects_csv(segments: NDArray, image: NDArray | None = None, classes: Mappin
     writer.writerow(columns)
     writer.writerows(zip(*columns.values()))
     return file.getvalue()
+
+
+def _cell(name: str | int) -> str | int:
+    """A name as a cell of a table: spreadsheets run what begins like a formula, and show what follows an apostrophe."""
+    return f"'{name}" if isinstance(name, str) and name.startswith(("=", "+", "-", "@", "\t", "\r")) else name

@@ -54,13 +54,34 @@ def load(folder: str | Path, model: Module, parts: Mapping[str, Any]) -> Path:
     Raises FileNotFoundError if there is neither; CheckpointError if the file is damaged, or of another kind of run: it
     says what is wrong, and whether previous.npz can be used in its place.
     """
-    last, previous = Path(folder) / LAST, Path(folder) / PREVIOUS
-    path = last if last.exists() or not previous.exists() else previous
+    path = _newest(folder)
     try:
         _load_file(path, model, parts)
     except (io.WeightsError, CheckpointError) as error:
-        raise CheckpointError(f"{error}. {_advice(path, previous)}") from error
+        raise CheckpointError(f"{error}. {_advice(path, Path(folder) / PREVIOUS)}") from error
     return path
+
+
+def check_width(folder: str | Path, width: int) -> None:
+    """Raises CheckpointError if the newest checkpoint, where there is one, is of a network of another width.
+
+    It is asked before a network is built: a width that somebody has written into run.json could fill the memory.
+    """
+    path = _newest(folder)
+    try:
+        arrays = io.read_arrays(path)
+    except (OSError, io.WeightsError):
+        return  # loading it will say what is wrong
+    found = [
+        np.shape(arrays[name]) for name in (f"{prefix}1_1/kernel" for prefix in io.NETWORKS.values()) if name in arrays
+    ]
+    if found and found[0][-1:] != (width,):
+        raise CheckpointError(f"{path} is not of a network with {width} filters on its first level: {found[0]}")
+
+
+def _newest(folder):
+    last, previous = Path(folder) / LAST, Path(folder) / PREVIOUS
+    return last if last.exists() or not previous.exists() else previous
 
 
 def _load_file(path, model, parts):

@@ -65,5 +65,7 @@ class Patience:
             raise ValueError(f"this is not the state of a Patience: it holds {sorted(state)}")
         best = float(np.asarray(state["best"]))
         waited = int(np.asarray(state["waited"]))
+        if math.isinf(best) or waited < 0:
+            raise ValueError(f"this is not the state of a Patience: best {best}, waited {waited}")
         self.best = None if math.isnan(best) else best
         self.waited = waited

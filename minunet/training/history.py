@@ -3,11 +3,14 @@
 A row is what `Trainer.epochs` yields: {"epoch": 1, "train_loss": …, "val_loss": …, "lr": …, "seconds": …}.
 """
 
-import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
+from minunet.inputs import parse_json
 from minunet.tasks import Binary
+
+LARGEST = 1e12  # what no score comes near, and a plot can still show
 
 
 def row_names(score_names: Sequence[str]) -> list[str]:
@@ -40,17 +43,21 @@ def read_rows(text: str, score_names: Sequence[str]) -> list[dict[str, float]]:
     Traceback (most recent call last):
     ValueError: row 1 of the history is 1: it must hold a number for each score
     """
-    try:
-        rows: Any = json.loads(text)
-    except RecursionError as error:
-        raise ValueError("the history is nested too deeply to be one") from error
+    rows: Any = parse_json(text)
     if not isinstance(rows, list):
         raise ValueError(f"the history is {rows!r:.40}: it must be a list of rows")
     names = ["epoch", *row_names(score_names), "lr", "seconds"]
     for number, row in enumerate(rows, 1):
-        if not isinstance(row, dict) or not all(type(value) in (int, float) for value in row.values()):
+        if not isinstance(row, dict) or not all(map(_is_score, row.values())):
             raise ValueError(f"row {number} of the history is {row!r:.60}: it must hold a number for each score")
         missing = [name for name in names if name not in row]
         if missing or row["epoch"] != number:
             raise ValueError(f"row {number} of the history is of epoch {row.get('epoch')} and lacks {missing}")
+        if not all(0 <= row[name] < math.inf for name in ("lr", "seconds")):
+            raise ValueError(f"row {number} of the history has lr {row['lr']} and {row['seconds']} s")
     return rows
+
+
+def _is_score(value: object) -> bool:
+    """Whether it is a number as training writes it, which a table and a plot can show; NaN is a score of nothing."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and (value != value or abs(value) < LARGEST)

@@ -29,19 +29,20 @@ from typing import Any
 from tqdm import tqdm
 
 from minunet.autograd import Tensor, no_grad
-from minunet.cuda_graph import RecordedStep, addresses, each_step
+from minunet.cuda_graph import each_step
+from minunet.data import DataError
 from minunet.data.loader import Loader
 from minunet.device import Array
 from minunet.kernels.memory import keep_freed_memory
 from minunet.models import SegmentationModel
-from minunet.nn import Module
 from minunet.optim import Optimizer, clip_gradients
 from minunet.tasks import Binary, Task
 from minunet.training.batches import Prefetcher, ready_batch, ready_batches
-from minunet.training.data_checks import check_training_set
+from minunet.training.data_checks import check_training_set, check_validation_set
 from minunet.training.early_stopping import Patience
 from minunet.training.memory import advise_batch_size
 from minunet.training.progress import Losses, Progress
+from minunet.training.recorded import RecordedTraining
 from minunet.training.schedules import Schedule
 
 Row = dict[str, float]  # scores by name
@@ -104,12 +105,8 @@ class Trainer:
         self.stop: Callable[[], bool] = lambda: False
         self.after_step: Callable[[], None] = lambda: None
         self.warn: Callable[[str], None] = warnings.warn
-        self._watched: tuple[list[Tensor], list[Module]] = [], []  # of the model: what may be changed between steps
-        self.recorded: RecordedStep | None = None
-        if graph and accumulate == 1 and model.device != "cpu":
-            self.recorded = RecordedStep(
-                self._whole_step, model.device, self._conditions, optimizer.zero_grad, lambda text: self.warn(text)
-            )
+        recordable = graph and accumulate == 1 and model.device != "cpu"
+        self.recorded = RecordedTraining(self) if recordable else None
 
     def parts(self) -> dict[str, Any]:
         """Returns {name: part} of all that changes along with the model, each with state_dict and load_state_dict."""
@@ -128,12 +125,15 @@ class Trainer:
         rate of the last step), and "seconds". The training scores are those of the predictions made while learning, so
         they lag a little behind.
 
-        Raises DataError before the first step for a training set that the task cannot learn from (data_checks.py).
+        Raises DataError before the first step for a training set that the task cannot learn from (data_checks.py), and
+        for a restored progress that is none of these batches.
         Raises Diverged if a loss is NaN or infinite, at the latest at the end of its epoch and before its row;
         OutOfMemory, which names a batch size that fits, if the GPU runs out of memory.
         """
         if self.progress.epoch == 1 and self.progress.step == 0:
             check_training_set(self.task, training)
+            check_validation_set(self.task, validation)
+        _check_place(self.progress, training)
         keep_freed_memory()
         while self.progress.epoch <= count and not self._is_over():
             with advise_batch_size(self.model, self.optimizer, training), _silent_overflows():
@@ -169,13 +169,9 @@ class Trainer:
 
     def _train(self, loader: Loader) -> Row | None:
         """One pass over the training set, or what is left of it. Returns its scores, or None if it was stopped."""
-        progress, model = self.progress, self.model
-        if not model.training:
-            model.train()
-        self._watched = (
-            [tensor for _, tensor in (*model.named_parameters(), *model.named_buffers())],
-            list(model.modules()),
-        )
+        progress = self.progress
+        if not self.model.training:
+            self.model.train()
         with _bar(loader, f"epoch {progress.epoch}") as bar:
             bar.update(sum(progress.losses.images))
             for images, labels in self.prefetcher.batches(loader.batches(progress.epoch, start=progress.step)):
@@ -210,22 +206,11 @@ class Trainer:
         (loss if weight == 1 else loss * weight).backward()
         return loss.data, z.data
 
-    def _whole_step(self, images: Array, labels: Array) -> tuple[Array, Array]:
+    def whole_step(self, images: Array, labels: Array) -> tuple[Array, Array]:
         """All of a step with one batch: what a graph records."""
         loss, z = self._learn(images, labels, weight=1.0)
         self._step()
         return loss, z
-
-    def _conditions(self) -> object:
-        """Returns what a recorded step takes for granted: where everything lies, and what is trained and how."""
-        tensors, modules = self._watched
-        state = [array for arrays in self.optimizer.state for array in arrays.values()]
-        return (
-            addresses([*(tensor.data for tensor in tensors), *state]),
-            [(tensor.requires_grad, tensor.grad is None) for tensor in tensors],
-            [module.training for module in modules],
-            (self.clip_norm, self.optimizer.weight_decay > 0),
-        )
 
     def _weight_in_group(self, loader: Loader, index: int) -> float:
         """Returns which fraction of its group's images is in batch number `index`, counted from 0."""
@@ -263,6 +248,16 @@ class Trainer:
                 if self.stop():
                     return None
         return {"loss": losses.mean(), **scores.result()}
+
+
+def _check_place(progress: Progress, loader: Loader) -> None:
+    """Raises DataError unless the batches that were counted are the first ones of an epoch."""
+    expected = min(progress.step * loader.batch_size, len(loader.dataset))
+    if progress.step > len(loader) or sum(progress.losses.images) != expected:
+        raise DataError(
+            f"the run has counted {sum(progress.losses.images)} images in {progress.step} batches of an epoch: "
+            f"these would be {expected}, in batches of {loader.batch_size}, of which an epoch has {len(loader)}"
+        )
 
 
 @contextlib.contextmanager

@@ -111,7 +111,7 @@ def save_panels(
         if any(drawn.get_array().ndim == 2 for drawn in axes.get_images()):
             _color_bar(figure, axes, height)
     if title:
-        figure.text(0.045, 1 - 0.12 / height, title, color=INK, fontsize=12, va="top")
+        figure.text(0.045, 1 - 0.12 / height, title, color=INK, fontsize=12, va="top", parse_math=False)
     _write(figure, path)
 
 
@@ -120,7 +120,8 @@ def _draw_panel(axes, panel):
     axes.imshow(panel.pixels, cmap="magma", vmin=0, vmax=1)
     if panel.caption:
         box = {"facecolor": INK, "edgecolor": "none", "boxstyle": "round,pad=0.25", "alpha": 0.85}
-        axes.text(0.03, 0.03, panel.caption, transform=axes.transAxes, color="white", fontsize=9, bbox=box)
+        style = {"color": "white", "fontsize": 9, "bbox": box, "parse_math": False}
+        axes.text(0.03, 0.03, panel.caption, transform=axes.transAxes, **style)
     _bare(axes)
 
 

@@ -59,6 +59,10 @@ class Progress:
         """Restores a state_dict. Raises ValueError for numbers that no training comes to."""
         epoch, step, seconds = int(state["epoch"]), int(state["step"]), float(state["seconds"])
         losses, images = state["losses"].tolist(), state["images"].tolist()
+        if state["losses"].dtype.kind != "f" or not all(type(count) is int and count > 0 for count in images):
+            raise ValueError(f"losses are {state['losses'].dtype}, of {images!r:.40} images: no training has these")
+        if "counts" in state and len(state["counts"]) != sum(images):
+            raise ValueError(f"{len(state['counts'])} scores of {sum(images)} images")
         if epoch < 1 or not len(losses) == len(images) == step or not 0 <= seconds < math.inf:
             raise ValueError(f"epoch {epoch}, step {step} with {len(losses)} losses, {seconds} s: no training is there")
         self.start_epoch(epoch)

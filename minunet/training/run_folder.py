@@ -18,10 +18,8 @@ a lock on its folder.
 import json
 import math
 import os
-import platform
 import time
 from collections.abc import Mapping
-from importlib import metadata as packages
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +27,20 @@ import numpy as np
 
 from minunet.data.sample import Dataset, limited
 from minunet.files import FolderLock, atomic_write, remove_leftovers
+from minunet.inputs import LARGEST_TEXT, parse_json, read_file, user_path
 from minunet.models import SegmentationModel
 from minunet.tasks import Binary, Evaluation, Task
 from minunet.training import checkpoint, plots
 from minunet.training.checkpoint import CheckpointError
 from minunet.training.history import history_csv, read_rows
-from minunet.version import __version__
+from minunet.version import versions
 from minunet.weights import io
 
-CUPY = "cupy-cuda12x", "cupy-cuda13x", "cupy"
+# every file that a run writes; whatever else lies in its folder is not touched
+FILES = (
+    *(checkpoint.LAST, checkpoint.PREVIOUS, "best.npz", "history.csv", "curves.png", "predictions.png"),
+    *("scores.json", "confusion.png", "run.json"),
+)
 
 
 class RunFolder:
@@ -71,10 +74,11 @@ class RunFolder:
         save_minutes: float = math.inf,
         resume: SegmentationModel | None = None,
     ) -> None:
+        folder = None if folder is None else user_path(folder)
         before = {} if resume is None or folder is None else read_run(folder)
         if resume is None:
             check_free(folder)
-        self.folder = _new_folder() if folder is None else Path(folder)
+        self.folder = folder or _new_folder()
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = FolderLock(self.folder)
         self.metadata = {**before, **metadata, "versions": versions()}
@@ -99,7 +103,8 @@ class RunFolder:
 
     def _restore(self, model):
         """The history so far, and the state of the model and of all parts."""
-        remove_leftovers(self.folder)
+        for name in FILES:
+            remove_leftovers(self.folder, name)
         self.metadata["resumed"] = self.metadata.get("resumed", 0) + 1
         if any((self.folder / name).exists() for name in (checkpoint.LAST, checkpoint.PREVIOUS)):
             path = checkpoint.load(self.folder, model, self.parts)
@@ -224,22 +229,6 @@ class RunFolder:
         plots.save_curves(self.folder / "curves.png", self.history, self.baseline, self.score_names[0])
 
 
-def versions() -> dict[str, str | None]:
-    """Returns what the run depends on: {"python": "3.12.1", "numpy": ..., ...}; None for what is not installed.
-
-    Of CuPy's packages, one for each version of CUDA, only those that are installed.
-    """
-    found: dict[str, str | None] = {"minunet": __version__}
-    found |= {"python": platform.python_version(), "platform": platform.platform()}
-    for name in ("numpy", "pillow", "matplotlib", "threadpoolctl", *CUPY):
-        try:
-            found[name] = packages.version(name)
-        except packages.PackageNotFoundError:
-            if name not in CUPY:
-                found[name] = None
-    return found
-
-
 def read_run(folder: str | Path) -> dict[str, Any]:
     """Returns run.json of the run in `folder`.
 
@@ -247,9 +236,10 @@ def read_run(folder: str | Path) -> dict[str, Any]:
     Raises CheckpointError if there is none, or if it is damaged.
     """
     path = Path(folder) / "run.json"
+    _check_files(Path(folder))
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        content = parse_json(read_file(path, LARGEST_TEXT, links=False).decode("utf-8"))
+    except (OSError, ValueError) as error:
         raise CheckpointError(f"{folder} holds no run to resume: {path.name} cannot be read ({error})") from error
     command = content.setdefault("command", []) if isinstance(content, dict) else None
     if not isinstance(command, list) or not all(isinstance(word, str) for word in command):
@@ -257,7 +247,20 @@ def read_run(folder: str | Path) -> dict[str, Any]:
     resumed = content.get("resumed", 0)
     if type(resumed) is not int or resumed < 0:
         raise CheckpointError(f'{path} was not written by a run: "resumed" is {resumed!r:.40}, no number of times')
+    if not isinstance(content.get("task", {}), dict):
+        raise CheckpointError(f'{path} was not written by a run: "task" is {content["task"]!r:.40}')
     return content
+
+
+def _check_files(folder: Path) -> None:
+    """Raises CheckpointError if a file of a run is none: a folder that came from elsewhere may hold links and pipes."""
+    for name in FILES:
+        path = folder / name
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            what = "a symbolic link" if path.is_symlink() else "no file"
+            raise CheckpointError(
+                f"{path} is {what}, and nothing is read or written through it: put the file itself there"
+            )
 
 
 def check_free(folder: str | Path | None) -> None:

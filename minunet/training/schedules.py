@@ -114,5 +114,8 @@ class Plateau(Schedule):
     def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
         if "lr" not in state:
             raise ValueError(f"this is not the state of a Plateau schedule: it holds {sorted(state) or 'nothing'}")
+        lr = float(np.asarray(state["lr"]))
+        if not 0 <= lr < math.inf:
+            raise ValueError(f"this is not the state of a Plateau schedule: lr is {lr}")
         self.patience.load_state_dict({name: array for name, array in state.items() if name != "lr"})
-        self.lr = float(np.asarray(state["lr"]))
+        self.lr = lr

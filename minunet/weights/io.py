@@ -16,9 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minunet.files import atomic_write
+from minunet.inputs import read_file, user_path
 from minunet.models import SegmentationModel, UNet, UNet2015
 from minunet.nn import Module
 from minunet.weights import keras_h5, keras_zip, npz, safetensors
+from minunet.weights.unpacking import LARGEST
 
 FORMATS = {".npz": npz, ".safetensors": safetensors, ".weights.h5": keras_h5, ".keras": keras_zip}
 
@@ -104,12 +106,15 @@ def build(weights: Weights) -> SegmentationModel:
 
 def read(path: str | Path, max_bytes: int | None = None) -> Weights:
     """Returns the Weights in the file at `path`. Raises FileNotFoundError or WeightsError."""
-    return _read(path, _format(path).decode, "fiub", max_bytes)
+    return _read(user_path(path), _format(path).decode, "fiub", max_bytes)
 
 
 def read_arrays(path: str | Path) -> dict[str, NDArray]:
-    """Returns {name: array} of all that an .npz file holds besides the metadata. Raises as `read`."""
-    return _read(path, npz.decode_arrays, "fiubU").arrays
+    """Returns {name: array} of all that an .npz file holds besides the metadata. Raises as `read`.
+
+    It is the file of a run's folder, which may come from anybody: it must not be a link.
+    """
+    return _read(user_path(path), npz.decode_arrays, "fiubU", links=False).arrays
 
 
 def _fill(model, arrays):
@@ -154,14 +159,15 @@ def _check_shapes(path, arrays, prefix, bottom, in_channels, depth, width, **_):
         before = after
 
 
-def _read(path, decode, kinds, max_bytes=None):
+def _read(path, decode, kinds, max_bytes=None, links=True):
     try:
-        arrays, metadata = decode(_content(Path(path)), max_bytes)
+        content = read_file(path, LARGEST if max_bytes is None else max(LARGEST, max_bytes), links)
+        arrays, metadata = decode(content, max_bytes)
         if not isinstance(metadata, dict):
             raise ValueError(f"its metadata is {metadata!r:.40}")
         if wrong := [name for name, array in arrays.items() if array.dtype.kind not in kinds]:
             raise ValueError(f"{wrong[0]!r} holds no numbers")
-        return Weights(Path(path), arrays, metadata)
+        return Weights(path, arrays, metadata)
     except FileNotFoundError:
         raise
     except ModuleNotFoundError as error:
@@ -170,13 +176,6 @@ def _read(path, decode, kinds, max_bytes=None):
         raise WeightsError(
             f"{path} is damaged or not a weights file ({error}): it must be a file made by minunet.save"
         ) from error
-
-
-def _content(path):
-    """The bytes of a regular file; a pipe or a device could make us wait, or read, without an end."""
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise ValueError("it is a pipe or a device")
-    return path.read_bytes()
 
 
 def _format(path):

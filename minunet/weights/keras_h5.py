@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from minunet.inputs import parse_json
 from minunet.nn import Module
 from minunet.weights.unpacking import check_unpacked
 
@@ -74,11 +75,29 @@ def decode(content: bytes, max_bytes: int | None = None) -> tuple[dict[str, NDAr
             kind = place.rstrip("0123456789").rstrip("_")
             names = ARRAYS.get(kind, ())
             for i, array in _inside(variables):
-                name = names[int(i)] if int(i) < len(names) else i
-                datasets[f"{variables.attrs.get('name', place)}/{name}"] = array
+                name = names[int(i)] if i.isdecimal() and int(i) < len(names) else i
+                full = f"{_text(variables, 'name', place)}/{name}"
+                if full in datasets:
+                    raise ValueError(f"{full!r} is there twice")
+                if not isinstance(array, h5py.Dataset) or array.dtype.kind not in "fiub":
+                    raise ValueError(f"{full!r} holds no numbers")
+                datasets[full] = array
         check_unpacked((each.nbytes for each in datasets.values()), len(content), max_bytes)
         arrays = {name: np.asarray(each) for name, each in datasets.items()}
-        return arrays, json.loads(file.attrs.get(ABOUT, "{}"))
+        return arrays, parse_json(_text(file, ABOUT, "{}"))
+
+
+def _text(holder: Any, name: str, default: str) -> str:
+    """Returns an attribute that is one text. Raises ValueError for another: an array repeats one text without end."""
+    if name not in holder.attrs:
+        return default
+    attribute = holder.attrs.get_id(name)
+    text = holder.attrs[name] if attribute.shape == () and attribute.dtype.kind in "OSU" else None
+    if isinstance(text, bytes):  # a text of fixed length
+        text = text.decode("utf-8")
+    if not isinstance(text, str):
+        raise ValueError(f"its attribute {name} is no text")
+    return text
 
 
 def _inside(group: Any) -> Iterator[tuple[str, Any]]:

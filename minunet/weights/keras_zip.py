@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from minunet.models import SegmentationModel
 from minunet.nn.summary import layer_rows
 from minunet.weights import keras_h5
-from minunet.weights.unpacking import check_unpacked
+from minunet.weights.unpacking import check_unpacked, limit
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 
@@ -43,8 +43,11 @@ def encode(model: SegmentationModel, metadata: Mapping[str, Any]) -> bytes:
 def decode(content: bytes, max_bytes: int | None = None) -> tuple[dict[str, NDArray], dict[str, Any]]:
     """See minunet/weights/__init__.py."""
     with zipfile.ZipFile(io.BytesIO(content)) as file:
-        check_unpacked([file.getinfo(WEIGHTS).file_size], len(content), max_bytes)
-        return keras_h5.decode(file.read(WEIGHTS), max_bytes)
+        if file.namelist().count(WEIGHTS) > 1:
+            raise ValueError(f"it holds {WEIGHTS} twice")
+        most = limit(len(content), max_bytes)
+        check_unpacked([file.getinfo(WEIGHTS).file_size], len(content), most)
+        return keras_h5.decode(file.read(WEIGHTS), most)  # of the file that came, not of the one in it
 
 
 def config(model: SegmentationModel) -> dict[str, Any]:

@@ -11,7 +11,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from minunet.inputs import parse_json
 from minunet.nn import Module
+from minunet.weights.unpacking import check_unpacked
 
 ABOUT = "about"
 
@@ -27,6 +29,7 @@ def decode(content: bytes, max_bytes: int | None = None) -> tuple[dict[str, NDAr
     """See minunet/weights/__init__.py."""
     from safetensors.numpy import load
 
+    check_unpacked([len(content)], len(content), max_bytes)  # nothing is packed: it is what it is
     arrays = load(content)  # first, because it checks the header that is read below
-    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    return arrays, json.loads(header.get("__metadata__", {}).get(ABOUT, "{}"))
+    header = parse_json(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    return arrays, parse_json(header.get("__metadata__", {}).get(ABOUT, "{}"))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+LARGEST = 4 * 2**30  # bytes of a file that is read at all, unless max_bytes allows more: an empty disk image packs well
 ALWAYS = 64 * 2**20  # bytes that any file may unpack to
 TIMES = 32  # and how many times its own size; weights that were trained shrink by a tenth
 
@@ -21,5 +22,5 @@ def check_unpacked(sizes: Iterable[int], packed: int, max_bytes: int | None) -> 
     if total > limit(packed, max_bytes):
         raise ValueError(
             f"it unpacks to {total / 1e6:.1f} MB from {packed / 1e6:.1f} MB, more than weights ever shrink: "
-            f"if you trust it, allow it with max_bytes={total}"
+            f"if you trust it, allow it with max_bytes={total}, or with --max-bytes {total} on a command line"
         )

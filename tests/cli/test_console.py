@@ -1,11 +1,10 @@
 """What the commands print: lines on stdout and stderr, whatever the text and whatever the encoding."""
 
 import io
-from pathlib import Path
 
 import pytest
 
-from minunet.cli.console import WRONG_USE, fail, one_line, readable, report_error, say, warn
+from minunet.cli.console import WRONG_USE, fail, one_line, report_error, say, warn
 
 
 def stream(encoding):
@@ -37,28 +36,6 @@ def test_report_error_returns_nothing_and_fail_returns_the_exit_code():
     assert fail("all files") == WRONG_USE == 2
     assert fail("interrupted", 130) == 130
     assert fail("diverged", code=1) == 1
-
-
-@pytest.mark.parametrize(
-    "text, shown",
-    [
-        ("my cat ü σ 猫 🐈.png", "my cat ü σ 猫 🐈.png"),
-        ("a\nb\tc\rd", r"a\nb\tc\rd"),
-        ("\x1b[31mred\x07", r"\x1b[31mred\x07"),
-        ("\udcff", r"\udcff"),
-        ("\u202egnp.tac", r"\u202egnp.tac"),  # would be shown from right to left
-        ("\u00a0\u2028", r"\xa0\u2028"),
-        (r"back\slash 'and' quotes\"", r"back\slash 'and' quotes\""),
-        ("", ""),
-    ],
-)
-def test_readable(text, shown):
-    assert readable(text) == shown
-    assert shown.isprintable()
-
-
-def test_readable_takes_a_path_too():
-    assert readable(Path("a\nb")) == r"a\nb"
 
 
 def test_one_line():

@@ -1,6 +1,7 @@
 """`minunet predict`, with a network made by hand that takes red for a pet."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from PIL import Image
 import minunet
 from minunet import UNet, device
 from minunet.cli.predict import command as predict_command
+from minunet.inference.coco_file import is_answers
 from minunet.inference.outputs import is_output
 from minunet.tasks import Binary
 
@@ -419,3 +421,29 @@ def test_real_photographs(pets_dir, tmp_path, capsys):
     assert run(tmp_path / "model.npz", *paths, "--out", tmp_path, "--evaluate", pets_dir, "--device", "cpu") == 0
     out, err = capsys.readouterr()
     assert "done        6 of 6" in out and "6 images of their own size, boundary is pet" in out and err == ""
+
+
+def test_a_model_that_unpacks_to_much_is_refused_until_it_is_allowed(place, capsys):
+    model = red_is_pet()
+    with open("packed.npz", "wb") as file:
+        np.savez_compressed(file, **model.state_dict(), further=np.zeros(20 << 20, np.float32), about=np.array("{}"))
+    assert run("packed.npz", place, "--out", "out") == 2
+    error = capsys.readouterr().err
+    allowed = re.search("--max-bytes ([0-9]+) on a command line", error)[1]
+    assert int(allowed) > 80 << 20 and error.count("\n") == 1
+    assert run("packed.npz", place, "--out", "out", "--max-bytes", str(int(allowed) - 1)) == 2
+    assert "--max-bytes" in capsys.readouterr().err
+    run("packed.npz", place, "--out", "out", "--max-bytes", allowed)
+    assert "unpacks to" not in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_pipes_are_refused_at_once(place, tmp_path, capsys):
+    (tmp_path / "known").mkdir()
+    os.mkfifo(tmp_path / "known" / "a.json")
+    os.mkfifo(tmp_path / "pipe.npz")
+    os.mkfifo(tmp_path / "answers.json")
+    assert not is_answers(tmp_path / "answers.json")
+    assert run("pipe.npz", place, "--out", "out") == 2
+    assert "pipe.npz is damaged or not a weights file" in capsys.readouterr().err
+    assert run(*MODEL, place, "--out", "out", "--evaluate", "known") == 1  # no mask is there for any image

@@ -16,10 +16,12 @@ from PIL import Image
 
 import minunet
 from minunet import UNet, device, optim
+from minunet.cli.predict.arguments import parse_arguments as predict_arguments
 from minunet.cli.train import command as train_command
 from minunet.cli.train import datasets
 from minunet.cli.train.arguments import DRAWN, parse_arguments
 from minunet.cli.train.recipes import PRESETS, make_trainer
+from minunet.cli.train.resumed import what_is_read
 from minunet.data.download import DownloadError
 from minunet.data.drawn_pets import DrawnPets
 from minunet.data.loader import Loader
@@ -311,6 +313,9 @@ def tampered(array):
         ("progress/step", tampered(10**6)),
         ("progress/seconds", tampered(np.inf)),
         ("progress/losses", tampered([[1.0]])),
+        ("progress/images", tampered([0])),
+        ("progress/counts", tampered([[1, 2, 3, 9, 9]])),
+        ("progress/counts", tampered([[3, 2, 1, 9, 9.5]])),
         ("optimizer/steps", tampered([1, 2])),
         ("optimizer/lr", tampered("fast")),
     ],
@@ -324,6 +329,16 @@ def test_a_state_that_no_run_comes_to_is_refused_before_anything_starts(one_epoc
     output, error = capsys.readouterr()
     assert error.count("\n") == 1 and "last.npz" in error and "scores of training" not in output
     assert unchanged(folder, before)
+
+
+@pytest.mark.parametrize("task", [5, ["name"], "name", None])
+def test_a_run_json_with_another_task_than_any_run_has(one_epoch, tmp_path, task, capsys):
+    folder = tmp_path / "copy"
+    shutil.copytree(one_epoch, folder)
+    (folder / "run.json").write_text(json.dumps({**run_json(folder), "task": task}))
+    assert run("--resume", folder) == 2
+    error = capsys.readouterr().err
+    assert 'run.json was not written by a run: "task" is' in error and error.count("\n") == 1
 
 
 @pytest.mark.parametrize("resumed", ["many", None, [[[]]], -1, 1.5, True])
@@ -345,6 +360,66 @@ def test_a_folder_starts_no_download(one_epoch, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(datasets, "download", lambda folder: pytest.fail("a download was started"))
     assert run("--resume", folder) == 2
     assert capsys.readouterr().err.count("\n") == 1 and not (tmp_path / "pets").exists()
+
+
+@pytest.mark.parametrize("word", ["--help", "-h", "--out"])
+def test_the_words_of_a_run_are_no_command_line(one_epoch, tmp_path, word, capsys):
+    folder = tmp_path / "copy"
+    shutil.copytree(one_epoch, folder)
+    (folder / "run.json").write_text(json.dumps({**run_json(folder), "command": [word]}))
+    assert run("--resume", folder) == 2
+    output, error = capsys.readouterr()
+    assert "run.json" in error and error.count("\n") == 1 and output == ""
+
+
+def test_what_is_taken_from_a_run_and_what_is_not(one_epoch, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(one_epoch, folder)
+    words = [
+        "--lr",
+        "0.25",
+        "--epochs",
+        "7",
+        "--out",
+        "/elsewhere",
+        "--resume",
+        "/other",
+        "--download",
+        "--data-dir",
+        "d",
+    ]
+    (folder / "run.json").write_text(json.dumps({**run_json(folder), "command": words}))
+    args = parse_arguments(["--resume", str(folder), "--epochs", "9"])
+    assert (args.lr, args.epochs, args.data_dir) == (0.25, 9, Path("d"))
+    assert (args.out, args.download, args.resume) == (None, False, folder)
+    assert what_is_read(args) == "--data-dir d"
+
+
+def test_resuming_says_first_what_it_reads_and_writes(one_epoch, capsys):
+    assert run("--resume", one_epoch) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == (
+        f"resume      reads no files (its images are drawn); writes into {one_epoch} alone, and into the cache"
+    )
+
+
+@pytest.mark.parametrize("name", ["run.json", "last.npz", "previous.npz", "best.npz", "history.csv", "curves.png"])
+@pytest.mark.parametrize("kind", ["link", "dangling", "pipe"])
+def test_a_folder_with_links_is_not_resumed(one_epoch, tmp_path, name, kind, capsys):
+    folder, elsewhere = tmp_path / "copy", tmp_path / "elsewhere"
+    shutil.copytree(one_epoch, folder)
+    content = (folder / name).read_bytes() if (folder / name).exists() else b"years of work"
+    (folder / name).unlink(missing_ok=True)
+    if kind == "pipe":
+        os.mkfifo(folder / name)
+    else:
+        (folder / name).symlink_to(elsewhere)
+    if kind == "link":
+        elsewhere.write_bytes(content)
+    assert run("--resume", folder, "--epochs", "2") == 2
+    error = capsys.readouterr().err
+    assert name in error and ("is a symbolic link" in error or "is no file" in error) and error.count("\n") == 1
+    assert elsewhere.exists() == (kind == "link") and (kind != "link" or elsewhere.read_bytes() == content)
 
 
 def test_a_damaged_file_is_named_with_the_one_that_is_intact(finished, tmp_path, capsys):
@@ -611,3 +686,35 @@ def test_a_gpu_without_memory_ends_the_run_with_what_would_fit_and_keeps_the_las
     assert run_json(tmp_path / "short")["status"] == "out of memory"
     first, kept = (np.load(tmp_path / name / "last.npz") for name in ("run", "short"))
     assert all(np.array_equal(first[key], kept[key]) for key in first.files if key.startswith("Conv"))
+
+
+def test_the_home_folder_in_paths(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    args = parse_arguments(["--out=~/x", "--images", "~/i", "--masks=~/m", "--names=~/n", "--validation-images=~/v"])
+    assert [args.out, args.images, args.masks, args.names, args.validation_images] == [
+        tmp_path / name for name in ("x", "i", "m", "n", "v")
+    ]
+    assert parse_arguments(["--data-dir=~/d"]).data_dir == tmp_path / "d"
+    model = UNet(depth=1, width=1)
+    minunet.save("~/model.npz", model)
+    assert (tmp_path / "model.npz").is_file() and minunet.load_model("~/model.npz").depth == 1
+    minunet.load("~/model.npz", model)
+    arguments = predict_arguments(["~/model.npz", "~/a*.jpg", "--out=~/o", "--evaluate=~/e", "--coco=~/c.json"])
+    assert arguments.model == tmp_path / "model.npz" and arguments.images == [str(tmp_path / "a*.jpg")]
+    assert (arguments.out, arguments.evaluate, arguments.coco) == (tmp_path / "o", tmp_path / "e", tmp_path / "c.json")
+
+
+def test_every_path_on_every_command_line_knows_the_home_folder():
+    """No other type makes a path of a word."""
+    sources = list(Path(train_command.__file__).parents[1].rglob("*.py"))
+    assert not [path.name for path in sources if "type=Path" in path.read_text(encoding="utf-8")]
+
+
+def test_a_width_that_the_checkpoint_does_not_have_builds_no_network(one_epoch, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "copy"
+    shutil.copytree(one_epoch, folder)
+    words = [*run_json(folder)["command"], "--width", "1024"]
+    (folder / "run.json").write_text(json.dumps({**run_json(folder), "command": words}))
+    monkeypatch.setattr(train_command, "make_model", lambda *arguments: pytest.fail("a network was built"))
+    assert run("--resume", folder) == 2
+    assert "last.npz is not of a network with 1024 filters" in capsys.readouterr().err

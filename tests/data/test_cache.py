@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from minunet.data import DataError, cache
+from minunet.files import FolderLock
 
 SIZE = (4, 5)
 
@@ -87,6 +88,16 @@ def test_rows_keep_their_order_whatever_the_threads_do(sources, monkeypatch):
 def test_memory_alone_on_request(sources, own_cache):
     check(cache.decode_all(Reader(), sources, SIZE, on_disk=False))
     assert not own_cache.exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no time of the last change")
+def test_other_content_of_the_same_size_and_time_is_noticed(sources):
+    check(cache.decode_all(Reader(), sources, SIZE))
+    path = sources[1][0]
+    status = path.stat()
+    path.write_text("99")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    check(cache.decode_all(Reader(), sources, SIZE), (0, 99, 20, 0, 40, 50))
 
 
 @pytest.mark.parametrize("change", ["content", "time only", "repaired"])
@@ -405,3 +416,55 @@ def test_what_was_left_an_hour_ago_is_removed(sources, own_cache):
             os.utime(path, (time.time() - age,) * 2)
     cache.decode_all(Reader(), sources, SIZE)
     assert not old.exists() and new.exists()
+
+
+def test_only_what_a_cache_has_left_is_removed(sources, own_cache):
+    """Neither a folder that holds anything else, nor one that a program is still filling, however long ago."""
+    ours, other, link, held = (own_cache / f".{letter * 32}.x1_abcde.part" for letter in "abcd")
+    elsewhere = own_cache.parent / "elsewhere"
+    for folder in (ours, other, elsewhere, held, own_cache / "photos.building-1"):
+        folder.mkdir(parents=True, mode=0o700)
+        (folder / "images.npy").touch()
+    own_cache.chmod(0o700)
+    link.symlink_to(elsewhere)
+    (other / "thesis.tex").write_text("years of work")
+    with FolderLock(held):
+        for folder in (ours, other, elsewhere, held):
+            for path in (*folder.iterdir(), folder):
+                os.utime(path, (0, 0))
+        cache.decode_all(Reader(), sources, SIZE)
+        assert not ours.exists()
+        assert (other / "thesis.tex").exists() and (elsewhere / "images.npy").exists()
+        assert (held / "images.npy").exists() and (own_cache / "photos.building-1" / "images.npy").exists()
+
+
+def test_a_folder_of_something_else_is_not_replaced(sources, own_cache, caplog):
+    check(cache.decode_all(Reader(), sources, SIZE))
+    (name,) = folders(own_cache)
+    (own_cache / name / "metadata.json").unlink()
+    (own_cache / name / "thesis.tex").write_text("years of work")
+    check(cache.decode_all(Reader(), sources, SIZE))
+    assert "holds something else, and is not replaced" in caplog.text
+    assert (own_cache / name / "thesis.tex").read_text() == "years of work"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has other access rights")
+@pytest.mark.parametrize("mode", [0o720, 0o702, 0o777])
+def test_a_cache_that_others_can_write_is_not_used(sources, own_cache, caplog, mode):
+    check(cache.decode_all(Reader(), sources, SIZE))
+    assert own_cache.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in own_cache.iterdir()} == {0o700}
+    own_cache.chmod(mode)
+    reader = Reader()
+    check(cache.decode_all(reader, sources, SIZE))
+    assert reader.calls == 6 and len(caplog.records) == 1
+    assert "others can write into" in caplog.text and "chmod 700" in caplog.text
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has other owners")
+def test_a_cache_of_another_user_is_not_used(sources, own_cache, monkeypatch):
+    check(cache.decode_all(Reader(), sources, SIZE))
+    monkeypatch.setattr(os, "geteuid", lambda: own_cache.stat().st_uid + 1)
+    reader = Reader()
+    check(cache.decode_all(reader, sources, SIZE))
+    assert reader.calls == 6

@@ -1,5 +1,6 @@
 """Downloading from a server on this machine that behaves, and from ones that do not."""
 
+import gzip
 import hashlib
 import http.server
 import io
@@ -16,7 +17,9 @@ import pytest
 
 from minunet import files as minunet_files
 from minunet.data import download as module
-from minunet.data.download import DownloadError, download
+from minunet.data.download import DownloadError, archives, download
+from minunet.data.download import fetch as fetching
+from minunet.data.download import unpack as unpacking
 
 PHOTO = bytes(range(256)) * 2000  # half a megabyte that gzip cannot make into nothing in one read
 
@@ -222,7 +225,7 @@ def test_a_part_that_is_already_complete(server, tmp_path):
 
 
 def test_a_server_that_stops_sending(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "TIMEOUT", 0.1)
+    monkeypatch.setattr(fetching, "TIMEOUT", 0.1)
 
     class Hanging(Handler):
         def do_GET(self):
@@ -306,7 +309,7 @@ def test_a_folder_that_cannot_be_made(server, tmp_path):
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_a_full_disk(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "open_own", lambda path, flags: os.open("/dev/full", os.O_WRONLY))
+    monkeypatch.setattr(fetching, "open_own", lambda path, flags: os.open("/dev/full", os.O_WRONLY))
     with pytest.raises(DownloadError, match="No space left on device; free some space"):
         fetch(server, tmp_path)
 
@@ -384,23 +387,23 @@ def test_a_damaged_archive_with_the_right_sum(server, tmp_path, data, message):
 PROGRAM = """
 import json, sys, time
 from minunet import files as minunet_files
-from minunet.data import download as module
+from minunet.data.download import archives, unpack
 
-copy = module.shutil.copyfileobj
+copy = unpack.shutil.copyfileobj
 def slowly(*args):
     copy(*args)
     print("unpacked a file", flush=True)
     time.sleep(30)
 if sys.argv[4] == "unpacking":
-    module.shutil.copyfileobj = slowly
-module.download(sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), pause=0.001)
+    unpack.shutil.copyfileobj = slowly
+archives.download(sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), pause=0.001)
 """
 
 
 def start(server, folder, during):
     sums = f'{{"images": "{md5(IMAGES)}", "annotations": "{md5(ANNOTATIONS)}"}}'
     url = f"http://127.0.0.1:{server.server_port}/pets/"
-    environment = {**os.environ, "PYTHONPATH": str(Path(module.__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(module.__file__).parents[3])}
     command = [sys.executable, "-c", PROGRAM, str(folder), url, sums, during]
     return subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
 
@@ -457,7 +460,7 @@ def test_without_locks_it_downloads_all_the_same(server, system, tmp_path, monke
             raise OSError(95, "Operation not supported")
 
     monkeypatch.setattr(minunet_files, "fcntl", None if system == "without locks" else Refuses)
-    with module._only_one(tmp_path):
+    with archives._only_one(tmp_path):
         fetch(server, tmp_path)
     assert files(tmp_path) == WHOLE
 
@@ -470,3 +473,118 @@ def test_a_part_that_leads_elsewhere_is_not_written_through(server, tmp_path):
     with pytest.raises(DownloadError, match="it is a symbolic link"):
         fetch(server, folder)
     assert thesis.read_text() == "years of work"
+
+
+# ---- servers that must not be trusted ----
+
+
+@pytest.mark.parametrize(
+    "address", ["ftp://127.0.0.1/x", "file:///etc/hostname", "http://127.0.0.1:1/x", "//else/x", "/x"]
+)
+def test_a_redirect_is_followed_to_https_only(server, tmp_path, address):
+    class Elsewhere(Handler):
+        def do_GET(self):
+            self.server.log.append(self.path)
+            self.send_response(302)
+            self.send_header("Location", address)
+            self.end_headers()
+
+    server.RequestHandlerClass = Elsewhere
+    with pytest.raises(DownloadError, match=r"Cannot fetch .*only https:// is followed|answers 302"):
+        fetch(server, tmp_path)
+    assert server.log == ["/pets/images.tar.gz"] and os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("address", ["ftp://127.0.0.1/x", "file:///tmp", "data:text/plain,x", "x"])
+def test_other_addresses_are_refused(tmp_path, address):
+    with pytest.raises(DownloadError, match="only https:// and http:// are read"):
+        download(tmp_path, address)
+
+
+def test_a_redirect_to_https_is_followed():
+    request = fetching.urllib.request.Request("http://here/a.tar.gz", headers={"Range": "bytes=5-"})
+    followed = fetching._HttpsOnly().redirect_request(request, io.BytesIO(), 301, "", {}, "https://there/b.tar.gz")
+    assert followed.full_url == "https://there/b.tar.gz" and followed.headers == {"Range": "bytes=5-"}
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        f"bytes 0-{len(IMAGES) - 1}/{len(IMAGES)}",
+        f"bytes {HALF + 1}-{len(IMAGES) - 1}/{len(IMAGES)}",
+        f"bytes {HALF}-{len(IMAGES) - 2}/{len(IMAGES)}",
+        f"bytes {HALF}-{len(IMAGES) - 1}/{len(IMAGES) + 1}",
+        f"bytes */{len(IMAGES)}",
+        "bytes -1-2/3",
+        "",
+    ],
+)
+def test_another_part_than_the_one_that_is_missing_is_refused(server, tmp_path, sent):
+    """What is here stays as it is, and nothing is appended."""
+
+    class Confused(Handler):
+        def send_header(self, name, value):
+            super().send_header(name, sent if name == "Content-Range" else value)
+
+    server.RequestHandlerClass = Confused
+    part = tmp_path / "images.tar.gz.part"
+    part.write_bytes(IMAGES[:HALF])
+    with pytest.raises(DownloadError, match="in place of all from byte"):
+        fetch(server, tmp_path)
+    assert part.read_bytes() == IMAGES[:HALF] and len(server.log) == 1
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_more_than_any_archive_has_is_refused(server, tmp_path, monkeypatch, told):
+    monkeypatch.setattr(fetching, "LARGEST", HALF)
+
+    class Silent(Handler):
+        def send_header(self, name, value):
+            if told or name != "Content-Length":
+                super().send_header(name, value)
+
+    server.RequestHandlerClass = Silent
+    with pytest.raises(DownloadError, match=f"no archive has more than {HALF}|sends more than {HALF} bytes"):
+        fetch(server, tmp_path)
+    part = tmp_path / "images.tar.gz.part"
+    assert not part.exists() or part.stat().st_size <= HALF
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_a_pipe_in_place_of_an_archive(server, tmp_path):
+    os.mkfifo(tmp_path / "images.tar.gz")
+    with pytest.raises(DownloadError, match="it is no file"):
+        fetch(server, tmp_path)
+
+
+def raw(kind, name, content):
+    """The blocks of a tar member: a header, written by hand, and its content."""
+    info = tarfile.TarInfo(name)
+    info.type, info.size = kind, len(content)
+    return info.tobuf(tarfile.USTAR_FORMAT) + content + bytes(-len(content) % 512)
+
+
+HOSTILE = {
+    "deep": ("lies in more than 32 folders", archive_of({"images/" + "a/" * 40 + "b": b"x"})),
+    "very deep": ("lies in more than 32 folders", archive_of({"images/" + "a/" * 3000 + "b": b"x"})),
+    "bell": ("a name that cannot be shown", archive_of({"images/\x1b[31m": b"x"})),
+    "long names of long names": ("is damaged", gzip.compress(raw(b"L", "x", b"x") * 5000)),
+    "extended headers of extended headers": ("is damaged", gzip.compress(raw(b"x", "x", b"10 path=x\n") * 5000)),
+    "a header of zeros": ("a header of 20971520 bytes", gzip.compress(raw(b"x", "x", bytes(20 << 20)))),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_archives(server, tmp_path, kind):
+    message, server.files["/pets/images.tar.gz"] = HOSTILE[kind]
+    with pytest.raises(DownloadError, match=message):
+        fetch(server, tmp_path)
+    assert os.listdir(tmp_path) == ["images.tar.gz"]
+
+
+@pytest.mark.parametrize("limit", ["MOST_MEMBERS", "MOST_BYTES"])
+def test_more_than_the_pets_can_be_is_refused(server, tmp_path, monkeypatch, limit):
+    monkeypatch.setattr(unpacking, limit, 2)
+    with pytest.raises(DownloadError, match="is refused: it holds more than"):
+        fetch(server, tmp_path)
+    assert os.listdir(tmp_path) == ["images.tar.gz"]

@@ -1,5 +1,7 @@
 """Your own images: which belong together, what masks mean, and what is said of what cannot be used."""
 
+import json
+import os
 import random
 
 import numpy as np
@@ -394,3 +396,40 @@ def test_damaged_label_files_are_read_or_named(folders, labels):
         for image, read_labels in dataset:
             assert image.shape[:2] == read_labels.shape[:2] == dataset.size
             assert read_labels.dtype == (np.uint16 if labels == "instances" else np.uint8)
+
+
+LABELME = {"version": "5.0.1", "shapes": [{"label": "cat", "points": [[0, 0], [1, 1]]}], "imagePath": "a.jpg"}
+OBJECTS = {"images": [], "categories": [], "annotations": [{"id": 1, "segmentation": [[0, 0, 1, 1]], "iscrowd": 0}]}
+PANOPTIC = {"images": [], "categories": [], "annotations": [{"image_id": 1, "segments_info": []}]}
+
+
+@pytest.mark.parametrize("where", ["beside the images", "in a folder", "a file"])
+@pytest.mark.parametrize(
+    ("content", "hint"),
+    [
+        (LABELME, "is LabelMe's: labelme2voc.py"),
+        (OBJECTS, r"is COCO's list of objects.*pycocotools \(COCO.annToMask\)"),
+        (PANOPTIC, "is COCO's panoptic file: give it as --panoptic-json"),
+    ],
+)
+def test_outlines_in_json_files_are_no_masks_and_the_message_says_what_makes_some(tmp_path, content, hint, where):
+    images, masks = tmp_path / "images", tmp_path / "masks"
+    images.mkdir(), masks.mkdir()
+    Image.new("RGB", (4, 4)).save(images / "a.jpg")
+    file = (images if where == "beside the images" else masks) / "a.json"
+    file.write_text(json.dumps(content))
+    given = {"beside the images": images, "in a folder": masks, "a file": file}[where]
+    with pytest.raises(DataError, match=hint):
+        ImageFolder(images, given, size=4, cache=False)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such names")
+def test_names_that_a_terminal_would_obey_are_escaped(folders, caplog):
+    images, masks = folders
+    put(folders, "usable")
+    for name in ("red\x1b[31m", "title\x9d0;x\x07", "two\nlines", "\u202egpj.x"):
+        Image.new("RGB", (4, 4)).save(images / f"{name}.jpg")
+    ImageFolder(images, masks, size=4, cache=False)
+    (message,) = caplog.messages
+    assert r"red\x1b[31m.jpg" in message and r"two\nlines.jpg" in message and r"\u202egpj.x.jpg" in message
+    assert message.replace("\n  ", "").isprintable()

@@ -6,16 +6,16 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from minunet.data import DataError
 from minunet.data.folder import ImageFolder
-from minunet.data.images import UprightImage, load
+from minunet.data.images import Reading, UprightImage, load, read_image, read_labels
 from minunet.data.masks import (
     class_reader,
     find_mask,
     instance_reader,
     mask_reader,
-    read_labels,
     read_mask,
     to_labels,
 )
@@ -81,8 +81,10 @@ def test_a_mask_that_fits_only_the_upright_image_is_left_as_it_is(tmp_path):
     assert mask_of(tmp_path, [[1, 2], [1, 2], [2, 2]], orientation=6, size=(3, 2)) == [[1, 0], [1, 0], [0, 0]]
 
 
-def test_where_both_fit_it_belongs_to_the_stored_pixels(tmp_path):
-    assert mask_of(tmp_path, [[1, 2], [2, 2]], orientation=3) == [[0, 0], [0, 1]]
+def test_where_both_fit_and_differ_it_is_refused(tmp_path):
+    with pytest.raises(DataError, match="could belong to .* as they are stored, or .*orientation 3.*--exif stored"):
+        mask_of(tmp_path, [[1, 2], [2, 2]], orientation=3)
+    assert mask_of(tmp_path, [[1, 2], [2, 1]], orientation=3) == [[1, 0], [0, 1]]  # the same either way
 
 
 def test_another_size(tmp_path):
@@ -103,6 +105,8 @@ def test_where_masks_are_looked_for(tmp_path):
 
 # ---- other labels of one image ----
 
+STORED = Reading(exif="stored")
+
 
 @pytest.mark.parametrize(
     "orientation, expected", [(1, [[7, 0, 3]]), (2, [[3, 0, 7]]), (6, [[7], [0], [3]]), (8, [[3], [0], [7]])]
@@ -111,18 +115,18 @@ def test_labels_get_the_orientation_of_their_image(tmp_path, orientation, expect
     stored = np.array([[7000, 0, 300]], np.uint16)
     Image.fromarray(stored).save(tmp_path / "a.png")
     image = UprightImage(np.zeros((*np.shape(expected), 3), np.uint8), orientation)
-    objects = read_labels(tmp_path / "a.png", image, instance_reader)
+    objects = read_labels(tmp_path / "a.png", image, instance_reader, STORED)
     assert (
         objects.dtype == np.uint16
         and objects.tolist() == np.select([np.equal(expected, n) for n in (3, 7)], (1, 2)).tolist()
     )
-    classes = read_labels(tmp_path / "a.png", image, class_reader({7000: 7, 0: 0, 300: 3}))
+    classes = read_labels(tmp_path / "a.png", image, class_reader({7000: 7, 0: 0, 300: 3}), STORED)
     assert classes.dtype == np.uint8 and classes.tolist() == expected
 
     def two(stored):
         return np.stack([instance_reader(stored), np.asarray(stored).astype(np.uint16)], axis=2)
 
-    both = read_labels(tmp_path / "a.png", image, two)
+    both = read_labels(tmp_path / "a.png", image, two, STORED)
     assert both.dtype == np.uint16 and np.array_equal(both[:, :, 0], objects)
     assert both[:, :, 1].tolist() == np.select([np.equal(expected, n) for n in (3, 7)], (300, 7000)).tolist()
 
@@ -131,7 +135,7 @@ def test_labels_of_another_size_and_with_other_numbers(tmp_path):
     Image.fromarray(np.array([[1, 2]], np.uint8)).save(tmp_path / "a.png")
     image = UprightImage(np.zeros((2, 2, 3), np.uint8), 1)
     with pytest.raises(DataError, match=r"^is 2 x 1, but its image is 2 x 2 \(width x height\)$"):
-        read_labels(tmp_path / "a.png", image, instance_reader)
+        read_labels(tmp_path / "a.png", image, instance_reader, STORED)
     with pytest.raises(DataError, match="^holds 2: the classes have only the numbers 0, 1; name them"):
         read_labels(tmp_path / "a.png", image, class_reader({0: 0, 1: 1}))
     with pytest.raises(DataError, match="^holds 1, 2: the table of values has only 0, 1"):
@@ -285,3 +289,111 @@ def test_a_jpeg_is_refused_also_where_its_numbers_look_right(tmp_path, level):
         Image.new("L", (16, 16), level).save(tmp_path / "m.jpg")
         with pytest.raises(DataError, match="is a JPEG, which blurs the numbers of a mask: save it as PNG"):
             load(tmp_path / "m.jpg", reader)
+
+
+# ---- files whose numbers a reader changes ----
+
+
+def gray_png(depth, rows):
+    """A PNG of gray with 1, 2, 4 or 16 bits by hand: rows of bytes."""
+
+    def chunk(name, content):
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    header = struct.pack(">IIBBBBB", len(rows[0]) * 8 // depth, len(rows), depth, 0, 0, 0, 0)
+    data = zlib.compress(b"".join(b"\0" + row for row in rows))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+def numbers_in(tmp_path, content):
+    (tmp_path / "a").write_bytes(content)
+    return load(tmp_path / "a", to_labels).tolist()
+
+
+def test_few_bits_keep_their_numbers(tmp_path):
+    """Pillow makes 0, 85, 170 and 255 of 0, 1, 2 and 3, and steps of 17 of 4 bits."""
+    assert numbers_in(tmp_path, gray_png(2, [b"\x1b"])) == [[0, 1, 2, 3]]
+    assert numbers_in(tmp_path, gray_png(4, [b"\x01\x8f"])) == [[0, 1, 8, 15]]
+    assert numbers_in(tmp_path, gray_png(1, [b"\x50"])) == [[0, 1, 0, 1, 0, 0, 0, 0]]
+    assert numbers_in(tmp_path, gray_png(16, [b"\x01\x02\xff\xff"])) == [[258, 65535]]
+
+
+def test_a_pgm_that_would_be_scaled_is_refused(tmp_path):
+    assert numbers_in(tmp_path, b"P5 3 1 255\n" + bytes([0, 1, 7])) == [[0, 1, 7]]
+    assert numbers_in(tmp_path, b"P5 2 1 65535\n" + bytes([0, 1, 1, 2])) == [[1, 258]]
+    for content in (b"P5 3 1 7\n" + bytes([0, 1, 7]), b"P2 3 1 7\n0 1 7\n", b"P5 1 1 1000\n" + bytes([3, 232])):
+        with pytest.raises(DataError, match="has another greatest number than 255 or 65535"):
+            numbers_in(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    "format, options, message",
+    [
+        ("JPEG", {}, "is a JPEG, which blurs"),
+        ("MPO", {"save_all": True, "append_images": [Image.new("L", (8, 8))]}, "is a JPEG, which blurs"),
+        ("WEBP", {}, "is a WebP, which blurs"),
+        ("TIFF", {"compression": "jpeg"}, "is a TIFF with JPEG inside, which blurs"),
+        ("TIFF", {"tiffinfo": {262: 0}}, "shows 0 as white"),
+        ("TIFF", {"tiffinfo": {339: 2}}, "has signed numbers of 8 bits"),
+    ],
+)
+def test_files_that_change_numbers(tmp_path, format, options, message):
+    Image.new("L", (8, 8), 1).save(tmp_path / "a", format, **options)
+    with pytest.raises(DataError, match=message):
+        load(tmp_path / "a", to_labels)
+
+
+def test_lossless_tiffs_are_masks(tmp_path):
+    for compression in (None, "tiff_lzw", "tiff_deflate", "packbits"):
+        Image.fromarray(np.array([[0, 1, 200]], np.uint8)).save(tmp_path / "a.tif", compression=compression)
+        assert load(tmp_path / "a.tif", to_labels).tolist() == [[0, 1, 200]]
+
+
+def test_objects_numbered_beyond_31_bits(tmp_path):
+    """Unsigned 32 bits, which Pillow has as negative numbers."""
+    values = np.array([[0, 3_000_000_000, 5]], np.uint32)
+    Image.fromarray(values.view(np.int32)).save(tmp_path / "a.tif")
+    signed, unsigned = (struct.pack("<HHIHH", 339, 3, 1, kind, 0) for kind in (2, 1))  # the tag of the kind of number
+    content = (tmp_path / "a.tif").read_bytes()
+    assert content.count(signed) == 1
+    (tmp_path / "a.tif").write_bytes(content.replace(signed, unsigned))
+    assert load(tmp_path / "a.tif", to_labels).tolist() == [[0, 3_000_000_000, 5]]
+
+
+def test_the_texts_in_a_png_change_nothing(tmp_path):
+    """Not even those that look like notes of one's own."""
+    texts = PngInfo()
+    for key in ("raw modes", "applied orientation", "compression"):
+        texts.add_text(key, "L;2 jpeg")
+    Image.fromarray(np.array([[0, 85, 255]], np.uint8)).save(tmp_path / "a.png", pnginfo=texts)
+    assert load(tmp_path / "a.png", to_labels).tolist() == [[0, 85, 255]]
+    image = read_image(tmp_path / "a.png").image
+    assert image[0, :, 0].tolist() == [0, 85, 255]
+
+
+def with_palette(indices, *colors):
+    image = Image.fromarray(np.array(indices, np.uint8), "L").convert("P")
+    image.putdata(np.ravel(indices).tolist())
+    image.putpalette([channel for color in colors for channel in color])
+    return image
+
+
+@pytest.mark.parametrize(
+    "colors, expected",
+    [
+        ([(255, 255, 255), (0, 0, 0)], [[1, 0]]),
+        ([(255, 255, 254), (0, 1, 0)], [[1, 0]]),  # as the choice of a palette's colors leaves white and black
+        ([(0, 0, 0), (255, 254, 255)], [[0, 1]]),
+        ([(0, 0, 0), (128, 0, 0)], [[0, 1]]),  # VOC: the index counts
+        ([(255, 255, 255), (255, 0, 0)], [[0, 1]]),
+        ([(240, 240, 244), (3, 4, 3)], None),
+    ],
+)
+@pytest.mark.parametrize("format", ["PNG", "GIF", "TIFF"])
+def test_colors_that_are_nearly_gray(tmp_path, format, colors, expected):
+    with_palette([[0, 1]], *colors).save(tmp_path / "a", format)
+    if expected is None:
+        with pytest.raises(DataError, match="holds 3, 241"):
+            load(tmp_path / "a", mask_reader(None))
+    else:
+        assert load(tmp_path / "a", mask_reader(None)).tolist() == expected

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from minunet.data import DataError
+from minunet.data.images import Reading
 from minunet.data.labels import IGNORE
 from minunet.data.pets import SPECIES_CLASSES, TRIMAP_CLASSES, Pets
 
@@ -268,8 +269,8 @@ def upright_example(root, trimap):
 
 def test_a_trimap_belongs_to_the_stored_pixels(root):
     image, mask = upright_example(root, halves(40, 20))
-    assert image[:, [0, 3], 0].tolist() == [[255, 0]] * 4
-    assert mask[:, :, 0].tolist() == [[1, 1, 0, 0]] * 4
+    assert image[[0, 3], :, 0].tolist() == [[255] * 4, [0] * 4]  # both upright
+    assert mask[:, :, 0].tolist() == [[1] * 4] * 2 + [[0] * 4] * 2
 
 
 def test_a_trimap_that_fits_only_the_upright_image_decides(root):
@@ -442,10 +443,10 @@ def test_a_list_that_is_missing_or_a_folder(root):
 
 
 def test_a_list_that_cannot_be_opened(root, monkeypatch):
-    def denied(path, **options):
+    def denied(*arguments):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("pathlib.Path.read_text", denied)  # root may read everything
+    monkeypatch.setattr("minunet.data.pets.read_lines", denied)  # root may read everything
     with pytest.raises(DataError, match=r"cannot read .*trainval.txt: Permission denied"):
         Pets(root, size=4)
 
@@ -469,12 +470,13 @@ def test_arguments_out_of_range(root, arguments, error, message):
 
 
 def test_an_image_of_too_many_pixels_is_skipped_and_a_large_one_is_not(root, monkeypatch, caplog, recwarn):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 700)  # Pillow warns above it, and refuses twice as many
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # of Pillow, which would warn, and refuse twice as many
+    monkeypatch.setattr("minunet.data.pets.AS_PUBLISHED", Reading(exif="stored", most_pixels=1000))
     put(root, "Bengal_1", Image.new("RGB", (30, 30), "red"), halves(30, 30))
     put(root, "Bengal_20", Image.new("RGB", (60, 60), "red"), halves(60, 60))
     pets = Pets(root, size=4)
     assert pets.names == ["Bengal_1", "american_bulldog_3", "pug_4"]
-    assert "images/Bengal_20.jpg: cannot be read: Image size (3600 pixels) exceeds limit" in pets.skipped[0]
+    assert "images/Bengal_20.jpg: has 60 x 60 = 3,600 pixels" in pets.skipped[0]
     assert len(caplog.records) == 1 and not recwarn.list
 
 

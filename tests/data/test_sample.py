@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from minunet.data import DataError
+from minunet.data.images import DEFAULT
 from minunet.data.sample import (
     Frame,
     Relabeled,
@@ -69,11 +70,11 @@ def test_the_frame_of_a_size_and_of_none(tmp_path):
     Image.new("L", (240, 180)).save(tmp_path / "b.png")
     (tmp_path / "damaged.png").write_bytes(b"no image")
     paths = [tmp_path / name for name in ("damaged.png", "a.png", "b.png", "missing.png")]
-    assert Frame.of((8, 4), 64, tmp_path, paths) == ((8, 4), (8, 4), True)
-    assert Frame.of(None, 64, tmp_path, paths) == ((192, 256), (180, 240), False)
-    assert Frame.of(None, 60, tmp_path, paths) == ((180, 240), (180, 240), False)
-    assert Frame.of(None, 1, tmp_path, paths[3:]) == ((1, 1), (1, 1), False)
-    assert Frame.of(8, 1, tmp_path, ()).key() == "" != Frame.of(None, 1, tmp_path, paths).key()
+    assert Frame.of((8, 4), 64, tmp_path, paths) == ((8, 4), (8, 4), True, DEFAULT)
+    assert Frame.of(None, 64, tmp_path, paths) == ((192, 256), (180, 240), False, DEFAULT)
+    assert Frame.of(None, 60, tmp_path, paths) == ((180, 240), (180, 240), False, DEFAULT)
+    assert Frame.of(None, 1, tmp_path, paths[3:]) == ((1, 1), (1, 1), False, DEFAULT)
+    assert Frame.of(8, 1, tmp_path, ()).key() != Frame.of(None, 1, tmp_path, paths).key()
     for multiple, error in ((0, ValueError), (-64, ValueError), (1.5, TypeError)):
         with pytest.raises(error, match="multiple is|float"):
             Frame.of(8, multiple, tmp_path, ())

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from minunet.data import DataError
-from minunet.data.images import ImageFile
+from minunet.data.images import ImageFile, is_own_file
 from minunet.inference.outputs import choose_names, is_output, write_outputs
-from minunet.tasks import Binary
+from minunet.tasks import Binary, Instance
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
 BOX = np.zeros((20, 30), bool)
@@ -85,3 +85,16 @@ def test_what_is_not_ours_is_never_replaced(tmp_path, ending, kind):
     with pytest.raises(DataError, match=rf"cat{ending} exists already and was not written by a prediction"):
         write_outputs(tmp_path / "cat", Binary().files(IMAGE, BOX))
     assert {p: p.is_file() and p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("as_tiff, suffix", [(False, ".labels.png"), (True, ".labels.tif")])
+def test_label_images_of_objects_carry_the_mark(tmp_path, as_tiff, suffix):
+    """By which they are known to be upright."""
+    task = Instance()
+    task.as_tiff = as_tiff
+    answer = np.zeros((6, 9), np.uint16)
+    answer[1:3, 2:6] = 7
+    write_outputs(tmp_path / "a", task.files(np.zeros((6, 9, 3), np.uint8), answer))
+    assert is_own_file(tmp_path / f"a{suffix}")
+    with Image.open(tmp_path / f"a{suffix}") as stored:
+        assert np.array_equal(np.asarray(stored), answer)

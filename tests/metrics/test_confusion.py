@@ -164,3 +164,9 @@ def test_other_invalid_input_is_refused(elsewhere):
         confusion_matrix([0.5, 2], [0, 1], 2)
     with pytest.raises(ValueError, match=r"labels have shape \(3,\), predictions \(2,\)"):
         confusion_matrix([0, 1], [0, 1, 1], 2)
+
+
+@pytest.mark.parametrize("wrong", [-1, 0.5, np.nan, 2**60])
+def test_counts_that_no_pixels_have(wrong):
+    with pytest.raises(ValueError, match="it must hold counts"):
+        ConfusionScores(2).load_state_dict({"confusion": np.array([[1, 2], [3, wrong]])})

@@ -100,3 +100,23 @@ def test_invalid_input_is_refused():
         metrics.iou([], [])
     with pytest.raises(ValueError, match="call update"):
         metrics.MaskScores().result()
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        [[1, 2, 3, 9, 9.0]],  # no integers
+        [[1, 2, 3, 9, np.nan]],
+        [[3, 2, 4, 9, 9]],  # more in both than in one
+        [[-1, 2, 3, 9, 9]],
+        [[1, 2, 10, 9, 9]],  # more than there are
+        [[1, 2, 3, 9, 8]],
+        [[1, 2, 3, 2**62, 2**62]],
+    ],
+)
+def test_counts_that_no_masks_have(counts):
+    scores = metrics.MaskScores()
+    with pytest.raises(ValueError, match="counts are"):
+        scores.load_state_dict({"counts": np.array(counts)})
+    scores.load_state_dict({"counts": np.array([[1, 2, 3, 9, 9], [0, 0, 0, 0, 0]])})
+    assert scores.result()["iou"] == 1 / 4

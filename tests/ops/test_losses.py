@@ -80,3 +80,19 @@ def test_logits_in_place_of_probabilities_are_refused(name):
     with pytest.raises(ValueError, match=rf"{name}: p holds -3 to 2: .* of logits, give ops.sigmoid"):
         getattr(ops, name)(z, t)
     getattr(ops, name)(ops.sigmoid(z), t)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_probabilities_of_one_channel_are_refused(name):
+    z, t = Tensor(np.ones((1, 2, 2, 1)), requires_grad=True), np.ones((1, 2, 2, 1))
+    assert LOSSES[name](z, t).item() > 0
+    with pytest.raises(ValueError, match=r"z comes out of Sigmoid: it must be logits.*model\.logits"):
+        LOSSES[name](ops.sigmoid(z), t)
+
+
+@pytest.mark.parametrize("name", CLASS_LOSSES)
+def test_probabilities_of_classes_are_refused(name):
+    z, classes = Tensor(np.ones((1, 2, 2, 3)), requires_grad=True), np.ones((1, 2, 2), np.uint8)
+    assert CLASS_LOSSES[name](ops.relu(z), classes).item() > 0
+    with pytest.raises(ValueError, match="z comes out of Softmax: it must be logits"):
+        CLASS_LOSSES[name](ops.softmax(z), classes)

@@ -64,3 +64,10 @@ def test_columns_that_are_not_given_are_left_out():
     assert objects_csv(np.zeros((3, 3), int)) == "number,area,centroid_y,centroid_x,x0,y0,x1,y1\n"
     assert objects_csv(np.array([[5]])).splitlines()[1] == "5,1,0.000,0.000,0,0,1,1"
     assert objects_csv(np.array([[5]]), classes={}).splitlines()[1] == "5,,1,0.000,0.000,0,0,1,1"
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@a", "\tx"])
+def test_a_name_is_no_formula(name):
+    text = objects_csv(np.array([[7]]), classes={7: name})
+    assert list(csv.reader(io.StringIO(text)))[1][1] == f"'{name}"
+    assert list(csv.reader(io.StringIO(objects_csv(np.array([[7]]), classes={7: -1}))))[1][1] == "-1"

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from minunet.tasks import outline as outline_file
 from minunet.tasks.outline import outline, overlay
 
 
@@ -36,3 +37,26 @@ def test_an_overlay_changes_the_outline_and_nothing_else():
     assert (drawn[on_line] == (255, 0, 9)).all() and (drawn[~on_line] == 7).all()
     with pytest.raises(ValueError, match=r"\(5, 5, 3\).*\(4, 4\)"):
         overlay(image, np.zeros((4, 4)))
+
+
+@pytest.mark.parametrize("thickness", [1, 2, 5, 40])
+def test_the_outline_is_what_erosion_takes_away(monkeypatch, thickness):
+    """Step by step, in an image of several bands of rows; and it does not matter where these end."""
+    rng = np.random.default_rng(thickness)
+    mask = rng.random((90, 31)) < 0.97
+    mask[20:70] |= rng.random((50, 31)) < 0.9
+    left = mask
+    for _ in range(thickness):
+        p = np.pad(left, 1, mode="edge")
+        left = left & p[:-2, 1:-1] & p[2:, 1:-1] & p[1:-1, :-2] & p[1:-1, 2:]
+    for rows in (7, 64, 256):
+        monkeypatch.setattr(outline_file, "ROWS", rows)
+        assert np.array_equal(outline(mask, thickness), mask & ~left)
+
+
+@pytest.mark.parametrize("side, thickness", [(30, 1), (800, 10), (6000, 50)])
+def test_the_line_grows_with_the_image_up_to_a_point(side, thickness):
+    mask = np.ones((2, side), bool)
+    mask[:, 0] = False
+    drawn = overlay(np.zeros((2, side, 3), np.uint8), mask)
+    assert (drawn[0] != 0).any(axis=1).sum() == thickness

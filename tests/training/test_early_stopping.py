@@ -51,3 +51,11 @@ def test_without_a_number_of_epochs_patience_never_runs_out():
     patience = Patience("val_loss", None)
     assert answers(patience, [0.5] * 100) == [False] * 100
     assert (patience.best, patience.waited, patience.exhausted) == (0.5, 99, False)
+
+
+@pytest.mark.parametrize("state", [{"best": np.inf, "waited": 0}, {"best": 1.0, "waited": -3}])
+def test_a_state_that_no_training_comes_to(state):
+    patience = Patience("val_loss", 1)
+    with pytest.raises(ValueError, match="not the state of a Patience"):
+        patience.load_state_dict({name: np.array(value) for name, value in state.items()})
+    assert (patience.best, patience.waited) == (None, 0)

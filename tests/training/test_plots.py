@@ -7,6 +7,7 @@ from PIL import Image
 
 from minunet.tasks import Binary
 from minunet.tasks.outline import COLOR
+from minunet.tasks.task import Panel
 from minunet.training import plots
 
 
@@ -106,3 +107,10 @@ def test_a_confusion_matrix_has_a_light_cell_where_a_class_is_recognized(tmp_pat
     light = (image.sum(axis=2) > 600) & (image[..., 2] < 230)  # nearly the top of the color scale, and not white
     top_left = light[: len(image) // 3, : 6 * image.shape[1] // 10]
     assert top_left.sum() > 0.7 * light.sum() > 1000
+
+
+@pytest.mark.parametrize("name", ["$\\frac$", "$_$"])
+def test_names_are_no_formulas(tmp_path, name):
+    plots.save_panels(tmp_path / "a.png", [[Panel(name, np.zeros((4, 4, 3), np.uint8), name)]], [name], name)
+    plots.save_confusion(tmp_path / "b.png", [name, "b"], np.ones((2, 2), int))
+    plots.save_curves(tmp_path / "c.png", [], (name, 0.5))

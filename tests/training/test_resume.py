@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from minunet import Tensor, UNet, optim
+from minunet.data import DataError
 from minunet.data.loader import Loader
 from minunet.files import FolderInUse
 from minunet.tasks import Binary
@@ -194,3 +195,25 @@ def test_a_state_that_diverged_is_not_saved(tmp_path):
         with pytest.raises(Diverged, match="epoch 1, step 2: the loss is nan"):
             run.save_checkpoint(UNet(depth=1, width=1))
     assert not (tmp_path / "last.npz").exists()
+
+
+@pytest.mark.parametrize(("step", "images"), [(1, [3]), (5, [2, 2, 2, 1, 2]), (2, [2, 1]), (4, [2, 2, 2, 2])])
+def test_a_place_in_an_epoch_that_no_training_comes_to(step, images):
+    """There are 7 images in batches of 2."""
+    model = UNet(depth=1, width=1)
+    trainer = Trainer(model, optim.RMSprop(model.parameters()))
+    counts = np.array([[1, 2, 3, 9, 9]] * sum(images))
+    state = {"epoch": 1, "step": step, "seconds": 0.0, "losses": np.ones(step), "images": np.array(images)}
+    trainer.progress.load_state_dict({**state, "counts": counts})
+    with pytest.raises(DataError, match=f"the run has counted {sum(images)} images in {step} batches"):
+        next(trainer.epochs(Loader(Noise(), 2), Loader(Noise(), 2), 1))
+
+
+def test_images_that_were_not_counted_are_not_scored():
+    model = UNet(depth=1, width=1)
+    progress = Trainer(model, optim.RMSprop(model.parameters())).progress
+    state = {"epoch": 1, "step": 1, "seconds": 0.0, "losses": np.ones(1), "images": np.array([2])}
+    with pytest.raises(ValueError, match="1 scores of 2 images"):
+        progress.load_state_dict({**state, "counts": np.array([[1, 2, 3, 9, 9]])})
+    with pytest.raises(ValueError, match="no training has these"):
+        progress.load_state_dict({**state, "images": np.array([0]), "counts": np.zeros((0, 5), int)})

@@ -2,6 +2,7 @@
 
 import json
 import re
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import numpy as np
@@ -112,10 +113,10 @@ def test_folders_that_cannot_be_used(tmp_path):
 def test_the_versions_name_the_cupy_that_is_installed(installed, monkeypatch):
     def version(name):
         if name.startswith("cupy") and name != installed:
-            raise runs.packages.PackageNotFoundError(name)
+            raise PackageNotFoundError(name)
         return "14.2.0"
 
-    monkeypatch.setattr(runs.packages, "version", version)
+    monkeypatch.setattr("minunet.version.packages.version", version)
     found = runs.versions()
     assert found["numpy"] == "14.2.0"
     assert [name for name in found if name.startswith("cupy")] == ([installed] if installed else [])

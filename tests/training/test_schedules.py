@@ -68,6 +68,8 @@ def test_the_other_schedules_have_no_state():
             {**schedules.Plateau(0.5).state_dict(), "m": np.array(1)},
             "not the state of a Patience",
         ),
+        (schedules.Plateau(1.0), {**schedules.Plateau(0.5).state_dict(), "lr": np.array(np.nan)}, "lr is nan"),
+        (schedules.Plateau(1.0), {**schedules.Plateau(0.5).state_dict(), "lr": np.array(-1.0)}, "lr is -1.0"),
     ],
 )
 def test_a_state_that_does_not_fit_changes_nothing(schedule, state, message):

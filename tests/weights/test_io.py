@@ -350,3 +350,65 @@ def test_a_file_that_unpacks_to_far_more_than_it_is(tmp_path):
         minunet.load_model(path)
     with pytest.raises(WeightsError, match="no weights of a UNet"):  # allowed, it is only no network
         minunet.load_model(path, max_bytes=2**29)
+
+
+# ---- what a stranger's file could ask for ----
+
+
+def test_an_array_that_claims_to_be_larger_than_it_is(tmp_path):
+    """NumPy makes room for what the header says before it reads."""
+    model, path = UNet(depth=1, width=1), tmp_path / "m.npz"
+    io.save(path, model)
+    with zipfile.ZipFile(path) as file:
+        entries = {name: file.read(name) for name in file.namelist()}
+    for name in ("Conv_Out/bias.npy", "further.npy"):
+        claim = BytesIO()
+        np.lib.format.write_array_header_1_0(claim, {"descr": "<f4", "fortran_order": False, "shape": (10**12,)})
+        with zipfile.ZipFile(path, "w") as file:
+            for entry, content in {**entries, name: claim.getvalue() + bytes(4)}.items():
+                file.writestr(entry, content)
+        with pytest.raises(io.WeightsError, match=f"{name} has 4 bytes for 4000000000000"):
+            io.load_model(path)
+
+
+def test_an_entry_that_is_there_twice(tmp_path):
+    path = tmp_path / "m.npz"
+    io.save(path, UNet(depth=1, width=1))
+    with zipfile.ZipFile(path, "a") as file, pytest.warns(UserWarning, match="Duplicate name"):
+        file.writestr("Conv_Out/bias.npy", b"")
+    with pytest.raises(io.WeightsError, match="two entries have the same name"):
+        io.load_model(path)
+
+
+@pytest.mark.parametrize("text", ['{"a": 1, "a": 2}', "[" * 100_000, "[1]", r'{"a": "\ud800"}'])
+@pytest.mark.parametrize("suffix", ["npz", "safetensors", "weights.h5"])
+def test_metadata_that_is_none(tmp_path, suffix, text):
+    pytest.importorskip("h5py")
+    path, model = tmp_path / f"m.{suffix}", UNet(depth=1, width=1)
+    io.save(path, model)
+    if suffix == "npz":
+        np.savez(path, **model.state_dict(), about=np.array(text))
+    elif suffix == "safetensors":
+        path.write_bytes(pytest.importorskip("safetensors.numpy").save(model.state_dict(), metadata={"about": text}))
+    else:
+        if len(text) > 60_000:
+            text = text[:60_000]  # of an attribute
+        with pytest.importorskip("h5py").File(path, "a") as file:
+            file.attrs["minunet"] = text
+    with pytest.raises(io.WeightsError, match=r"is damaged or not a weights file .*(twice|nested|metadata is|half)"):
+        io.load_model(path)
+
+
+def test_a_file_of_more_bytes_than_weights_have_is_not_read(tmp_path):
+    with open(tmp_path / "m.npz", "wb") as file:
+        file.truncate(5 << 30)  # an empty file of this length takes no room on the disk
+    with pytest.raises(io.WeightsError, match="it has 5368.7 MB, and may have 4295.0 MB"):
+        io.load_model(tmp_path / "m.npz")
+
+
+def test_a_checkpoint_is_not_read_through_a_link(tmp_path):
+    io.save(tmp_path / "m.npz", UNet(depth=1, width=1))
+    (tmp_path / "last.npz").symlink_to(tmp_path / "m.npz")
+    assert io.load_model(tmp_path / "last.npz").depth == 1  # a file that somebody names may be one
+    with pytest.raises(io.WeightsError, match="it is a symbolic link"):
+        io.read_arrays(tmp_path / "last.npz")

@@ -1,5 +1,7 @@
 """Keras' .weights.h5: groups numbered by the kind of layer, in the order of the network."""
 
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -146,4 +148,42 @@ def test_groups_of_another_file_are_not_read(tmp_path, place):
         del file[place]
         file[place] = h5py.ExternalLink(str(other), place)
     with pytest.raises(io.WeightsError, match=rf"/{place} is a link"):
+        io.load_model(path)
+
+
+@pytest.mark.parametrize("holder, name", [("/", "minunet"), ("layers/conv2d/vars", "name")])
+@pytest.mark.parametrize("value", [["a", "a"], np.zeros(9), 5])
+def test_attributes_that_are_no_text(tmp_path, holder, name, value):
+    path = tmp_path / "a.weights.h5"
+    io.save(path, UNet(depth=1, width=1))
+    with h5py.File(path, "a") as file:
+        file[holder].attrs[name] = value
+    with pytest.raises(io.WeightsError, match=f"its attribute {name} is no text"):
+        io.load_model(path)
+
+
+def test_a_group_in_place_of_an_array_and_two_layers_of_one_name(tmp_path):
+    path = tmp_path / "a.weights.h5"
+    io.save(path, UNet(depth=1, width=1))
+    with h5py.File(path, "a") as file:
+        file["layers/conv2d/vars/7"] = file["layers"]  # a link within the file, to all of it
+    with pytest.raises(io.WeightsError, match="'Conv_Down_1_1/7' holds no numbers"):
+        io.load_model(path)
+    with h5py.File(path, "a") as file:
+        del file["layers/conv2d/vars/7"]
+        file["layers/conv2d_1/vars"].attrs["name"] = "Conv_Down_1_1"
+    with pytest.raises(io.WeightsError, match="'Conv_Down_1_1/kernel' is there twice"):
+        io.load_model(path)
+
+
+def test_a_file_within_a_zip_file_unpacks_to_no_more_than_the_zip_file_may(tmp_path):
+    """0.2 MB of h5 could become 32 times as much, and these 32 times as much again."""
+    inside, path = tmp_path / "a.weights.h5", tmp_path / "a.keras"
+    io.save(inside, UNet(depth=1, width=1))
+    with h5py.File(inside, "a") as file:
+        file["layers/conv2d/vars"].create_dataset("7", (70, 1 << 18), "f4", chunks=(1, 1 << 18), fillvalue=1)
+        file["layers/conv2d/vars/8"] = np.zeros(1 << 20, np.float32)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.write(inside, "model.weights.h5")
+    with pytest.raises(io.WeightsError, match=r"it unpacks to 7\d\.\d MB from"):
         io.load_model(path)

@@ -25,6 +25,9 @@ def convolutions(rng):
     yield Case("conv2d", "no bias", ops.conv2d, [x, w])
     yield Case("conv2d", "one pixel", ops.conv2d, [rng.standard_normal((1, 1, 1, 2)), w])
     yield Case("conv2d", "relu", lambda x, w, b: ops.conv2d(x, w, b, activation="relu"), [x, w, rng.standard_normal(4)])
+    for width in (64, 65):  # rows that are long enough for windows in columns
+        x, w, b = rng.standard_normal((1, 3, width, 1)), rng.standard_normal((3, 3, 1, 2)), rng.standard_normal(2)
+        yield Case("conv2d", f"rows of {width}", ops.conv2d, [x, w, b])
     yield Case(
         "conv2d",
         "large, by directions",

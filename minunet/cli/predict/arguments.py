@@ -3,10 +3,20 @@
 import os
 from argparse import Namespace
 from collections.abc import Sequence
-from pathlib import Path
 
-from minunet.cli.arguments import MOST_PIXELS, Parser, add_compute_arguments, between_0_and_1, image_size, whole
+from minunet.cli.arguments import (
+    MOST_PIXELS,
+    Parser,
+    add_compute_arguments,
+    add_model_arguments,
+    between_0_and_1,
+    image_size,
+    path,
+    whole,
+)
+from minunet.cli.reading import add_reading_arguments
 from minunet.data import DataError
+from minunet.data.coco.document import about_json
 from minunet.data.labels import MEANINGS
 from minunet.inference.coco_file import is_answers
 from minunet.tasks import Instance, Panoptic, Task
@@ -30,14 +40,15 @@ def parse_arguments(argv: Sequence[str] | None) -> Namespace:
     """Returns the arguments, each checked by itself."""
     parser = Parser(DESCRIPTION, "predict")
     add = parser.add_argument
-    add("model", type=Path, metavar="MODEL", help="weights file, such as runs/NAME/best.npz")
+    add_model_arguments(parser)
     add(
         "images",
         nargs="+",
+        type=lambda text: str(path(text)),
         metavar="IMAGES",
         help="images, folders (with their subfolders), or patterns such as 'a*.jpg'",
     )
-    add("--out", type=Path, metavar="DIR", help="folder of the results (default: beside each image)")
+    add("--out", type=path, metavar="DIR", help="folder of the results (default: beside each image)")
     add(
         "--threshold",
         type=between_0_and_1,
@@ -47,6 +58,7 @@ def parse_arguments(argv: Sequence[str] | None) -> Namespace:
     )
     _add_manner_arguments(parser)
     _add_answer_arguments(parser)
+    add_reading_arguments(parser, trained=True)
     add_compute_arguments(parser)
     return parser.parse_args(argv)
 
@@ -81,7 +93,7 @@ def _add_manner_arguments(parser: Parser) -> None:
     )
     add(
         "--show-tiles",
-        type=Path,
+        type=path,
         metavar="FILE.png",
         help="with --tile, for the paper's network: a picture of the first image's tiles, and of what one of them sees",
     )
@@ -101,12 +113,18 @@ def _add_answer_arguments(parser: Parser) -> None:
     add = parser.add_argument
     add(
         "--evaluate",
-        type=Path,
+        type=path,
         metavar="DIR",
         help="compare with known labels, DIR/NAME.png: masks (0 and 255, or trimaps), or as those trained with",
     )
     add("--tiff", action="store_true", help="instances: label images as TIFF, in place of PNG")
-    add("--coco", type=Path, metavar="FILE", help="instances, panoptic: also all answers in one JSON file of COCO")
+    add(
+        "--coco",
+        type=path,
+        metavar="FILE",
+        help="instances, panoptic: also all answers in one JSON file of COCO; its sizes and coordinates are those of "
+        "the upright images",
+    )
     add("--polygons", action="store_true", help="with --coco: outlines as polygons, where objects have no holes")
     add("--border", choices=MEANINGS, help="what the boundary in trimaps counts as (default: as in training)")
 
@@ -137,7 +155,13 @@ def check_formats(args: Namespace, task: Task) -> None:
 def check_folders(args: Namespace) -> None:
     """Raises DataError unless --evaluate is a folder, and --out one, created now at the latest, that is writable."""
     if args.evaluate is not None and not args.evaluate.is_dir():
-        raise DataError(f"{args.evaluate} is not a folder: --evaluate takes a folder of masks")
+        hint = about_json(args.evaluate)
+        raise DataError(
+            f"{args.evaluate} is not a folder: --evaluate takes a folder of masks{'; ' if hint else ''}{hint}"
+        )
+    if args.evaluate is not None and (hint := about_json(args.evaluate)):
+        if not any(path.suffix.lower() in (".png", ".tif", ".tiff") for path in args.evaluate.rglob("*")):
+            raise DataError(f"{args.evaluate} holds no label images; {hint}")
     if args.out is None:
         return
     try:

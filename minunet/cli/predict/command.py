@@ -2,8 +2,7 @@
 
 import warnings
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeGuard
 
@@ -11,17 +10,20 @@ import numpy as np
 from tqdm import tqdm
 
 from minunet.cli.arguments import MOST_PIXELS, choose_device, describe_device
-from minunet.cli.console import INTERRUPTED, fail, readable, report_error, say, warn
+from minunet.cli.console import INTERRUPTED, fail, report_error, say, warn
 from minunet.cli.evaluation import KnownLabels
 from minunet.cli.predict.arguments import check_folders, check_formats, parse_arguments
+from minunet.cli.predict.read_ahead import read_ahead
+from minunet.cli.reading import reading_of, stretched
 from minunet.data import DataError
-from minunet.data.images import ImageFile, UprightImage, find_images, quiet_pillow, read_image
+from minunet.data.images import ImageFile, Reading, find_images, quiet_pillow, read_image
 from minunet.data.labels import MEANINGS
 from minunet.inference.coco_file import CocoFile
 from minunet.inference.flips import ALL, LEFT_RIGHT, Predict, with_flips
 from minunet.inference.outputs import choose_names, is_output, write_outputs
 from minunet.inference.predict import check_tiles, predict_resized, predict_tiled
 from minunet.inference.tile_picture import save_tile_picture
+from minunet.inputs import readable
 from minunet.kernels.memory import keep_freed_memory
 from minunet.kernels.threads import set_num_threads
 from minunet.models import SegmentationModel, UNet2015
@@ -51,7 +53,7 @@ def _predict(args: Namespace) -> int:
     """From the model's file to the masks. Returns the exit code."""
     if args.threads is not None:
         set_num_threads(args.threads)
-    model, metadata, task = open_model(args.model, args.threshold)
+    model, metadata, task = open_model(args.model, args.threshold, args.max_bytes)
     if isinstance(task, Instance):
         task.as_tiff = args.tiff
     check_formats(args, task)
@@ -64,8 +66,9 @@ def _predict(args: Namespace) -> int:
     trained_border = metadata.get("border")
     border: str = args.border or (trained_border if trained_border in list(MEANINGS) else "pet")
     check_folders(args)
+    reading = reading_of(args, metadata)
     if args.show_tiles is not None:
-        _show_tiles(args, model, images[0])
+        _show_tiles(args, model, images[0], reading)
 
     keep_freed_memory()
     model.to(choose_device(args.device))
@@ -74,13 +77,15 @@ def _predict(args: Namespace) -> int:
     if isinstance(task, Binary):
         above = f"; {task.object_name} where the probability is above {args.threshold:g}"
     say(f"images      {len(images)}, {manner}{above}")
+    if line := stretched([image.path for image in images], reading):
+        say(f"            {line}")
     if len(found) > len(images):
         say(f"skipped     {len(found) - len(images)} results of an earlier call")
     for reason in skipped:
         report_error(reason)
-    known = None if args.evaluate is None else KnownLabels(args.evaluate, border, task)
+    known = None if args.evaluate is None else KnownLabels(args.evaluate, border, task, reading)
     document = None if args.coco is None else CocoFile(task, args.polygons)
-    results = Results(task, known, document)
+    results = Results(task, known, document, reading)
     done, failed = _predict_all(results, images, choose_names(images, args.out), predict, at_once)
     if document is not None:
         document.write(args.coco)
@@ -100,6 +105,7 @@ class Results(NamedTuple):
     task: Task
     known: KnownLabels | None
     document: CocoFile | None
+    reading: Reading
 
 
 def _predict_all(
@@ -110,7 +116,7 @@ def _predict_all(
     name = iter(names)
     bar = tqdm(total=len(images), unit=" images", disable=None, leave=False, dynamic_ncols=True)
     with bar:
-        for batch in _read_ahead(images, at_once):
+        for batch in read_ahead(images, at_once, results.reading):
             for found, image, outputs in _predict_batch(predict, batch):
                 line, problem = _finish(results, found, image, outputs, next(name))
                 with bar.external_write_mode():
@@ -121,25 +127,6 @@ def _predict_all(
                 done, failed = done + bool(line), failed + bool(problem)
                 bar.update()
     return done, failed
-
-
-def _read_ahead(images: list[ImageFile], at_once: int) -> Iterator[list[tuple[ImageFile, UprightImage | DataError]]]:
-    """Yields lists of at most `at_once` images (or why there is none), while the next list is being read."""
-    groups = [images[i : i + at_once] for i in range(0, len(images), at_once)]
-    with ThreadPoolExecutor(min(4, at_once)) as pool:
-        ahead: list[tuple[ImageFile, Future]] = []
-        for group in [*groups, []]:
-            ready, ahead = ahead, [(found, pool.submit(_attempt, found.path)) for found in group]
-            if ready:
-                yield [(found, reading.result()) for found, reading in ready]
-
-
-def _attempt(path: Path) -> UprightImage | DataError:
-    """The image, or the DataError that says why there is none."""
-    try:
-        return read_image(path)
-    except DataError as problem:
-        return problem
 
 
 def _predict_batch(predict, batch):
@@ -189,10 +176,12 @@ def _write(task, image, outputs, name):
     return answer
 
 
-def open_model(path: Path, threshold: float = 0.5) -> tuple[SegmentationModel, dict, Task]:
+def open_model(
+    path: Path, threshold: float = 0.5, max_bytes: int | None = None
+) -> tuple[SegmentationModel, dict, Task]:
     """The network, the metadata of its file, and what it was trained for. DataError if that is not known here."""
     try:
-        weights = io.read(path)
+        weights = io.read(path, max_bytes)
         model = io.build(weights)
     except FileNotFoundError:
         raise DataError(f"there is no file {path}: training leaves the model in runs/NAME/best.npz") from None
@@ -218,12 +207,12 @@ def open_model(path: Path, threshold: float = 0.5) -> tuple[SegmentationModel, d
     return model, weights.metadata, task
 
 
-def _show_tiles(args: Namespace, model: SegmentationModel, first: ImageFile) -> None:
+def _show_tiles(args: Namespace, model: SegmentationModel, first: ImageFile, reading: Reading) -> None:
     """Writes the picture of the tiles. DataError where there are none, or if the image cannot be read."""
     if not args.tile or not isinstance(model, UNet2015):
         raise DataError("--show-tiles is for --tile with the paper's network (--network unet2015)")
     try:
-        save_tile_picture(args.show_tiles, read_image(first.path).image, args.tile_size, model.depth)
+        save_tile_picture(args.show_tiles, read_image(first.path, reading).image, args.tile_size, model.depth)
     except DataError as problem:
         raise DataError(f"{first.path}: {problem}") from problem
 

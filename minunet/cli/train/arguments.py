@@ -4,7 +4,6 @@ import argparse
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
-from pathlib import Path
 
 from minunet.cli.arguments import (
     MOST_PIXELS,
@@ -14,18 +13,18 @@ from minunet.cli.arguments import (
     fraction,
     image_size,
     not_negative,
+    path,
     positive,
     whole,
 )
 from minunet.cli.train.datasets import add_dataset_arguments, check_dataset_arguments, is_drawn
 from minunet.cli.train.recipes import LOSS_FOR_CLASSES, OPTIMIZERS, PRESETS, SCHEDULES
+from minunet.cli.train.resumed import continued
 from minunet.cli.train.task_arguments import add_task_arguments, check_task_arguments
 from minunet.data.augment import PRESETS as AUGMENTATIONS
 from minunet.ops.losses import CLASS_LOSSES, LOSSES
 from minunet.tasks import TASKS
-from minunet.training.checkpoint import CheckpointError
 from minunet.training.plots import SCORES
-from minunet.training.run_folder import read_run
 
 DESCRIPTION = """Train the lecture's U-Net to tell pets from their background.
 
@@ -44,24 +43,6 @@ DRAWN = {"image_size": 128, "batch_size": 8, "epochs": 9, "limit": 600}
 SCENES = {"image_size": 128, "batch_size": 8, "epochs": 20, "limit": 800}
 
 MONITORS = [f"val_{name}" for name in ("loss", *SCORES)]
-# what may be different when a run is resumed
-MAY_CHANGE = {
-    "epochs",
-    "early_stop",
-    "save_minutes",
-    "data_dir",
-    "download",
-    "images",
-    "masks",
-    "panoptic_json",
-    "validation_images",
-    "validation_masks",
-    "validation_panoptic_json",
-    "names",
-    "validation_names",
-    "device",
-    "threads",
-}
 
 
 def parse_arguments(argv: Sequence[str] | None) -> Namespace:
@@ -71,28 +52,16 @@ def parse_arguments(argv: Sequence[str] | None) -> Namespace:
     if args.resume is None:
         args.command = command
         return args
-    asked_now = args.download
-    try:
-        before = read_run(args.resume)["command"]
-    except CheckpointError as error:
-        _make_parser().error(str(error))
-    old, args = _read_arguments(before), _read_arguments([*before, *command])
-    differing = [name for name, value in vars(args).items() if name != "resume" and value != getattr(old, name)]
-    for name in differing:
-        if name not in MAY_CHANGE:
-            flag = "--" + name.replace("_", "-")
-            _make_parser().error(
-                f"{flag} {getattr(args, name)} contradicts the run in {args.resume}, which has "
-                f"{getattr(old, name)}: omit it"
-            )
-    args.command = [*before, *command] if differing else before
-    args.download = asked_now  # a folder, maybe a stranger's, starts no download by itself
-    return args
+    return continued(args, command, _read_arguments, _make_parser())
 
 
-def _read_arguments(command: list[str]) -> Namespace:
-    """The arguments in a list of words, checked; where one is missing, the default of the preset, or REAL or DRAWN."""
+def _read_arguments(command: list[str], origin: str = "") -> Namespace:
+    """The arguments in a list of words, checked; where one is missing, the default of the preset, or REAL or DRAWN.
+
+    origin: the file that has the words, for messages.
+    """
     parser = _make_parser()
+    parser.origin = origin
     args = parser.parse_args(command)
     check_task_arguments(parser, args)
     check_dataset_arguments(parser, args)
@@ -280,13 +249,13 @@ def _add_run_arguments(parser: Parser) -> None:
     add = parser.add_argument
     add(
         "--out",
-        type=Path,
+        type=path,
         metavar="DIR",
         help="folder of the results, new or empty: no run is overwritten (default: runs/DATE_TIME)",
     )
     add(
         "--resume",
-        type=Path,
+        type=path,
         metavar="DIR",
         help="continue the run in this folder, with its arguments; --epochs may ask for more. On the same machine "
         "it ends with exactly the numbers of a run that was never stopped",

@@ -7,9 +7,11 @@ from typing import Any
 from minunet.cli.arguments import choose_device, describe_device
 from minunet.cli.console import INTERRUPTED, count, fail, say, warn
 from minunet.cli.evaluation import in_columns
+from minunet.cli.reading import reading_of
 from minunet.cli.train.arguments import parse_arguments
 from minunet.cli.train.datasets import fingerprint, load_data
 from minunet.cli.train.recipes import make_model, make_trainer
+from minunet.cli.train.resumed import what_is_read
 from minunet.cli.train.task_arguments import make_task
 from minunet.data import DataError
 from minunet.data.augment import PRESETS as AUGMENTATIONS
@@ -18,12 +20,13 @@ from minunet.data.loader import Loader
 from minunet.data.sample import Dataset, Relabeled
 from minunet.device import OutOfMemory
 from minunet.inference.evaluate import evaluate
+from minunet.inputs import readable
 from minunet.kernels.threads import get_num_threads, set_num_threads
 from minunet.models import SegmentationModel
 from minunet.tasks import Binary, Task
 from minunet.tasks.regions import MissingPackage, require
 from minunet.training.baselines import class_fractions, constant_baselines
-from minunet.training.checkpoint import CheckpointError
+from minunet.training.checkpoint import CheckpointError, check_width
 from minunet.training.interrupt import Interrupt
 from minunet.training.loop import Trainer
 from minunet.training.progress import Diverged
@@ -58,8 +61,10 @@ def _train(args: Namespace) -> int:
         set_num_threads(args.threads)
     device = choose_device(args.device)
     say(f"device      {describe_device(device)}")
+    if args.resume is not None:
+        say(f"resume      reads {what_is_read(args)}; writes into {readable(args.resume)} alone, and into the cache")
     data = load_data(args)
-    say(f"data        {data.source}")
+    say(f"data        {readable(data.source)}")
     size = " x ".join(map(str, data.training[0][0].shape[:2]))
     say(f"images      {len(data.training)} to train, {len(data.validation)} to validate, {size}")
     try:
@@ -69,6 +74,8 @@ def _train(args: Namespace) -> int:
     except (ValueError, MissingPackage) as error:
         raise DataError(error) from error
 
+    if args.resume is not None and args.width is not None:
+        check_width(args.resume, args.width)
     model = make_model(args, task).to(device)
     augment, workers = AUGMENTATIONS[args.augment], min(WORKERS, get_num_threads())
     training = Relabeled(data.training, task.prepare)
@@ -86,7 +93,7 @@ def _train(args: Namespace) -> int:
         "pictures": fingerprint(data.training, data.validation),  # the key that older runs have, which must resume
     }
     with _open_run(args, metadata, trainer) as run, Interrupt() as interrupt:
-        say(f"folder      {run.folder}")
+        say(f"folder      {readable(run.folder)}")
         if args.resume is not None:
             _report_resumed(args, len(run.history), trainer.progress.step, len(batches))
         say("\nscores of training / validation:")
@@ -135,6 +142,7 @@ def _open_run(args: Namespace, metadata: Mapping[str, Any], trainer: Trainer) ->
             "image_size": args.image_size,
             "threshold": 0.5,
             "border": args.border,
+            "stretch": reading_of(args).stretch,
             **trainer.task.metadata(),
         },
         save_minutes=args.save_minutes,
@@ -185,7 +193,8 @@ def _check_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Compares a run with the one that is to continue it. Raises DataError for other images."""
     if before.get("pictures") != now["pictures"]:
         raise DataError(
-            f"these are not the images that the run began with ({before.get('data')}): it cannot continue with others"
+            f"these are not the images that the run began with ({before.get('data')!r:.200}): "
+            "it cannot continue with others"
         )
     task = before.get("task", {})
     if changed := [name for name, value in now["task"].items() if name in task and task[name] != value]:
@@ -193,7 +202,9 @@ def _check_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
             f"the run began with another task (other {', '.join(changed)}): it cannot continue with this one"
         )
     if before.get("device") != now["device"]:
-        warn(f"the run was on {before.get('device')} and continues on {now['device']}: the last digits will differ")
+        warn(
+            f"the run was on {before.get('device')!r:.20} and continues on {now['device']}: the last digits will differ"
+        )
 
 
 def _report_labels(task: Task, training: Dataset, validation: Dataset) -> dict[str, dict[str, float]]:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minunet.cli.arguments import Parser, between_0_and_1, mask_values
+from minunet.cli.arguments import Parser, between_0_and_1, mask_values, path
+from minunet.cli.reading import add_reading_arguments, reading_of, stretched
 from minunet.data import DataError
 from minunet.data.classes import Classes
 from minunet.data.coco import CocoPanoptic
@@ -17,6 +18,7 @@ from minunet.data.folder import ImageFolder
 from minunet.data.labels import MEANINGS
 from minunet.data.pets import SPECIES_CLASSES, TRIMAP_CLASSES, Pets
 from minunet.data.sample import Dataset, Labels, Relabeled, Subset, limited, split
+from minunet.inputs import read_lines
 
 DOWNLOAD_DIR = Path("data/oxford-iiit-pet")
 HELD_OUT = 100  # drawn images to validate on, at most
@@ -25,6 +27,10 @@ HELD_OUT = 100  # drawn images to validate on, at most
 OF_OWN_IMAGES = (  # flags that mean nothing without --images
     "classes",
     "panoptic_json",
+    "stretch",
+    "exif",
+    "page",
+    "max_pixels",
     "names",
     "validation_names",
     "validation_images",
@@ -47,7 +53,7 @@ def add_dataset_arguments(parser: Parser) -> None:
     add = parser.add_argument
     add(
         "--data-dir",
-        type=Path,
+        type=path,
         metavar="DIR",
         help="folder with images/ and annotations/ (default: none, drawn pets are used)",
     )
@@ -56,10 +62,10 @@ def add_dataset_arguments(parser: Parser) -> None:
         action="store_true",
         help=f"fetch the real photographs into --data-dir, unless they are there (default: {DOWNLOAD_DIR})",
     )
-    add("--images", "--pictures", type=Path, metavar="DIR", help="folder of your own images; goes with --masks")
+    add("--images", "--pictures", type=path, metavar="DIR", help="folder of your own images; goes with --masks")
     add(
         "--masks",
-        type=Path,
+        type=path,
         metavar="DIR",
         help="folder of their masks, named like the images: 0 is background, 1 or 255 pet; for other tasks, of the "
         "class maps, of the object numbers, or of the panoptic PNGs",
@@ -70,7 +76,7 @@ def add_dataset_arguments(parser: Parser) -> None:
         metavar="TABLE",
         help="what other values in --masks mean, such as 0=background,7=pet,255=ignore",
     )
-    add("--panoptic-json", type=Path, metavar="FILE", help="panoptic: what the segments in --masks are, as in COCO")
+    add("--panoptic-json", type=path, metavar="FILE", help="panoptic: what the segments in --masks are, as in COCO")
     add(
         "--validation-fraction",
         "--validation-share",
@@ -85,15 +91,16 @@ def add_dataset_arguments(parser: Parser) -> None:
         ("panoptic-json", "and what their segments are (default: --panoptic-json)"),
     ):
         kind = "FILE" if name == "panoptic-json" else "DIR"
-        add(f"--validation-{name}", type=Path, metavar=kind, help=what)
-    add("--names", type=Path, metavar="FILE", help="train with these of --images only: a file with a name on each line")
-    add("--validation-names", type=Path, metavar="FILE", help="and validate with these")
+        add(f"--validation-{name}", type=path, metavar=kind, help=what)
+    add("--names", type=path, metavar="FILE", help="train with these of --images only: a file with a name on each line")
+    add("--validation-names", type=path, metavar="FILE", help="and validate with these")
     add(
         "--border",
         choices=MEANINGS,
         default="pet",
         help="what the boundary pixels in the pets' trimaps count as (default: pet)",
     )
+    add_reading_arguments(parser)
     add("--strict", action="store_true", help="stop if an image cannot be used (default: skip it and continue)")
 
 
@@ -189,7 +196,7 @@ def _own(args: Namespace) -> Data:
     everything = _reader(args)(args.images, args.masks, args.panoptic_json, names)
     training: Dataset
     validation: Dataset
-    skipped = len(everything.skipped)
+    skipped, paths = len(everything.skipped), list(everything.paths)
     if args.validation_images is None and validation_names is None:
         training, validation = split(everything, args.validation_fraction, args.seed, args.limit)
         held_out = f"seed {args.seed} holds out {args.validation_fraction:.0%}"
@@ -203,8 +210,11 @@ def _own(args: Namespace) -> Data:
         _check_alike(everything, others)
         training, validation = (Subset(part, limited(range(len(part)), args.limit)) for part in (everything, others))
         skipped += len(others.skipped)
+        paths += others.paths
         held_out = f"validated with {args.validation_images or args.validation_names}"
     source = f"{args.images} with masks in {args.masks}, {held_out}; {skipped} skipped"
+    if line := stretched(paths, reading_of(args)):
+        source += f"; {line}"
     classes = everything.classes if args.task == "panoptic" else None
     if args.task == "semantic":
         classes = Classes.from_json(args.classes)
@@ -220,7 +230,7 @@ def _check_alike(training: ImageFolder | CocoPanoptic, validation: ImageFolder |
 def _reader(args: Namespace) -> Callable[[Path, Path, Path, Sequence[str] | None], ImageFolder | CocoPanoptic]:
     """The function from two folders, a JSON file and names to the dataset that the task needs."""
     size = None if args.image_size == "original" else args.image_size
-    common: dict[str, Any] = {"size": size, "strict": args.strict}
+    common: dict[str, Any] = {"size": size, "strict": args.strict, "reading": reading_of(args)}
     if args.task == "panoptic":
         return lambda images, masks, file, names: CocoPanoptic(images, masks, file, names=names, **common)
     kinds: dict[str, dict[str, Any]] = {
@@ -236,7 +246,7 @@ def read_names(path: Path | None) -> list[str] | None:
     if path is None:
         return None
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
+        lines = read_lines(path)
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as a list of names: {error}") from error
     names = [line.strip() for line in lines if line.strip()]

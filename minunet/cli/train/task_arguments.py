@@ -1,7 +1,6 @@
 """Which kind of segmentation a command is about, and how the task is made of the arguments and the data."""
 
 from argparse import ArgumentTypeError, BooleanOptionalAction, Namespace
-from pathlib import Path
 
 from minunet.cli.arguments import Parser, whole
 from minunet.data import classes as class_lists
@@ -73,7 +72,7 @@ def add_task_arguments(parser: Parser) -> None:
 def class_list(text: str) -> dict:
     """An argument type: the classes in a list NUMBER=NAME,… or in a file, as JSON (run.json keeps the arguments)."""
     try:
-        found = class_lists.parse(text) if "=" in text else class_lists.read_classes(Path(text).expanduser())
+        found = class_lists.parse(text) if "=" in text else class_lists.read_classes(text)
     except (ValueError, OSError) as error:
         raise ArgumentTypeError(str(error)) from error
     return found.to_json()

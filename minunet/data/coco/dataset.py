@@ -1,7 +1,6 @@
 """Images with panoptic labels in COCO's format as a dataset."""
 
 import operator
-import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,10 +12,13 @@ from PIL import Image
 from minunet.data import DataError, cache
 from minunet.data.classes import Classes
 from minunet.data.coco.document import Document, Entry, read_document
-from minunet.data.images import quiet_pillow
+from minunet.data.images import DEFAULT, Reading, quiet_pillow
+from minunet.data.images.pixels import is_deep
+from minunet.data.masks import lossy_kind
 from minunet.data.panoptic_ids import colors_to_ids, from_panoptic
 from minunet.data.sample import Frame, Pair, common_root
 from minunet.data.skipped import report_skipped
+from minunet.inputs import user_path
 
 EXPECTED = "IMAGES/NAME.jpg, PANOPTIC/NAME.png, and a panoptic.json of COCO that lists them"
 
@@ -29,11 +31,12 @@ class CocoPanoptic:
     size, multiple    as for ImageFolder: an int or (H, W), or None to keep the images as they are, but padded
     strict, cache     as for Pets: whether to raise instead of skipping, and whether to keep what was decoded
     names             only the images of these names (without extension), in that order; None takes all
+    reading           how files are read, as for ImageFolder
 
     labels[..., 0] is a class index or 255 (void); labels[..., 1] is 0 on stuff and void, and 1, 2, 3 … on things, one
     number each, in the order of segments_info. Crowds, things that nobody has told apart, have their class and 0.
 
-    Attributes: `names` and `skipped`, lists of str as for ImageFolder; `classes`, whose values are the category ids;
+    Attributes: `names`, `paths` and `skipped`, lists as for ImageFolder; `classes`, whose values are the category ids;
     `size` and `content` as for ImageFolder.
 
     What cannot be used is skipped and reported in one message (skipped.py). Raises DataError if the JSON file cannot be
@@ -50,9 +53,10 @@ class CocoPanoptic:
         cache: bool = True,
         names: Sequence[str] | None = None,
         multiple: int = 64,
+        reading: Reading = DEFAULT,
     ) -> None:
         Frame.of(1 if size is None else size, multiple, Path(), ())  # raises before anything is read
-        places = (Path(os.path.expanduser(path)).absolute() for path in (images, panoptic, annotations))
+        places = (user_path(path).absolute() for path in (images, panoptic, annotations))
         images_at, pngs_at, file = places
         document = read_document(file)
         self.classes = document.classes
@@ -61,7 +65,8 @@ class CocoPanoptic:
             name: (images_at / entry.image, pngs_at / entry.png, file) for name, entry in entries.items()
         }
         root = common_root(images_at, pngs_at)
-        frame = Frame.of(size, multiple, root, [png for _, png, _ in files.values()])
+        of_png = {png: image for image, png, _ in files.values()}
+        frame = Frame.of(size, multiple, root, list(of_png), reading, of_png)
         self.size, self.content = frame.size, frame.content
         segments = {files[name]: entries[name].segments for name in entries}
 
@@ -74,6 +79,7 @@ class CocoPanoptic:
         self._rows = [row for row in range(len(files)) if row not in decoded.skipped]
         found = list(files)
         self.names = [found[row] for row in self._rows]
+        self.paths = [files[name][0] for name in self.names]
         report_skipped(f"{images} with {annotations}", len(self), self.skipped, EXPECTED, strict)
 
     def __len__(self) -> int:
@@ -113,8 +119,10 @@ def panoptic_reader(entry: Entry, classes: Classes) -> Callable[[Image.Image], N
 
 def _labels(segments: list[dict[str, int]], classes: Classes, stored: Image.Image) -> NDArray[np.uint16]:
     """The labels uint16 (H, W, 2) of a PNG as it is stored."""
-    if stored.format == "JPEG":
-        raise DataError("is a JPEG, which blurs the numbers of segments: save it as PNG")
+    if kind := lossy_kind(stored):
+        raise DataError(f"is a {kind}, which blurs the numbers of segments: save it as PNG")
+    if stored.mode == "RGB" and is_deep(stored):
+        raise DataError("has 16 bits per channel: a panoptic PNG has 8 of each of red, green and blue")
     if stored.mode != "RGB":
         raise DataError(f"has mode {stored.mode}: a panoptic PNG has the number of each segment in red, green and blue")
     try:

@@ -1,6 +1,5 @@
 """The JSON file of COCO's panoptic format: which classes there are, and which segments each image has."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -10,6 +9,11 @@ from minunet.data.classes import IGNORE_NAMES, Classes, voc_color
 from minunet.data.labels import IGNORE
 from minunet.data.panoptic_ids import MOST_IDS
 from minunet.data.skipped import listed
+from minunet.inputs import LARGEST_TEXT, parse_json, read_file
+
+COCO_OBJECTS = (
+    "COCO's list of objects, with their outlines: pycocotools (COCO.annToMask) makes label images of them, for --masks"
+)
 
 
 class Entry(NamedTuple):
@@ -31,10 +35,10 @@ class Document(NamedTuple):
 def read_document(path: Path) -> Document:
     """Returns what a panoptic JSON file says. Raises DataError if it cannot be read, or has no sensible categories."""
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(read_file(path))
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise DataError(f"{path} is not a JSON file: {error}") from error
     missing = [key for key in ("categories", "images", "annotations") if not isinstance(_get(content, key), list)]
     if missing:
@@ -42,12 +46,37 @@ def read_document(path: Path) -> Document:
             f"{path} has no list {' and no list '.join(map(repr, missing))}: a panoptic file of COCO has categories, "
             "images and annotations"
         )
+    if content["annotations"] and _get(content["annotations"][0], "segments_info") is None:
+        if _get(content["annotations"][0], "segmentation") is not None:
+            raise DataError(f"{path} is {COCO_OBJECTS}")
     try:
         classes = _classes(content["categories"])
     except ValueError as error:
         raise DataError(f"{path}: {error}") from error
     entries, skipped = _entries(content["images"], content["annotations"])
     return Document(classes, entries, [f"{path.name}: {reason}" for reason in skipped])
+
+
+def about_json(place: Path) -> str:
+    """Returns what to do about JSON files where label images were expected, in words; "" where there are none.
+
+    place: a file, or a folder, of which the first JSON file is looked at.
+    """
+    files = sorted(place.glob("*.json")) if place.is_dir() else [place][: place.suffix.lower() == ".json"]
+    try:
+        content = parse_json(read_file(files[0], LARGEST_TEXT)) if files else None
+    except (OSError, ValueError):
+        return ""
+    if isinstance(_get(content, "shapes"), list):
+        return f"{files[0].name} is LabelMe's: labelme2voc.py, of its examples, makes label images of them"
+    annotations = _get(content, "annotations")
+    if not isinstance(annotations, list) or not annotations:
+        return ""
+    if _get(annotations[0], "segments_info") is not None:
+        return f"{files[0].name} is COCO's panoptic file: give it as --panoptic-json, with its PNGs and --task panoptic"
+    if _get(annotations[0], "segmentation") is not None:
+        return f"{files[0].name} is {COCO_OBJECTS}"
+    return ""
 
 
 def _get(record: Any, key: str) -> Any:

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from minunet.data.drawn_pets.compose import check_seeds, check_size, draw, species_of
 from minunet.files import ABANDONED, atomic_folder, remove_leftovers
+from minunet.inputs import user_path
 
 BREEDS = {"cat": "Drawn_Cat", "dog": "drawn_dog"}  # in the official names, too, only those of cats are capitalized
 CLASS_IDS = {"cat": "1 1 1", "dog": "2 2 1"}  # CLASS-ID SPECIES BREED-ID, as in the official lists
@@ -45,6 +46,7 @@ def check_counts(trainval: int, test: int) -> tuple[int, int]:
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
     """Yields an empty folder that is called `folder` once the block has ended well; that one must be new or empty."""
+    folder = user_path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"{folder} exists and is not empty: name a new folder, or empty this one")
     folder.parent.mkdir(parents=True, exist_ok=True)

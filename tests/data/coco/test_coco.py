@@ -11,6 +11,8 @@ from PIL import Image
 from minunet.data import DataError
 from minunet.data.classes import Classes, voc_color
 from minunet.data.coco import CocoPanoptic
+from minunet.data.coco.document import read_document
+from minunet.data.images import Reading
 
 CATEGORIES = [
     {"id": 9, "name": "grass", "isthing": 0, "color": [10, 200, 30]},
@@ -137,7 +139,7 @@ def test_names_in_the_order_given(scene):
 
 def test_what_was_decoded_is_kept_until_the_document_changes(scene, monkeypatch):
     read(scene)
-    monkeypatch.setattr("minunet.data.sample.load", None)  # a second reading would fail
+    monkeypatch.setattr("minunet.data.sample.read_image", None)  # a second reading would fail
     assert read_again(scene)[1][1][..., 1].tolist() == SEGMENTS
     monkeypatch.undo()
     monkeypatch.setenv("MINUNET_CACHE", str(scene[0] / "cache"))
@@ -306,3 +308,31 @@ def test_damaged_documents_and_files_give_a_dataset_or_an_error(scene):
             assert image.shape[:2] == labels.shape[:2] == dataset.size and labels.dtype == np.uint16
             assert set(np.unique(labels[..., 0]).tolist()) <= {*range(len(dataset.classes)), 255}
     assert 50 < usable < 250
+
+
+@pytest.mark.parametrize("exif, segments", [("stored", [row[::-1] for row in SEGMENTS[::-1]]), ("upright", SEGMENTS)])
+def test_segments_of_a_photograph_that_lies_on_its_head(scene, exif, segments):
+    tags = Image.Exif()
+    tags[0x0112] = 3  # to be rotated by 180 degrees
+    Image.new("RGB", (4, 3), (1, 100, 200)).save(scene[0] / "images" / "a.2.jpg", "PNG", exif=tags)
+    with pytest.raises(DataError, match=r"a\.2\.png: could belong to .* orientation 3.*--exif stored"):
+        read(scene, names=["a.2"])
+    assert read(scene, names=["a.2"], reading=Reading(exif=exif))[0][1][..., 1].tolist() == segments
+
+
+def test_16_bits_per_channel_are_refused(scene):
+    """Pillow hands over the upper eight of each: other numbers."""
+    (scene[0] / "panoptic" / "a.2.png").write_bytes(b"P6 4 3 65535\n" + bytes(4 * 3 * 6))  # a name says nothing
+    with pytest.raises(DataError, match=r"a\.2\.png: has 16 bits per channel"):
+        read(scene, names=["a.2"])
+
+
+def test_a_file_of_objects_says_what_it_is(tmp_path):
+    content = {
+        "images": [{"id": 1}],
+        "categories": [{"id": 1}],
+        "annotations": [{"id": 1, "segmentation": [[0, 0, 1]]}],
+    }
+    (tmp_path / "instances.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match="is COCO's list of objects, with their outlines: pycocotools"):
+        read_document(tmp_path / "instances.json")
