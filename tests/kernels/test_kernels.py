@@ -255,6 +255,11 @@ def test_an_empty_batch(kernels):
     assert kernels.convolve_transposed(np.ones((0, 5, 6, 4)), w, None, *one, (5, 6)).shape == (0, 5, 6, 2)
     gw = kernels.weight_gradient(np.ones((0, 5, 6, 2)), np.ones((0, 5, 6, 4)), (3, 3), *one)
     np.testing.assert_array_equal(gw, 0 * w)
+    empty = np.ones((0, 5, 6, 2)), w, np.ones((0, 5, 6, 4)), np.ones((0, 5, 6, 4))
+    gx, gw, gb = kernels.convolve_backward(*empty, *one, (True, True, True))
+    assert gx.shape == (0, 5, 6, 2)
+    np.testing.assert_array_equal(gw, 0 * w)
+    np.testing.assert_array_equal(gb, np.zeros(4))
     y, argmax = kernels.max_pool(np.ones((0, 4, 4, 2)), (2, 2), (2, 2), NO_PADS)
     assert y.shape == argmax.shape == (0, 2, 2, 2)
     assert kernels.max_pool_gradient(y, argmax, (2, 2), (2, 2), NO_PADS, (4, 4)).shape == (0, 4, 4, 2)
@@ -274,6 +279,13 @@ def test_nan_is_not_hidden(kernels):
 # ---- what must not matter ----------------------------------------------------------------------------------
 
 
+@pytest.fixture(params=[1, 1000], ids=["columns", "patches"])
+def long_row(request, monkeypatch):
+    """The windows of the CPU's kernels in each of their two layouts."""
+    monkeypatch.setattr(cpu.patches, "LONG_ROW", request.param)
+
+
+@pytest.mark.usefixtures("long_row")
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("block_bytes", [64, 700, 5000])
 @pytest.mark.parametrize(
@@ -290,6 +302,11 @@ def test_it_does_not_matter_where_the_blocks_are_cut(monkeypatch, name, block_by
     assert_close(
         cpu.convolve_transposed(gy, w, None, stride, pads, (H + 4, W)), transposed(gy, w, stride, pads, (H + 4, W))
     )
+    gz = np.where(gy > 0.5, gy, 0)
+    gx, gw, gb = cpu.convolve_backward(x, w, gy, gy - 0.5, stride, pads, (True, True, True))
+    assert_close(gx, transposed(gz, w, stride, pads, (H + 4, W)))
+    assert_close(gw, kernel_gradient(x, gz, kernel, stride, pads))
+    assert_close(gb, gz.sum(axis=(0, 1, 2)))
     y, argmax = cpu.max_pool(x, kernel, stride, NO_PADS)
     np.testing.assert_array_equal(argmax, pooling(x, kernel, stride, NO_PADS)[1])
     assert_close(
@@ -297,6 +314,111 @@ def test_it_does_not_matter_where_the_blocks_are_cut(monkeypatch, name, block_by
         pooling_gradient(y, argmax, kernel, stride, NO_PADS, (H + 4, W)),
     )
     np.testing.assert_array_equal(cpu.relu_gradient(x, x), np.maximum(x, 0))
+
+
+@pytest.fixture
+def fewer_products(monkeypatch):
+    """Winograd's way, which is meant for many channels, for any number of them."""
+    monkeypatch.setattr(cpu.winograd, "MANY", 1)
+    monkeypatch.setattr(cpu.convolution, "FEW_FILTERS", 0)
+
+
+EVEN = {  # with outputs that 2x2 tiles cover
+    "same": ((3, 6, 8), ((1, 1), (1, 1))),
+    "valid": ((2, 8, 6), NO_PADS),
+    "uneven padding": ((4, 4, 4), ((0, 2), (2, 0))),
+    "wide padding": ((3, 2, 2), ((2, 2), (3, 3))),
+}
+
+
+@dtypes
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("block_bytes", [64, 5000])
+@pytest.mark.parametrize("image, pads", EVEN.values(), ids=EVEN)
+def test_fewer_products(fewer_products, monkeypatch, image, pads, block_bytes, threads, dtype):
+    monkeypatch.setattr(cpu.winograd, "BLOCK_BYTES", block_bytes)
+    set_num_threads(threads)
+    x, w, b, gy = drawn((image, (3, 3), (1, 1), pads), C=3, F=4, dtype=dtype)
+    assert cpu.winograd.pays(len(x), w.shape, (1, 1), gy.shape[1:3])
+    expected = convolution(x, w, (1, 1), pads) + b
+    assert_close(cpu.convolve(x, w, b, (1, 1), pads), expected, dtype)
+    assert_close(cpu.convolve(x, w, b, (1, 1), pads, relu=True), np.maximum(expected, 0), dtype)
+    gx, gw, gb = cpu.convolve_backward(x, w, gy, expected, (1, 1), pads, (True, True, True))
+    gz = np.where(expected > 0, gy, 0)
+    assert_close(gx, transposed(gz, w, (1, 1), pads, image[1:]), dtype)
+    assert_close(gw, kernel_gradient(x, gz, (3, 3), (1, 1), pads), dtype)
+    assert_close(gb, gz.astype(float).sum(axis=(0, 1, 2)), dtype)
+
+
+def test_fewer_products_are_taken_for_many_channels_and_enough_tiles():
+    shape = 3, 3, 64, 96
+    assert cpu.winograd.pays(6, shape, (1, 1), (8, 8))  # 96 tiles
+    assert not cpu.winograd.pays(5, shape, (1, 1), (8, 8))
+    assert not cpu.winograd.pays(99, (3, 3, 63, 96), (1, 1), (8, 8))
+    assert not cpu.winograd.pays(99, shape, (2, 1), (8, 8)) and not cpu.winograd.pays(99, shape, (1, 1), (8, 7))
+    assert not cpu.winograd.pays(99, (5, 5, 64, 96), (1, 1), (8, 8))
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+def test_fewer_products_and_a_number_that_is_not_finite(fewer_products, value):
+    """It reaches the windows that it lies under, and no others."""
+    x, w, b, _ = drawn(((2, 8, 8), (3, 3), (1, 1), ((1, 1), (1, 1))), C=3, F=4)
+    x[1, 3, 4, 2] = value
+    y = cpu.convolve(x, w, b, (1, 1), ((1, 1), (1, 1)))
+    reached = np.zeros(y.shape, bool)
+    reached[1, 2:5, 3:6] = True
+    np.testing.assert_array_equal(np.isfinite(y), ~reached)
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_allclose(y, convolution(x, w, (1, 1), ((1, 1), (1, 1))) + b, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_fewer_products_and_a_gradient_that_is_not_finite(fewer_products, value):
+    geometry = (3, 8, 8), (3, 3), (1, 1), ((1, 1), (1, 1))
+    x, _, _, gy = drawn(geometry, C=3, F=4)
+    x[1, 3, 4, 2] = value
+    expected = kernel_gradient(x, gy, *geometry[1:])
+    assert np.isfinite(expected[:, :, :2]).all() and not np.isfinite(expected[:, :, 2]).any()
+    np.testing.assert_allclose(cpu.weight_gradient(x, gy, *geometry[1:]), expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 7])
+@pytest.mark.parametrize("several_images", [False, True])
+def test_every_row_is_in_one_block(several_images, threads):
+    set_num_threads(threads)
+    for N, OH, fit in np.ndindex(6, 9, 20):
+        blocks = cpu.patches.cut(N, OH + 1, fit, several_images)
+        rows = [(n, i) for images, rows in blocks for n in range(N)[images] for i in range(OH + 1)[rows]]
+        assert rows == list(np.ndindex(N, OH + 1))
+        assert all(images.stop - images.start == 1 or several_images for images, _ in blocks)
+
+
+@pytest.mark.parametrize(
+    "N, OH, fit, threads, blocks",
+    [
+        (1, 256, 100, 2, 4),
+        (1, 4, 28, 2, 2),
+        (16, 4, 28, 2, 2),
+        (16, 8, 28, 2, 4),
+        (16, 256, 100, 2, 48),
+        (6, 9, 100, 3, 3),
+    ],
+)
+def test_the_threads_get_equal_numbers_of_blocks(N, OH, fit, threads, blocks):
+    set_num_threads(threads)
+    assert len(cpu.patches.cut(N, OH, fit)) == blocks and blocks % threads == 0
+
+
+def test_windows_are_not_copied_whole_where_rows_are_long():
+    """Q: of 3x3 windows under 6 rows, 8 rows of 3·C numbers are copied for each column, and not 18."""
+    windows_ = cpu.patches.Windows((3, 3), (1, 1), ((1, 1), (1, 1)), (6, 64))
+    strip = np.random.default_rng(0).standard_normal((1, 8, 66, 5))
+    matrices = cpu.patches.window_matrices(strip, slice(0, 6), windows_)
+    assert matrices.shape == (6, 64, 45)
+    for i, j in np.ndindex(6, 64):
+        np.testing.assert_array_equal(matrices[i, j], strip[0, i : i + 3, j : j + 3].ravel())
+    last = matrices.ctypes.data + sum((n - 1) * s for n, s in zip(matrices.shape, matrices.strides)) + 8
+    assert last - matrices.ctypes.data == 64 * 8 * 3 * 5 * 8
 
 
 @pytest.mark.parametrize("workspace", [1, 700, 3000])
@@ -401,7 +523,7 @@ def test_the_memory_layout_of_the_inputs_does_not_matter(kernels, name):
     x, w, b, gy = drawn(GEOMETRIES[name])
     (_, *size), kernel, stride, pads = GEOMETRIES[name]
     expected_y, expected_gw = convolution(x, w, stride, pads), kernel_gradient(x, gy, kernel, stride, pads)
-    expected_gx = transposed(gy, w, stride, pads, size)
+    expected_gx, expected_gb = transposed(gy, w, stride, pads, size), gy.sum(axis=(0, 1, 2))
     y, argmax = kernels.max_pool(x, kernel, stride, pads)
     gx = kernels.max_pool_gradient(y, argmax, kernel, stride, pads, tuple(size))
     arrays = x, w, gy, y, argmax
@@ -409,6 +531,9 @@ def test_the_memory_layout_of_the_inputs_does_not_matter(kernels, name):
         assert_close(kernels.convolve(x, w, b, stride, pads), expected_y + b)
         assert_close(kernels.weight_gradient(x, gy, kernel, stride, pads), expected_gw)
         assert_close(kernels.convolve_transposed(gy, w, None, stride, pads, tuple(size)), expected_gx)
+        gradients = kernels.convolve_backward(x, w, gy, None, stride, pads, (True, True, True))
+        for found, expected in zip(gradients, (expected_gx, expected_gw, expected_gb)):
+            assert_close(found, expected)
         np.testing.assert_array_equal(kernels.max_pool(x, kernel, stride, pads)[0], y)
         assert_close(kernels.max_pool_gradient(y, argmax, kernel, stride, pads, tuple(size)), gx)
         assert_close(kernels.relu_gradient(x, x), np.maximum(x, 0))
@@ -425,6 +550,10 @@ def test_a_broadcast_upstream_gradient(kernels, name):
     assert_close(
         kernels.convolve_transposed(gy, w, None, stride, pads, tuple(size)), transposed(whole, w, stride, pads, size)
     )
+    gx, gw, gb = kernels.convolve_backward(x, w, gy, whole, stride, pads, (True, True, True))
+    assert_close(gx, transposed(whole, w, stride, pads, size))
+    assert_close(gw, kernel_gradient(x, whole, kernel, stride, pads))
+    assert_close(gb, whole.sum(axis=(0, 1, 2)))
     y, argmax = kernels.max_pool(x, kernel, stride, pads)
     gy = np.broadcast_to(0.5, y.shape)
     assert_close(
@@ -445,6 +574,7 @@ def test_a_result_is_not_overwritten_by_the_next_call(kernels):
                 kernels.convolve(x, w, b, stride, pads),
                 kernels.convolve_transposed(gy, w, b, stride, pads, (H, W)),
                 kernels.weight_gradient(x, gy, kernel, stride, pads),
+                *kernels.convolve_backward(x, w, gy, gy, stride, pads, (True, True, True)),
                 y,
                 argmax,
                 kernels.relu_gradient(gy, gy),
@@ -474,6 +604,7 @@ def all_products(seed=0, size=(3, 17, 19)):
         cpu.convolve(x, w, b, *same, relu=True),
         cpu.weight_gradient(x, gy, (3, 3), *same),
         cpu.convolve_transposed(gy, w, None, *same, size[1:]),
+        *cpu.convolve_backward(x, w, gy, gy, *same, (True, True, True)),
         cpu.convolve_transposed(gy, w, None, (2, 2), ((1, 1), (1, 1)), doubled),
         y,
         argmax,
@@ -482,6 +613,7 @@ def all_products(seed=0, size=(3, 17, 19)):
     ]
 
 
+@pytest.mark.usefixtures("long_row")
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_two_runs_give_the_same_bits(monkeypatch, threads):
     monkeypatch.setattr(cpu.patches, "BLOCK_BYTES", 4000)
@@ -492,6 +624,7 @@ def test_two_runs_give_the_same_bits(monkeypatch, threads):
             assert found.tobytes() == expected.tobytes()
 
 
+@pytest.mark.usefixtures("long_row")
 def test_any_number_of_threads_gives_the_same_up_to_rounding(monkeypatch):
     monkeypatch.setattr(cpu.patches, "BLOCK_BYTES", 4000)
     results = []
@@ -503,6 +636,7 @@ def test_any_number_of_threads_gives_the_same_up_to_rounding(monkeypatch):
             np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.usefixtures("long_row")
 @pytest.mark.parametrize("threads", [1, 2])
 def test_four_callers_at_once(monkeypatch, threads):
     monkeypatch.setattr(cpu.patches, "BLOCK_BYTES", 4000)
@@ -583,6 +717,7 @@ def test_a_whole_network_on_the_reference_kernels(monkeypatch):
     fast = losses_and_gradients(UNet(depth=2, width=4).astype("float64"), x, t)
     for name in (
         "convolve",
+        "convolve_backward",
         "convolve_transposed",
         "weight_gradient",
         "max_pool",
@@ -634,16 +769,23 @@ def test_sum_over_pixels(kernels, dtype):
 
 @dtypes
 @pytest.mark.parametrize("shape", [(3, 5, 4, 2), (2, 40, 33, 7), (1, 3, 2, 300)])
-def test_relu_gradient_and_sum(kernels, shape, dtype):
+def test_relu_and_bias_of_a_convolution_backward(kernels, shape, dtype):
+    """With the identity as its kernel, gx is gz."""
     rng = np.random.default_rng(1)
     gy, y = rng.standard_normal(shape).astype(dtype), np.maximum(rng.standard_normal(shape), 0).astype(dtype)
-    gz, gb = kernels.relu_gradient_and_sum(gy, y)
+    identity = np.eye(shape[3], dtype=dtype)[None, None]
+    arguments = np.zeros(shape, dtype), identity, gy, y, (1, 1), ((0, 0), (0, 0)), (True, False, True)
+    gz, _, gb = kernels.module.convolve_backward(
+        *(kernels.put(a) if isinstance(a, np.ndarray) else a for a in arguments)
+    )
+    gz, gb = to_numpy(gz), to_numpy(gb)
     expected = np.where(y > 0, gy.astype(np.float64), 0)
     np.testing.assert_array_equal(gz, expected.astype(dtype))
     np.testing.assert_allclose(
         gb, expected.reshape(-1, shape[3]).sum(axis=0), rtol=0, atol=1e-4 if dtype == "float32" else 1e-11
     )
-    np.testing.assert_array_equal(kernels.relu_gradient_and_sum(gy, y)[1], gb)  # once more: the same bits
+    again = kernels.module.convolve_backward(*(kernels.put(a) if isinstance(a, np.ndarray) else a for a in arguments))
+    np.testing.assert_array_equal(to_numpy(again[2]), gb)  # once more: the same bits
     assert gz.dtype == gb.dtype == dtype
 
 

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from minunet import UNet, cuda_graph, optim
+from minunet.cli.train.arguments import parse_arguments
+from minunet.cli.train.recipes import make_trainer
 from minunet.cuda import synchronize
 from minunet.cuda_graph import RecordedStep
 from minunet.data.augment import PRESETS
@@ -250,6 +252,13 @@ def test_what_cannot_be_recorded_runs_without_a_graph_and_says_so_once(optimizer
 def test_groups_of_batches_are_not_recorded():
     trainer, *_ = start(optim.RMSprop, accumulate=2)
     assert trainer.recorded is None
+
+
+@pytest.mark.parametrize("flags, recorded", [([], True), (["--no-graph"], False), (["--accumulate", "2"], False)])
+def test_the_command_line_records_unless_told_otherwise(flags, recorded):
+    args = parse_arguments(flags)
+    trainer = make_trainer(args, UNet(**SMALL).to("gpu"), Binary(), batches=5)
+    assert (trainer.recorded is not None) == recorded
 
 
 # ---- memory ------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
     convolution.py    convolve, convolve_transposed: start here
     backward.py       weight_gradient and convolve_backward, the gradients of a convolution
+    winograd.py       convolutions of many channels with fewer products
     patches.py        blocks of output rows, and the windows under each as matrices
     pooling.py        max_pool and its gradient
     normalization.py  batch normalization, forward and backward
@@ -31,7 +32,7 @@ from minunet.kernels.cpu.normalization import moments, normalize, normalize_grad
 from minunet.kernels.cpu.optimizers import decay, update
 from minunet.kernels.cpu.pointwise import concatenate, relu_gradient, split
 from minunet.kernels.cpu.pooling import max_pool, max_pool_gradient
-from minunet.kernels.cpu.sums import relu_gradient_and_sum, sum_over_pixels
+from minunet.kernels.cpu.sums import sum_over_pixels
 from minunet.kernels.reference import flatten, mask_counts, overlap, to_float, update_running_average
 
 __all__ = [
@@ -54,7 +55,6 @@ __all__ = [
     "normalize_sums",
     "overlap",
     "relu_gradient",
-    "relu_gradient_and_sum",
     "softmax",
     "softmax_cross_entropy",
     "softmax_gradient",

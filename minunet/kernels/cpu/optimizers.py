@@ -18,7 +18,6 @@ def update(rule, numbers, rows, cuda=None):
 
 def decay(arrays, factor):
     """As `reference.decay`."""
-
     value = factor()
 
     def task(w):

@@ -76,7 +76,7 @@ def cut(N, OH, fit, several_images=True):
     threads = get_num_threads()
     if several_images and N >= threads and fit >= OH:
         count = threads * max(1, round(N * OH / max(1, fit) / threads))
-        step = max(1, -(-N // count))
+        step = max(1, N // count)
         return [(slice(n, min(n + step, N)), slice(0, OH)) for n in range(0, N, step)]
     even = threads // math.gcd(N, threads)  # this many blocks per image, or a multiple of it, are shared out evenly
     count = min(OH, -(-OH // (even * max(1, fit))) * even)

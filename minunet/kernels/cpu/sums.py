@@ -18,7 +18,7 @@ def sum_over_pixels(gy):
 
 
 def relu_gradient_and_sum(gy, y):
-    """(gz, gb) as in `reference.relu_gradient_and_sum`: some rows at a time, summed while they are in the cache."""
+    """(gz, gb) of a convolution's backward: some rows at a time, summed while they are in the cache."""
     gy, y = np.ascontiguousarray(gy), np.ascontiguousarray(y)
     N, H, W, C = gy.shape
     gz = np.empty(gy.shape, gy.dtype)

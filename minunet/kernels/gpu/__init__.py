@@ -36,7 +36,7 @@ from minunet.kernels.gpu.normalization import (
 from minunet.kernels.gpu.optimizers import decay, flatten, update
 from minunet.kernels.gpu.pointwise import concatenate, relu_gradient, split, to_float
 from minunet.kernels.gpu.pooling import max_pool, max_pool_gradient
-from minunet.kernels.gpu.sums import relu_gradient_and_sum, sum_over_pixels
+from minunet.kernels.gpu.sums import sum_over_pixels
 
 __all__ = [
     "class_overlap",
@@ -58,7 +58,6 @@ __all__ = [
     "normalize_sums",
     "overlap",
     "relu_gradient",
-    "relu_gradient_and_sum",
     "softmax",
     "softmax_cross_entropy",
     "softmax_gradient",

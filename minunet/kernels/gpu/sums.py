@@ -13,7 +13,7 @@ def sum_over_pixels(gy):
 
 
 def relu_gradient_and_sum(gy, y):
-    """(gz, gb) as in `reference.relu_gradient_and_sum`, in one pass."""
+    """(gz, gb) of a convolution's backward, in one pass."""
     gy = ready(gy)
     gz = array_module(gy).empty(gy.shape, gy.dtype)
     return gz, _sum_over_pixels(gy, ready(y), gz)

@@ -38,7 +38,6 @@ from minunet.kernels.reference.optimizers import decay, flatten, update
 from minunet.kernels.reference.pointwise import (
     concatenate,
     relu_gradient,
-    relu_gradient_and_sum,
     split,
     sum_over_pixels,
     to_float,
@@ -65,7 +64,6 @@ __all__ = [
     "normalize_sums",
     "overlap",
     "relu_gradient",
-    "relu_gradient_and_sum",
     "softmax",
     "softmax_cross_entropy",
     "softmax_gradient",

@@ -13,12 +13,6 @@ def sum_over_pixels(gy):
     return gy.sum(axis=(0, 1, 2))
 
 
-def relu_gradient_and_sum(gy, y):
-    """gz = relu_gradient(gy, y) and gb = sum_over_pixels(gz); gy, y (N,H,W,C). Returns (gz, gb)."""
-    gz = relu_gradient(gy, y)
-    return gz, sum_over_pixels(gz)
-
-
 def concatenate(a, b):
     """a (…, A) and b (…, B) side by side along the last axis. Returns an array (…, A + B)."""
     return array_module(a).concatenate([a, b], axis=-1)
