@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from statistics import median
 
+from gpu_modes import GPU_PEERS
+
 HERE = Path(__file__).parent
 PEERS = {  # framework: (worker, the option that has its interpreter, further arguments)
     "minunet": ("worker_minunet.py", "minunet", ()),
@@ -16,13 +18,6 @@ PEERS = {  # framework: (worker, the option that has its interpreter, further ar
     "PyTorch default": ("worker_torch.py", "torch", ()),
     "Keras": ("worker_keras.py", "keras", ()),
     "DeZero": ("worker_dezero.py", "dezero", ()),
-}
-GPU_PEERS = {  # PyTorch with cuDNN, which multiplies float32 in TF32 unless told otherwise
-    "minunet": ("worker_minunet.py", "minunet", ()),
-    "PyTorch channels-last, TF32": ("worker_torch.py", "torch", ("--channels-last",)),
-    "PyTorch channels-last": ("worker_torch.py", "torch", ("--channels-last", "--no-tf32")),
-    "PyTorch default, TF32": ("worker_torch.py", "torch", ()),
-    "PyTorch default": ("worker_torch.py", "torch", ("--no-tf32",)),
 }
 REST = 0.5  # seconds between turns on the CPU: the last worker's threads may still be spinning
 

@@ -19,18 +19,21 @@ import os
 import sys
 import time
 
+from gpu_modes import HOW, PRECISIONS
+
 BLOCK = 5
 
 
 def arguments():
-    """Parses --batch, --size, --threads, --device, --channels-last and --no-tf32, as compare.py passes them."""
+    """Parses --batch, --size, --threads, --device and, see gpu_modes.py, --channels-last, --precision and --how."""
     parser = argparse.ArgumentParser(description="one framework's side of compare.py")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--channels-last", action="store_true", help="PyTorch only")
-    parser.add_argument("--no-tf32", action="store_true", help="PyTorch on a GPU only")
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="PyTorch on a GPU only")
+    parser.add_argument("--how", choices=HOW, default="eager", help="on a GPU only")
     return parser.parse_args()
 
 

@@ -10,6 +10,7 @@ import worker
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import minunet
 from minunet import Tensor, UNet, cuda, device, no_grad, ops, optim
+from minunet.cuda_graph import RecordedStep
 from minunet.kernels.memory import keep_freed_memory
 
 options = worker.arguments()
@@ -22,12 +23,22 @@ optimizer = optim.RMSprop(model.parameters(), lr=1e-3)
 images, targets = (device.to_device(a, where) for a in lecture.unet_batch(options.batch, options.size, "float32"))
 
 
-def train_step():
+def step():
     loss = ops.binary_cross_entropy_with_logits(model.logits(Tensor(images)), targets)
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
-    return loss.data
+    return (loss.data,)
+
+
+recorded = RecordedStep(step, where) if options.how == "graph" and where != "cpu" else None
+
+
+def train_step():
+    if recorded is None:
+        return step()[0]
+    with recorded.in_its_stream():
+        return recorded()[0].copy()  # the next replay writes over it
 
 
 def infer():
@@ -47,10 +58,10 @@ if where == "cpu":
     worker.serve(f"minunet {minunet.__version__}", train_step, infer, notes=machine.blas(), predictor=predictor)
 else:
     worker.serve(
-        f"minunet {minunet.__version__}",
+        f"minunet {minunet.__version__}, {options.how}",
         train_step,
         infer,
         notes=cuda.describe_gpu(where),
         wait=lambda: cuda.synchronize(where),
-        peak_memory=lambda: cuda.memory_kept(where),
+        peak_memory=lambda: cuda.memory_kept(where) + (recorded.pool.total_bytes() if recorded else 0),
     )

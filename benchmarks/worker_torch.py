@@ -1,8 +1,11 @@
 """PyTorch's side of compare.py, with its default memory layout (channels first) or with --channels-last.
 
-On a GPU, cuDNN first tries out which of its algorithms is the fastest for each layer. It rounds the factors of its
-products to TF32 (10 bits after the binary point), as is PyTorch's default, unless told --no-tf32.
+On a GPU, cuDNN first tries out which of its algorithms is the fastest for each layer. gpu_modes.py lists the
+precisions, and how a step can be asked for. f16 has a fixed loss scale, and nothing looks for infinities: GradScaler
+would make Python wait in each step.
 """
+
+import contextlib
 
 import lecture
 import torch
@@ -13,7 +16,7 @@ options = worker.arguments()
 torch.set_num_threads(options.threads)
 device = options.device.replace("gpu", "cuda")
 torch.backends.cudnn.benchmark = True
-torch.backends.cudnn.allow_tf32 = not options.no_tf32
+torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = options.precision == "TF32"
 memory_format = torch.channels_last if options.channels_last else torch.contiguous_format
 
 
@@ -30,6 +33,8 @@ class KerasRMSprop:
     @torch.no_grad()
     def step(self):
         gradients = [p.grad for p in self.params]
+        if scale != 1:
+            torch._foreach_div_(gradients, scale)
         torch._foreach_mul_(self.means, self.rho)
         torch._foreach_addcmul_(self.means, gradients, gradients, 1 - self.rho)
         roots = torch._foreach_add(self.means, self.eps)
@@ -77,24 +82,58 @@ class LectureUNet(torch.nn.Module):
 
 weights = lecture.unet_weights("float32")
 model = LectureUNet().to(device, memory_format=memory_format)
+network = torch.compile(model) if options.how == "compiled" else model
 optimizer = KerasRMSprop(model.parameters())
+scale = 1024 if options.precision == "f16" else 1
 images, targets = (
     torch.from_numpy(a).permute(0, 3, 1, 2).to(device).contiguous(memory_format=memory_format)
     for a in lecture.unet_batch(options.batch, options.size, "float32")
 )
 
 
+def autocast():
+    half = {"bf16": torch.bfloat16, "f16": torch.float16}.get(options.precision)
+    return contextlib.nullcontext() if half is None else torch.autocast(device.partition(":")[0], half)
+
+
 def train_step():
-    loss = F.binary_cross_entropy_with_logits(model(images), targets)
+    with autocast():
+        loss = F.binary_cross_entropy_with_logits(network(images), targets)
     model.zero_grad()
-    loss.backward()
+    (loss * scale if scale != 1 else loss).backward()
     optimizer.step()
     return loss.detach()
 
 
 @torch.inference_mode()
 def infer():
-    torch.sigmoid(model(images))
+    with autocast():
+        return torch.sigmoid(network(images))
+
+
+def recorded(function):
+    """Returns a function that replays what `function` does; weights and optimizer state are as before."""
+    state = [*model.parameters(), *optimizer.means]
+    before = [tensor.detach().clone() for tensor in state]
+    stream = torch.cuda.Stream(device)
+    stream.wait_stream(torch.cuda.current_stream(device))
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            function()
+    torch.cuda.current_stream(device).wait_stream(stream)
+    model.zero_grad()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        result = function()
+    with torch.no_grad():
+        for tensor, old in zip(state, before):
+            tensor.copy_(old)
+
+    def replay():
+        graph.replay()
+        return result.clone()  # the next replay writes over it
+
+    return replay
 
 
 def predictor(size):
@@ -114,10 +153,11 @@ if device == "cpu":
     notes = f"{torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
     worker.serve(name, train_step, infer, notes, predictor=predictor)
 else:
-    precision = "float32" if options.no_tf32 else "TF32"
+    if options.how == "graph":
+        train_step, infer = recorded(train_step), recorded(infer)
     notes = f"CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}, algorithms tried out"
     worker.serve(
-        f"{name}, {precision}",
+        f"{name}, {options.precision}, {options.how}",
         train_step,
         infer,
         notes,

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from minunet.autograd import Tensor
 from minunet.device import Array, array_module
+from minunet.kernels import kernels_for
 
 
 def clip_gradients(params: Iterable[Tensor], max_norm: float) -> Array | float:
@@ -26,7 +27,7 @@ def clip_gradients(params: Iterable[Tensor], max_norm: float) -> Array | float:
     if not pairs:
         return 0.0
     xp = array_module(pairs[0][1])
-    g = xp.concatenate([grad.reshape(-1) for _, grad in pairs])  # few launches on a GPU, however many parameters
+    g = kernels_for(pairs[0][1]).flatten([grad for _, grad in pairs])
     norm = xp.sqrt((g * g).sum())
     g *= (max_norm / xp.maximum(norm, max_norm)).astype(g.dtype)  # the same as min(1, max_norm / norm), without 1/0
     start = 0

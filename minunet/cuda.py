@@ -59,6 +59,12 @@ def memory_free(device: str) -> int:
         return min(free, pool.get_limit() - pool.used_bytes()) if pool.get_limit() else free
 
 
+def memory_room() -> int:
+    """Returns how many bytes the limit of CuPy's memory pool leaves on the current GPU; 0: there is no limit."""
+    pool = cupy_module().get_default_memory_pool()
+    return max(1, pool.get_limit() - pool.used_bytes()) if pool.get_limit() else 0
+
+
 def release_memory(device: str) -> None:
     """Gives back the memory that this process holds on a GPU and does not use. Does nothing for the CPU."""
     if device != "cpu":
@@ -69,9 +75,9 @@ def release_memory(device: str) -> None:
 # ---- streams: queues of work on a GPU ----
 
 
-def main_stream() -> Any:
-    """Returns the stream on which everything is computed."""
-    return cupy_module().cuda.get_current_stream()
+def main_stream(device: str) -> Any:
+    """Returns the stream of the GPU on which everything is computed; the GPU becomes the current one."""
+    return cupy_module().cuda.get_current_stream(_index(device))
 
 
 def side_stream(device: str) -> Any:
@@ -108,7 +114,7 @@ def synchronize(device: str) -> None:
 
 def mark(device: str) -> Any:
     """Returns a point in time, reached when all work queued on the device so far is done; for `seconds_between`."""
-    return time.perf_counter() if device == "cpu" else main_stream().record()
+    return time.perf_counter() if device == "cpu" else main_stream(device).record()
 
 
 def seconds_between(first: Any, second: Any) -> float:

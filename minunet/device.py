@@ -101,9 +101,17 @@ class OutOfMemory(MemoryError):
 
 
 def array_module(array: Any) -> ModuleType:
-    """Returns the library that owns `array`: `cupy` for a CuPy array, `numpy` for everything else."""
+    """Returns the library that owns `array`: `cupy` for a CuPy array, `numpy` for everything else.
+
+    CuPy allocates and computes on the current GPU, whatever GPU its arguments are on. So the array's GPU becomes the
+    current one here, where every operation asks before it does anything else.
+    """
     cupy = sys.modules.get("cupy")  # no CuPy array can exist before CuPy is imported
-    return cupy if cupy is not None and isinstance(array, cupy.ndarray) else np
+    if cupy is None or not isinstance(array, cupy.ndarray):
+        return np
+    if cupy.cuda.runtime.getDevice() != array.data.device_id:
+        array.device.use()
+    return cupy
 
 
 def device_of(array: Any) -> str:
@@ -123,7 +131,10 @@ def to_device(array: Array, device: str) -> Array:
     if device_of(array) == device:
         return array
     array = to_numpy(array)
-    return array if device == "cpu" else cupy_module().asarray(array)
+    if device == "cpu":
+        return array
+    resolve_device(device)  # the current GPU again, in place of the one that the array was on
+    return cupy_module().asarray(array)
 
 
 def to_numpy(array: Any) -> NDArray[Any]:
@@ -134,8 +145,8 @@ def to_numpy(array: Any) -> NDArray[Any]:
 def resolve_device(name: str) -> str:
     """Returns the full name of a device, "cpu" or "gpu:K"; for "auto", the first GPU if it works, else "cpu".
 
-    The first time a GPU is named, it is tried out (memory, a kernel, a matrix product); each time, it becomes the one
-    that this process works on. Raises GpuUnavailable (see its `.reason`) or ValueError.
+    The first time a GPU is named, it is tried out (memory, a kernel, a matrix product); each time, it becomes the
+    current one, on which new arrays are made. Raises GpuUnavailable (see its `.reason`) or ValueError.
 
     >>> resolve_device("cpu")
     'cpu'

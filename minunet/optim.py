@@ -38,6 +38,7 @@ from numpy.typing import NDArray
 from minunet.autograd import Tensor
 from minunet.autograd.parameters import checked_parameters
 from minunet.clipping import clip_gradients as clip_gradients
+from minunet.cuda_graph import each_step
 from minunet.device import array_module, to_device, to_numpy
 from minunet.kernels import kernels_for, reference
 
@@ -139,29 +140,32 @@ class Optimizer:
 
     def step(self) -> None:
         """Changes every parameter that has a gradient, in place."""
-        self.steps += 1
-        rows: list[Row] = []
-        irregular: list[Row] = []
+        rows: dict[tuple[str, bool], list[Row]] = {}  # by device, and whether the fast kernels take them
+        changed: list[Tensor] = []
         for p, state in zip(self.params, self.state):
             if p.grad is None or not p.requires_grad:
                 continue
-            for name, array in state.items():
-                if array is None:
-                    state[name] = array_module(p.data).zeros_like(p.data)
-                else:
-                    state[name] = to_device(array, p.device)  # the model may have been moved since
-            p.version += 1
+            for name, array in state.items():  # the model may have been moved since
+                new = array_module(p.data).zeros_like
+                state[name] = new(p.data) if array is None else to_device(array, p.device)
+            changed.append(p)
             row = p.data, p.grad, *state.values()
-            (rows if _is_regular(row) else irregular).append(row)
-        if rows:
-            self._change(rows, kernels_for(rows[0][0]))
-        self._change(irregular, reference)
+            rows.setdefault((p.device, _is_regular(row)), []).append(row)
+
+        def count() -> None:
+            self.steps += 1
+            for p in changed:
+                p.version += 1
+
+        each_step(count)
+        for (_, regular), alike in rows.items():
+            self._change(alike, kernels_for(alike[0][0]) if regular else reference)
 
     def _change(self, rows: list[Row], kernels: ModuleType) -> None:
         """Takes one step for the parameters in `rows` of arrays (w, g, *state)."""
         if self.weight_decay:
-            kernels.decay([w for w, *_ in rows if w.ndim > 1], 1 - self.lr * self.weight_decay)
-        kernels.update(self.rule, self.numbers(), rows, self.cuda)
+            kernels.decay([w for w, *_ in rows if w.ndim > 1], lambda: 1 - self.lr * self.weight_decay)
+        kernels.update(self.rule, self.numbers, rows, self.cuda)
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
         """Returns all that a later run needs to continue exactly: {"kind": …, "steps": …, "lr": …, "0/v": array, …}.

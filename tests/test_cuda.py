@@ -52,10 +52,10 @@ def test_a_copy_from_pinned_memory_on_a_second_stream(gpu):
     source = cuda.pinned((2, 3), "float32")
     source[:] = np.arange(6).reshape(2, 3)
     target = array_module(cuda.kept_zeros(1)).empty((2, 3), "float32")
-    cuda.main_stream().synchronize()
+    cuda.main_stream("gpu:0").synchronize()
     cuda.copy_async(target, source, stream)
     arrived.record(stream)
-    cuda.main_stream().wait_event(arrived)
+    cuda.main_stream("gpu:0").wait_event(arrived)
     assert target.tolist() == [[0, 1, 2], [3, 4, 5]]
 
 

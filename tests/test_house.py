@@ -15,6 +15,8 @@ FLOORS = [
     "inputs",
     "files",
     "cuda",
+    "cuda_graph",
+    "cublas",
     "kernels",
     "autograd",
     "data.labels",

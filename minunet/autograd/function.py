@@ -114,6 +114,7 @@ class Function:
     def input_gradients(self, gy: Array) -> tuple[Any, ...]:
         """Returns backward(gy) as a tuple, each gradient checked against its input."""
         self._check_versions()
+        array_module(gy)  # its GPU becomes the current one
         gradients = self.backward(gy)
         gradients = gradients if isinstance(gradients, tuple) else (gradients,)
         if len(gradients) != len(self.sources):

@@ -154,6 +154,17 @@ def add_compute_arguments(parser: Parser) -> None:
     )
 
 
+def add_graph_argument(parser: Parser) -> None:
+    """Adds --graph and --no-graph: whether a GPU is told each operation of each step."""
+    parser.add_argument(
+        "--graph",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="on a GPU, record a training step once, as a CUDA graph, and replay it: the same numbers in less time "
+        "(default: --graph)",
+    )
+
+
 def device_name(text: str) -> str:
     """An argument type: auto, cpu, gpu, or gpu:K."""
     if not re.fullmatch(r"auto|cpu|gpu(:\d+)?", text):

@@ -34,6 +34,7 @@ dropout, that it drops single numbers, and the order [up | skip]. That file diff
 which this network follows the paper: a ReLU after each up-convolution, and a last one that does not halve the channels.
 """
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,12 @@ from minunet.models.unet import DoubleConv
 from minunet.nn import Concatenate, Conv2D, ConvTranspose2D, Crop, MaxPool2D, Module
 from minunet.nn.init import he_normal
 from minunet.nn.summary import print_summary
+
+
+@functools.lru_cache(maxsize=100)
+def _mirrored_indices(n, depth, device):
+    """valid_sizes.mirrored_indices on a device, where they stay: a copy in each step would make a GPU wait."""
+    return to_device(valid_sizes.mirrored_indices(n, depth), device)
 
 
 class Mirror(Module):
@@ -64,7 +71,7 @@ class Mirror(Module):
         self.name = name
 
     def forward(self, x):
-        rows, columns = (to_device(valid_sizes.mirrored_indices(n, self.depth), x.device) for n in x.shape[1:3])
+        rows, columns = (_mirrored_indices(n, self.depth, x.device) for n in x.shape[1:3])
         return x[:, rows[:, None], columns]
 
 

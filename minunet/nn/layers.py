@@ -11,7 +11,8 @@ import numpy as np
 
 from minunet import ops
 from minunet.autograd import Tensor, TensorLike
-from minunet.device import to_device, to_numpy
+from minunet.cuda_graph import each_step, for_each_step
+from minunet.device import array_module, device_of, to_device, to_numpy
 from minunet.kernels import kernels_for
 from minunet.nn.init import glorot_uniform
 from minunet.nn.module import Module
@@ -239,9 +240,17 @@ class Dropout(Module):
         if not self.training or self.rate == 0:
             return x
         shape = (len(x), 1, 1, x.shape[3]) if self.whole_maps else x.shape
+        if x.device == "cpu":
+            return ops.dropout(x, self._draw(shape), self.rate)
+        keep = for_each_step(shape, np.bool_)
+        each_step(lambda: array_module(keep).copyto(keep, to_device(self._draw(shape), device_of(keep))))
+        return ops.dropout(x, keep, self.rate)
+
+    def _draw(self, shape):
+        """Returns what the next batch keeps. Drawn on the host, also for a GPU: one byte per choice travels."""
         keep = np.random.default_rng(to_numpy(self.random_state.data)).random(shape) >= self.rate
         self.random_state.data[1] += 1
-        return ops.dropout(x, to_device(keep, x.device), self.rate)  # drawn on the host: one byte per choice travels
+        return keep
 
 
 class ReLU(Module):

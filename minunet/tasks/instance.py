@@ -127,11 +127,11 @@ class Instance:
 
     def class_map(self, labels: Array) -> Array:
         """Returns the classes of pixels, uint8 (N, H, W, 1), from object numbers (N, H, W, 1 or more)."""
-        segments = labels[..., 0]
+        xp, segments = array_module(labels), labels[..., 0]
         classes = (segments > 0).astype("uint8")
-        if self.boundary:
-            classes[boundary(segments, self.boundary) & (segments > 0)] = BOUNDARY
-        classes[segments == IGNORE_OBJECT] = IGNORE
+        if self.boundary:  # where, not an assignment to what a mask selects: that would make a GPU wait
+            classes = xp.where(boundary(segments, self.boundary) & (segments > 0), np.uint8(BOUNDARY), classes)
+        classes = xp.where(segments == IGNORE_OBJECT, np.uint8(IGNORE), classes)
         return classes[..., None]
 
     def training_scores(self) -> ConfusionScores:

@@ -172,7 +172,7 @@ class Panoptic:
         if self.separate_by == "boundaries":
             segments = array_module(labels).where(classes[..., 0] == IGNORE, IGNORE_OBJECT, labels[..., 1])
             edge = boundary(segments, self.boundary) & (segments > 0)
-            classes[edge[..., None]] = len(self.classes)
+            classes = array_module(labels).where(edge[..., None], np.uint8(len(self.classes)), classes)
             return to_unit(images), classes, self._weights(classes)
         heat = labels[..., 2:3].astype("float32") / FULL
         offsets = (labels[..., 3:5].astype("float32") - HALF) / STEPS
@@ -185,8 +185,8 @@ class Panoptic:
     def class_map(self, labels: Array) -> Array:
         """Returns the classes to learn, uint8 (N, H, W, 1); pixels of crowds are ignored."""
         classes = labels[..., :1].astype("uint8")
-        classes[self.is_thing(classes) & (labels[..., 1:2] == 0)] = IGNORE
-        return classes
+        crowd = self.is_thing(classes) & (labels[..., 1:2] == 0)
+        return array_module(labels).where(crowd, np.uint8(IGNORE), classes)  # an assignment would make a GPU wait
 
     # ---- scores ----
 

@@ -3,6 +3,7 @@
 loop.py            the Trainer: epochs, steps, validation
 batches.py         batches on the device, prefetched
 schedules.py       the learning rate over time
+recorded.py        a step recorded as a CUDA graph
 early_stopping.py  when to stop waiting for an improvement
 progress.py        how far a training has come; its losses
 baselines.py       what answers without a network would score

@@ -60,8 +60,13 @@ def ready_batches(task: Task, prefetcher: "Prefetcher", source: Iterable[tuple[N
     ((2, 4, 4, 3), (2, 4, 4, 1), 2)
     """
     for images, labels in prefetcher.batches(source):
-        x, targets, weights = task.targets(images, labels)
-        yield Batch(Tensor(x), targets, weights, labels)
+        yield ready_batch(task, images, labels)
+
+
+def ready_batch(task: Task, images: Array, labels: Array) -> Batch:
+    """Returns the Batch of images and labels that are on the device."""
+    x, targets, weights = task.targets(images, labels)
+    return Batch(Tensor(x), targets, weights, labels)
 
 
 class Prefetcher:
@@ -106,12 +111,13 @@ class _Slot:
     """Room for one batch in pinned memory and on the GPU."""
 
     def __init__(self, arrays, device, stream):
+        self.device = device
         self.stream = stream
         self.pinned = [pinned(a.shape, a.dtype) for a in arrays]
         self.on_device = [to_device(np.empty(a.shape, a.dtype), device) for a in arrays]
         self.arrived = event()
         self.free = event()
-        self.free.record(main_stream())  # the main stream may have been using this memory a moment ago
+        self.free.record(main_stream(self.device))  # the main stream may have been using this memory a moment ago
         self.length = 0
 
     def fits(self, arrays):
@@ -132,8 +138,8 @@ class _Slot:
 
     def lend(self):
         """Yields the arrays on the GPU, once, and marks when the work on them is done."""
-        main_stream().wait_event(self.arrived)
+        main_stream(self.device).wait_event(self.arrived)
         try:
             yield tuple(a[: self.length] for a in self.on_device)
         finally:
-            self.free.record(main_stream())
+            self.free.record(main_stream(self.device))

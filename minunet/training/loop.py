@@ -16,30 +16,34 @@ caller's `for` decides what happens between epochs: save, draw, or `break`.
     for row in trainer.epochs(training, validation, count=25):
         print(row["epoch"], row["val_mean_iou"])
 
-On a GPU, Python runs ahead of the device: no step reads a value back, except the loss now and then.
+On a GPU, Python runs ahead of the device: no step reads a value back, except the loss now and then. With `graph`, it
+does not even ask for each operation: whole steps are recorded once and replayed, with the same numbers (cuda_graph.py).
 """
 
+import contextlib
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from minunet.autograd import Tensor, no_grad
+from minunet.cuda_graph import each_step
 from minunet.data import DataError
 from minunet.data.loader import Loader
+from minunet.device import Array
 from minunet.kernels.memory import keep_freed_memory
 from minunet.models import SegmentationModel
 from minunet.optim import Optimizer, clip_gradients
 from minunet.tasks import Binary, Task
-from minunet.training.batches import Batch, Prefetcher, ready_batches
+from minunet.training.batches import Prefetcher, ready_batch, ready_batches
 from minunet.training.data_checks import check_batch, check_training_set, check_validation_set
 from minunet.training.early_stopping import Patience
 from minunet.training.memory import advise_batch_size
 from minunet.training.progress import Losses, Progress
+from minunet.training.recorded import RecordedTraining
 from minunet.training.schedules import Schedule
 
 Row = dict[str, float]  # scores by name
@@ -62,10 +66,12 @@ class Trainer:
                     count in each batch, not in the whole group; batch normalization takes the mean and the variance of
                     each batch, and updates its running averages once for each; dropout draws once for each.
     early_stopping  once its patience is exhausted, no further epoch begins; None: all epochs are trained.
+    graph           on a GPU, record the step of a full batch as a CUDA graph (not with `accumulate`). A loss or a layer
+                    of your own may then do nothing from step to step but what cuda_graph.py allows.
 
-    Two callbacks may be assigned. stop(): asked between steps; once it returns True, no further row comes, and the
+    Three callbacks may be assigned. stop(): asked between steps; once it returns True, no further row comes, and the
     model stays as it is after the last step. after_step(): called after each step, when the model and all of `parts()`
-    are of the same moment and can be saved.
+    are of the same moment and can be saved. warn(text): told once if the step cannot be recorded.
 
     Raises ValueError for an unknown loss, or for `accumulate` below 1.
     """
@@ -81,6 +87,7 @@ class Trainer:
         clip_norm: float | None = None,
         accumulate: int = 1,
         early_stopping: Patience | None = None,
+        graph: bool = False,
     ) -> None:
         if accumulate < 1:
             raise ValueError(f"accumulate is {accumulate}: it must be an integer of at least 1")
@@ -98,6 +105,9 @@ class Trainer:
         self.prefetcher = Prefetcher(model.device)
         self.stop: Callable[[], bool] = lambda: False
         self.after_step: Callable[[], None] = lambda: None
+        self.warn: Callable[[str], None] = warnings.warn
+        recordable = graph and accumulate == 1 and model.device != "cpu"
+        self.recorded = RecordedTraining(self) if recordable else None
 
     def parts(self) -> dict[str, Any]:
         """Returns {name: part} of all that changes along with the model, each with state_dict and load_state_dict."""
@@ -138,11 +148,10 @@ class Trainer:
 
     def _epoch(self, training: Loader, validation: Loader) -> Row | None:
         """Trains for an epoch, or what is left of it, and validates. Returns its row, or None if it was stopped."""
-        train_scores = self._train(training)
-        if train_scores is None:
-            return None
-        val_scores = self.evaluate(validation, f"epoch {self.progress.epoch}")
-        if val_scores is None:
+        with contextlib.nullcontext() if self.recorded is None else self.recorded.in_its_stream():
+            train_scores = self._train(training)
+            val_scores = None if train_scores is None else self.evaluate(validation, f"epoch {self.progress.epoch}")
+        if train_scores is None or val_scores is None:
             return None
         names = ("loss", *self.task.score_names)
         row: Row = {
@@ -166,30 +175,49 @@ class Trainer:
             self.model.train()
         with _bar(loader, f"epoch {progress.epoch}") as bar:
             bar.update(sum(progress.losses.images))
-            for batch in self._batches(loader.batches(progress.epoch, start=progress.step)):
-                self._learn(batch, self._weight_in_group(loader, progress.step))
-                _advance(bar, len(batch), progress.losses)
+            source = self._checked(loader.batches(progress.epoch, start=progress.step))
+            for images, labels in self.prefetcher.batches(source):
+                whole = self.recorded if len(images) == loader.batch_size else None
+                if whole is not None:
+                    loss, z = whole(images, labels)
+                    progress.add(loss, z, labels)
+                else:
+                    self._make_room()
+                    progress.add(*self._learn(images, labels, self._weight_in_group(loader, progress.step)), labels)
+                _advance(bar, len(images), progress.losses)
                 if progress.step % self.accumulate == 0 or progress.step == len(loader):
-                    self._step()
+                    if whole is None:
+                        self._step()
                     self.after_step()
                     if self.stop():
                         return None
         return {"loss": progress.losses.mean(), **progress.scores.result()}
-
-    def _batches(self, source: Iterator[tuple[NDArray, NDArray]]) -> Iterator[Batch]:
-        return ready_batches(self.task, self.prefetcher, self._checked(source))
 
     def _checked(self, source: Iterator[tuple[NDArray, NDArray]]) -> Iterator[tuple[NDArray, NDArray]]:
         for images, labels in source:
             check_batch(self.task, images, labels)
             yield images, labels
 
-    def _learn(self, batch: Batch, weight: float) -> None:
-        """Forward and backward for one batch: adds `weight` times the gradient of its loss to what is in .grad."""
+    def _make_room(self) -> None:
+        if self.recorded is not None:
+            self.recorded.make_room()
+
+    def _learn(self, images: Array, labels: Array, weight: float) -> tuple[Array, Array]:
+        """Forward and backward for one batch: adds `weight` times the gradient of its loss to what is in .grad.
+
+        Returns the loss and the logits.
+        """
+        batch = ready_batch(self.task, images, labels)
         z = self.model.logits(batch.x)
         loss = self.loss(z, batch.targets, batch.weights)
         (loss if weight == 1 else loss * weight).backward()
-        self.progress.add(loss.data, z, batch.labels)
+        return loss.data, z.data
+
+    def whole_step(self, images: Array, labels: Array) -> tuple[Array, Array]:
+        """All of a step with one batch: what a graph records."""
+        loss, z = self._learn(images, labels, weight=1.0)
+        self._step()
+        return loss, z
 
     def _weight_in_group(self, loader: Loader, index: int) -> float:
         """Returns which fraction of its group's images is in batch number `index`, counted from 0."""
@@ -199,12 +227,16 @@ class Trainer:
 
     def _step(self) -> None:
         """Takes one step downhill along the gradients in .grad, which are then forgotten."""
-        if self.schedule is not None:
-            self.optimizer.lr = self.schedule(self.optimizer.steps)
+        each_step(self._set_rate)
         if self.clip_norm is not None:
             clip_gradients(self.optimizer.params, self.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
+
+    def _set_rate(self) -> None:
+        """Asks the schedule for the learning rate of the next step."""
+        if self.schedule is not None:
+            self.optimizer.lr = self.schedule(self.optimizer.steps)
 
     @no_grad()
     def evaluate(self, loader: Loader, name: str = "validation") -> Row | None:
@@ -212,9 +244,10 @@ class Trainer:
 
         Returns None if stop() returned True on the way. Raises Diverged if the loss is not finite.
         """
+        self._make_room()
         losses, scores = Losses(f"{name}, validation", self.model.device), self.task.training_scores()
         with self.model.evaluating(), _bar(loader, f"{name}, validation") as bar:
-            for batch in self._batches(loader.batches(0)):
+            for batch in ready_batches(self.task, self.prefetcher, self._checked(loader.batches(0))):
                 z = self.model.logits(batch.x)
                 losses.add(self.loss(z, batch.targets, batch.weights).data, len(batch))
                 scores.update(z, batch.labels)
@@ -234,7 +267,7 @@ def _check_place(progress: Progress, loader: Loader) -> None:
         )
 
 
-@contextmanager
+@contextlib.contextmanager
 def _silent_overflows() -> Iterator[None]:
     """A loss that overflows is reported by Diverged, not by NumPy."""
     with warnings.catch_warnings():

@@ -873,7 +873,7 @@ def test_an_update_reaches_every_element_once(monkeypatch, xp_array):
 
     shapes = [(5, 6), (1,), (3, 1, 2)]
     rows = [[xp_array(np.arange(np.prod(shape), dtype=float).reshape(shape)) for _ in range(3)] for shape in shapes]
-    kernels_for(rows[0][0]).update(rule, (2.0,), rows)
+    kernels_for(rows[0][0]).update(rule, lambda: (2.0,), rows)
     for (w, g, state), shape in zip(rows, shapes):
         numbers = np.arange(np.prod(shape), dtype=float).reshape(shape)
         np.testing.assert_array_equal(to_numpy(state), 2 * numbers)
@@ -896,7 +896,7 @@ def test_update_applies_the_rule(monkeypatch, xp_array, rule, numbers, states, c
     rng = np.random.default_rng(0)
     rows = [[np.array(rng.uniform(0, 2, shape), dtype) for _ in range(2 + states)] for shape in SHAPES]
     found = [tuple(xp_array(array.copy()) for array in row) for row in rows]
-    kernels_for(found[0][0]).update(rule, numbers, found, cuda=cuda)
+    kernels_for(found[0][0]).update(rule, lambda: numbers, found, cuda=cuda)
     for row, changed in zip(rows, found):
         w, g, *state = (array.copy() for array in row)
         rule(w, g, *state, *numbers)
@@ -909,7 +909,7 @@ def test_update_applies_the_rule(monkeypatch, xp_array, rule, numbers, states, c
 def test_decay(monkeypatch, xp_array, dtype):
     monkeypatch.setattr(gpu.optimizers, "TENSORS", 3)
     arrays = [xp_array(np.full(shape, 8, dtype)) for shape in SHAPES]
-    kernels_for(arrays[0]).decay(arrays, 0.75)
+    kernels_for(arrays[0]).decay(arrays, lambda: 0.75)
     assert all((to_numpy(array) == 6).all() and array.dtype == dtype for array in arrays)
 
 

@@ -56,7 +56,7 @@ class Gpu:
     def __init__(self, monkeypatch):
         self.main, self.side, self.eager = Stream(self), Stream(self), None
         replacements = {
-            "main_stream": lambda: self.main,
+            "main_stream": lambda device: self.main,
             "side_stream": lambda device: self.side,
             "event": Event,
             "pinned": np.empty,

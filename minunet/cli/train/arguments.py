@@ -9,6 +9,7 @@ from minunet.cli.arguments import (
     MOST_PIXELS,
     Parser,
     add_compute_arguments,
+    add_graph_argument,
     fraction,
     image_size,
     not_negative,
@@ -149,6 +150,7 @@ def _add_size_arguments(parser: Parser) -> None:
         help=f"images per step ({_by_data('batch_size')}; preset best: {PRESETS['best']['batch_size']})",
     )
     add_compute_arguments(parser)
+    add_graph_argument(parser)
 
 
 def _add_recipe_arguments(parser: Parser) -> None:

@@ -164,6 +164,7 @@ def _learn(
     """Trains, keeps and prints each epoch's row until there are no more. Returns the exit code."""
     model = trainer.model
     trainer.stop = interrupt
+    trainer.warn = warn
     trainer.after_step = lambda: run.save_if_due(model)
     try:
         for row in trainer.epochs(batches, val_batches, args.epochs):

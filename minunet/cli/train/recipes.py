@@ -107,4 +107,5 @@ def make_trainer(args: Namespace, model: UNet | UNet2015, task: Task, batches: i
         clip_norm=args.clip_norm,
         accumulate=args.accumulate,
         early_stopping=Patience(args.monitor, args.early_stop),
+        graph=args.graph,
     )

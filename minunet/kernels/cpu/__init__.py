@@ -33,7 +33,7 @@ from minunet.kernels.cpu.optimizers import decay, update
 from minunet.kernels.cpu.pointwise import concatenate, relu_gradient, split
 from minunet.kernels.cpu.pooling import max_pool, max_pool_gradient
 from minunet.kernels.cpu.sums import sum_over_pixels
-from minunet.kernels.reference import mask_counts, overlap, to_float, update_running_average
+from minunet.kernels.reference import flatten, mask_counts, overlap, to_float, update_running_average
 
 __all__ = [
     "class_overlap",
@@ -45,6 +45,7 @@ __all__ = [
     "convolve_transposed",
     "cross_entropy",
     "decay",
+    "flatten",
     "mask_counts",
     "max_pool",
     "max_pool_gradient",

@@ -6,20 +6,22 @@ from minunet.kernels.threads import in_parallel
 
 def update(rule, numbers, rows, cuda=None):
     """As `reference.update`."""
+    values = numbers()
     flat = [[array.reshape(-1) for array in row] for row in rows]
 
     def task(pieces):
         for arrays, start in pieces:
-            rule(*(array[start : start + PIECE] for array in arrays), *numbers)
+            rule(*(array[start : start + PIECE] for array in arrays), *values)
 
     in_parallel(task, [(arrays, start) for arrays in flat for start in range(0, arrays[0].size, PIECE)])
 
 
 def decay(arrays, factor):
     """As `reference.decay`."""
+    value = factor()
 
     def task(w):
-        w *= factor
+        w *= value
 
     for w in arrays:
         elementwise(task, w)

@@ -1,6 +1,7 @@
 // The optimizers' rules (minunet/optim.py has the equations), for up to TENSORS parameters in one launch. blockIdx.y is
 // the parameter; `tensors` says where it, its gradient and its optimizer state lie in memory, and how many numbers they
-// have.
+// have. The hyperparameters are read from memory, where `store` has put them: so a recorded launch can be replayed with
+// others.
 
 struct Tensors {
     Real* w[TENSORS];
@@ -14,13 +15,15 @@ struct Tensors {
     for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < tensors.size[blockIdx.y];        \
          i += (long long)gridDim.x * blockDim.x)
 
-extern "C" __global__ void sgd(Tensors tensors, Real lr) {
+extern "C" __global__ void sgd(Tensors tensors, const Real* numbers) {
+    const Real lr = numbers[0];
     Real* w = tensors.w[blockIdx.y];
     const Real* g = tensors.g[blockIdx.y];
     FOR_EACH_ELEMENT w[i] -= lr * g[i];
 }
 
-extern "C" __global__ void sgd_with_momentum(Tensors tensors, Real lr, Real mu) {
+extern "C" __global__ void sgd_with_momentum(Tensors tensors, const Real* numbers) {
+    const Real lr = numbers[0], mu = numbers[1];
     Real *w = tensors.w[blockIdx.y], *m = tensors.m[blockIdx.y];
     const Real* g = tensors.g[blockIdx.y];
     FOR_EACH_ELEMENT {
@@ -29,7 +32,8 @@ extern "C" __global__ void sgd_with_momentum(Tensors tensors, Real lr, Real mu) 
     }
 }
 
-extern "C" __global__ void rmsprop(Tensors tensors, Real lr, Real rho, Real epsilon) {
+extern "C" __global__ void rmsprop(Tensors tensors, const Real* numbers) {
+    const Real lr = numbers[0], rho = numbers[1], epsilon = numbers[2];
     Real *w = tensors.w[blockIdx.y], *v = tensors.m[blockIdx.y];
     const Real* g = tensors.g[blockIdx.y];
     FOR_EACH_ELEMENT {
@@ -38,7 +42,8 @@ extern "C" __global__ void rmsprop(Tensors tensors, Real lr, Real rho, Real epsi
     }
 }
 
-extern "C" __global__ void adam(Tensors tensors, Real rate, Real beta_1, Real beta_2, Real epsilon) {
+extern "C" __global__ void adam(Tensors tensors, const Real* numbers) {
+    const Real rate = numbers[0], beta_1 = numbers[1], beta_2 = numbers[2], epsilon = numbers[3];
     Real *w = tensors.w[blockIdx.y], *m = tensors.m[blockIdx.y], *v = tensors.v[blockIdx.y];
     const Real* g = tensors.g[blockIdx.y];
     FOR_EACH_ELEMENT {
@@ -48,7 +53,24 @@ extern "C" __global__ void adam(Tensors tensors, Real rate, Real beta_1, Real be
     }
 }
 
-extern "C" __global__ void decay(Tensors tensors, Real factor) {
+extern "C" __global__ void decay(Tensors tensors, const Real* numbers) {
+    const Real factor = numbers[0];
     Real* w = tensors.w[blockIdx.y];
     FOR_EACH_ELEMENT w[i] *= factor;
+}
+
+// w ← g, which is how many small arrays become parts of a large one
+extern "C" __global__ void copy(Tensors tensors) {
+    Real* w = tensors.w[blockIdx.y];
+    const Real* g = tensors.g[blockIdx.y];
+    FOR_EACH_ELEMENT w[i] = g[i];
+}
+
+extern "C" __global__ void store(Real* numbers, Real a, Real b, Real c, Real d, Real e) {
+    if (threadIdx.x > 0) return;
+    numbers[0] = a;
+    numbers[1] = b;
+    numbers[2] = c;
+    numbers[3] = d;
+    numbers[4] = e;
 }

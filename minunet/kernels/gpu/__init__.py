@@ -1,6 +1,7 @@
 """The kernels for CuPy arrays. The CUDA C is in `minunet/kernels/cuda/`; here is what is launched, and when.
 
     convolution.py    convolve, convolve_transposed, weight_gradient, convolve_backward: start here
+    products.py       matrix products, by cuBLAS
     patches.py        P(x), as many rows at a time as the workspace holds
     pooling.py        max_pool and its gradient
     normalization.py  batch normalization, forward and backward
@@ -32,7 +33,7 @@ from minunet.kernels.gpu.normalization import (
     normalize_sums,
     update_running_average,
 )
-from minunet.kernels.gpu.optimizers import decay, update
+from minunet.kernels.gpu.optimizers import decay, flatten, update
 from minunet.kernels.gpu.pointwise import concatenate, relu_gradient, split, to_float
 from minunet.kernels.gpu.pooling import max_pool, max_pool_gradient
 from minunet.kernels.gpu.sums import sum_over_pixels
@@ -47,6 +48,7 @@ __all__ = [
     "convolve_transposed",
     "cross_entropy",
     "decay",
+    "flatten",
     "mask_counts",
     "max_pool",
     "max_pool_gradient",

@@ -22,6 +22,7 @@ from minunet.kernels.gpu.launch import (
     vector,
 )
 from minunet.kernels.gpu.patches import images_at_once, patch_matrices
+from minunet.kernels.gpu.products import product
 from minunet.kernels.gpu.sums import relu_gradient_and_sum, sum_over_pixels
 from minunet.kernels.windows import output_size
 
@@ -44,7 +45,7 @@ def convolve(x, w, b, stride, pads, relu=False):
         return y
     pixels, W = y.reshape(-1, F), w.reshape(-1, F)
     for rows, P in patch_matrices(x, y.shape, (KH, KW), stride, pads):
-        array_module(x).matmul(P, W, out=pixels[rows.start * OW : rows.stop * OW])
+        product(P, W, pixels[rows.start * OW : rows.stop * OW])
     if b is not None or relu:
         sizes = np.int64(y.size), np.int32(F), np.int32(relu)
         launch("pointwise.cu", "add_bias", grid_of_numbers(y.size), y.dtype, y, b, *sizes)
@@ -62,7 +63,7 @@ def convolve_transposed(y, w, b, stride, pads, size):
         _launch_narrow("convolve_transposed", y, w, b, x, windows)
         return x
     for n in range(0, len(y), at_once):
-        products = y[n : n + at_once].reshape(-1, F) @ w.reshape(-1, F).T
+        products = product(y[n : n + at_once].reshape(-1, F), w.reshape(-1, F).T)
         images = x[n : n + at_once]
         rows = len(images) * size[0]
         grid = grid_of_rows(rows, size[1] * C)
@@ -92,9 +93,9 @@ def weight_gradient(x, gy, kernel_size, stride, pads):
     for rows, P in patch_matrices(x, gy.shape, kernel_size, stride, pads):
         gy_rows = pixels[rows.start * OW : rows.stop * OW]
         if rows.start == 0:
-            xp.matmul(P.T, gy_rows, out=gW)
+            product(P.T, gy_rows, gW)
         else:
-            gW += P.T @ gy_rows
+            gW += product(P.T, gy_rows)
     return gw
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from minunet.cuda import compile_kernel
+from minunet.device import array_module
 
 SOURCES = Path(__file__).parents[1] / "cuda"
 THREADS = 256  # in a block
@@ -99,6 +100,7 @@ def ready(array):
         return None
     if array.flags.c_contiguous and array.data.ptr % (4 * array.itemsize) == 0:
         return array
+    array_module(array)  # the copy belongs on its GPU
     return array.copy(order="C")
 
 

@@ -34,7 +34,7 @@ from minunet.kernels.reference.normalization import (
     normalize_sums,
     update_running_average,
 )
-from minunet.kernels.reference.optimizers import decay, update
+from minunet.kernels.reference.optimizers import decay, flatten, update
 from minunet.kernels.reference.pointwise import (
     concatenate,
     relu_gradient,
@@ -54,6 +54,7 @@ __all__ = [
     "convolve_transposed",
     "cross_entropy",
     "decay",
+    "flatten",
     "mask_counts",
     "max_pool",
     "max_pool_gradient",

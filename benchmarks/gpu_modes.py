@@ -1,0 +1,33 @@
+"""The ways in which compare.py measures minunet and PyTorch on a GPU.
+
+layout      channels-last, or PyTorch's default, channels first
+precision   float32; TF32, which cuDNN takes unless told otherwise; bf16 and f16: PyTorch's autocast
+how         eager: each operation is asked for when Python comes to it; graph: a step is recorded as a CUDA graph and
+            replayed; compiled: torch.compile
+"""
+
+LAYOUTS = {"channels-last": ("--channels-last",), "default": ()}
+PRECISIONS = "float32", "TF32", "bf16", "f16"
+HOW = "eager", "graph", "compiled"
+
+# framework: (worker, the option that has its interpreter, further arguments)
+MINUNET = {
+    "minunet": ("worker_minunet.py", "minunet", ("--how", "graph")),
+    "minunet eager": ("worker_minunet.py", "minunet", ("--how", "eager")),
+}
+GPU_PEERS = MINUNET | {
+    f"PyTorch {layout}, {precision}, {how}": (
+        "worker_torch.py",
+        "torch",
+        (*LAYOUTS[layout], "--precision", precision, "--how", how),
+    )
+    for layout in LAYOUTS
+    for precision in PRECISIONS
+    for how in HOW
+}
+GPU_USUAL = (  # what a session of ten minutes has time for
+    *MINUNET,
+    *(f"PyTorch channels-last, {precision}, eager" for precision in PRECISIONS),
+    *(f"PyTorch channels-last, {precision}, graph" for precision in ("TF32", "bf16")),
+    "PyTorch default, TF32, eager",
+)
