@@ -17,6 +17,7 @@ import numpy as np
 from minunet import optim
 from minunet.autograd import Tensor
 from minunet.checks.gradient_cases import Case, all_cases
+from minunet.clipping import clip_gradients
 from minunet.device import Array, to_device, to_numpy
 from minunet.kernels import use_kernels
 from minunet.metrics import ConfusionScores, MaskScores
@@ -64,6 +65,7 @@ def all_checks(quick: bool = False) -> list[Check]:
         checks.append(Check("optimizer", name, _of_optimizer(make)))
     return [
         *checks,
+        Check("clipped gradients", "", _clipped),
         Check("batch to float32", "", _batch),
         Check("scores", "", _scores),
         Check("confusion matrix", "", _confusion),
@@ -118,6 +120,16 @@ OPTIMIZERS = {
     "Adam": lambda params: optim.Adam(params, lr=0.1),
     "Adam with weight decay": lambda params: optim.Adam(params, lr=0.1, weight_decay=0.1),
 }
+
+
+def _clipped(device, dtype):
+    """Returns the gradients of two parameters, clipped to norm 1 together."""
+    rng = np.random.default_rng(3)
+    params = [Tensor(to_device(np.zeros(shape, dtype), device), requires_grad=True) for shape in [(3, 3, 5, 7), (7,)]]
+    for p in params:
+        p.grad = to_device(rng.standard_normal(p.shape).astype(dtype), device)
+    clip_gradients(params, 1.0)
+    return [p.grad for p in params]
 
 
 def _of_optimizer(make):
