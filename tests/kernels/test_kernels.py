@@ -16,6 +16,7 @@ IMPLEMENTATIONS = {  # module, device, threads: with one of them several images 
     "cpu": (cpu, "cpu", 1),
     "cpu, 3 threads": (cpu, "cpu", 3),
     "cpu, columns": (cpu, "cpu", 3),
+    "cpu, few pixels": (cpu, "cpu", 3),
     "gpu, narrow": (gpu, "gpu", 1),
     "gpu, wide": (gpu, "gpu", 1),
 }
@@ -39,12 +40,16 @@ class OnNumPy:
 
 @pytest.fixture(params=IMPLEMENTATIONS)
 def kernels(request, array_on, threads_as_before, monkeypatch):
-    """Each of the kernel modules in turn; cpu and gpu with both of their ways to convolve."""
+    """Each of the kernel modules in turn; cpu and gpu with all of their ways to convolve."""
     module, device, threads = IMPLEMENTATIONS[request.param]
     monkeypatch.setattr(
         gpu.convolution, "WIDE", dict.fromkeys(gpu.convolution.WIDE, 0 if request.param == "gpu, wide" else 1 << 30)
     )
     monkeypatch.setattr(cpu.patches, "LONG_ROW", 1 if request.param == "cpu, columns" else cpu.patches.LONG_ROW)
+    if request.param == "cpu, few pixels":
+        for file in (cpu.convolution, cpu.backward):
+            monkeypatch.setattr(file, "few_pixels", lambda pixels, w_shape: True)
+            monkeypatch.setattr(file, "as_convolution", lambda *arguments: False)
     set_num_threads(threads)
     return OnNumPy(module, array_on(device) if device != "cpu" else lambda array: array)
 

@@ -23,6 +23,7 @@ import numpy as np
 from minunet.kernels.cpu import winograd
 from minunet.kernels.cpu.convolution import as_convolution, convolve_transposed, flipped, flipped_pads, in_pairs, wide
 from minunet.kernels.cpu.patches import Windows, blocks, strip_under, window_matrices
+from minunet.kernels.cpu.products import by_columns, few_pixels
 from minunet.kernels.cpu.sums import relu_gradient_and_sum, sum_over_pixels
 from minunet.kernels.threads import in_parallel
 
@@ -94,6 +95,11 @@ def weight_gradient(x, gy, kernel_size, stride, pads):
         gw = _with_fewer_products(x, gy, windows)
         if gw is not None:
             return gw
+    if few_pixels(N * OH * OW, (KH, KW, C, F)) and not windows.in_columns:
+        gw = np.empty((KH * KW * C, F), x.dtype)
+        P = window_matrices(strip_under(x, *windows.rows_under(slice(0, OH)), pads), slice(0, OH), windows)[0]
+        by_columns(P.T, gy.reshape(-1, F), gw)
+        return gw.reshape(KH, KW, C, F)
 
     def task(chunk):
         total = None

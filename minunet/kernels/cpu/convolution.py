@@ -27,6 +27,7 @@ import numpy as np
 from minunet.kernels.cpu import winograd
 from minunet.kernels.cpu.items import as_items
 from minunet.kernels.cpu.patches import BLOCK_BYTES, Windows, blocks, cut, strip_under, window_matrices
+from minunet.kernels.cpu.products import by_columns, few_pixels
 from minunet.kernels.threads import in_parallel, scratch
 from minunet.kernels.windows import crop, output_size, tap
 
@@ -44,6 +45,12 @@ def convolve(x, w, b, stride, pads, relu=False):
     windows = Windows((KH, KW), stride, pads, (OH, OW))
     y = np.empty((len(x), OH, OW, F), x.dtype)
     W = np.ascontiguousarray(w).reshape(KH * KW * C, F)
+    if few_pixels(y.size // F, w.shape) and not windows.in_columns:
+        matrices = window_matrices(strip_under(x, *windows.rows_under(slice(0, OH)), pads), slice(0, OH), windows)
+        by_columns(matrices[0], W, y.reshape(-1, F))
+        if b is not None:
+            y += b
+        return np.maximum(y, 0, out=y) if relu else y
     # b and 0 repeated along a row: NumPy is several times faster on long rows than on F numbers, or one, at a time
     b_row = None if b is None else np.tile(b, OW)
     zero_row = np.zeros(OW * F, x.dtype)
@@ -119,12 +126,19 @@ def _scatter(y, w, b, stride, pads, size):
     x = np.empty((N, H, W, C), y.dtype)
     tiles = (KH, KW) == stride and (H, W) == (OH * KH, OW * KW)  # the windows lie side by side and cover x
     b_row = None if b is None else np.tile(b, W)
+    of_all = None
+    if few_pixels(N * OH * OW, w.shape):
+        of_all = scratch("values", (N, OH, OW, KH, KW, C), y.dtype)
+        by_columns(y.reshape(-1, F), Wt, of_all.reshape(-1, KH * KW * C))
 
     def task(chunk):
         for n, _ in chunk:
             count = n.stop - n.start
-            products = scratch("values", (count, OH, OW, KH, KW, C), y.dtype)
-            np.matmul(y[n].reshape(-1, F), Wt, out=products.reshape(-1, KH * KW * C))
+            if of_all is not None:
+                products = of_all[n]
+            else:
+                products = scratch("values", (count, OH, OW, KH, KW, C), y.dtype)
+                np.matmul(y[n].reshape(-1, F), Wt, out=products.reshape(-1, KH * KW * C))
             if tiles:
                 rows = products.reshape(count, OH, OW, KH, KW * C).transpose(0, 1, 3, 2, 4)
                 as_items(x[n].reshape(count, OH, KH, OW, KW * C))[:] = as_items(rows)
