@@ -2,7 +2,6 @@
 
     convolution.py    convolve, convolve_transposed: start here
     backward.py       weight_gradient and convolve_backward, the gradients of a convolution
-    winograd.py       convolutions of many channels with fewer products
     products.py       products with many weights and few pixels
     patches.py        blocks of output rows, and the windows under each as matrices
     pooling.py        max_pool and its gradient

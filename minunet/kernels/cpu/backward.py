@@ -13,14 +13,12 @@ gz, with the kernel flipped. And the windows of gz that it multiplies are all th
 gw[k,l,c,f] is a sum over the pixels of x, each times the gz whose window has the pixel under tap (k, l). Seen from the
 pixel, that gz lies under tap (KH-1-k, KW-1-l) of the flipped kernel.
 
-With a larger stride, where gx is not needed, and where `winograd.py` computes it, each of the three is computed on its
-own. (An infinite number at the
+With a larger stride, and where gx is not needed, each of the three is computed on its own. (An infinite number at the
 edge of x makes one more tap of gW NaN than necessary: it meets the zeros of gz's padding, and 0 · ∞ is NaN.)
 """
 
 import numpy as np
 
-from minunet.kernels.cpu import winograd
 from minunet.kernels.cpu.convolution import as_convolution, convolve_transposed, flipped, flipped_pads, in_pairs, wide
 from minunet.kernels.cpu.patches import Windows, blocks, strip_under, window_matrices
 from minunet.kernels.cpu.products import by_columns, few_pixels
@@ -33,8 +31,7 @@ def convolve_backward(x, w, gy, y, stride, pads, needs):
     needs_gx, needs_gw, needs_gb = needs
     size, kernel_size = x.shape[1:3], w.shape[:2]
     gy_pads = flipped_pads(gy.shape[1:3], size, kernel_size, pads)
-    few_products = winograd.pays(len(x), w.shape, stride, size)  # for gx: more than one pass saves
-    if needs_gx and needs_gw and not few_products and as_convolution(gy, w, stride, gy_pads):
+    if needs_gx and needs_gw and as_convolution(gy, w, stride, gy_pads):
         gx, gw, gb = _in_one_pass(x, w, gy, y, gy_pads)
         return gx, gw, gb if needs_gb else None
     gz, gb = gy, None
@@ -91,10 +88,6 @@ def weight_gradient(x, gy, kernel_size, stride, pads):
         wide = wide.reshape(KH, KW + 1, -1, 2, F)
         return wide[:, :-1, :, 0] + wide[:, 1:, :, 1]
     windows, C = Windows(kernel_size, stride, pads, (OH, OW)), x.shape[3]
-    if winograd.pays(N, (KH, KW, C, F), stride, (OH, OW)):
-        gw = _with_fewer_products(x, gy, windows)
-        if gw is not None:
-            return gw
     if few_pixels(N * OH * OW, (KH, KW, C, F)) and not windows.in_columns:
         gw = np.empty((KH * KW * C, F), x.dtype)
         P = window_matrices(strip_under(x, *windows.rows_under(slice(0, OH)), pads), slice(0, OH), windows)[0]
@@ -110,25 +103,6 @@ def weight_gradient(x, gy, kernel_size, stride, pads):
 
     totals = in_parallel(task, blocks(N, C * x.itemsize, windows))
     return _added(totals, (KH * KW * C, F), x.dtype).reshape(KH, KW, C, F)
-
-
-def _with_fewer_products(x, gy, windows):
-    """gW from the products of winograd.py: gu = vᵀ gm for each of the 16, as m = v u; None if it is not finite."""
-    (N, OH, OW, F), C = gy.shape, x.shape[3]
-
-    def task(chunk):
-        total = None
-        for n, rows in chunk:
-            with np.errstate(invalid="ignore", over="ignore"):  # as in winograd.convolve_strip
-                v = winograd.of_image(strip_under(x[n], *windows.rows_under(rows), windows.pads))
-                product = v.transpose(0, 2, 1) @ winograd.of_gradient(gy[n, rows])
-                total = product if total is None else np.add(total, product, out=total)
-        return total
-
-    totals = in_parallel(task, winograd.blocks(N, C, x.itemsize, (OH, OW)))
-    with np.errstate(invalid="ignore", over="ignore"):
-        gw = winograd.kernel_gradient(_added(totals, (16, C, F), x.dtype))
-        return gw if np.isfinite(gw.sum()) else None
 
 
 def _add_products(total, left, right):

@@ -18,13 +18,10 @@ neighboring pixels of a row are computed as one (`in_pairs`), with a window that
 
 A quarter of the products are with zeros, but fewer numbers are copied, and the product is twice as wide. (Four pixels
 at a time would be too many zeros. And where x is infinite, 0 · ∞ turns one more pixel than necessary into NaN.)
-
-Where a layer has many channels, nearly all of the time is arithmetic, and winograd.py needs less of it.
 """
 
 import numpy as np
 
-from minunet.kernels.cpu import winograd
 from minunet.kernels.cpu.items import as_items
 from minunet.kernels.cpu.patches import BLOCK_BYTES, Windows, blocks, cut, strip_under, window_matrices
 from minunet.kernels.cpu.products import by_columns, few_pixels
@@ -45,7 +42,7 @@ def convolve(x, w, b, stride, pads, relu=False):
     windows = Windows((KH, KW), stride, pads, (OH, OW))
     y = np.empty((len(x), OH, OW, F), x.dtype)
     W = np.ascontiguousarray(w).reshape(KH * KW * C, F)
-    if few_pixels(y.size // F, w.shape) and not windows.in_columns:
+    if few_pixels(len(x) * OH * OW, w.shape) and not windows.in_columns:
         matrices = window_matrices(strip_under(x, *windows.rows_under(slice(0, OH)), pads), slice(0, OH), windows)
         by_columns(matrices[0], W, y.reshape(-1, F))
         if b is not None:
@@ -55,24 +52,18 @@ def convolve(x, w, b, stride, pads, relu=False):
     b_row = None if b is None else np.tile(b, OW)
     zero_row = np.zeros(OW * F, x.dtype)
 
-    u = winograd.of_kernel(w) if winograd.pays(len(x), w.shape, stride, (OH, OW)) else None
-
     def task(chunk):
         for n, rows in chunk:
-            strip, pixels = strip_under(x[n], *windows.rows_under(rows), pads), y[n, rows]
-            if u is None or not winograd.convolve_strip(strip, u, pixels):
-                matrices = window_matrices(strip, rows, windows)
-                np.matmul(matrices, W, out=pixels.reshape(len(matrices), -1, F))
+            matrices = window_matrices(strip_under(x[n], *windows.rows_under(rows), pads), rows, windows)
+            pixels = y[n, rows]
+            np.matmul(matrices, W, out=pixels.reshape(len(matrices), -1, F))
             whole_rows = pixels.reshape(-1, OW * F)
             if b is not None:
                 np.add(whole_rows, b_row, out=whole_rows)
             if relu:
                 np.maximum(whole_rows, zero_row, out=whole_rows)
 
-    if u is None:
-        in_parallel(task, blocks(len(x), C * x.itemsize, windows))
-    else:
-        in_parallel(task, winograd.blocks(len(x), C, x.itemsize, (OH, OW)))
+    in_parallel(task, blocks(len(x), C * x.itemsize, windows))
     return y
 
 
