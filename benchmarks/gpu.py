@@ -1,4 +1,4 @@
-"""All that is to be measured on a GPU while one is lent, in ten minutes: checks, times, and a report.
+"""All that is to be measured on a GPU, in ten minutes: checks, times, and a report.
 
     python benchmarks/gpu.py --out report.md [--minutes 10] [--torch /path/to/python]
 

@@ -25,7 +25,7 @@ GPU_PEERS = MINUNET | {
     for precision in PRECISIONS
     for how in HOW
 }
-GPU_USUAL = (  # what a session of ten minutes has time for
+GPU_USUAL = (  # what ten minutes are enough for
     *MINUNET,
     *(f"PyTorch channels-last, {precision}, eager" for precision in PRECISIONS),
     *(f"PyTorch channels-last, {precision}, graph" for precision in ("TF32", "bf16")),
