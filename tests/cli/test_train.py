@@ -332,24 +332,18 @@ def test_a_state_that_no_run_comes_to_is_refused_before_anything_starts(one_epoc
     assert unchanged(folder, before)
 
 
-@pytest.mark.parametrize("task", [5, ["name"], "name", None])
-def test_a_run_json_with_another_task_than_any_run_has(one_epoch, tmp_path, task, capsys):
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("task", value) for value in (5, ["name"], "name", None)]
+    + [("resumed", value) for value in ("many", None, [[[]]], -1, 1.5, True)],
+)
+def test_a_run_json_that_no_run_wrote_is_refused(one_epoch, tmp_path, name, value, capsys):
     folder = tmp_path / "copy"
     shutil.copytree(one_epoch, folder)
-    (folder / "run.json").write_text(json.dumps({**run_json(folder), "task": task}))
+    (folder / "run.json").write_text(json.dumps({**run_json(folder), name: value}))
     assert run("--resume", folder) == 2
     error = capsys.readouterr().err
-    assert 'run.json was not written by a run: "task" is' in error and error.count("\n") == 1
-
-
-@pytest.mark.parametrize("resumed", ["many", None, [[[]]], -1, 1.5, True])
-def test_a_run_json_that_no_run_wrote_is_refused(one_epoch, tmp_path, resumed, capsys):
-    folder = tmp_path / "copy"
-    shutil.copytree(one_epoch, folder)
-    (folder / "run.json").write_text(json.dumps({**run_json(folder), "resumed": resumed}))
-    assert run("--resume", folder) == 2
-    error = capsys.readouterr().err
-    assert 'run.json was not written by a run: "resumed" is' in error and error.count("\n") == 1
+    assert f'run.json was not written by a run: "{name}" is' in error and error.count("\n") == 1
 
 
 def test_a_folder_starts_no_download(one_epoch, tmp_path, monkeypatch, capsys):

@@ -104,6 +104,7 @@ def _make_parser() -> Parser:
     _add_size_arguments(parser)
     _add_recipe_arguments(parser)
     _add_optimizer_arguments(parser)
+    _add_stopping_arguments(parser)
     _add_run_arguments(parser)
     return parser
 
@@ -195,7 +196,7 @@ def _add_recipe_arguments(parser: Parser) -> None:
 
 
 def _add_optimizer_arguments(parser: Parser) -> None:
-    """How a gradient becomes a step, and how many steps there are."""
+    """How a gradient becomes a step."""
     add = parser.add_argument
     add(
         "--optimizer",
@@ -236,6 +237,11 @@ def _add_optimizer_arguments(parser: Parser) -> None:
         metavar="N",
         help="batches whose gradients make one step together, where a large batch does not fit (default: 1)",
     )
+
+
+def _add_stopping_arguments(parser: Parser) -> None:
+    """When training ends early."""
+    add = parser.add_argument
     add(
         "--early-stop",
         type=whole(1),
@@ -249,6 +255,11 @@ def _add_optimizer_arguments(parser: Parser) -> None:
         default="val_mean_iou",
         help="the score that --early-stop and --schedule plateau look at (default: val_mean_iou)",
     )
+
+
+def _add_run_arguments(parser: Parser) -> None:
+    """What decides the random choices, where the results go, and when."""
+    add = parser.add_argument
     add(
         "--seed",
         type=whole(0),
@@ -256,11 +267,6 @@ def _add_optimizer_arguments(parser: Parser) -> None:
         metavar="N",
         help="decides the initial weights, the order of the images and all other random choices (default: 0)",
     )
-
-
-def _add_run_arguments(parser: Parser) -> None:
-    """Where the results go, and when."""
-    add = parser.add_argument
     add(
         "--out",
         type=path,

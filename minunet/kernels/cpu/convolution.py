@@ -18,6 +18,8 @@ neighboring pixels of a row are computed as one (`in_pairs`), with a window that
 
 A quarter of the products are with zeros, but fewer numbers are copied, and the product is twice as wide. (Four pixels
 at a time would be too many zeros. And where x is infinite, 0 · ∞ turns one more pixel than necessary into NaN.)
+
+Where a layer has few pixels and many weights, W is cut, not the output: products.py says why.
 """
 
 import numpy as np

@@ -128,14 +128,17 @@ def channels_and_filters(gy, x, w, b, stride, pads):
 
 
 def without_stride_gx(gy, x, w, b, stride, pads):
+    """gx with windows that slide by one pixel, whatever the stride."""
     return gx_of(gy, x, w, b, (1, 1), pads)
 
 
 def without_stride_gw(gy, x, w, b, stride, pads):
+    """gw with windows that slide by one pixel, whatever the stride."""
     return gw_of(gy, x, w, b, (1, 1), pads)
 
 
 def last_image_gw(gy, x, w, b, stride, pads):
+    """= in place of += in the loop over the images: gw of the last one."""
     return gw_of(gy[-1:], x[-1:], w, b, stride, pads)
 
 

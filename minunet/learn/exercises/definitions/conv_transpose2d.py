@@ -36,6 +36,7 @@ def trials():
 
 
 def padded(gy, pads):
+    """gy with zeros around each image."""
     return np.pad(gy, ((0, 0), *pads, (0, 0)))
 
 
@@ -64,6 +65,7 @@ def gw_of(gy, x, w, b, stride, pads):
 
 
 def other_pads(pads):
+    """Above and below exchanged, and left and right."""
     (top, bottom), (left, right) = pads
     return (bottom, top), (right, left)
 

@@ -38,6 +38,7 @@ def added(p, z, classes):
 
 
 def counted(classes):
+    """How many pixels are not ignored."""
     return (classes != IGNORE).sum()
 
 

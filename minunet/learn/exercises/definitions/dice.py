@@ -34,41 +34,49 @@ def right(gy, p, t, s, axes=(1, 2, 3)):
 
 
 def no_quotient_rule(gy, p, t, s):
+    """As if D were a constant."""
     _, D = sums(p, t, s)
     return -gy * 2 * t / D / len(p)
 
 
 def other_sign(gy, p, t, s):
+    """+ in place of - in the quotient rule."""
     I, D = sums(p, t, s)
     return -gy * (2 * t * D + (2 * I + s)) / D**2 / len(p)
 
 
 def without_two(gy, p, t, s):
+    """2 forgotten in the numerator's derivative."""
     I, D = sums(p, t, s)
     return -gy * (t * D - (2 * I + s)) / D**2 / len(p)
 
 
 def without_s(gy, p, t, s):
+    """s forgotten in the numerator."""
     I, D = sums(p, t, s)
     return -gy * (2 * t * D - 2 * I) / D**2 / len(p)
 
 
 def d_without_s(gy, p, t, s):
+    """s forgotten in D."""
     I, D = sums(p, t, s)
     return -gy * (2 * t * (D - s) - (2 * I + s)) / (D - s) ** 2 / len(p)
 
 
 def of_each_channel(gy, p, t, s):
+    """Sums over the pixels of each channel, not over all of an image."""
     I, D = sums(p, t, s, (1, 2))
     return -gy * (2 * t * D - (2 * I + s)) / D**2 / len(p)
 
 
 def p_for_t(gy, p, t, s):
+    """p in place of t in the numerator's derivative."""
     I, D = sums(p, t, s)
     return -gy * (2 * p * D - (2 * I + s)) / D**2 / len(p)
 
 
 def d_not_squared(gy, p, t, s):
+    """The quotient rule with D in place of D²."""
     I, D = sums(p, t, s)
     return -gy * (2 * t * D - (2 * I + s)) / D / len(p)
 
