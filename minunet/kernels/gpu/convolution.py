@@ -18,6 +18,7 @@ from minunet.kernels.gpu.launch import (
     grid_of_rows,
     launch,
     ready,
+    sum_dtype,
     tile,
     vector,
 )
@@ -43,7 +44,7 @@ def convolve(x, w, b, stride, pads, relu=False):
         windows = geometry(x.shape, y.shape, (KH, KW), stride, pads)
         _launch_narrow("convolve", x, w, b, y, windows, np.int32(relu))
         return y
-    pixels, W = y.reshape(-1, F), w.reshape(-1, F)
+    pixels, W = y.reshape(-1, F), w.reshape(-1, F).astype(x.dtype, copy=False)
     for rows, P in patch_matrices(x, y.shape, (KH, KW), stride, pads):
         product(P, W, pixels[rows.start * OW : rows.stop * OW])
     if b is not None or relu:
@@ -62,8 +63,9 @@ def convolve_transposed(y, w, b, stride, pads, size):
     if C * F < WIDE["convolve_transposed"] or at_once == 0:
         _launch_narrow("convolve_transposed", y, w, b, x, windows)
         return x
+    W = w.reshape(-1, F).astype(y.dtype, copy=False)
     for n in range(0, len(y), at_once):
-        products = product(y[n : n + at_once].reshape(-1, F), w.reshape(-1, F).T)
+        products = product(y[n : n + at_once].reshape(-1, F), W.T)
         images = x[n : n + at_once]
         rows = len(images) * size[0]
         grid = grid_of_rows(rows, size[1] * C)
@@ -85,7 +87,7 @@ def weight_gradient(x, gy, kernel_size, stride, pads):
     """gW = P(x)ᵀ gy. Shapes as in `reference.weight_gradient`."""
     x, gy = ready(x), ready(gy)
     xp, C, (_, _, OW, F) = array_module(x), x.shape[3], gy.shape
-    gw = xp.empty((*kernel_size, C, F), x.dtype)
+    gw = xp.empty((*kernel_size, C, F), sum_dtype(x.dtype))
     if C * F < WIDE["weight_gradient"] or gy.size == 0:
         _narrow_weight_gradient(x, gy, geometry(x.shape, gy.shape, kernel_size, stride, pads), gw)
         return gw
@@ -109,7 +111,7 @@ def _narrow_weight_gradient(x, gy, windows, gw):
     groups = -(-pieces // THREADS)
     per_group = -(-pieces // groups)
     blocks = max(1, min(rows, BLOCKS // 2 // groups))
-    partial = array_module(x).empty((blocks, gw.size), x.dtype)
+    partial = array_module(x).empty((blocks, gw.size), gw.dtype)
     sizes = np.int64(rows), np.int32(pieces), np.int32(per_group), windows
     definitions = {"VECTOR": across, "TILE": width}
     launch("weight_gradient.cu", "weight_gradient", (blocks, groups), x.dtype, x, gy, partial, *sizes, **definitions)
