@@ -80,7 +80,7 @@ __device__ void multiply_tile(float (&sums)[ROWS][FILTERS][4], const unsigned* t
 // y[n,i,j,f] = b[f] + Σ_k Σ_l Σ_c x[n, i + k - top, j + l - left, c] · w[k,l,c,f];  relu: negative → 0. Where `output` is
 // given, x counts as 0 where that is not positive.
 // grid: x over the tiles, TILES to a block, y over groups of FILTERS · 8 filters. F is even.
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, 4)
 tensor_convolve(const Real* __restrict__ x, const Real* __restrict__ output, const float* __restrict__ w,
                 const float* __restrict__ b, Real* __restrict__ y, long long tiles, Geometry g, int relu) {
     extern __shared__ uint4 shared[];

@@ -81,7 +81,7 @@ __device__ void multiply_tile(float (&sums)[TAPS_H][PAIRS][FILTERS][4], const Re
 
 // partial[block] = gw of the block's tiles, partial_gb[block] = their gb (where it is given)
 // grid: x over the partial sums, y over groups of FILTERS · 8 filters. F is even.
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, 2)
 tensor_weight_gradient(const Real* __restrict__ x, const Real* __restrict__ gy, const Real* __restrict__ output,
                        float* __restrict__ partial, float* __restrict__ partial_gb, long long tiles, Geometry g) {
     extern __shared__ uint4 shared[];

@@ -19,7 +19,7 @@ WARPS = THREADS // WARP
 STEP = 8  # words of a pixel in one instruction
 SHARED = 52 << 10  # bytes for a block, at most: three blocks on a multiprocessor of an A100, four on one of an H100
 TILES = 4  # that a block convolves with the weights that it has laid out once
-SUMS = 24  # fragments that a thread may keep in its registers for the weights' gradient
+REGISTERS = 98  # words of fragments that a thread may keep for the weights' gradient, of 128 registers
 PARTIAL_SUMS = 512  # blocks that share the pixels of a weights' gradient
 TYPES = {"f": "TF32", "e": "FLOAT16", "E": "BFLOAT16"}  # by dtype.char
 
@@ -157,7 +157,7 @@ def _plan_weight_gradient(C, F, kernel_size, itemsize):
             tiles = (tile_rows + KH - 1) * (32 + KW - 1) * pitch + tile_rows * 32 * gz_pitch
             totals = max(KH * pairs * filters * 4 * WARP, 8 * THREADS)
             shared = 4 * max(tiles, totals)
-            if shared <= SHARED and KH * pairs * filters <= SUMS:
+            if shared <= SHARED and 4 * KH * pairs * filters + 2 * rows * filters <= REGISTERS:
                 return Plan(shared, filters, rows, across, pitch)
     return None
 
