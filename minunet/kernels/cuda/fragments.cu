@@ -61,39 +61,3 @@ __device__ Real as_factor(Real value) {
     return value;
 #endif
 }
-
-// SIZE neighboring numbers, read and written at a time.
-template <int SIZE> struct alignas(SIZE * sizeof(Real)) Neighbors { Real at[SIZE]; };
-
-// Copies TALL x WIDE pixels of an image into shared memory, APART words from each other: `count` numbers of the `channels` that
-// a pixel has there, from the one on that `image` points to, then zeros up to WORDS words; zeros outside the image too.
-// Where `output` is given, it is that of a ReLU, and numbers count as 0 where it is not positive. A thread reads SIZE
-// numbers at a time, in each pixel the same ones, and adds to `sum` what it has read, before the rounding.
-template <int TALL, int WIDE, int WORDS, int APART, int SIZE>
-__device__ void copy_tile(Real* tile, const Real* image, const Real* output, int H, int W, int channels, int count,
-                          int top, int left, float (&sum)[SIZE]) {
-    constexpr int PARTS = WORDS * PER_WORD / SIZE, LANES = THREADS / PARTS;
-    const int c = threadIdx.x % PARTS * SIZE;
-    if (threadIdx.x >= LANES * PARTS) return;
-#pragma unroll 4
-    for (int pixel = threadIdx.x / PARTS; pixel < TALL * WIDE; pixel += LANES) {
-        const int p = top + pixel / WIDE, q = left + pixel % WIDE;
-        Neighbors<SIZE> read = {};
-        if (p >= 0 && p < H && q >= 0 && q < W && c < count) {
-            const long long at = ((long long)p * W + q) * channels + c;
-            read = *reinterpret_cast<const Neighbors<SIZE>*>(image + at);
-            if (output) {
-                const Neighbors<SIZE> y = *reinterpret_cast<const Neighbors<SIZE>*>(output + at);
-#pragma unroll
-                for (int u = 0; u < SIZE; ++u)
-                    if (!((float)y.at[u] > 0)) read.at[u] = Real(0.0f);
-            }
-        }
-#pragma unroll
-        for (int u = 0; u < SIZE; ++u) {
-            sum[u] += (float)read.at[u];
-            read.at[u] = as_factor(read.at[u]);
-        }
-        *reinterpret_cast<Neighbors<SIZE>*>(tile + pixel * APART * PER_WORD + c) = read;
-    }
-}
