@@ -123,7 +123,7 @@ def test_gpu_the_kernels_of_the_tensor_cores_are_those_that_run(put, kind, array
     *arrays, pads = drawn(layer, whole_numbers)
     gpu.convolve(put(arrays[0]), array_on("gpu")(arrays[1].astype(np.float32)), None, (1, 1), pads)
     gpu.weight_gradient(put(arrays[0]), put(arrays[3]), arrays[1].shape[:2], (1, 1), pads)
-    assert launched == ["tensor_convolve.cu", "tensor_weight_gradient.cu"]
+    assert launched == ["tensor_convolve.cu", "tensor_backward.cu"]
 
 
 def test_gpu_rounding_is_to_the_nearest(put, kind, array_on):
@@ -183,23 +183,23 @@ def test_gpu_a_gpu_without_tf32_computes_in_float32(array_on, monkeypatch):
 @pytest.mark.parametrize("C", [1, 3, 8, 10, 16, 20, 24, 32, 40, 64])
 def test_neighboring_pixels_do_not_share_banks(itemsize, C):
     """A warp is served in parts of 32 words, one for each bank: words in the same bank have to wait."""
-    plan = tensor._plan_convolution((1, 64, 64, 8), C, (3, 3), itemsize)
-    if plan is not None:
-        first_half = {(g * plan.pitch + 2 * t + word) % 32 for g in range(4) for t in range(4) for word in range(2)}
-        assert len(first_half) == 32
-    plan = tensor._plan_weight_gradient(C, 8, (3, 3), itemsize)
-    if plan is None:
-        return
-    if itemsize == 4:  # thread (g, t) reads word g of pixel t
-        words = {(t * plan.pitch + g) % 32 for g in range(8) for t in range(4)}
+    pitch = tensor._pitch(C, itemsize)
+    assert pitch >= C * itemsize / 4
+    # of tiles.cu: half a warp, thread (g, t) reads words 2t and 2t + 1 of pixel g
+    assert len({(g * pitch + 2 * t + word) % 32 for g in range(4) for t in range(4) for word in range(2)}) == 32
+    eights = -(-C // 8)
+    pitch = tensor._x_pitch(eights, itemsize)
+    assert pitch >= eights * 2 * itemsize
+    if itemsize == 4:  # of tensor_backward.cu: thread (g, t) reads word g of pixel t
+        words = {(t * pitch + g) % 32 for g in range(8) for t in range(4)}
     else:  # eight rows of 16 bytes
-        words = {(pixel * plan.pitch + word) % 32 for pixel in range(8) for word in range(4)}
+        words = {(pixel * pitch + word) % 32 for pixel in range(8) for word in range(4)}
     assert len(words) == 32
 
 
 @pytest.mark.parametrize("itemsize", [2, 4])
-@pytest.mark.parametrize(("C", "F"), [(3, 8), (8, 8), (10, 16), (16, 16), (20, 16), (16, 32), (32, 32), (40, 32)])
+@pytest.mark.parametrize(("C", "F"), [(3, 8), (8, 8), (8, 16), (10, 16), (16, 16), (20, 16), (16, 32), (32, 32), (40, 32)])
 def test_the_lecture_networks_upper_levels_fit(itemsize, C, F):
-    plans = tensor._plan_convolution((16, 64, 64, F), C, (3, 3), itemsize), tensor._plan_weight_gradient(C, F, (3, 3), itemsize)
-    for plan in plans:
-        assert plan.shared <= tensor.SHARED
+    convolution = tensor._plan_convolution((16, 64, 64, F), C, (3, 3), itemsize)
+    assert convolution.shared <= tensor.CONVOLVE_SHARED
+    assert tensor._plan_backward(C, F, (3, 3), itemsize).shared <= tensor.BACKWARD_SHARED[itemsize]

@@ -18,6 +18,7 @@ from minunet.kernels.gpu.launch import (
     grid_of_rows,
     launch,
     ready,
+    sum_dtype,
     tile,
     vector,
 )
@@ -39,13 +40,13 @@ def convolve(x, w, b, stride, pads, relu=False):
     KH, KW, C, F = w.shape
     OH, OW = output_size(x.shape[1:3], (KH, KW), stride, pads)
     y = array_module(x).empty((len(x), OH, OW, F), x.dtype)
-    if stride == (1, 1) and tensor.uses_tensor_cores(x) and tensor.convolve(x, None, w, b, y, pads, relu):
+    if stride == (1, 1) and tensor.uses_tensor_cores(x) and tensor.convolve(x, w, b, y, pads, relu):
         return y
     if C * F < WIDE["convolve"]:
         windows = geometry(x.shape, y.shape, (KH, KW), stride, pads)
         _launch_narrow("convolve", x, w, b, y, windows, np.int32(relu))
         return y
-    pixels, W = y.reshape(-1, F), w.reshape(-1, F)
+    pixels, W = y.reshape(-1, F), w.reshape(-1, F).astype(x.dtype, copy=False)
     for rows, P in patch_matrices(x, y.shape, (KH, KW), stride, pads):
         product(P, W, pixels[rows.start * OW : rows.stop * OW])
     if b is not None or relu:
@@ -59,15 +60,16 @@ def convolve_transposed(y, w, b, stride, pads, size):
     y, w, b = ready(y), ready(w), ready(b)
     KH, KW, C, F = w.shape
     x = array_module(y).empty((len(y), *size, C), y.dtype)
-    if stride == (1, 1) and tensor.uses_tensor_cores(y) and tensor.convolve_transposed(y, None, w, b, x, pads):
+    if stride == (1, 1) and tensor.uses_tensor_cores(y) and tensor.convolve_transposed(y, w, b, x, pads):
         return x
     windows = geometry(x.shape, y.shape, (KH, KW), stride, pads)
     at_once = images_at_once(y, KH * KW * C)  # whole images: a pixel lies under many windows
     if C * F < WIDE["convolve_transposed"] or at_once == 0:
         _launch_narrow("convolve_transposed", y, w, b, x, windows)
         return x
+    W = w.reshape(-1, F).astype(y.dtype, copy=False)
     for n in range(0, len(y), at_once):
-        products = product(y[n : n + at_once].reshape(-1, F), w.reshape(-1, F).T)
+        products = product(y[n : n + at_once].reshape(-1, F), W.T)
         images = x[n : n + at_once]
         rows = len(images) * size[0]
         grid = grid_of_rows(rows, size[1] * C)
@@ -89,8 +91,8 @@ def weight_gradient(x, gy, kernel_size, stride, pads):
     """gW = P(x)ᵀ gy. Shapes as in `reference.weight_gradient`."""
     x, gy = ready(x), ready(gy)
     xp, C, (_, _, OW, F) = array_module(x), x.shape[3], gy.shape
-    gw = xp.empty((*kernel_size, C, F), x.dtype)
-    if stride == (1, 1) and tensor.uses_tensor_cores(x) and tensor.weight_gradient(x, gy, None, gw, None, pads):
+    gw = xp.empty((*kernel_size, C, F), sum_dtype(x.dtype))
+    if stride == (1, 1) and tensor.uses_tensor_cores(x) and tensor.backward(x, None, gy, None, None, gw, None, pads):
         return gw
     if C * F < WIDE["weight_gradient"] or gy.size == 0:
         _narrow_weight_gradient(x, gy, geometry(x.shape, gy.shape, kernel_size, stride, pads), gw)
@@ -115,7 +117,7 @@ def _narrow_weight_gradient(x, gy, windows, gw):
     groups = -(-pieces // THREADS)
     per_group = -(-pieces // groups)
     blocks = max(1, min(rows, BLOCKS // 2 // groups))
-    partial = array_module(x).empty((blocks, gw.size), x.dtype)
+    partial = array_module(x).empty((blocks, gw.size), gw.dtype)
     sizes = np.int64(rows), np.int32(pieces), np.int32(per_group), windows
     definitions = {"VECTOR": across, "TILE": width}
     launch("weight_gradient.cu", "weight_gradient", (blocks, groups), x.dtype, x, gy, partial, *sizes, **definitions)
@@ -124,11 +126,13 @@ def _narrow_weight_gradient(x, gy, windows, gw):
 
 def convolve_backward(x, w, gy, y, stride, pads, needs):
     """(gx, gw, gb) as in `reference.convolve_backward`."""
-    if stride == (1, 1) and tensor.uses_tensor_cores(x):
-        gradients = tensor.convolve_backward(ready(x), ready(w), ready(gy), ready(y), pads, needs)
-        if gradients is not None:
-            return gradients
     needs_gx, needs_gw, needs_gb = needs
+    if stride == (1, 1) and needs_gw and tensor.uses_tensor_cores(x):
+        x, gy, y, xp = ready(x), ready(gy), ready(y), array_module(x)
+        gx = xp.empty(x.shape, x.dtype) if needs_gx else None
+        gw, gb = xp.empty(w.shape, w.dtype), xp.empty(gy.shape[3], w.dtype) if needs_gb else None
+        if tensor.backward(x, ready(w), gy, y, gx, gw, gb, pads):
+            return gx, gw, gb
     if y is not None:
         gy, gb = relu_gradient_and_sum(gy, y)
     else:

@@ -1,6 +1,6 @@
 """Compiling and launching: how a kernel in `minunet/kernels/cuda/` gets its constants, its arguments and its grid.
 
-Each kernel is compiled with the constants of its call as macros (Real, VECTOR, TILE, …), so that the compiler can
+Each kernel is compiled with the constants of its call as macros (Real, Sum, VECTOR, TILE, …), so that the compiler can
 unroll loops and keep sums in registers. Pixels are counted in 64 bits, what lies within a row in 32: `geometry` refuses
 images that are too large for that.
 """
@@ -18,7 +18,16 @@ THREADS = 256  # in a block
 BLOCKS = 2048  # enough to fill any GPU, where the threads of a kernel move on to the next piece of work
 WARP = 32  # threads that run in step
 DEFAULT_SHARED = 48 << 10  # bytes of shared memory that any block may have; for more, the kernel must ask
-C_NAMES = {"f": "float", "d": "double", "B": "unsigned char", "i": "int", "?": "bool"}  # by NumPy's dtype.char
+C_NAMES = {  # by NumPy's dtype.char; E is the bfloat16 of the package ml_dtypes
+    "f": "float",
+    "d": "double",
+    "e": "__half",
+    "E": "__nv_bfloat16",
+    "B": "unsigned char",
+    "i": "int",
+    "?": "bool",
+}
+HEADERS = {"__half": "#include <cuda_fp16.h>\n", "__nv_bfloat16": "#include <cuda_bf16.h>\n"}
 DEFINITIONS = {  # what a kernel sees unless its launch says otherwise
     "THREADS": THREADS,
     "WARP": WARP,
@@ -48,14 +57,19 @@ def launch(file, kernel, blocks, dtype, *arguments, shared=0, **definitions):
 @functools.cache
 def _compiled(file, kernel, real, shared, definitions):
     """Returns the kernel, compiled once for each set of definitions; CuPy keeps it on disk for the next process."""
-    defined = {"Real": real} | DEFINITIONS | dict(definitions)
-    head = "".join(f"#define {name} {value}\n" for name, value in defined.items())
-    files = "common.cu", *(["fragments.cu"] if file.startswith("tensor_") else []), file
+    defined = {"Real": real, "Sum": "double" if real == "double" else "float"} | DEFINITIONS | dict(definitions)
+    head = HEADERS.get(real, "") + "".join(f"#define {name} {value}\n" for name, value in defined.items())
+    files = "common.cu", *(("fragments.cu", "tiles.cu") if file.startswith("tensor_") else ()), file
     source = "".join((SOURCES / name).read_text("utf-8") for name in files)
     function = compile_kernel(head + source, kernel)
     if shared > DEFAULT_SHARED:
         function.max_dynamic_shared_size_bytes = shared
     return function
+
+
+def sum_dtype(dtype):
+    """Returns the dtype of weights and sums beside arrays of `dtype` (Sum in CUDA): float64 for that, else float32."""
+    return np.dtype(np.float64 if dtype == np.float64 else np.float32)
 
 
 # ---- grids -------------------------------------------------------------------------------------------------

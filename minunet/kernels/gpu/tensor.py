@@ -1,7 +1,11 @@
 """Convolutions of stride 1 on tensor cores: where they apply, and how large a tile a block takes.
 
-The kernels are in cuda/tensor_convolve.cu and cuda/tensor_weight_gradient.cu; cuda/fragments.cu explains what a tensor
-core multiplies. They take tf32 (float32 arrays, whose factors are rounded) from sm_80 on, and 16 bits.
+The kernels are in cuda/tensor_convolve.cu and cuda/tensor_backward.cu; cuda/fragments.cu explains what a tensor core
+multiplies, cuda/tiles.cu how an image gets there. They take tf32, that is, float32 arrays whose factors are rounded,
+from sm_80 on, and arrays of 16 bits.
+
+What limits a tile is shared memory: tiles.cu keeps a tile with its margin there, and all weights. Where nothing fits, the
+functions return False, and another way has to be taken: layers so wide are better off with cuBLAS anyway.
 """
 
 import functools
@@ -17,11 +21,14 @@ from minunet.precision import precision_in_use
 
 WARPS = THREADS // WARP
 STEP = 8  # words of a pixel in one instruction
-SHARED = 52 << 10  # bytes for a block, at most: three blocks on a multiprocessor of an A100, four on one of an H100
 TILES = 4  # that a block convolves with the weights that it has laid out once
-REGISTERS = 98  # words of fragments that a thread may keep for the weights' gradient, of 128 registers
 PARTIAL_SUMS = 512  # blocks that share the pixels of a weights' gradient
 TYPES = {"f": "TF32", "e": "FLOAT16", "E": "BFLOAT16"}  # by dtype.char
+# Bytes of shared memory for a block, at most. Four blocks of a convolution fit on a multiprocessor of an H100, three on
+# one of an A100. Two of a backward fit on both in tf32; in 16 bits it must be possible on a T4, which has 64 KB.
+CONVOLVE_SHARED = 52 << 10
+BACKWARD_SHARED = {4: 80 << 10, 2: 64 << 10}  # by bytes of a number
+REGISTERS = 84  # words of gw that a thread may keep, of the 128 registers that it has
 
 
 def uses_tensor_cores(x):
@@ -32,156 +39,162 @@ def uses_tensor_cores(x):
 
 
 class Plan(NamedTuple):
-    """How a kernel divides its work: `shared` bytes, and the macros that it is compiled with."""
+    """How a kernel divides its work: the bytes of shared memory, and macros with which it is compiled."""
 
     shared: int
-    filters: int  # eights of filters for a block
-    rows: int  # for a warp
-    across: int  # warps side by side
+    eights: int  # of filters (or channels of gx) for a block
+    rows: int  # of pixels for a warp
+    across: int  # warps side by side, of 16 pixels each
     pitch: int  # words of a pixel in shared memory
 
+    @property
+    def tile(self):
+        """Rows and columns of a tile, without its margin."""
+        return WARPS // self.across * self.rows, 16 * self.across
 
-# Each of the following returns False, or None, where its kernel does not fit: then another way has to be taken.
+    def tiles(self, size):
+        """Returns how many tiles cover an image of (height, width)."""
+        return -(-size[0] // self.tile[0]) * -(-size[1] // self.tile[1])
+
+    def macros(self, x, kernel_size):
+        """Returns the definitions that both kernels have in common; x is what is convolved."""
+        C = x.shape[3]
+        definitions = {"EIGHTS": self.eights, "ROWS": self.rows, "ACROSS": self.across, "PITCH": self.pitch}
+        definitions |= {"CHANNELS": C, "TAPS_H": kernel_size[0], "TAPS_W": kernel_size[1]}
+        return definitions | {"VECTOR": _vector(C, x.dtype.itemsize), "TENSOR_TYPE": TYPES[x.dtype.char]}
 
 
-def convolve(x, output, w, b, y, pads, relu):
-    """Writes P(x) W + b to y, negative numbers as 0 if `relu`. Where `output` is given, x counts as 0 where it is not
-    positive.
+# ---- forward -----------------------------------------------------------------------------------------------
+
+
+def convolve(x, w, b, y, pads, relu, transposed=False):
+    """Writes P(x) W + b to y, negative numbers as 0 if `relu`. Returns False if it cannot.
+
+    transposed: with the weights of the transpose, w (KH,KW,F,C), whose taps are turned around.
     """
-    return _convolve(x, output, w, b, y, pads, relu, transposed=False)
-
-
-def convolve_transposed(y, output, w, b, x, pads):
-    """Writes Pᵀ(y Wᵀ) + b to x; `output` as above. With stride 1 that is a convolution whose taps are turned around."""
-    turned = tuple((size - 1 - before, size - 1 - after) for size, (before, after) in zip(w.shape[:2], pads))
-    return _convolve(y, output, w, b, x, turned, False, transposed=True)
-
-
-def _convolve(x, output, w, b, y, pads, relu, transposed):
-    KH, KW = w.shape[:2]
-    C, F = x.shape[3], y.shape[3]
-    plan = _plan_convolution(y.shape, C, (KH, KW), x.dtype.itemsize)
+    kernel_size = w.shape[:2]
+    plan = _plan_convolution(y.shape, x.shape[3], kernel_size, x.dtype.itemsize)
     if plan is None:
         return False
-    tile_rows, tile_columns = WARPS // plan.across * plan.rows, 16 * plan.across
-    tiles = len(y) * -(-y.shape[1] // tile_rows) * -(-y.shape[2] // tile_columns)
-    grid = -(-tiles // TILES), -(-F // (8 * plan.filters))
-    windows = geometry(x.shape, y.shape, (KH, KW), (1, 1), pads)
-    arguments = x, output, w, b, y, np.int64(tiles), windows, np.int32(relu)
-    definitions = {"FILTERS": plan.filters, "ROWS": plan.rows, "ACROSS": plan.across, "PITCH": plan.pitch}
-    definitions |= {"TILES": TILES, "TRANSPOSED": int(transposed)} | _constants(x, (KH, KW))
+    tiles = len(y) * plan.tiles(y.shape[1:3])
+    grid = -(-tiles // TILES), -(-y.shape[3] // (8 * plan.eights))
+    windows = geometry(x.shape, y.shape, kernel_size, (1, 1), pads)
+    arguments = x, w, b, y, np.int32(tiles), windows, np.int32(relu)
+    definitions = plan.macros(x, kernel_size) | {"TILES": TILES, "TRANSPOSED": int(transposed)}
     launch("tensor_convolve.cu", "tensor_convolve", grid, x.dtype, *arguments, shared=plan.shared, **definitions)
     return True
+
+
+def convolve_transposed(y, w, b, x, pads):
+    """Writes Pᵀ(y Wᵀ) + b to x, with stride 1 a convolution with the taps turned around. Returns False if it cannot."""
+    turned = tuple((size - 1 - before, size - 1 - after) for size, (before, after) in zip(w.shape[:2], pads))
+    return convolve(y, w, b, x, turned, relu=False, transposed=True)
 
 
 @functools.lru_cache(maxsize=1000)
 def _plan_convolution(y_shape, C, kernel_size, itemsize):
     """Returns the Plan that reads the fewest pixels, margins and repetitions counted; None where nothing fits."""
     _, OH, OW, F = y_shape
-    KH, KW = kernel_size
     if F % 2:
         return None
-    words = -(-C * itemsize // (4 * STEP)) * STEP
-    pitch, eights = _odd_multiple(words, STEP), -(-F // 8)
     plans = []
-    for groups in range(1, eights + 1):
-        filters = -(-eights // groups)
-        for rows, across in [(4, 2), (4, 1), (2, 2), (2, 1), (1, 2), (1, 1)]:
-            tile_rows, tile_columns = WARPS // across * rows, 16 * across
-            pixels = (tile_rows + KH - 1) * (tile_columns + KW - 1)
-            shared = 4 * (pixels * pitch + KH * KW * words // STEP * filters * 64)
-            if shared > SHARED or rows * filters > 8:
-                continue
-            read = groups * pixels * -(-OH // tile_rows) * -(-OW // tile_columns)
-            plans.append((read, Plan(shared, filters, rows, across, pitch)))
+    for groups, eights, rows, across in _divisions(F):
+        pitch, weights = _pitch(C, itemsize), _weight_words(C, kernel_size, itemsize, eights)
+        plan = Plan(0, eights, rows, across, pitch)
+        pixels = _pixels(plan.tile, kernel_size)
+        plan = plan._replace(shared=4 * (pixels * pitch + weights))
+        if plan.shared <= CONVOLVE_SHARED:
+            plans.append((groups * pixels * plan.tiles((OH, OW)), plan))
     return min(plans, key=lambda plan: plan[0])[1] if plans else None
 
 
-def convolve_backward(x, w, gy, output, pads, needs):
-    """Returns (gx, gw, gb). ReLU's mask is applied where gy is read: gz is never written."""
-    needs_gx, needs_gw, needs_gb = needs
-    if not (needs_gw and _plan_weight_gradient(x.shape[3], gy.shape[3], w.shape[:2], x.dtype.itemsize)):
-        return None
-    xp, gx, gb = array_module(x), None, None
-    if needs_gx:
-        gx = xp.empty(x.shape, x.dtype)
-        if not convolve_transposed(gy, output, w, None, gx, pads):
-            return None
-    gw = xp.empty(w.shape, w.dtype)
-    if needs_gb:
-        gb = xp.empty(gy.shape[3], w.dtype)
-    weight_gradient(x, gy, output, gw, gb, pads)
-    return gx, gw, gb
+# ---- backward ----------------------------------------------------------------------------------------------
 
 
-def weight_gradient(x, gy, output, gw, gb, pads):
-    """Writes gW = P(x)ᵀ gz to gw and Σ gz to gb, if that is given; gz is gy, or 0 where `output`, if given, is not
-    positive.
+def backward(x, w, gy, y, gx, gw, gb, pads):
+    """Writes gx = Pᵀ(gz Wᵀ), gW = P(x)ᵀ gz and gb = Σ gz; gz is gy, or 0 where y, if given, is not positive.
+
+    gx and gb may be None, and w without gx. Returns False if it cannot.
     """
-    KH, KW, C, F = gw.shape
-    plan = _plan_weight_gradient(C, F, (KH, KW), x.dtype.itemsize)
+    (KH, KW, C, F), itemsize, xp = gw.shape, x.dtype.itemsize, array_module(x)
+    fits_margin = max(pads[0]) < KH and max(pads[1]) < KW
+    plan = _plan_backward(C, F, (KH, KW), itemsize) if fits_margin and (gx is None or C % 2 == 0) else None
     if plan is None:
         return False
-    xp, across = array_module(x), _warps_across(x.dtype.itemsize)
-    tiles = len(gy) * -(-gy.shape[1] // (WARPS // across * plan.rows)) * -(-gy.shape[2] // 32)
+    tiles = len(x) * plan.tiles([max(pair) for pair in zip(x.shape[1:3], gy.shape[1:3])])
     blocks = min(tiles, PARTIAL_SUMS)
     partial = xp.empty((blocks, gw.size), gw.dtype)
     partial_gb = None if gb is None else xp.empty((blocks, F), gb.dtype)
-    grid = blocks, -(-F // (8 * plan.filters))
-    windows = geometry(x.shape, gy.shape, (KH, KW), (1, 1), pads)
-    arguments = x, gy, output, partial, partial_gb, np.int64(tiles), windows
-    words = plan.filters * 8 * x.dtype.itemsize // 4
-    gz = {"GZ_PITCH": _odd_multiple(words, _unit(x.dtype.itemsize)), "GZ_VECTOR": _vector(F, x.dtype.itemsize)}
-    definitions = {"FILTERS": plan.filters, "ROWS": plan.rows, "PITCH": plan.pitch} | gz | _constants(x, (KH, KW))
-    kernel = "tensor_weight_gradient"
-    launch(f"{kernel}.cu", kernel, grid, x.dtype, *arguments, shared=plan.shared, **definitions)
-    for rows, total in [(partial, gw), (partial_gb, gb)]:
-        if total is not None:
-            sum_rows(rows, total)
+    grid = blocks, -(-C // (8 * plan.eights))
+    arguments = x, w, gy, y, gx, partial, partial_gb, np.int32(tiles), geometry(x.shape, gy.shape, (KH, KW), (1, 1), pads)
+    definitions = plan.macros(gy, (KH, KW)) | {"TRANSPOSED": 1}
+    definitions |= {"X_PITCH": _x_pitch(plan.eights, itemsize), "X_VECTOR": _vector(C, itemsize)}
+    launch("tensor_backward.cu", "tensor_backward", grid, x.dtype, *arguments, shared=plan.shared, **definitions)
+    sum_rows(partial, gw)
+    if gb is not None:
+        sum_rows(partial_gb, gb)
     return True
 
 
 @functools.lru_cache(maxsize=1000)
-def _plan_weight_gradient(C, F, kernel_size, itemsize):
-    """Returns the Plan with the most filters, then rows, for a block; None where nothing fits."""
-    KH, KW = kernel_size
-    if F % 2:
-        return None
-    across, eights, pairs = _warps_across(itemsize), -(-F // 8), -(-KW * -(-C // 8) // 2)
-    pitch = _odd_multiple(-(-C // 8) * 2 * itemsize, _unit(itemsize))
-    for groups in range(1, eights + 1):
-        filters = -(-eights // groups)
+def _plan_backward(C, F, kernel_size, itemsize):
+    """Returns the Plan with the fewest groups of channels, then the fewest pixels in margins; None where nothing fits."""
+    pairs, pitch, plans = -(-kernel_size[1] * -(-F // 8) // 2), _pitch(F, itemsize), []
+    for groups, eights, rows, across in _divisions(C):
+        plan = Plan(0, eights, rows, across, pitch)
+        if not _warps_fit(plan.tile, itemsize) or 4 * kernel_size[0] * pairs * eights > REGISTERS:
+            continue
+        pixels, own_pixels = _pixels(plan.tile, kernel_size), plan.tile[0] * plan.tile[1]
+        tiles = pixels * pitch + own_pixels * _x_pitch(eights, itemsize) + _weight_words(F, kernel_size, itemsize, eights)
+        totals = max(kernel_size[0] * pairs * eights * 4 * WARP, 8 * THREADS)
+        plan = plan._replace(shared=4 * max(tiles, totals))
+        if plan.shared <= BACKWARD_SHARED[itemsize]:
+            plans.append((groups, pixels / own_pixels, plan))
+    return min(plans)[2] if plans else None
+
+
+def _warps_fit(tile, itemsize):
+    """Returns whether the warps can divide the pixels of a tile among themselves for gw: whole rows for each."""
+    warps_across = tile[1] // (STEP * 4 // itemsize)
+    return WARPS % warps_across == 0 and tile[0] % (WARPS // warps_across) == 0
+
+
+def _x_pitch(eights, itemsize):
+    """Returns the words of a pixel of x in shared memory, where fragments have pixels for rows."""
+    return _odd_multiple(eights * 2 * itemsize, 8 if itemsize == 4 else 4)
+
+
+# ---- both --------------------------------------------------------------------------------------------------
+
+
+def _divisions(filters):
+    """Yields (groups, eights, rows, across): groups of filters, of that many eights each, and the tile of a block."""
+    total = -(-filters // 8)
+    for groups in range(1, total + 1):
+        eights = -(-total // groups)
         for rows in (4, 2, 1):
-            tile_rows = WARPS // across * rows
-            gz_pitch = _odd_multiple(filters * 2 * itemsize, _unit(itemsize))
-            tiles = (tile_rows + KH - 1) * (32 + KW - 1) * pitch + tile_rows * 32 * gz_pitch
-            totals = max(KH * pairs * filters * 4 * WARP, 8 * THREADS)
-            shared = 4 * max(tiles, totals)
-            if shared <= SHARED and 4 * KH * pairs * filters + 2 * rows * filters <= REGISTERS:
-                return Plan(shared, filters, rows, across, pitch)
-    return None
+            if rows * eights <= 8:  # so that a thread has registers for the sums
+                yield groups, eights, rows, 2
+                yield groups, eights, rows, 1
 
 
-def _warps_across(itemsize):
-    """Returns how many warps, each with the pixels of one instruction, lie side by side on 32 pixels."""
-    return 32 // (STEP * 4 // itemsize)
+def _pixels(tile, kernel_size):
+    """Returns the pixels of a tile with the margin that the windows need."""
+    return (tile[0] + kernel_size[0] - 1) * (tile[1] + kernel_size[1] - 1)
 
 
-def _unit(itemsize):
-    """Returns the words by which pixels must differ for fragments whose columns are pixels, see _odd_multiple."""
-    return 8 if itemsize == 4 else 4
+def _weight_words(C, kernel_size, itemsize, eights):
+    return kernel_size[0] * kernel_size[1] * -(-C * itemsize // (4 * STEP)) * eights * 64
+
+
+def _pitch(C, itemsize):
+    """Returns the words of a pixel in shared memory: an odd multiple of 8, see tiles.cu."""
+    return _odd_multiple(-(-C * itemsize // 4), STEP)
 
 
 def _odd_multiple(words, unit):
-    """Returns the smallest odd multiple of `unit` that holds `words`: neighboring pixels begin in different banks."""
+    """Returns the smallest odd multiple of `unit` that holds `words`."""
     return (-(-words // unit) | 1) * unit
-
-
-def _constants(x, kernel_size):
-    """Returns the macros that both kernels have in common."""
-    C = x.shape[3]
-    constants = {"CHANNELS": C, "TAPS_H": kernel_size[0], "TAPS_W": kernel_size[1]}
-    return constants | {"VECTOR": _vector(C, x.dtype.itemsize), "TENSOR_TYPE": TYPES[x.dtype.char]}
 
 
 def _vector(channels, itemsize):
