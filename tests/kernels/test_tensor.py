@@ -202,4 +202,4 @@ def test_neighboring_pixels_do_not_share_banks(itemsize, C):
 def test_the_lecture_networks_upper_levels_fit(itemsize, C, F):
     convolution = tensor._plan_convolution((16, 64, 64, F), C, (3, 3), itemsize)
     assert convolution.shared <= tensor.CONVOLVE_SHARED
-    assert tensor._plan_backward(C, F, (3, 3), itemsize).shared <= tensor.BACKWARD_SHARED[itemsize]
+    assert tensor._plan_backward(C, F, (3, 3), itemsize)[0].shared <= tensor.BACKWARD_SHARED[itemsize]

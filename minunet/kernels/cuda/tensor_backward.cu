@@ -12,19 +12,20 @@
 // where gz counts from the corner of the margin. These sums run over pixels, so pixels are the columns of A and the rows
 // of B. The rows of A are filters of gz under a turned tap: TAPS_W · F8 groups of 8, group u being the filters
 // 8 · (u % F8) … + 7 of the pixels that lie u / F8 to the right. Two groups, 16 rows, enter one instruction. B are 8
-// channels of x. The warps divide the tile's pixels among themselves, and each keeps a whole gw of these EIGHTS · 8
-// channels in its registers, from tile to tile. At the end the warps add theirs in their order, and the block writes
-// partial[block]; sum_rows (sums.cu) adds those.
+// channels of x. Two groups with 8 channels, for all rows of taps, are a unit; a warp keeps UNITS of them in its
+// registers, from tile to tile, for a part of the pixels. At the end the warps with the same units add theirs in their
+// order, and the block writes partial[block]; sum_rows (sums.cu) adds those.
 
-#define F8 ((CHANNELS + 7) / 8)                  // CHANNELS is F here: the channels of what is convolved, gz
+#define F8 ((CHANNELS + 7) / 8)  // CHANNELS is F here: the channels of what is convolved, gz
 #define GROUPS (TAPS_W * F8)
 #define PAIRS ((GROUPS + 1) / 2)
-#define STEP_PIXELS (STEP * PER_WORD)            // pixels in one instruction
+#define UNITS ((PAIRS * EIGHTS + SPLIT - 1) / SPLIT)  // SPLIT warps divide all units among themselves
+#define PARTS (WARPS / SPLIT)                         // of the pixels
 #define TILE_COLUMNS (ACROSS * 16)
 #define TILE_ROWS (WARPS / ACROSS * ROWS)
-#define WARPS_ACROSS (TILE_COLUMNS / STEP_PIXELS)     // in the product for gw
-#define WARP_ROWS (TILE_ROWS / (WARPS / WARPS_ACROSS))
-#define FRAGMENT (4 * WARP)                      // sums of a warp in one instruction
+#define STEP_PIXELS (STEP * PER_WORD)  // pixels in one instruction
+#define STRIPS (TILE_COLUMNS / STEP_PIXELS)
+#define AT_ONCE 4  // rows of pixels: a fragment of gz, once read, serves the taps of up to that many
 
 // The 16 x STEP words of A from a tile in shared memory. `at` points to the first number of the first 8 at the first
 // pixel; the second 8 lie `further`.
@@ -57,53 +58,54 @@ __device__ void load_b(unsigned (&b)[2], const Real* at, int pitch) {
 #endif
 }
 
-// sums[turned tap row][pair of groups][8 channels] += gzᵀ x over this warp's pixels of a tile
-__device__ void multiply_tiles(float (&sums)[TAPS_H][PAIRS][EIGHTS][4], const Real* gz, const Real* x) {
+// sums += gzᵀ x over this warp's pixels of a tile, for its units
+__device__ void multiply_tiles(float (&sums)[UNITS][TAPS_H][4], const Real* gz, const Real* x) {
     constexpr int APART = PITCH * PER_WORD, X_APART = X_PITCH * PER_WORD;
     const int warp = threadIdx.x / WARP;
-    const int row = warp / WARPS_ACROSS * WARP_ROWS, column = warp % WARPS_ACROSS * STEP_PIXELS;
-    unsigned b[WARP_ROWS][EIGHTS][2];
+#pragma unroll 1
+    for (int part = warp / SPLIT; part < STRIPS * TILE_ROWS / AT_ONCE; part += PARTS) {
+        const int row = part / STRIPS * AT_ONCE, column = part % STRIPS * STEP_PIXELS;
 #pragma unroll
-    for (int i = 0; i < WARP_ROWS; ++i)
-#pragma unroll
-        for (int n = 0; n < EIGHTS; ++n)
-            load_b(b[i][n], x + ((row + i) * TILE_COLUMNS + column) * X_APART + 8 * n, X_APART);
-#pragma unroll
-    for (int r = 0; r < WARP_ROWS + TAPS_H - 1; ++r) {
-        const Real* first = gz + ((row + r) * COLUMNS + column) * APART;
-#pragma unroll
-        for (int m = 0; m < PAIRS; ++m) {
-            const int u = 2 * m, v = 2 * m + 1 < GROUPS ? 2 * m + 1 : u;  // an odd group out is multiplied twice
+        for (int unit = 0; unit < UNITS; ++unit) {
+            const int number = min(warp % SPLIT * UNITS + unit, PAIRS * EIGHTS - 1), n = number % EIGHTS;
+            const int u = number / EIGHTS * 2, v = min(u + 1, GROUPS - 1);  // an odd group out is multiplied twice
             const int of_u = u / F8 * APART + u % F8 * 8, of_v = v / F8 * APART + v % F8 * 8;
-            unsigned a[4];
-            load_a(a, first + of_u, APART, of_v - of_u);
+            unsigned b[AT_ONCE][2];
 #pragma unroll
-            for (int k = 0; k < TAPS_H; ++k)
-                if (r - k >= 0 && r - k < WARP_ROWS)
+            for (int i = 0; i < AT_ONCE; ++i)
+                load_b(b[i], x + ((row + i) * TILE_COLUMNS + column) * X_APART + 8 * n, X_APART);
 #pragma unroll
-                    for (int n = 0; n < EIGHTS; ++n) multiply(sums[k][m][n], a, b[r - k][n]);
+            for (int r = 0; r < AT_ONCE + TAPS_H - 1; ++r) {
+                unsigned a[4];
+                load_a(a, gz + ((row + r) * COLUMNS + column) * APART + of_u, APART, of_v - of_u);
+#pragma unroll
+                for (int k = 0; k < TAPS_H; ++k)
+                    if (r - k >= 0 && r - k < AT_ONCE) multiply(sums[unit][k], a, b[r - k]);
+            }
         }
     }
 }
 
-// Adds the sums of all warps, in the order of the warps, and writes them to out, a whole gw. All threads call it.
-__device__ void write_weight_gradient(float* out, float* total, const float (&sums)[TAPS_H][PAIRS][EIGHTS][4], int c0,
-                                      int C) {
+// Adds the sums of the warps with the same units, in their order, and writes them to out, a whole gw. `total` is shared
+// memory. All threads call it.
+__device__ void write_weight_gradient(float* out, float* total, const float (&sums)[UNITS][TAPS_H][4], int c0, int C) {
+    constexpr int SUMS = UNITS * TAPS_H * 4;
     const int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
-    for (int w = 0; w < WARPS; ++w) {
+    float* own = total + warp % SPLIT * SUMS * WARP + lane;
+    for (int part = 0; part < PARTS; ++part) {
         __syncthreads();
-        if (w != warp) continue;
+        if (part != warp / SPLIT) continue;
 #pragma unroll
-        for (int e = 0; e < TAPS_H * PAIRS * EIGHTS * 4; ++e) {
-            const float mine = sums[e / 4 / EIGHTS / PAIRS][e / 4 / EIGHTS % PAIRS][e / 4 % EIGHTS][e % 4];
-            total[e * WARP + lane] = w ? total[e * WARP + lane] + mine : mine;
+        for (int e = 0; e < SUMS; ++e) {
+            const float mine = sums[e / 4 / TAPS_H][e / 4 % TAPS_H][e % 4];
+            own[e * WARP] = part ? own[e * WARP] + mine : mine;
         }
     }
     __syncthreads();
-    for (int e = threadIdx.x; e < TAPS_H * PAIRS * EIGHTS * FRAGMENT; e += THREADS) {
-        const int holder = e % WARP, word = e / WARP % 4, n = e / FRAGMENT % EIGHTS;
-        const int m = e / FRAGMENT / EIGHTS % PAIRS, turned_k = e / FRAGMENT / EIGHTS / PAIRS;
-        const int u = 2 * m + word / 2, f = u % F8 * 8 + holder / 4, c = c0 + n * 8 + holder % 4 * 2 + word % 2;
+    for (int e = threadIdx.x; e < PAIRS * EIGHTS * TAPS_H * 4 * WARP; e += THREADS) {
+        const int holder = e % WARP, word = e / WARP % 4, turned_k = e / WARP / 4 % TAPS_H;
+        const int number = e / WARP / 4 / TAPS_H, n = number % EIGHTS, u = number / EIGHTS * 2 + word / 2;
+        const int f = u % F8 * 8 + holder / 4, c = c0 + n * 8 + holder % 4 * 2 + word % 2;
         const int k = TAPS_H - 1 - turned_k, l = TAPS_W - 1 - u / F8;
         if (u < GROUPS && f < CHANNELS && c < C) out[((k * TAPS_W + l) * C + c) * CHANNELS + f] = total[e];
     }
@@ -111,7 +113,7 @@ __device__ void write_weight_gradient(float* out, float* total, const float (&su
 
 // Adds what the threads have summed of gz, in their order, and writes it to out. All threads call it.
 __device__ void write_bias_gradient(float* out, float* total, const float (&sums)[VECTOR]) {
-    constexpr int PARTS = STEPS * STEP * PER_WORD / VECTOR, LANES = THREADS / PARTS;  // as in copy_tile
+    constexpr int VECTORS = STEPS * STEP * PER_WORD / VECTOR, LANES = THREADS / VECTORS;  // as in copy_tile
     __syncthreads();
 #pragma unroll
     for (int u = 0; u < VECTOR; ++u) total[u * THREADS + threadIdx.x] = sums[u];
@@ -119,7 +121,7 @@ __device__ void write_bias_gradient(float* out, float* total, const float (&sums
     const int f = threadIdx.x;
     if (f >= CHANNELS) return;
     float sum = 0;
-    for (int lane = 0; lane < LANES; ++lane) sum += total[f % VECTOR * THREADS + lane * PARTS + f / VECTOR];
+    for (int lane = 0; lane < LANES; ++lane) sum += total[f % VECTOR * THREADS + lane * VECTORS + f / VECTOR];
     out[f] = sum;
 }
 
@@ -138,7 +140,7 @@ tensor_backward(const Real* __restrict__ x, const float* __restrict__ w, const R
     const int across = (max(g.W, g.OW) + TILE_COLUMNS - 1) / TILE_COLUMNS;
     const int down = (max(g.H, g.OH) + TILE_ROWS - 1) / TILE_ROWS;
     const int above = TAPS_H - 1 - g.top, before = TAPS_W - 1 - g.left;  // margin on that side
-    float gw[TAPS_H][PAIRS][EIGHTS][4] = {}, gb[VECTOR] = {};
+    float gw[UNITS][TAPS_H][4] = {}, gb[VECTOR] = {};
     if (gx) copy_weights(weights, w, c0, g.C);
     for (int number = blockIdx.x; number < tiles; number += gridDim.x) {
         const long long n = number / (across * down);

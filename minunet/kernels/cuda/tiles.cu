@@ -28,11 +28,11 @@ template <int SIZE> struct alignas(SIZE * sizeof(Real)) Neighbors { Real at[SIZE
 template <int TALL, int WIDE, int WORDS, int APART, int SIZE, class Seen>
 __device__ void copy_tile(Real* tile, const Real* image, const Real* output, int H, int W, int channels, int count,
                           int top, int left, Seen seen) {
-    constexpr int PARTS = WORDS * PER_WORD / SIZE, LANES = THREADS / PARTS;
-    const int c = threadIdx.x % PARTS * SIZE;
-    if (threadIdx.x >= LANES * PARTS) return;
+    constexpr int VECTORS = WORDS * PER_WORD / SIZE, LANES = THREADS / VECTORS;
+    const int c = threadIdx.x % VECTORS * SIZE;
+    if (threadIdx.x >= LANES * VECTORS) return;
 #pragma unroll 4
-    for (int pixel = threadIdx.x / PARTS; pixel < TALL * WIDE; pixel += LANES) {
+    for (int pixel = threadIdx.x / VECTORS; pixel < TALL * WIDE; pixel += LANES) {
         const int p = top + pixel / WIDE, q = left + pixel % WIDE;
         Neighbors<SIZE> read = {};
         if (p >= 0 && p < H && q >= 0 && q < W && c < count) {

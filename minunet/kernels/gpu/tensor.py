@@ -28,7 +28,11 @@ TYPES = {"f": "TF32", "e": "FLOAT16", "E": "BFLOAT16"}  # by dtype.char
 # one of an A100. Two of a backward fit on both in tf32; in 16 bits it must be possible on a T4, which has 64 KB.
 CONVOLVE_SHARED = 52 << 10
 BACKWARD_SHARED = {4: 80 << 10, 2: 64 << 10}  # by bytes of a number
-REGISTERS = 84  # words of gw that a thread may keep, of the 128 registers that it has
+# Registers that a thread may take for sums and weights, so that nothing spills: of the 64 that it has where four blocks
+# run on a multiprocessor, and of the 128 where two do.
+CONVOLVE_SUMS = 48
+BACKWARD_SUMS = 28  # for gx
+GW_SUMS = 48
 
 
 def uses_tensor_cores(x):
@@ -98,7 +102,7 @@ def _plan_convolution(y_shape, C, kernel_size, itemsize):
     if F % 2:
         return None
     plans = []
-    for groups, eights, rows, across in _divisions(F):
+    for groups, eights, rows, across in _divisions(F, kernel_size, CONVOLVE_SUMS):
         pitch, weights = _pitch(C, itemsize), _weight_words(C, kernel_size, itemsize, eights)
         plan = Plan(0, eights, rows, across, pitch)
         pixels = _pixels(plan.tile, kernel_size)
@@ -118,16 +122,17 @@ def backward(x, w, gy, y, gx, gw, gb, pads):
     """
     (KH, KW, C, F), itemsize, xp = gw.shape, x.dtype.itemsize, array_module(x)
     fits_margin = max(pads[0]) < KH and max(pads[1]) < KW
-    plan = _plan_backward(C, F, (KH, KW), itemsize) if fits_margin and (gx is None or C % 2 == 0) else None
-    if plan is None:
+    plan_and_split = _plan_backward(C, F, (KH, KW), itemsize)
+    if plan_and_split is None or not fits_margin or (gx is not None and C % 2):
         return False
+    plan, split = plan_and_split
     tiles = len(x) * plan.tiles([max(pair) for pair in zip(x.shape[1:3], gy.shape[1:3])])
     blocks = min(tiles, PARTIAL_SUMS)
     partial = xp.empty((blocks, gw.size), gw.dtype)
     partial_gb = None if gb is None else xp.empty((blocks, F), gb.dtype)
     grid = blocks, -(-C // (8 * plan.eights))
     arguments = x, w, gy, y, gx, partial, partial_gb, np.int32(tiles), geometry(x.shape, gy.shape, (KH, KW), (1, 1), pads)
-    definitions = plan.macros(gy, (KH, KW)) | {"TRANSPOSED": 1}
+    definitions = plan.macros(gy, (KH, KW)) | {"TRANSPOSED": 1, "SPLIT": split}
     definitions |= {"X_PITCH": _x_pitch(plan.eights, itemsize), "X_VECTOR": _vector(C, itemsize)}
     launch("tensor_backward.cu", "tensor_backward", grid, x.dtype, *arguments, shared=plan.shared, **definitions)
     sum_rows(partial, gw)
@@ -138,25 +143,23 @@ def backward(x, w, gy, y, gx, gw, gb, pads):
 
 @functools.lru_cache(maxsize=1000)
 def _plan_backward(C, F, kernel_size, itemsize):
-    """Returns the Plan with the fewest groups of channels, then the fewest pixels in margins; None where nothing fits."""
-    pairs, pitch, plans = -(-kernel_size[1] * -(-F // 8) // 2), _pitch(F, itemsize), []
-    for groups, eights, rows, across in _divisions(C):
+    """Returns (plan, SPLIT): the Plan with the fewest groups of channels, then the fewest pixels in margins; None where
+    nothing fits.
+    """
+    pitch, plans = _pitch(F, itemsize), []
+    for groups, eights, rows, across in _divisions(C, kernel_size, BACKWARD_SUMS):
         plan = Plan(0, eights, rows, across, pitch)
-        if not _warps_fit(plan.tile, itemsize) or 4 * kernel_size[0] * pairs * eights > REGISTERS:
-            continue
         pixels, own_pixels = _pixels(plan.tile, kernel_size), plan.tile[0] * plan.tile[1]
         tiles = pixels * pitch + own_pixels * _x_pitch(eights, itemsize) + _weight_words(F, kernel_size, itemsize, eights)
-        totals = max(kernel_size[0] * pairs * eights * 4 * WARP, 8 * THREADS)
+        units = -(-kernel_size[1] * -(-F // 8) // 2) * eights
+        split = next((s for s in (1, 2, 4, 8) if 4 * kernel_size[0] * -(-units // s) <= GW_SUMS), None)
+        if split is None:
+            continue
+        totals = max(4 * kernel_size[0] * -(-units // split) * split * WARP, 8 * THREADS)
         plan = plan._replace(shared=4 * max(tiles, totals))
         if plan.shared <= BACKWARD_SHARED[itemsize]:
-            plans.append((groups, pixels / own_pixels, plan))
-    return min(plans)[2] if plans else None
-
-
-def _warps_fit(tile, itemsize):
-    """Returns whether the warps can divide the pixels of a tile among themselves for gw: whole rows for each."""
-    warps_across = tile[1] // (STEP * 4 // itemsize)
-    return WARPS % warps_across == 0 and tile[0] % (WARPS // warps_across) == 0
+            plans.append((groups, pixels / own_pixels, plan, split))
+    return min(plans)[2:] if plans else None
 
 
 def _x_pitch(eights, itemsize):
@@ -167,13 +170,13 @@ def _x_pitch(eights, itemsize):
 # ---- both --------------------------------------------------------------------------------------------------
 
 
-def _divisions(filters):
+def _divisions(filters, kernel_size, registers):
     """Yields (groups, eights, rows, across): groups of filters, of that many eights each, and the tile of a block."""
     total = -(-filters // 8)
     for groups in range(1, total + 1):
         eights = -(-total // groups)
         for rows in (4, 2, 1):
-            if rows * eights <= 8:  # so that a thread has registers for the sums
+            if 4 * rows * eights + 2 * kernel_size[0] * eights <= registers:  # sums, and the weights of a column of taps
                 yield groups, eights, rows, 2
                 yield groups, eights, rows, 1
 
