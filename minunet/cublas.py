@@ -44,12 +44,9 @@ def product(a: Array, b: Array, out: Array, tf32: bool = False) -> None:
         out[...] = 0
         return
     (of_a, lead_a), (of_b, lead_b) = _layout(a), _layout(b)
-    kind, compute, number = KINDS[a.dtype.char], COMPUTE_32, ctypes.c_float
-    if a.dtype.char == "d":
-        compute, number = COMPUTE_64, ctypes.c_double
-    elif tf32 and not is_half:
-        compute = COMPUTE_TF32
-    one, zero = number(1), number(0)
+    kind, is_double = KINDS[a.dtype.char], a.dtype.char == "d"
+    compute = COMPUTE_64 if is_double else COMPUTE_TF32 if tf32 and not is_half else COMPUTE_32
+    one, zero = ((ctypes.c_double if is_double else ctypes.c_float)(number) for number in (1, 0))
     _check(
         _library().cublasGemmEx(
             *(_handle(_stream()), of_b, of_a, m, n, k, ctypes.byref(one)),

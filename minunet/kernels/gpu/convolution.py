@@ -18,7 +18,6 @@ from minunet.kernels.gpu.launch import (
     grid_of_rows,
     launch,
     ready,
-    sum_dtype,
     tile,
     vector,
 )
@@ -26,6 +25,7 @@ from minunet.kernels.gpu.patches import images_at_once, patch_matrices
 from minunet.kernels.gpu.products import product
 from minunet.kernels.gpu.sums import relu_gradient_and_sum, sum_over_pixels, sum_rows
 from minunet.kernels.windows import output_size
+from minunet.precision import sum_dtype
 
 PIXELS = 8  # per thread in convolve.cu
 TILE = 16  # channels per thread there, at most

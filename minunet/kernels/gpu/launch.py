@@ -67,11 +67,6 @@ def _compiled(file, kernel, real, shared, definitions):
     return function
 
 
-def sum_dtype(dtype):
-    """Returns the dtype of weights and sums beside arrays of `dtype` (Sum in CUDA): float64 for that, else float32."""
-    return np.dtype(np.float64 if dtype == np.float64 else np.float32)
-
-
 # ---- grids -------------------------------------------------------------------------------------------------
 
 

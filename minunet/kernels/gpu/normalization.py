@@ -4,7 +4,8 @@ import numpy as np
 
 from minunet.cuda import kept_zeros
 from minunet.device import array_module
-from minunet.kernels.gpu.launch import grid_of_columns, grid_of_numbers, launch, ready, sum_dtype
+from minunet.kernels.gpu.launch import grid_of_columns, grid_of_numbers, launch, ready
+from minunet.precision import sum_dtype
 
 
 def moments(x, epsilon):

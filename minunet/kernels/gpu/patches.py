@@ -10,7 +10,8 @@ import numpy as np
 
 from minunet.cuda import memory_free
 from minunet.device import array_module, device_of
-from minunet.kernels.gpu.launch import geometry, grid_of_rows, launch, sum_dtype, vector
+from minunet.kernels.gpu.launch import geometry, grid_of_rows, launch, vector
+from minunet.precision import sum_dtype
 
 
 def patch_matrices(x, y_shape, kernel_size, stride, pads):

@@ -6,8 +6,7 @@ float32 product are rounded to 11 bits.
 
 from minunet import cublas
 from minunet.device import array_module
-from minunet.kernels.gpu.launch import sum_dtype
-from minunet.precision import precision_in_use
+from minunet.precision import precision_in_use, sum_dtype
 
 
 def product(a, b, out=None):
