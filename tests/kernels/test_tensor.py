@@ -119,7 +119,9 @@ def test_gpu_products_of_whole_numbers_are_exact(put, array_on, layer, relu):
 def test_gpu_the_kernels_of_the_tensor_cores_are_those_that_run(put, kind, array_on, monkeypatch, layer):
     launched = []
     launch = tensor.launch
-    monkeypatch.setattr(tensor, "launch", lambda file, *rest, **named: (launched.append(file), launch(file, *rest, **named)))
+    monkeypatch.setattr(
+        tensor, "launch", lambda file, *rest, **named: (launched.append(file), launch(file, *rest, **named))
+    )
     *arrays, pads = drawn(layer, whole_numbers)
     gpu.convolve(put(arrays[0]), array_on("gpu")(arrays[1].astype(np.float32)), None, (1, 1), pads)
     gpu.weight_gradient(put(arrays[0]), put(arrays[3]), arrays[1].shape[:2], (1, 1), pads)
@@ -198,7 +200,9 @@ def test_neighboring_pixels_do_not_share_banks(itemsize, C):
 
 
 @pytest.mark.parametrize("itemsize", [2, 4])
-@pytest.mark.parametrize(("C", "F"), [(3, 8), (8, 8), (8, 16), (10, 16), (16, 16), (20, 16), (16, 32), (32, 32), (40, 32)])
+@pytest.mark.parametrize(
+    ("C", "F"), [(3, 8), (8, 8), (8, 16), (10, 16), (16, 16), (20, 16), (16, 32), (32, 32), (40, 32)]
+)
 def test_the_lecture_networks_upper_levels_fit(itemsize, C, F):
     convolution = tensor._plan_convolution((16, 64, 64, F), C, (3, 3), itemsize)
     assert convolution.shared <= tensor.CONVOLVE_SHARED

@@ -4,8 +4,8 @@ The kernels are in cuda/tensor_convolve.cu and cuda/tensor_backward.cu; cuda/fra
 multiplies, cuda/tiles.cu how an image gets there. They take tf32, that is, float32 arrays whose factors are rounded,
 from sm_80 on, and arrays of 16 bits.
 
-What limits a tile is shared memory: tiles.cu keeps a tile with its margin there, and all weights. Where nothing fits, the
-functions return False, and another way has to be taken: layers so wide are better off with cuBLAS anyway.
+What limits a tile is shared memory: tiles.cu keeps a tile with its margin there, and all weights. Where nothing fits,
+the functions return False, and another way has to be taken: layers so wide are better off with cuBLAS anyway.
 """
 
 import functools
@@ -17,7 +17,7 @@ from minunet.cuda import compute_capability
 from minunet.device import array_module, device_of
 from minunet.kernels.gpu.launch import THREADS, WARP, geometry, launch
 from minunet.kernels.gpu.sums import sum_rows
-from minunet.precision import precision_in_use
+from minunet.precision import FIRST_WITH_TF32, precision_in_use
 
 WARPS = THREADS // WARP
 STEP = 8  # words of a pixel in one instruction
@@ -38,7 +38,7 @@ GW_SUMS = 48
 def uses_tensor_cores(x):
     """Returns whether products of x may be taken by tensor cores: for 16 bits, and for float32 if tf32 is in use."""
     if x.dtype.char == "f":
-        return precision_in_use() == "tf32" and compute_capability(device_of(x)) >= 80
+        return precision_in_use() == "tf32" and compute_capability(device_of(x)) >= FIRST_WITH_TF32
     return x.dtype.char in TYPES
 
 
@@ -131,7 +131,17 @@ def backward(x, w, gy, y, gx, gw, gb, pads):
     partial = xp.empty((blocks, gw.size), gw.dtype)
     partial_gb = None if gb is None else xp.empty((blocks, F), gb.dtype)
     grid = blocks, -(-C // (8 * plan.eights))
-    arguments = x, w, gy, y, gx, partial, partial_gb, np.int32(tiles), geometry(x.shape, gy.shape, (KH, KW), (1, 1), pads)
+    arguments = (
+        x,
+        w,
+        gy,
+        y,
+        gx,
+        partial,
+        partial_gb,
+        np.int32(tiles),
+        geometry(x.shape, gy.shape, (KH, KW), (1, 1), pads),
+    )
     definitions = plan.macros(gy, (KH, KW)) | {"TRANSPOSED": 1, "SPLIT": split}
     definitions |= {"X_PITCH": _x_pitch(plan.eights, itemsize), "X_VECTOR": _vector(C, itemsize)}
     launch("tensor_backward.cu", "tensor_backward", grid, x.dtype, *arguments, shared=plan.shared, **definitions)
@@ -150,7 +160,9 @@ def _plan_backward(C, F, kernel_size, itemsize):
     for groups, eights, rows, across in _divisions(C, kernel_size, BACKWARD_SUMS):
         plan = Plan(0, eights, rows, across, pitch)
         pixels, own_pixels = _pixels(plan.tile, kernel_size), plan.tile[0] * plan.tile[1]
-        tiles = pixels * pitch + own_pixels * _x_pitch(eights, itemsize) + _weight_words(F, kernel_size, itemsize, eights)
+        tiles = (
+            pixels * pitch + own_pixels * _x_pitch(eights, itemsize) + _weight_words(F, kernel_size, itemsize, eights)
+        )
         units = -(-kernel_size[1] * -(-F // 8) // 2) * eights
         split = next((s for s in (1, 2, 4, 8) if 4 * kernel_size[0] * -(-units // s) <= GW_SUMS), None)
         if split is None:
@@ -176,7 +188,9 @@ def _divisions(filters, kernel_size, registers):
     for groups in range(1, total + 1):
         eights = -(-total // groups)
         for rows in (4, 2, 1):
-            if 4 * rows * eights + 2 * kernel_size[0] * eights <= registers:  # sums, and the weights of a column of taps
+            if (
+                4 * rows * eights + 2 * kernel_size[0] * eights <= registers
+            ):  # sums, and the weights of a column of taps
                 yield groups, eights, rows, 2
                 yield groups, eights, rows, 1
 
