@@ -7,11 +7,11 @@ of the kernels must be right to the last bit, however it is laid out. Rounding i
 import numpy as np
 import pytest
 
-from minunet.precision import use_precision
 from minunet.cuda import compute_capability
 from minunet.device import to_numpy
 from minunet.kernels import gpu
 from minunet.kernels.gpu import tensor
+from minunet.precision import use_precision
 
 NO_PADS = ((0, 0), (0, 0))
 SAME = ((1, 1), (1, 1))
@@ -140,7 +140,7 @@ def test_gpu_rounding_is_to_the_nearest(put, kind, array_on):
         # Two factors, each off by up to `unit`, by 0.41 of it on average where it is the nearest: cutting bits off
         # would double that.
         assert error < unit, (name, error)
-        assert name == "gw" and kind != "tf32" or error > unit / 20, (name, error)
+        assert (name == "gw" and kind != "tf32") or error > unit / 20, (name, error)
         scale = np.sum(a * expected) / np.sum(expected**2)
         assert abs(scale - 1) < unit / 5, (name, scale)  # cutting off would make all products smaller
 
