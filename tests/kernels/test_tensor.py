@@ -169,8 +169,10 @@ def test_gpu_float32_does_not_use_them(array_on, monkeypatch, relu):
     for precision in ("float32", "mixed"):
         with use_precision(precision):
             results(lambda a: put(a.astype(np.float32)), array_on, *arrays, pads, relu)
+    x, w, b, gy = map(put, arrays)  # float64
     with use_precision("tf32"):
-        results(put, array_on, *arrays, pads, relu)  # float64
+        y = gpu.convolve(x, w, b, (1, 1), pads, relu=relu)
+        gpu.convolve_backward(x, w, gy, y if relu else None, (1, 1), pads, (True, True, True))
 
 
 def test_gpu_a_gpu_without_tf32_computes_in_float32(array_on, monkeypatch):
