@@ -29,6 +29,7 @@ def on_gpu(request, array_on):
 
 @pytest.fixture(params=["narrow", "wide"])
 def width(request, monkeypatch):
+    monkeypatch.setattr(gpu.tensor, "uses_tensor_cores", lambda x: False)  # they have tests of their own
     limit = 0 if request.param == "wide" else 1 << 30
     monkeypatch.setattr(gpu.convolution, "WIDE", dict.fromkeys(gpu.convolution.WIDE, limit))
     return request.param

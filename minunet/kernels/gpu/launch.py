@@ -17,6 +17,7 @@ SOURCES = Path(__file__).parents[1] / "cuda"
 THREADS = 256  # in a block
 BLOCKS = 2048  # enough to fill any GPU, where the threads of a kernel move on to the next piece of work
 WARP = 32  # threads that run in step
+DEFAULT_SHARED = 48 << 10  # bytes of shared memory that any block may have; for more, the kernel must ask
 C_NAMES = {  # by NumPy's dtype.char; E is the bfloat16 of the package ml_dtypes
     "f": "float",
     "d": "double",
@@ -40,23 +41,30 @@ DEFINITIONS = {  # what a kernel sees unless its launch says otherwise
 }
 
 
-def launch(file, kernel, blocks, dtype, *arguments, **definitions):
-    """Runs `kernel` of the CUDA file on `blocks`, compiled for `dtype`. None stands for an array that is left out."""
+def launch(file, kernel, blocks, dtype, *arguments, shared=0, **definitions):
+    """Runs `kernel` of the CUDA file on `blocks`, compiled for `dtype`. None stands for an array that is left out.
+
+    shared: how many bytes of shared memory a block gets beside those that the kernel declares itself.
+    """
     if 0 in blocks:
         return
     if dtype.char not in C_NAMES:
         raise TypeError(f'there are no CUDA kernels for {dtype}: give array.astype("float32")')
-    function = _compiled(file, kernel, C_NAMES[dtype.char], tuple(sorted(definitions.items())))
-    function(blocks, (THREADS,), tuple(np.uint64(0) if a is None else a for a in arguments))
+    function = _compiled(file, kernel, C_NAMES[dtype.char], shared, tuple(sorted(definitions.items())))
+    function(blocks, (THREADS,), tuple(np.uint64(0) if a is None else a for a in arguments), shared_mem=shared)
 
 
 @functools.cache
-def _compiled(file, kernel, real, definitions):
+def _compiled(file, kernel, real, shared, definitions):
     """Returns the kernel, compiled once for each set of definitions; CuPy keeps it on disk for the next process."""
     defined = {"Real": real, "Sum": "double" if real == "double" else "float"} | DEFINITIONS | dict(definitions)
     head = HEADERS.get(real, "") + "".join(f"#define {name} {value}\n" for name, value in defined.items())
-    source = "".join((SOURCES / name).read_text("utf-8") for name in ("common.cu", file))
-    return compile_kernel(head + source, kernel)
+    files = "common.cu", *(("fragments.cu", "tiles.cu") if file.startswith("tensor_") else ()), file
+    source = "".join((SOURCES / name).read_text("utf-8") for name in files)
+    function = compile_kernel(head + source, kernel)
+    if shared > DEFAULT_SHARED:
+        function.max_dynamic_shared_size_bytes = shared
+    return function
 
 
 # ---- grids -------------------------------------------------------------------------------------------------
