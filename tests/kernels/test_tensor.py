@@ -134,6 +134,19 @@ def test_gpu_padding_wider_than_the_window(put, array_on):
     check_exactly(put, array_on, *arrays, pads, relu=True)
 
 
+def test_gpu_a_stride_takes_the_other_kernels(put, array_on, monkeypatch):
+    monkeypatch.setattr(tensor, "launch", lambda *_, **__: pytest.fail("tensor cores take no stride"))
+    x, w, b, gy, pads = drawn(((1, 9, 12), 8, 4, (3, 3), SAME), whole_numbers)
+    gy[:, 1::2], gy[:, :, 1::2] = 0, 0  # stride 2: every second window of stride 1
+    y, *expected = definition(x, w, b, gy, pads, relu=False)
+    w_and_b = [array_on("gpu")(a.astype(np.float32)) for a in (w, b)]
+    found = gpu.convolve(put(x), *w_and_b, (2, 2), pads)
+    np.testing.assert_array_equal(to_numpy(found).astype(np.float64), stored(y[:, ::2, ::2], found))
+    found = gpu.convolve_backward(put(x), w_and_b[0], put(gy[:, ::2, ::2]), None, (2, 2), pads, (True, True, True))
+    for a, e in zip(found, expected):
+        np.testing.assert_array_equal(to_numpy(a).astype(np.float64), stored(e, a))
+
+
 def test_gpu_a_block_takes_several_tiles(put, array_on, monkeypatch):
     monkeypatch.setattr(tensor, "PARTIAL_SUMS", 2)
     *arrays, pads = drawn(LAYERS["several tiles"], whole_numbers)
