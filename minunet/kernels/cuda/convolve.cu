@@ -8,14 +8,14 @@
 // y[n,i,j,f] = b[f] + Σ_k Σ_l Σ_c x[n, i·SH + k - top, j·SW + l - left, c] · w[k,l,c,f];  relu: negative → 0
 // grid: for each group of the N·OH·OW pixels of y, TILES blocks in a row, a tile of filters each: they read the same part
 // of x at about the same time. VECTOR divides C, TILE · TILES = F
-extern "C" __global__ void __launch_bounds__(THREADS, 8 / sizeof(Real))
-convolve(const Real* __restrict__ x, const Real* __restrict__ w, const Real* __restrict__ b, Real* __restrict__ y,
+extern "C" __global__ void __launch_bounds__(THREADS, 8 / sizeof(Sum))
+convolve(const Real* __restrict__ x, const Sum* __restrict__ w, const Sum* __restrict__ b, Real* __restrict__ y,
          long long pixels, Geometry g, int relu) {
     const int f0 = blockIdx.x % TILES * TILE;
     // a thread's pixels lie blockDim.x apart, so that at each moment neighboring threads read neighboring pixels
     const long long first = (long long)(blockIdx.x / TILES) * blockDim.x * PIXELS + threadIdx.x;
     int image[PIXELS], row[PIXELS], column[PIXELS];
-    Real sum[PIXELS][TILE];
+    Sum sum[PIXELS][TILE];
 #pragma unroll
     for (int m = 0; m < PIXELS; ++m) {
         const long long pixel = first + m * blockDim.x;
@@ -35,18 +35,18 @@ convolve(const Real* __restrict__ x, const Real* __restrict__ w, const Real* __r
                 const bool inside = image[m] >= 0 && p >= 0 && p < g.H && q >= 0 && q < g.W;
                 under[m] = inside ? x + (((long long)image[m] * g.H + p) * g.W + q) * g.C : nullptr;
             }
-            const Real* weights = w + (long long)(k * g.KW + l) * g.C * g.F + f0;
+            const Sum* weights = w + (long long)(k * g.KW + l) * g.C * g.F + f0;
             for (int c = 0; c < g.C; c += VECTOR) {
                 Vector seen[PIXELS];
 #pragma unroll
-                for (int m = 0; m < PIXELS; ++m) seen[m] = under[m] ? vector_at(under[m] + c) : zeros();
+                for (int m = 0; m < PIXELS; ++m) seen[m] = under[m] ? vector_at(under[m] + c) : zeros<Real>();
 #pragma unroll
                 for (int u = 0; u < VECTOR; ++u) {
-                    const Tile weight = *reinterpret_cast<const Tile*>(weights + (long long)(c + u) * g.F);
+                    const SumTile weight = *reinterpret_cast<const SumTile*>(weights + (long long)(c + u) * g.F);
 #pragma unroll
                     for (int m = 0; m < PIXELS; ++m)
 #pragma unroll
-                        for (int f = 0; f < TILE; ++f) sum[m][f] += seen[m].at[u] * weight.at[f];
+                        for (int f = 0; f < TILE; ++f) sum[m][f] += (Sum)seen[m].at[u] * weight.at[f];
                 }
             }
         }
@@ -56,7 +56,7 @@ convolve(const Real* __restrict__ x, const Real* __restrict__ w, const Real* __r
         if (image[m] < 0) continue;
         Tile result;
 #pragma unroll
-        for (int f = 0; f < TILE; ++f) result.at[f] = relu && sum[m][f] < 0 ? 0 : sum[m][f];
+        for (int f = 0; f < TILE; ++f) result.at[f] = (Real)(relu && sum[m][f] < 0 ? 0 : sum[m][f]);
         *reinterpret_cast<Tile*>(y + (first + m * blockDim.x) * g.F + f0) = result;
     }
 }
@@ -65,13 +65,13 @@ convolve(const Real* __restrict__ x, const Real* __restrict__ w, const Real* __r
 //              Σ_f y[n,i,j,f] · w[k,l,c,f]
 // Pᵀ by gathering: each pixel asks which windows lie over it: i = (p + top - k) / SH where SH divides that.
 // grid: for each group of the N·H·W pixels of x, TILES blocks in a row; VECTOR divides F, TILE · TILES = C
-extern "C" __global__ void __launch_bounds__(THREADS, 8 / sizeof(Real))
-convolve_transposed(const Real* __restrict__ y, const Real* __restrict__ w, const Real* __restrict__ b,
+extern "C" __global__ void __launch_bounds__(THREADS, 8 / sizeof(Sum))
+convolve_transposed(const Real* __restrict__ y, const Sum* __restrict__ w, const Sum* __restrict__ b,
                     Real* __restrict__ x, long long pixels, Geometry g) {
     const int c0 = blockIdx.x % TILES * TILE;
     const long long first = (long long)(blockIdx.x / TILES) * blockDim.x * PIXELS + threadIdx.x;
     int image[PIXELS], row[PIXELS], column[PIXELS];
-    Real sum[PIXELS][TILE];
+    Sum sum[PIXELS][TILE];
 #pragma unroll
     for (int m = 0; m < PIXELS; ++m) {
         const long long pixel = first + m * blockDim.x;
@@ -96,18 +96,18 @@ convolve_transposed(const Real* __restrict__ y, const Real* __restrict__ w, cons
                 any |= seen;
             }
             if (!any) continue;
-            const Real* weights = w + ((long long)(k * g.KW + l) * g.C + c0) * g.F;
+            const Sum* weights = w + ((long long)(k * g.KW + l) * g.C + c0) * g.F;
             for (int f = 0; f < g.F; f += VECTOR) {
                 Vector error[PIXELS];
 #pragma unroll
-                for (int m = 0; m < PIXELS; ++m) error[m] = above[m] ? vector_at(above[m] + f) : zeros();
+                for (int m = 0; m < PIXELS; ++m) error[m] = above[m] ? vector_at(above[m] + f) : zeros<Real>();
 #pragma unroll
                 for (int c = 0; c < TILE; ++c) {
-                    const Vector weight = vector_at(weights + (long long)c * g.F + f);
+                    const Numbers<Sum, VECTOR> weight = vector_at(weights + (long long)c * g.F + f);
 #pragma unroll
                     for (int u = 0; u < VECTOR; ++u)
 #pragma unroll
-                        for (int m = 0; m < PIXELS; ++m) sum[m][c] += error[m].at[u] * weight.at[u];
+                        for (int m = 0; m < PIXELS; ++m) sum[m][c] += (Sum)error[m].at[u] * weight.at[u];
                 }
             }
         }
@@ -117,7 +117,7 @@ convolve_transposed(const Real* __restrict__ y, const Real* __restrict__ w, cons
         if (image[m] < 0) continue;
         Tile result;
 #pragma unroll
-        for (int c = 0; c < TILE; ++c) result.at[c] = sum[m][c];
+        for (int c = 0; c < TILE; ++c) result.at[c] = (Real)sum[m][c];
         *reinterpret_cast<Tile*>(x + (first + m * blockDim.x) * g.C + c0) = result;
     }
 }

@@ -8,7 +8,7 @@
 // grid: x over the partial sums, y over groups of `pieces_per_block` pieces. The launch bounds ask the compiler to
 // leave room for three blocks on a multiprocessor at a time: while one waits for memory, another computes.
 extern "C" __global__ void __launch_bounds__(THREADS, 3)
-weight_gradient(const Real* __restrict__ x, const Real* __restrict__ gy, Real* __restrict__ partial, long long rows,
+weight_gradient(const Real* __restrict__ x, const Real* __restrict__ gy, Sum* __restrict__ partial, long long rows,
                 int pieces, int pieces_per_block, Geometry g) {
     const int lanes = blockDim.x / pieces_per_block, lane = threadIdx.x / pieces_per_block;
     const int piece = blockIdx.y * pieces_per_block + threadIdx.x % pieces_per_block;
@@ -19,7 +19,7 @@ weight_gradient(const Real* __restrict__ x, const Real* __restrict__ gy, Real* _
 
     // from one of a lane's windows to the next; a step that 32 bits do not hold would lead out of the row
     const unsigned x_step = (unsigned)lanes * g.SW * g.C, gy_step = lanes * g.F;
-    Real sum[VECTOR][TILE] = {};
+    Sum sum[VECTOR][TILE] = {};
     for (long long r = blockIdx.x; works && r < rows; r += gridDim.x) {
         const long long n = r / g.OH;
         const int p = (int)(r % g.OH) * g.SH + k - g.top;
@@ -32,7 +32,7 @@ weight_gradient(const Real* __restrict__ x, const Real* __restrict__ gy, Real* _
 #pragma unroll 4
         for (int j = lane; j < g.OW; j += lanes) {
             const bool inside = q >= 0 && q < g.W;
-            const Vector seen = inside ? vector_at(under) : zeros();
+            const Vector seen = inside ? vector_at(under) : zeros<Real>();
             const Tile error = *reinterpret_cast<const Tile*>(error_at);
             q += lanes * g.SW;
             under += x_step;
@@ -40,16 +40,16 @@ weight_gradient(const Real* __restrict__ x, const Real* __restrict__ gy, Real* _
 #pragma unroll
             for (int u = 0; u < VECTOR; ++u)
 #pragma unroll
-                for (int f = 0; f < TILE; ++f) sum[u][f] += seen.at[u] * error.at[f];
+                for (int f = 0; f < TILE; ++f) sum[u][f] += (Sum)seen.at[u] * (Sum)error.at[f];
         }
     }
 
-    Real* out = partial + (long long)blockIdx.x * g.KH * g.KW * g.C * g.F;
+    Sum* out = partial + (long long)blockIdx.x * g.KH * g.KW * g.C * g.F;
 #pragma unroll  // with fixed indices `sum` stays in registers
     for (int u = 0; u < VECTOR; ++u) {
 #pragma unroll
         for (int f = 0; f < TILE; ++f) {
-            const Real total = sum_of_lanes(sum[u][f], pieces_per_block);
+            const Sum total = sum_of_lanes(sum[u][f], pieces_per_block);
             if (works && lane == 0) out[((long long)tap * g.C + c0 + u) * g.F + f0 + f] = total;
         }
     }
