@@ -81,8 +81,9 @@ def _launch_narrow(kernel, source, w, b, target, windows, *flags):
     """Runs a kernel of convolve.cu: each thread computes PIXELS pixels of `target` in a tile of its channels."""
     channels, across = target.shape[3], vector(source.shape[3])
     # Read side by side are the weights of a tile in `convolve`, and those of a vector in `convolve_transposed`: that is
-    # the larger one. More than SUMS at a time, and some would no longer fit into registers.
-    if kernel == "convolve":
+    # the larger one. More than SUMS at a time, and some would no longer fit into registers, where numbers of 16 bits
+    # take up room twice: as they are read, and as floats.
+    if kernel == "convolve" and source.dtype.itemsize > 2:
         width = tile(channels, TILE)
         across = min(across, 2 if width > SUMS // 4 else 4)
     else:
