@@ -27,9 +27,9 @@ from minunet.kernels.gpu.sums import relu_gradient_and_sum, sum_over_pixels, sum
 from minunet.kernels.windows import output_size
 from minunet.precision import sum_dtype
 
-PIXELS = 8  # per thread in convolve.cu
+PIXELS = 4  # per thread in convolve.cu
 TILE = 16  # channels per thread there, at most
-SUMS = 32  # per thread in weight_gradient.cu, at most
+SUMS = 32  # per thread in weight_gradient.cu, and weights held at a time in convolve.cu, at most
 # channels in times channels out from which the library's product is faster (measured on an H100)
 WIDE = {"convolve": 64 * 64, "convolve_transposed": 32 * 64, "weight_gradient": 16 * 32}
 
@@ -79,10 +79,19 @@ def convolve_transposed(y, w, b, stride, pads, size):
 
 def _launch_narrow(kernel, source, w, b, target, windows, *flags):
     """Runs a kernel of convolve.cu: each thread computes PIXELS pixels of `target` in a tile of its channels."""
-    channels = target.shape[3]
-    width, pixels = tile(channels, TILE), target.size // channels
-    grid = -(-pixels // (THREADS * PIXELS)), channels // width
-    definitions = {"VECTOR": vector(source.shape[3]), "TILE": width, "PIXELS": PIXELS}
+    channels, across = target.shape[3], vector(source.shape[3])
+    # Read side by side are the weights of a tile in `convolve`, and those of a vector in `convolve_transposed`: that is
+    # the larger one. More than SUMS at a time, and some would no longer fit into registers, where numbers of 16 bits
+    # take up room twice: as they are read, and as floats.
+    if kernel == "convolve" and source.dtype.itemsize > 2:
+        width = tile(channels, TILE)
+        across = min(across, 2 if width > SUMS // 4 else 4)
+    else:
+        width = tile(channels, SUMS // 4)
+    pixels = target.size // channels
+    tiles = channels // width
+    grid = (-(-pixels // (THREADS * PIXELS)) * tiles,)
+    definitions = {"VECTOR": across, "TILE": width, "TILES": tiles, "PIXELS": PIXELS}
     arguments = source, w, b, target, np.int64(pixels), windows, *flags
     launch("convolve.cu", kernel, grid, source.dtype, *arguments, **definitions)
 

@@ -1,8 +1,8 @@
 """Compiling and launching: how a kernel in `minunet/kernels/cuda/` gets its constants, its arguments and its grid.
 
 Each kernel is compiled with the constants of its call as macros (Real, Sum, VECTOR, TILE, …), so that the compiler can
-unroll loops and keep sums in registers. Pixels are counted in 64 bits, what lies within a row in 32: `geometry` refuses
-images that are too large for that.
+unroll loops and keep sums in registers. Pixels are counted in 64 bits, images and what lies within a row in 32:
+`geometry` refuses what is too large for that.
 """
 
 import functools
@@ -97,10 +97,11 @@ def geometry(x_shape, y_shape, kernel_size, stride, pads):
     """Returns struct Geometry of common.cu. Raises ValueError for images that the kernels' integers cannot count."""
     (_, H, W, C), (_, OH, OW, F) = x_shape, y_shape
     longest_row = max(W * C, OW * F, OW * kernel_size[0] * kernel_size[1] * C)  # the last is one of P(x)
-    if longest_row >= 1 << 31 or max(H * W, OH * OW) >= 1 << 32:
+    if longest_row >= 1 << 31 or max(H * W, OH * OW) >= 1 << 32 or x_shape[0] >= 1 << 31:
         raise ValueError(
             f"images {x_shape} and {y_shape} with windows {kernel_size} are too large for the CUDA kernels: a row of "
-            "windows must have fewer than 2**31 numbers, an image fewer than 2**32 pixels; cut them into tiles"
+            "windows must have fewer than 2**31 numbers, an image fewer than 2**32 pixels, a batch fewer than 2**31 "
+            "images; cut them into tiles"
         )
     numbers = np.array((H, W, C, OH, OW, F, *kernel_size, *stride, pads[0][0], pads[1][0]), np.int32)
     return as_struct(numbers)
