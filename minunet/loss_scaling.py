@@ -13,6 +13,13 @@ two it rounds nothing.
     s = 65536    g' = (inf, 3)    no step, s = 32768
     s = 32768    g' = (8192, 2)   g = (0.25, 0.00006), one step of the 2000
 
+In a training loop, where `is_scaled(device)`:
+
+    scale.scaled(loss).backward()
+    overflow = scale.unscale(optimizer.params)
+    optimizer.step(overflow)
+    scale.update(overflow)
+
 bfloat16 has the range of float32 and needs none of this. A skipped step still counts for the learning rate's schedule,
 and as a step of Adam.
 
