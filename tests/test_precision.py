@@ -122,6 +122,7 @@ def test_a_convolution_stores_16_bits_and_gives_gradients_as_their_inputs_are(on
         for i, shape in enumerate([(2, 6, 6, 3), (3, 3, 3, 4), (4,)])
     )
     plain = ops.conv2d(x, w, b)
+    assert plain.dtype == np.float32
     gy = on_gpu(drawn(plain.shape, 5))
     plain.backward(gy)
     expected = [t.grad for t in (x, w, b)]
