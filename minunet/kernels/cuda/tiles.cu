@@ -31,7 +31,7 @@ __device__ void copy_tile(Real* tile, const Real* image, const Real* output, int
     constexpr int VECTORS = WORDS * PER_WORD / SIZE, LANES = THREADS / VECTORS;
     const int c = threadIdx.x % VECTORS * SIZE;
     if (threadIdx.x >= LANES * VECTORS) return;
-#pragma unroll 4
+#pragma unroll 2  // with all threads of a multiprocessor, some 32 KB are then on their way at a time
     for (int pixel = threadIdx.x / VECTORS; pixel < TALL * WIDE; pixel += LANES) {
         const int p = top + pixel / WIDE, q = left + pixel % WIDE;
         Neighbors<SIZE> read = {};
