@@ -2,8 +2,9 @@
 //
 //     gz = gy where y > 0, else 0         gx = Pᵀ(gz Wᵀ)         gW = P(x)ᵀ gz         gb = Σ gz
 //
-// A block takes every gridDim.x-th tile of 32 x TILE_ROWS pixels of x. gz is made on the way into shared memory, with the
-// margin that the windows over the tile need, and summed for gb before it is rounded; it is never written to memory.
+// A block takes every gridDim.x-th tile of TILE_ROWS x TILE_COLUMNS pixels of x. gz is made on the way into shared
+// memory, with the margin that the windows over the tile need, and summed for gb before it is rounded; it is never
+// written to memory.
 //
 // gx is a convolution of gz with the taps turned around (tiles.cu).
 //
