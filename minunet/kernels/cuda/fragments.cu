@@ -16,9 +16,9 @@
 // then A is 16 x 16 and B 16 x 8, and "column t" stands for columns 2t and 2t + 1 of A, "row t" for those rows of B. So
 // the kernels count in words, and the same code multiplies either. STEP words of a pixel enter one instruction.
 //
-// Which words of A meet which words of B is all that matters, not their order: a sum may be taken in any order. So where
-// a pixel's channels are the columns of A, thread t takes words 2t and 2t + 1 (one load of 8 bytes) as "columns" t and
-// t + 4, and the rows of B are laid out to match.
+// Which words of A meet which words of B is all that matters, not their order: a sum may be taken in any order. So
+// where a pixel's channels are the columns of A, thread t takes words 2t and 2t + 1 (one load of 8 bytes) as "columns"
+// t and t + 4, and the rows of B are laid out to match.
 //
 // Source: PTX ISA, "Matrix fragments for mma.m16n8k8" and "mma.m16n8k16".
 
