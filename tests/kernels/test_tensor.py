@@ -25,7 +25,7 @@ LAYERS = {
     "many channels": ((1, 6, 9), 40, 32, (3, 3), SAME),
     "valid": ((2, 11, 13), 6, 2, (3, 3), NO_PADS),
     "rows and columns differ": ((1, 12, 37), 4, 6, (2, 5), ((1, 0), (2, 2))),
-    "all that touch the image": ((1, 5, 6), 8, 4, (3, 3), ((2, 2), (2, 2))),
+    "more windows than tiles of x": ((1, 31, 15), 8, 4, (3, 3), ((2, 2), (2, 2))),
     "1x1": ((2, 5, 33), 16, 10, (1, 1), NO_PADS),
     "one pixel": ((1, 1, 1), 2, 2, (3, 3), SAME),
 }
@@ -106,13 +106,51 @@ def stored(array, like):
     return array.astype(np.float32).astype(like.dtype).astype(np.float64)
 
 
+def check_exactly(put, array_on, *layer, relu):
+    found = [to_numpy(a) for a in results(put, array_on, *layer, relu)]
+    for name, a, expected in zip(("y", "gx", "gw", "gb"), found, definition(*layer, relu)):
+        np.testing.assert_array_equal(a.astype(np.float64), stored(expected, a), err_msg=name)
+
+
 @layers
 @relus
 def test_gpu_products_of_whole_numbers_are_exact(put, array_on, layer, relu):
     *arrays, pads = drawn(layer, whole_numbers)
-    found = [to_numpy(a) for a in results(put, array_on, *arrays, pads, relu)]
-    for name, a, expected in zip(("y", "gx", "gw", "gb"), found, definition(*arrays, pads, relu)):
-        np.testing.assert_array_equal(a.astype(np.float64), stored(expected, a), err_msg=name)
+    check_exactly(put, array_on, *arrays, pads, relu=relu)
+
+
+@layers
+def test_gpu_the_transpose_of_whole_numbers_is_exact(put, array_on, layer):
+    x, w, _, gy, pads = drawn(layer, whole_numbers)
+    b = whole_numbers(np.random.default_rng(1), x.shape[3:])
+    w_and_b = map(array_on("gpu"), (w.astype(np.float32), b.astype(np.float32)))
+    found = to_numpy(gpu.convolve_transposed(put(gy), *w_and_b, (1, 1), pads, x.shape[1:3]))
+    _, gx, _, _ = definition(x, w, 0, gy, pads, relu=False)
+    np.testing.assert_array_equal(found.astype(np.float64), stored(gx + b, found))
+
+
+def test_gpu_padding_wider_than_the_window(put, array_on):
+    *arrays, pads = drawn(((1, 3, 3), 4, 6, (2, 2), ((3, 4), (2, 3))), whole_numbers)
+    check_exactly(put, array_on, *arrays, pads, relu=True)
+
+
+def test_gpu_a_stride_takes_the_other_kernels(put, array_on, monkeypatch):
+    monkeypatch.setattr(tensor, "launch", lambda *_, **__: pytest.fail("tensor cores take no stride"))
+    x, w, b, gy, pads = drawn(((1, 9, 12), 8, 4, (3, 3), SAME), whole_numbers)
+    gy[:, 1::2], gy[:, :, 1::2] = 0, 0  # stride 2: every second window of stride 1
+    y, *expected = definition(x, w, b, gy, pads, relu=False)
+    w_and_b = [array_on("gpu")(a.astype(np.float32)) for a in (w, b)]
+    found = gpu.convolve(put(x), *w_and_b, (2, 2), pads)
+    np.testing.assert_array_equal(to_numpy(found).astype(np.float64), stored(y[:, ::2, ::2], found))
+    found = gpu.convolve_backward(put(x), w_and_b[0], put(gy[:, ::2, ::2]), None, (2, 2), pads, (True, True, True))
+    for a, e in zip(found, expected):
+        np.testing.assert_array_equal(to_numpy(a).astype(np.float64), stored(e, a))
+
+
+def test_gpu_a_block_takes_several_tiles(put, array_on, monkeypatch):
+    monkeypatch.setattr(tensor, "PARTIAL_SUMS", 2)
+    *arrays, pads = drawn(LAYERS["several tiles"], whole_numbers)
+    check_exactly(put, array_on, *arrays, pads, relu=True)
 
 
 @layers
