@@ -2,8 +2,8 @@
 
     python benchmarks/graph.py [--device gpu] [--batch 1 8 16 64] [--size 256] [--precision float32 tf32 mixed]
 
-For each batch size and precision: how long a step takes, and how long Python needs to ask for it (seconds of the CPU); where the
-second is larger, the GPU waits. A step goes from bytes on the GPU to the scores.
+For each batch size and precision: how long a step takes, and how long Python needs to ask for it (seconds of the CPU);
+where the second is larger, the GPU waits. A step goes from bytes on the GPU to the scores.
 """
 
 import argparse
@@ -63,7 +63,8 @@ def main():
             parser.error(str(error))
     print(f"{describe_gpu(device)}; {options.size}x{options.size}\n")
     print(
-        "| batch | precision | operation by operation, ms per step | to ask for it, ms of CPU | graph, ms per step | to ask, ms |"
+        "| batch | precision | operation by operation, ms per step | to ask for it, ms of CPU "
+        "| graph, ms per step | to ask, ms |"
     )
     print("| --- | --- | --- | --- | --- | --- |")
     for batch, precision in itertools.product(options.batch, options.precision):
