@@ -70,7 +70,7 @@ class Trainer:
     graph           on a GPU, record the step of a full batch as a CUDA graph (not with `accumulate`). A loss or a layer
                     of your own may then do nothing from step to step but what cuda_graph.py allows.
 
-    It computes in the precision that is in use (minunet.use_precision); in float16 it scales the loss (loss_scaling.py).
+    It computes in the precision in use (minunet.use_precision), and in float16 scales the loss (loss_scaling.py).
     Three callbacks may be assigned. stop(): asked between steps; once it returns True, no further row comes, and the
     model stays as it is after the last step. after_step(): called after each step, when the model and all of `parts()`
     are of the same moment and can be saved. warn(text): told once if the step cannot be recorded.
