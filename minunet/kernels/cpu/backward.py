@@ -19,6 +19,7 @@ edge of x makes one more tap of gW NaN than necessary: it meets the zeros of gz'
 
 import numpy as np
 
+from minunet.kernels.cpu import winograd
 from minunet.kernels.cpu.convolution import as_convolution, convolve_transposed, flipped, flipped_pads, in_pairs, wide
 from minunet.kernels.cpu.patches import Windows, blocks, strip_under, window_matrices
 from minunet.kernels.cpu.products import by_columns, few_pixels
@@ -53,25 +54,37 @@ def _in_one_pass(x, w, gy, y, pads):
     if in_pairs(W, C, KW, (1, 1)):
         W_back, pair = wide(W_back), 2
     windows = Windows(W_back.shape[:2], (1, pair), pads, (H, W // pair))
-    W_back = W_back.reshape(-1, pair * C)
+    fewer_products = winograd.pays(N, W_back.shape, windows)
+    W_back = winograd.of_kernel(W_back) if fewer_products else W_back.reshape(-1, pair * C)
     gx = np.empty(x.shape, x.dtype)
 
     def task(chunk):
         products, sums = None, 0
         for n, rows in chunk:
             strip = strip_under(gy[n], *windows.rows_under(rows), pads, None if y is None else y[n])
-            matrices = window_matrices(strip, rows, windows)
-            x_rows, gx_rows = (array[n, rows].reshape(len(matrices), -1, pair * C) for array in (x, gx))
-            np.matmul(matrices, W_back, out=gx_rows)
-            products = _add_products(products, x_rows, matrices)
+            if fewer_products:
+                matrices = winograd.window_matrices(strip, windows)
+                winograd.multiply(matrices, W_back, out=gx[n, rows])
+                gu = winograd.kernel_products(matrices, x[n, rows])
+                products = gu if products is None else np.add(products, gu, out=products)
+            else:
+                matrices = window_matrices(strip, rows, windows)
+                x_rows, gx_rows = (array[n, rows].reshape(len(matrices), -1, pair * C) for array in (x, gx))
+                np.matmul(matrices, W_back, out=gx_rows)
+                products = _add_products(products, x_rows, matrices)
             own = slice(pads[0][0], pads[0][0] + (OH if rows.stop == H else rows.stop) - rows.start)
             sums = sums + strip[:, own].reshape(-1, strip.shape[2] * F).sum(axis=0)
         return products, sums
 
-    done = in_parallel(task, blocks(N, F * x.itemsize, windows))
+    cut_up = winograd.blocks if fewer_products else blocks
+    done = in_parallel(task, cut_up(N, F * x.itemsize, windows))
     totals, sums = zip(*done) if done else ((), ())
-    gw = _added(totals, (pair * C, windows.kernel_size[0] * windows.kernel_size[1] * F), x.dtype)
-    gw = gw.reshape(pair, C, *windows.kernel_size, F)
+    if fewer_products:
+        gw = winograd.kernel_gradient(_added(totals, None, None))
+        gw = gw.reshape(3, pair, C, -1, F).transpose(1, 2, 0, 3, 4)
+    else:
+        gw = _added(totals, (pair * C, windows.kernel_size[0] * windows.kernel_size[1] * F), x.dtype)
+        gw = gw.reshape(pair, C, *windows.kernel_size, F)
     gw = gw[0] if pair == 1 else gw[0, :, :, :-1] + gw[1, :, :, 1:]  # of the wide kernel
     gw = np.ascontiguousarray(gw[:, ::-1, ::-1].transpose(1, 2, 0, 3))
     gb = sum(sums, np.zeros(F, x.dtype)) if not sums else sum(sums).reshape(-1, F).sum(axis=0)

@@ -24,6 +24,7 @@ Where a layer has few pixels and many weights, W is cut, not the output: product
 
 import numpy as np
 
+from minunet.kernels.cpu import winograd
 from minunet.kernels.cpu.items import as_items
 from minunet.kernels.cpu.patches import BLOCK_BYTES, Windows, blocks, cut, strip_under, window_matrices
 from minunet.kernels.cpu.products import by_columns, few_pixels
@@ -43,8 +44,9 @@ def convolve(x, w, b, stride, pads, relu=False):
         return convolve(x, wide(w), b, (stride[0], 2), pads, relu).reshape(-1, OH, OW, F)
     windows = Windows((KH, KW), stride, pads, (OH, OW))
     y = np.empty((len(x), OH, OW, F), x.dtype)
-    W = np.ascontiguousarray(w).reshape(KH * KW * C, F)
-    if few_pixels(len(x) * OH * OW, w.shape) and not windows.in_columns:
+    fewer_products = winograd.pays(len(x), w.shape, windows)
+    W = winograd.of_kernel(w) if fewer_products else np.ascontiguousarray(w).reshape(KH * KW * C, F)
+    if few_pixels(len(x) * OH * OW, w.shape) and not windows.in_columns and not fewer_products:
         matrices = window_matrices(strip_under(x, *windows.rows_under(slice(0, OH)), pads), slice(0, OH), windows)
         by_columns(matrices[0], W, y.reshape(-1, F))
         if b is not None:
@@ -56,16 +58,20 @@ def convolve(x, w, b, stride, pads, relu=False):
 
     def task(chunk):
         for n, rows in chunk:
-            matrices = window_matrices(strip_under(x[n], *windows.rows_under(rows), pads), rows, windows)
-            pixels = y[n, rows]
-            np.matmul(matrices, W, out=pixels.reshape(len(matrices), -1, F))
+            strip, pixels = strip_under(x[n], *windows.rows_under(rows), pads), y[n, rows]
+            if fewer_products:
+                winograd.multiply(winograd.window_matrices(strip, windows), W, out=pixels)
+            else:
+                matrices = window_matrices(strip, rows, windows)
+                np.matmul(matrices, W, out=pixels.reshape(len(matrices), -1, F))
             whole_rows = pixels.reshape(-1, OW * F)
             if b is not None:
                 np.add(whole_rows, b_row, out=whole_rows)
             if relu:
                 np.maximum(whole_rows, zero_row, out=whole_rows)
 
-    in_parallel(task, blocks(len(x), C * x.itemsize, windows))
+    cut_up = winograd.blocks if fewer_products else blocks
+    in_parallel(task, cut_up(len(x), C * x.itemsize, windows))
     return y
 
 
