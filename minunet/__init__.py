@@ -5,6 +5,7 @@
     optim, metrics                steps and scores
     save, load, load_model        weights on disk
     use_kernels, set_num_threads  which implementation of the products, on how many cores
+    use_precision                 how exactly a GPU computes
     GpuUnavailable, OutOfMemory   what may go wrong with a GPU
 
 Beside these: data/ (images with masks), training/ (the loop, checkpoints, plots), inference/ (images of any size),
@@ -17,6 +18,7 @@ from minunet.device import GpuUnavailable, OutOfMemory
 from minunet.kernels import use_kernels
 from minunet.kernels.threads import get_num_threads, set_num_threads
 from minunet.models import UNet
+from minunet.precision import use_precision
 from minunet.version import __version__
 from minunet.weights.io import load, load_model, save
 
@@ -40,4 +42,5 @@ __all__ = [
     "save",
     "set_num_threads",
     "use_kernels",
+    "use_precision",
 ]

@@ -16,14 +16,16 @@ from typing import Any
 from minunet.device import Array, cupy_module
 
 MEBIBYTE = 1 << 20
-REAL_32, REAL_64 = 0, 1  # cudaDataType_t: CUDA_R_32F, CUDA_R_64F
-COMPUTE_32, COMPUTE_64 = 68, 70  # cublasComputeType_t: CUBLAS_COMPUTE_32F, CUBLAS_COMPUTE_64F
-TYPES = {"f": (REAL_32, COMPUTE_32, ctypes.c_float), "d": (REAL_64, COMPUTE_64, ctypes.c_double)}  # by dtype.char
+KINDS = {"f": 0, "d": 1, "e": 2, "E": 14}  # cudaDataType_t by dtype.char: CUDA_R_32F, R_64F, R_16F, R_16BF
+COMPUTE_32, COMPUTE_64, COMPUTE_TF32 = 68, 70, 77  # CUBLAS_COMPUTE_32F, _64F, _32F_FAST_TF32
 DEFAULT_ALGORITHM = -1
 
 
-def product(a: Array, b: Array, out: Array) -> None:
+def product(a: Array, b: Array, out: Array, tf32: bool = False) -> None:
     """Writes the matrix product a b to `out`: all three float32 or float64, on the current GPU.
+
+    a and b may also be float16 or bfloat16, both the same: the sums are float32, and `out` is that or their dtype.
+    tf32: the factors of a float32 product are rounded to 11 bits, so that tensor cores can multiply them.
 
     a and b may be transposed views of contiguous matrices; `out` is contiguous. Raises ValueError for other arrays,
     RuntimeError where cuBLAS reports an error.
@@ -32,8 +34,9 @@ def product(a: Array, b: Array, out: Array) -> None:
     for outᵀ = bᵀ aᵀ, and reads b and a as they are.
     """
     (n, k), m = a.shape, b.shape[1]
-    kind, compute, number = TYPES[out.dtype.char]
-    if not (a.dtype == b.dtype == out.dtype) or b.shape[0] != k or out.shape != (n, m):
+    is_half = a.dtype.char in "eE"
+    fits = a.dtype == b.dtype and (out.dtype == a.dtype or (is_half and out.dtype.char == "f"))
+    if not fits or b.shape[0] != k or out.shape != (n, m):
         raise ValueError(f"product: {a.shape} {a.dtype} times {b.shape} {b.dtype} into {out.shape} {out.dtype}")
     if not out.flags.c_contiguous:  # type: ignore[attr-defined]
         raise ValueError("product: out must be contiguous")
@@ -41,12 +44,14 @@ def product(a: Array, b: Array, out: Array) -> None:
         out[...] = 0
         return
     (of_a, lead_a), (of_b, lead_b) = _layout(a), _layout(b)
-    one, zero = number(1), number(0)
+    kind, is_double = KINDS[a.dtype.char], a.dtype.char == "d"
+    compute = COMPUTE_64 if is_double else COMPUTE_TF32 if tf32 and not is_half else COMPUTE_32
+    one, zero = ((ctypes.c_double if is_double else ctypes.c_float)(number) for number in (1, 0))
     _check(
         _library().cublasGemmEx(
             *(_handle(_stream()), of_b, of_a, m, n, k, ctypes.byref(one)),
             *(_pointer(b), kind, lead_b, _pointer(a), kind, lead_a, ctypes.byref(zero)),
-            *(_pointer(out), kind, m, compute, DEFAULT_ALGORITHM),
+            *(_pointer(out), KINDS[out.dtype.char], m, compute, DEFAULT_ALGORITHM),
         )
     )
 

@@ -30,6 +30,12 @@ def describe_gpu(device: str) -> str:
     )
 
 
+@functools.cache
+def compute_capability(device: str) -> int:
+    """Returns the generation of a GPU, as in sm_75 (Turing, the T4) or sm_80 (Ampere, the A100): 75 or 80."""
+    return int(cupy_module().cuda.Device(_index(device)).compute_capability)
+
+
 # ---- memory ----
 
 

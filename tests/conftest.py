@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from minunet import device
+from minunet.cuda import compute_capability
 from minunet.kernels.threads import get_num_threads, set_num_threads
 
 collect_ignore = ["typing", "field_fuzz.py"]  # scripts: test_typing.py and test_field_fuzz.py have them read and run
@@ -53,6 +54,25 @@ def array_on():
 def xp_array(request, array_on):
     """array → the same on the device to test: a NumPy array, then, where there is a GPU, a CuPy array."""
     return array_on(request.param)
+
+
+@pytest.fixture
+def sm_80(array_on):
+    """Skips the test unless the GPU is of compute capability 8.0 or newer: it has TF32 and bfloat16."""
+    array_on("gpu")
+    if compute_capability("gpu") < 80:
+        pytest.skip("this GPU has no TF32 and no bfloat16")
+
+
+@pytest.fixture(params=["float16", "bfloat16"])
+def half(request, array_on):
+    """A dtype of 16 bits that the GPU to test can multiply."""
+    array_on("gpu")
+    if request.param == "float16":
+        return np.dtype("float16")
+    if compute_capability("gpu") < 80:
+        pytest.skip("this GPU has no bfloat16")
+    return np.dtype(pytest.importorskip("ml_dtypes").bfloat16)
 
 
 @pytest.fixture

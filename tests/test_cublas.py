@@ -7,6 +7,7 @@ from minunet import cublas
 from minunet.cuda_graph import RecordedStep
 from minunet.device import array_module, to_numpy
 from minunet.kernels.gpu.products import product
+from minunet.precision import use_precision
 
 
 @pytest.fixture(params=["gpu"])
@@ -32,6 +33,46 @@ def test_products_by_hand(on_gpu, transpose_a, transpose_b, dtype, n, k, m):
     np.testing.assert_array_equal(to_numpy(out), expected)
 
 
+def rounded_to(bits, array):
+    """float32 numbers rounded to so many significant bits, ties to even, by arithmetic on their bit patterns."""
+    pattern, drop = array.view(np.uint32).astype(np.int64), 24 - bits
+    pattern += (1 << (drop - 1)) - 1 + (pattern >> drop & 1)
+    return (pattern >> drop << drop).astype(np.uint32).view(np.float32)
+
+
+def sums_by_hand(a, b):
+    """The product, each sum taken in float64."""
+    return [
+        [sum(float(a[i, j]) * float(b[j, c]) for j in range(len(b))) for c in range(b.shape[1])] for i in range(len(a))
+    ]
+
+
+@pytest.mark.parametrize("transpose", [False, True])
+def test_half_factors_are_summed_in_float32(on_gpu, half, transpose):
+    rng = np.random.default_rng(0)
+    a, b = (rng.standard_normal(shape).astype("f").astype(half) for shape in ((9, 300), (300, 7)))
+    expected = sums_by_hand(a, b)
+    on_a = on_gpu(np.ascontiguousarray(a.T)).T if transpose else on_gpu(a)
+    found = product(on_a, on_gpu(b))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(to_numpy(found), expected, rtol=1e-4, atol=1e-4)  # sums in 16 bits: off by 1e-1
+    out = on_gpu(np.zeros((9, 7), half))
+    product(on_a, on_gpu(b), out)
+    tolerance = 2.0**-11 if half == np.float16 else 2.0**-8  # one rounding, at the end
+    np.testing.assert_allclose(to_numpy(out).astype("f"), expected, rtol=1.01 * tolerance, atol=1e-3)
+
+
+def test_tf32_rounds_the_factors_to_11_bits_and_nothing_else(on_gpu, sm_80):
+    rng = np.random.default_rng(0)
+    a, b = (rng.standard_normal(shape).astype("f") for shape in ((6, 80), (80, 5)))
+    exact, of_rounded = np.array(sums_by_hand(a, b)), np.array(sums_by_hand(rounded_to(11, a), rounded_to(11, b)))
+    assert np.abs(exact - of_rounded).max() > 1e-4
+    with use_precision("tf32"):
+        found = to_numpy(product(on_gpu(a), on_gpu(b)))
+    assert np.linalg.norm(found - of_rounded) < 0.3 * np.linalg.norm(exact - of_rounded)
+    np.testing.assert_allclose(to_numpy(product(on_gpu(a), on_gpu(b))), exact, rtol=0, atol=2e-5)  # outside, as ever
+
+
 def test_float32_gives_the_bits_of_cupys_own_product(on_gpu):
     rng = np.random.default_rng(0)
     a, b = (on_gpu(rng.standard_normal(shape).astype("f")) for shape in ((33, 70), (70, 41)))
@@ -50,6 +91,9 @@ def test_nothing_to_add_is_zero(on_gpu):
         (((2, 3), (4, 5), (2, 5)), "fff", r"\(2, 3\) float32 times \(4, 5\) float32 into \(2, 5\)"),
         (((2, 3), (3, 5), (5, 2)), "fff", r"into \(5, 2\)"),
         (((2, 3), (3, 5), (2, 5)), "fdf", "float64"),
+        (((2, 3), (3, 5), (2, 5)), "eff", "float16"),
+        (((2, 3), (3, 5), (2, 5)), "ffe", "float16"),
+        (((2, 3), (3, 5), (2, 5)), "ddf", "float64"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(on_gpu, shapes, dtypes, message):

@@ -15,6 +15,7 @@ FLOORS = [
     "inputs",
     "files",
     "cuda",
+    "precision",
     "cuda_graph",
     "cublas",
     "kernels",

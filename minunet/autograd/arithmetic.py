@@ -30,6 +30,7 @@ class Elementwise(Function):
     """
 
     linear = False
+    takes_half = True
 
     def forward(self, a, b):
         try:
@@ -98,6 +99,8 @@ class Divide(Elementwise):
 class Power(Elementwise):
     """y = aᵇ;  ga = gy b aᵇ⁻¹,  gb = gy aᵇ ln a  (0 where a = 0, the limit for b > 0)."""
 
+    takes_half = False  # the square of 256 is no float16 any more
+
     def value(self, a, b):
         return a**b
 
@@ -116,6 +119,8 @@ class Power(Elementwise):
 
 class Negate(Function):
     """y = -x;  gx = -gy."""
+
+    takes_half = True
 
     def forward(self, x):
         return -x

@@ -32,6 +32,7 @@ import numpy as np
 
 from minunet.autograd.tensor import Tensor, TensorLike, gradients_are_recorded
 from minunet.device import Array, array_module, device_of
+from minunet.precision import is_half, precision_in_use, use_precision, widened
 
 
 class Call(NamedTuple):
@@ -67,13 +68,19 @@ class Function:
                        `self.needs[i]` is False. What it returns is gy itself, a view, or a new array that nobody else
                        holds and that the engine may keep without a copy. It never writes into gy.
 
-    After its backward everything stored on the instance is dropped, so memory falls as the walk proceeds. A Function
-    must not hold its output Tensor: that would be a cycle, which only the garbage collector could free.
+    takes_half         whether forward takes arrays of 16 bits (precision.py); if not, it is given float32 instead. Each
+                       gradient goes back in the dtype of its input.
+
+    Backward runs in the precision that was in use when forward ran. After it, everything stored on the instance is
+    dropped, so memory falls as the walk proceeds. A Function must not hold its output Tensor: that would be a cycle,
+    which only the garbage collector could free.
     """
 
     needs: tuple[bool, ...]  # per input: is its gradient wanted?
     expected: tuple[tuple[tuple[int, ...], np.dtype[Any], str], ...]  # per input: its shape, dtype and device
     versions: tuple[int, ...]  # per input: how often its data had been changed when forward read them
+    takes_half = False
+    precision: str
     sources: Any = None  # per input: the Function that made it, the leaf itself, or None; None as a whole once freed
 
     def forward(self, *arrays: Any) -> Any:
@@ -91,14 +98,16 @@ class Function:
         tensors = [x if isinstance(x, Tensor) else Tensor(x) for x in inputs]
         self._check_devices(tensors)
         self.needs = tuple(gradients_are_recorded() and x.requires_grad for x in tensors)
-        y = Tensor(self.forward(*(x.data for x in tensors)))
+        arrays = [x.data if self.takes_half else widened(x.data) for x in tensors]
+        y = Tensor(self.forward(*arrays))
         if _recording.calls is not None:
-            _recording.calls.append(Call(self.operation, [x.data for x in tensors], y.data))
+            _recording.calls.append(Call(self.operation, arrays, y.data))
         if any(self.needs):
             # Only where the inputs came from is kept, not the tensors: an activation that no backward needs is freed.
             self.sources = tuple((x.creator or x) if need else None for x, need in zip(tensors, self.needs))
             self.versions = tuple(x.version for x in tensors)
             self.expected = tuple((x.shape, x.dtype, x.device) for x in tensors)
+            self.precision = precision_in_use()
             y.requires_grad = True
             y.creator = self
         return y
@@ -115,7 +124,8 @@ class Function:
         """Returns backward(gy) as a tuple, each gradient checked against its input."""
         self._check_versions()
         array_module(gy)  # its GPU becomes the current one
-        gradients = self.backward(gy)
+        with use_precision(self.precision):
+            gradients = self.backward(gy)
         gradients = gradients if isinstance(gradients, tuple) else (gradients,)
         if len(gradients) != len(self.sources):
             raise RuntimeError(
@@ -133,6 +143,8 @@ class Function:
                         f"{type(self).__name__}.backward returned a gradient for input {i} on {device_of(g)}, "
                         f"the input is on {device}"
                     )
+                if g.dtype != dtype and _is_rounded(g.dtype, dtype):
+                    g = g.astype(dtype)
                 if g.shape != shape or g.dtype != dtype:
                     raise RuntimeError(
                         f"{type(self).__name__}.backward returned a gradient of shape {g.shape} and {g.dtype} "
@@ -174,6 +186,11 @@ class Function:
                 elif source is not None:
                     waiting[source] = _add(*waiting[source], gx, ours[i]) if source in waiting else (gx, ours[i])
                 del gx  # before the next product asks for memory
+
+
+def _is_rounded(a, b):
+    """Returns whether one dtype is of 16 bits and the other float32: forward may have read an input as the other."""
+    return (is_half(a) and b == np.float32) or (is_half(b) and a == np.float32)
 
 
 def _inputs_first(root: Function) -> list[Function]:

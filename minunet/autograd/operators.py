@@ -13,6 +13,7 @@ from minunet.autograd.arithmetic import Add, Divide, Exp, Log, MatMul, Multiply,
 from minunet.autograd.rearrange import GetItem, Reshape, Sum, To, Transpose
 from minunet.autograd.tensor import Tensor
 from minunet.device import array_module, resolve_device
+from minunet.precision import is_floating
 
 
 def _operand(value, like):
@@ -21,7 +22,7 @@ def _operand(value, like):
         return value
     if isinstance(value, (numbers.Number, np.generic)):
         value = value.item() if isinstance(value, np.generic) else value
-        dtype = like.dtype if like.dtype.kind == "f" else np.result_type(like.dtype, type(value))
+        dtype = like.dtype if is_floating(like.dtype) else np.result_type(like.dtype, type(value))
         return Tensor(array_module(like.data).asarray(value, dtype=dtype))
     return Tensor(value)
 

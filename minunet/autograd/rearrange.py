@@ -31,6 +31,8 @@ class Sum(Function):
 class Reshape(Function):
     """y = the same numbers in another shape;  gx = gy in the shape of x."""
 
+    takes_half = True
+
     def __init__(self, shape):
         self.new_shape = shape
 
@@ -44,6 +46,8 @@ class Reshape(Function):
 
 class Transpose(Function):
     """y = x with its axes in the order `axes` (None: reversed);  gx = gy with the axes put back."""
+
+    takes_half = True
 
     def __init__(self, axes=None):
         self.axes = axes

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from minunet.device import Array, array_module, device_of, to_numpy
+from minunet.precision import is_floating
 
 
 class _GradientMode(threading.local):
@@ -79,7 +80,7 @@ class Tensor:
         array: Any = data.data if isinstance(data, Tensor) else data
         self.version = 0
         self._data: Array = array if array_module(array) is not np else np.asarray(array)
-        if requires_grad and self.data.dtype.kind != "f":
+        if requires_grad and not is_floating(self.data.dtype):
             raise TypeError(
                 f"only floating-point tensors have gradients, this one is {self.data.dtype}: "
                 'give array.astype("float32")'

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from minunet.data.labels import IGNORE
 from minunet.device import Array, device_of, to_numpy
 from minunet.kernels import kernels_for
-from minunet.metrics.masks import Scored, as_array
+from minunet.metrics.masks import Scored, as_array, as_numbers
 
 
 class ConfusionScores:
@@ -74,8 +74,7 @@ class ConfusionScores:
                 f"C ≥ {self.classes}, one number for each class"
             )
         true = _checked_labels(labels, values.shape[:-1], "outputs", values)
-        if values.dtype.kind != "f":
-            values = values.astype("float64")
+        values = as_numbers(values)
         counts = kernels_for(values).confusion(values, true, self.classes)
         if self._counts is not None and device_of(self._counts) != device_of(counts):
             self.matrix()

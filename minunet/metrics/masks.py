@@ -29,6 +29,7 @@ from minunet.autograd.tensor import Tensor
 from minunet.data.labels import IGNORE
 from minunet.device import Array, array_module, to_numpy
 from minunet.kernels import kernels_for
+from minunet.precision import widened
 
 Scored: TypeAlias = Tensor | Array | ArrayLike
 
@@ -71,8 +72,7 @@ class MaskScores:
                 f"predictions have shape {p.shape}, masks {t.shape}: they must have the same shape and at least "
                 "one pixel, for example (N, H, W, 1)"
             )
-        if p.dtype.kind != "f":
-            p = p.astype("float64")
+        p = as_numbers(p)
         self._counts.append(kernels_for(p).mask_counts(p, t, self.threshold, IGNORE))
 
     def _per_image(self):
@@ -188,6 +188,12 @@ def _scores(p, t, threshold):
     scores = MaskScores(threshold)
     scores.update(p, t)
     return scores.result()
+
+
+def as_numbers(x: Array) -> Array:
+    """Returns x as the kernels take it: 16 bits on a GPU as float32, integers as float64."""
+    x = widened(x)
+    return x if x.dtype.kind == "f" else x.astype("float64")
 
 
 def as_array(x: Scored) -> Array:

@@ -62,6 +62,7 @@ class SegmentationModel(Module):
 
         with no_grad(), self.evaluating():
             y = np.concatenate([predict_floats(group) for group in self._groups(images)])
+            y = y.astype(self.dtype, copy=False)  # also where the last layer's output is of 16 bits
         return y if image.ndim == 4 else y[0]
 
     def _groups(self, images):

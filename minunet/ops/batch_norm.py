@@ -64,6 +64,8 @@ from minunet.ops.checks import check_arrays
 class BatchNormFunction(Function):
     """y = γ (x - μ) r + β;  gx = γ r (gy - gβ/M - x̂ gγ/M),  gγ = r Σ gy (x - μ),  gβ = Σ gy."""
 
+    takes_half = True
+
     def __init__(self, statistics=None, epsilon=1e-3, activation=None):
         self.constant = statistics is not None
         self.statistics = statistics
@@ -74,7 +76,7 @@ class BatchNormFunction(Function):
         check_arrays("batch_norm", x=(x, 4), gamma=(gamma, 1), beta=(beta, 1))
         self._check_channels(x, gamma, beta)
         if self.constant:
-            mean, variance = (a.astype(x.dtype, copy=False) for a in self.statistics)
+            mean, variance = (a.astype(gamma.dtype, copy=False) for a in self.statistics)
             r = 1 / array_module(x).sqrt(variance + self.epsilon)
         else:
             mean, variance, r = kernels_for(x).moments(x, self.epsilon)

@@ -29,15 +29,20 @@ from collections.abc import Iterable
 from minunet.autograd import Function, Tensor, TensorLike
 from minunet.device import array_module
 from minunet.kernels import kernels_for
+from minunet.precision import is_half, stored
 
 
 class ConcatenateFunction(Function):
     """y = the inputs side by side;  each gx = its slice of gy."""
 
+    takes_half = True
+
     def __init__(self, axis=-1):
         self.axis = axis
 
     def forward(self, *arrays):
+        if any(is_half(x.dtype) for x in arrays):
+            arrays = [stored(x) for x in arrays]  # as the convolution that follows would
         self._check_shapes(arrays)
         self.ndim = arrays[0].ndim
         self.sizes = [x.shape[self.axis] for x in arrays]

@@ -74,10 +74,13 @@ from minunet.autograd import Function, Tensor, TensorLike
 from minunet.kernels import kernels_for
 from minunet.ops.checks import check_arrays
 from minunet.ops.windows import IntPair, Padding, pair, window_pads
+from minunet.precision import stored
 
 
 class Conv2DFunction(Function):
     """y = P(x) W + b;  gx = Pᵀ(gz Wᵀ),  gW = P(x)ᵀ gz,  gb = Σ gz,  where gz is gy behind the ReLU, if there is one."""
+
+    takes_half = True
 
     def __init__(self, stride=(1, 1), padding="same", activation=None):
         self.stride = pair(stride, "conv2d: stride")
@@ -85,6 +88,7 @@ class Conv2DFunction(Function):
         self.activation = activation
 
     def forward(self, x, w, b=None):
+        x = stored(x)
         check_arrays("conv2d", x=(x, 4), w=(w, 4), b=(b, 1))
         self._check_channels(x, w, b)
         self.pads = window_pads(x.shape[1:3], w.shape[:2], self.stride, self.padding, "conv2d")
@@ -125,7 +129,7 @@ def conv2d(
 
     As in Keras' Conv2D it is a cross-correlation: w is not flipped.
 
-    x           Tensor (N, H, W, C), float32 or float64; y has the same dtype.
+    x           Tensor (N, H, W, C), float32 or float64; y has the same dtype, or 16 bits in mixed precision.
     w           Tensor (KH, KW, C, F).
     b           Tensor (F,) or None.
     stride      int or (SH, SW).

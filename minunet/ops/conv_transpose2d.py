@@ -64,16 +64,20 @@ from minunet.autograd import Function, Tensor, TensorLike
 from minunet.kernels import kernels_for
 from minunet.ops.checks import check_arrays
 from minunet.ops.windows import IntPair, Padding, pair, transposed_size, window_pads
+from minunet.precision import stored
 
 
 class ConvTranspose2DFunction(Function):
     """y = Pᵀ(x Wᵀ) + b;  gW = P(gy)ᵀ x,  gb = Σ gy,  gx = P(gy) W."""
+
+    takes_half = True
 
     def __init__(self, stride=(2, 2), padding="same"):
         self.stride = pair(stride, "conv_transpose2d: stride")
         self.padding = padding
 
     def forward(self, x, w, b=None):
+        x = stored(x)
         check_arrays("conv_transpose2d", x=(x, 4), w=(w, 4), b=(b, 1))
         self._check_channels(x, w, b)
         size = transposed_size(x.shape[1:3], w.shape[:2], self.stride, self.padding)
@@ -110,7 +114,7 @@ def conv_transpose2d(
 ) -> Tensor:
     """Returns y = Pᵀ(x Wᵀ) + b, the transpose of conv2d (as Keras' Conv2DTranspose), a Tensor (N, OH, OW, F).
 
-    x        Tensor (N, H, W, C), float32 or float64; y has the same dtype.
+    x        Tensor (N, H, W, C), float32 or float64; y has the same dtype, or 16 bits in mixed precision.
     w        Tensor (KH, KW, F, C): output channels before input channels.
     b        Tensor (F,) or None.
     stride   int or (SH, SW).

@@ -41,6 +41,8 @@ from minunet.ops.windows import IntPair, pair
 class CropFunction(Function):
     """y = the middle of x;  gx = gy with zeros around it."""
 
+    takes_half = True
+
     def __init__(self, size):
         self.size = pair(size, "crop: the size")
 

@@ -26,21 +26,24 @@ Source: Srivastava et al., 2014; whole maps: Tompson et al., 2015 (Keras' Spatia
 
 from minunet.autograd import Function, Tensor, TensorLike
 from minunet.device import Array
+from minunet.precision import sum_dtype
 
 
 class DropoutFunction(Function):
     """y = x keep / (1 - p);  gx = gy keep / (1 - p)."""
+
+    takes_half = True
 
     def __init__(self, keep, rate):
         self.keep = keep
         self.rate = float(rate)
 
     def forward(self, x):
-        self.factor = self.keep.astype(x.dtype) / (1 - self.rate)  # small where whole maps are dropped
-        return x * self.factor
+        self.factor = self.keep.astype(sum_dtype(x.dtype)) / (1 - self.rate)  # small where whole maps are dropped
+        return (x * self.factor).astype(x.dtype, copy=False)
 
     def backward(self, gy):
-        return gy * self.factor
+        return (gy * self.factor).astype(gy.dtype, copy=False)
 
 
 def dropout(x: TensorLike, keep: Array, rate: float) -> Tensor:

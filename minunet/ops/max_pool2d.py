@@ -47,6 +47,8 @@ from minunet.ops.windows import IntPair, Padding, pair, window_pads
 class MaxPool2DFunction(Function):
     """y = x[argmax];  gx[argmax] += gy."""
 
+    takes_half = True
+
     def __init__(self, size=(2, 2), stride=None, padding="valid"):
         self.size = pair(size, "max_pool2d: size")
         self.stride = self.size if stride is None else pair(stride, "max_pool2d: stride")

@@ -27,6 +27,8 @@ from minunet.kernels import kernels_for
 class ReLUFunction(Function):
     """y = max(x, 0);  gx = gy where y > 0, else 0."""
 
+    takes_half = True
+
     def forward(self, x):
         y = array_module(x).maximum(x, 0)
         self.y = y  # y > 0 tells where x was positive; a convolution that follows holds the same array

@@ -391,6 +391,7 @@ def test_the_size_of_the_gpu_workspace_does_not_matter(monkeypatch, array_on, na
         ((1, 2, 1 << 28, 1), (1, 2, 1 << 28, 8), (1, 1)),  # a row of y
         ((1, 2, 1 << 25, 8), (1, 2, 1 << 25, 1), (3, 3)),  # a row of P(x)
         ((1, 1 << 16, 1 << 16, 1), (1, 1, 1, 1), (1, 1)),  # an image
+        ((1 << 31, 1, 1, 1), (1 << 31, 1, 1, 1), (1, 1)),  # too many images
     ],
 )
 def test_images_too_large_for_the_cuda_kernels_are_refused(x, y, window):

@@ -7,21 +7,35 @@
 // so no two of them ever add fractions into the same memory (whole numbers may be): each is written by one thread, which
 // sums its terms in a fixed order, and two runs give the same bits.
 //
-// The macros in capitals, and Real, come from minunet/kernels/gpu/launch.py. Real is float or double. There are THREADS
-// threads in a block. VECTOR numbers (1, 2 or 4) that lie side by side are read at a time. A TILE of numbers, up to 16,
-// is what one thread keeps of a row.
+// The macros in capitals, Real and Sum, come from minunet/kernels/gpu/launch.py. Real is the type in which images and
+// activations are stored: float, double, or one of 16 bits (__half, __nv_bfloat16). Sum is the type of weights and sums,
+// and the one to compute with: double for double, else float. There are THREADS threads in a block. VECTOR numbers (1, 2
+// or 4) that lie side by side are read at a time. A TILE of numbers, up to 16, is what one thread keeps of a row.
 
-struct alignas(sizeof(Real) * VECTOR) Vector { Real at[VECTOR]; };
-struct alignas(sizeof(Real) * (TILE % 4 == 0 ? 4 : TILE % 2 == 0 ? 2 : 1)) Tile { Real at[TILE]; };
+template <class Number, int COUNT>
+struct alignas(sizeof(Number) * (COUNT % 4 == 0 ? 4 : COUNT % 2 == 0 ? 2 : 1)) Numbers { Number at[COUNT]; };
+
+using Vector = Numbers<Real, VECTOR>;
+using Tile = Numbers<Real, TILE>;
+using SumTile = Numbers<Sum, TILE>;
 
 // An image of H x W pixels and C channels, the OH x OW windows that slide over it, and F numbers for each window.
 struct Geometry { int H, W, C, OH, OW, F, KH, KW, SH, SW, top, left; };
 
-__device__ Vector vector_at(const Real* address) { return *reinterpret_cast<const Vector*>(address); }
+template <class Number> __device__ Numbers<Number, VECTOR> vector_at(const Number* address) {
+    return *reinterpret_cast<const Numbers<Number, VECTOR>*>(address);
+}
 
-__device__ Vector zeros() {
+template <class Number> __device__ Numbers<Number, VECTOR> zeros() {
+    Numbers<Number, VECTOR> v;
+    for (int u = 0; u < VECTOR; ++u) v.at[u] = (Number)0;
+    return v;
+}
+
+// Sums, rounded to be stored
+__device__ Vector rounded(Numbers<Sum, VECTOR> sums) {
     Vector v;
-    for (int u = 0; u < VECTOR; ++u) v.at[u] = 0;
+    for (int u = 0; u < VECTOR; ++u) v.at[u] = (Real)sums.at[u];
     return v;
 }
 
@@ -40,8 +54,8 @@ template <class Number> __device__ Number block_sum(Number value) {
 
 // Σ of `value` over the lanes of a block, which are the threads that lie `columns` apart, in their order. Only the
 // first lane gets it.
-__device__ Real sum_of_lanes(Real value, int columns) {
-    __shared__ Real values[THREADS];
+__device__ Sum sum_of_lanes(Sum value, int columns) {
+    __shared__ Sum values[THREADS];
     __syncthreads();
     values[threadIdx.x] = value;
     __syncthreads();

@@ -2,17 +2,20 @@
 //
 // Why so many per thread? A number read from memory should be used often. Here each number of x meets TILE weights and
 // each weight meets PIXELS pixels, so PIXELS + TILE reads serve PIXELS · TILE products.
+// Why not more? All of them have to fit into the thread's registers. The launch bounds ask the compiler to leave room for
+// two blocks on a multiprocessor (one in float64): while the threads of one wait for memory, those of the other compute.
 
 // y[n,i,j,f] = b[f] + Σ_k Σ_l Σ_c x[n, i·SH + k - top, j·SW + l - left, c] · w[k,l,c,f];  relu: negative → 0
-// grid: x over the N·OH·OW pixels of y, y over the F / TILE tiles of filters; VECTOR divides C, TILE divides F
-extern "C" __global__ void convolve(const Real* __restrict__ x, const Real* __restrict__ w, const Real* __restrict__ b,
-                                    Real* __restrict__ y, long long pixels, Geometry g, int relu) {
-    const int f0 = blockIdx.y * TILE;
+// grid: for each group of the N·OH·OW pixels of y, TILES blocks in a row, a tile of filters each: they read the same part
+// of x at about the same time. VECTOR divides C, TILE · TILES = F
+extern "C" __global__ void __launch_bounds__(THREADS, 8 / sizeof(Sum))
+convolve(const Real* __restrict__ x, const Sum* __restrict__ w, const Sum* __restrict__ b, Real* __restrict__ y,
+         long long pixels, Geometry g, int relu) {
+    const int f0 = blockIdx.x % TILES * TILE;
     // a thread's pixels lie blockDim.x apart, so that at each moment neighboring threads read neighboring pixels
-    const long long first = (long long)blockIdx.x * blockDim.x * PIXELS + threadIdx.x;
-    long long image[PIXELS];
-    int row[PIXELS], column[PIXELS];
-    Real sum[PIXELS][TILE];
+    const long long first = (long long)(blockIdx.x / TILES) * blockDim.x * PIXELS + threadIdx.x;
+    int image[PIXELS], row[PIXELS], column[PIXELS];
+    Sum sum[PIXELS][TILE];
 #pragma unroll
     for (int m = 0; m < PIXELS; ++m) {
         const long long pixel = first + m * blockDim.x;
@@ -30,20 +33,20 @@ extern "C" __global__ void convolve(const Real* __restrict__ x, const Real* __re
             for (int m = 0; m < PIXELS; ++m) {
                 const int p = row[m] + k, q = column[m] + l;
                 const bool inside = image[m] >= 0 && p >= 0 && p < g.H && q >= 0 && q < g.W;
-                under[m] = inside ? x + ((image[m] * g.H + p) * g.W + q) * g.C : nullptr;
+                under[m] = inside ? x + (((long long)image[m] * g.H + p) * g.W + q) * g.C : nullptr;
             }
-            const Real* weights = w + (long long)(k * g.KW + l) * g.C * g.F + f0;
+            const Sum* weights = w + (long long)(k * g.KW + l) * g.C * g.F + f0;
             for (int c = 0; c < g.C; c += VECTOR) {
                 Vector seen[PIXELS];
 #pragma unroll
-                for (int m = 0; m < PIXELS; ++m) seen[m] = under[m] ? vector_at(under[m] + c) : zeros();
+                for (int m = 0; m < PIXELS; ++m) seen[m] = under[m] ? vector_at(under[m] + c) : zeros<Real>();
 #pragma unroll
                 for (int u = 0; u < VECTOR; ++u) {
-                    const Tile weight = *reinterpret_cast<const Tile*>(weights + (long long)(c + u) * g.F);
+                    const SumTile weight = *reinterpret_cast<const SumTile*>(weights + (long long)(c + u) * g.F);
 #pragma unroll
                     for (int m = 0; m < PIXELS; ++m)
 #pragma unroll
-                        for (int f = 0; f < TILE; ++f) sum[m][f] += seen[m].at[u] * weight.at[f];
+                        for (int f = 0; f < TILE; ++f) sum[m][f] += (Sum)seen[m].at[u] * weight.at[f];
                 }
             }
         }
@@ -53,7 +56,7 @@ extern "C" __global__ void convolve(const Real* __restrict__ x, const Real* __re
         if (image[m] < 0) continue;
         Tile result;
 #pragma unroll
-        for (int f = 0; f < TILE; ++f) result.at[f] = relu && sum[m][f] < 0 ? 0 : sum[m][f];
+        for (int f = 0; f < TILE; ++f) result.at[f] = (Real)(relu && sum[m][f] < 0 ? 0 : sum[m][f]);
         *reinterpret_cast<Tile*>(y + (first + m * blockDim.x) * g.F + f0) = result;
     }
 }
@@ -61,15 +64,14 @@ extern "C" __global__ void convolve(const Real* __restrict__ x, const Real* __re
 // x[n,p,q,c] = b[c] + Σ over the taps (k,l) through which a window (i,j) sees pixel (p,q) of
 //              Σ_f y[n,i,j,f] · w[k,l,c,f]
 // Pᵀ by gathering: each pixel asks which windows lie over it: i = (p + top - k) / SH where SH divides that.
-// grid: x over the N·H·W pixels of x, y over the C / TILE tiles of channels; VECTOR divides F, TILE divides C
-extern "C" __global__ void convolve_transposed(const Real* __restrict__ y, const Real* __restrict__ w,
-                                               const Real* __restrict__ b, Real* __restrict__ x, long long pixels,
-                                               Geometry g) {
-    const int c0 = blockIdx.y * TILE;
-    const long long first = (long long)blockIdx.x * blockDim.x * PIXELS + threadIdx.x;
-    long long image[PIXELS];
-    int row[PIXELS], column[PIXELS];
-    Real sum[PIXELS][TILE];
+// grid: for each group of the N·H·W pixels of x, TILES blocks in a row; VECTOR divides F, TILE · TILES = C
+extern "C" __global__ void __launch_bounds__(THREADS, 8 / sizeof(Sum))
+convolve_transposed(const Real* __restrict__ y, const Sum* __restrict__ w, const Sum* __restrict__ b,
+                    Real* __restrict__ x, long long pixels, Geometry g) {
+    const int c0 = blockIdx.x % TILES * TILE;
+    const long long first = (long long)(blockIdx.x / TILES) * blockDim.x * PIXELS + threadIdx.x;
+    int image[PIXELS], row[PIXELS], column[PIXELS];
+    Sum sum[PIXELS][TILE];
 #pragma unroll
     for (int m = 0; m < PIXELS; ++m) {
         const long long pixel = first + m * blockDim.x;
@@ -90,22 +92,22 @@ extern "C" __global__ void convolve_transposed(const Real* __restrict__ y, const
                 const int i = from_top / g.SH, j = from_left / g.SW;
                 const bool seen = image[m] >= 0 && from_top >= 0 && i * g.SH == from_top && i < g.OH
                                   && from_left >= 0 && j * g.SW == from_left && j < g.OW;
-                above[m] = seen ? y + ((image[m] * g.OH + i) * g.OW + j) * g.F : nullptr;
+                above[m] = seen ? y + (((long long)image[m] * g.OH + i) * g.OW + j) * g.F : nullptr;
                 any |= seen;
             }
             if (!any) continue;
-            const Real* weights = w + ((long long)(k * g.KW + l) * g.C + c0) * g.F;
+            const Sum* weights = w + ((long long)(k * g.KW + l) * g.C + c0) * g.F;
             for (int f = 0; f < g.F; f += VECTOR) {
                 Vector error[PIXELS];
 #pragma unroll
-                for (int m = 0; m < PIXELS; ++m) error[m] = above[m] ? vector_at(above[m] + f) : zeros();
+                for (int m = 0; m < PIXELS; ++m) error[m] = above[m] ? vector_at(above[m] + f) : zeros<Real>();
 #pragma unroll
                 for (int c = 0; c < TILE; ++c) {
-                    const Vector weight = vector_at(weights + (long long)c * g.F + f);
+                    const Numbers<Sum, VECTOR> weight = vector_at(weights + (long long)c * g.F + f);
 #pragma unroll
                     for (int u = 0; u < VECTOR; ++u)
 #pragma unroll
-                        for (int m = 0; m < PIXELS; ++m) sum[m][c] += error[m].at[u] * weight.at[u];
+                        for (int m = 0; m < PIXELS; ++m) sum[m][c] += (Sum)error[m].at[u] * weight.at[u];
                 }
             }
         }
@@ -115,7 +117,7 @@ extern "C" __global__ void convolve_transposed(const Real* __restrict__ y, const
         if (image[m] < 0) continue;
         Tile result;
 #pragma unroll
-        for (int c = 0; c < TILE; ++c) result.at[c] = sum[m][c];
+        for (int c = 0; c < TILE; ++c) result.at[c] = (Real)sum[m][c];
         *reinterpret_cast<Tile*>(x + (first + m * blockDim.x) * g.C + c0) = result;
     }
 }

@@ -3,7 +3,7 @@
 enum { MEAN, VARIANCE, GRADIENTS };  // the choices for SUM
 
 // gz: what the ReLU, if there is one, lets through of gy; d is x - μ
-__device__ Real through_relu(Real gy, Real d, Real scale, Real beta, int relu) {
+__device__ Sum through_relu(Sum gy, Sum d, Sum scale, Sum beta, int relu) {
     return relu && !(d * scale + beta > 0) ? 0 : gy;
 }
 
@@ -13,24 +13,24 @@ __device__ Real through_relu(Real gy, Real d, Real scale, Real beta, int relu) {
 //     GRADIENTS  out[f] = Σ gz,  out[F + f] = r Σ gz (x - μ)
 // The rows are divided among the blocks as in sum_over_rows (sums.cu); partial is (2, blocks, F).
 extern "C" __global__ void channel_sums(const Real* __restrict__ x, const Real* __restrict__ gy,
-                                        const Real* __restrict__ mean, const Real* __restrict__ r,
-                                        const Real* __restrict__ gamma, const Real* __restrict__ beta,
-                                        Real* __restrict__ out, Real* partial, unsigned* __restrict__ arrived,
-                                        Real epsilon, long long rows, int F, int columns, int relu) {
+                                        const Sum* __restrict__ mean, const Sum* __restrict__ r,
+                                        const Sum* __restrict__ gamma, const Sum* __restrict__ beta,
+                                        Sum* __restrict__ out, Sum* partial, unsigned* __restrict__ arrived,
+                                        Sum epsilon, long long rows, int F, int columns, int relu) {
     const int lanes = blockDim.x / columns, lane = threadIdx.x / columns;
     const int f = blockIdx.y * columns + threadIdx.x % columns;
     const bool works = lane < lanes && f < F;
-    Real one = 0, other = 0;
+    Sum one = 0, other = 0;
     if (works) {
-        const Real mu = SUM == MEAN ? 0 : mean[f];
-        const Real scale = SUM == GRADIENTS ? gamma[f] * r[f] : 0, shift = SUM == GRADIENTS ? beta[f] : 0;
+        const Sum mu = SUM == MEAN ? 0 : mean[f];
+        const Sum scale = SUM == GRADIENTS ? gamma[f] * r[f] : 0, shift = SUM == GRADIENTS ? beta[f] : 0;
 #pragma unroll 4
         for (long long row = (long long)blockIdx.x * lanes + lane; row < rows; row += (long long)gridDim.x * lanes) {
-            const Real d = x[row * F + f] - mu;
+            const Sum d = (Sum)x[row * F + f] - mu;
             if (SUM == MEAN) one += d;
             if (SUM == VARIANCE) one += d * d;
             if (SUM == GRADIENTS) {
-                const Real gz = through_relu(gy[row * F + f], d, scale, shift, relu);
+                const Sum gz = through_relu((Sum)gy[row * F + f], d, scale, shift, relu);
                 one += gz;
                 other += gz * d;
             }
@@ -38,7 +38,7 @@ extern "C" __global__ void channel_sums(const Real* __restrict__ x, const Real* 
     }
     one = sum_of_lanes(one, columns);
     other = sum_of_lanes(other, columns);
-    Real *ones = partial, *others = partial + (long long)gridDim.x * F;
+    Sum *ones = partial, *others = partial + (long long)gridDim.x * F;
     if (works && lane == 0) {
         ones[(long long)blockIdx.x * F + f] = one;
         others[(long long)blockIdx.x * F + f] = other;
@@ -47,8 +47,8 @@ extern "C" __global__ void channel_sums(const Real* __restrict__ x, const Real* 
     one = other = 0;
     if (works)
         for (long long block = lane; block < gridDim.x; block += lanes) {
-            one += ((const volatile Real*)ones)[block * F + f];
-            other += ((const volatile Real*)others)[block * F + f];
+            one += ((const volatile Sum*)ones)[block * F + f];
+            other += ((const volatile Sum*)others)[block * F + f];
         }
     one = sum_of_lanes(one, columns);
     other = sum_of_lanes(other, columns);
@@ -66,31 +66,31 @@ extern "C" __global__ void channel_sums(const Real* __restrict__ x, const Real* 
     for (int f = e % F; e < size; e += step, f = f + shift < F ? f + shift : f + shift - F)
 
 // y = γ (x - μ) r + β, negative → 0 if relu
-extern "C" __global__ void normalize(const Real* __restrict__ x, const Real* __restrict__ mean,
-                                     const Real* __restrict__ r, const Real* __restrict__ gamma,
-                                     const Real* __restrict__ beta, Real* __restrict__ y, long long size, int F,
+extern "C" __global__ void normalize(const Real* __restrict__ x, const Sum* __restrict__ mean,
+                                     const Sum* __restrict__ r, const Sum* __restrict__ gamma,
+                                     const Sum* __restrict__ beta, Real* __restrict__ y, long long size, int F,
                                      int relu) {
     FOR_EACH_NUMBER {
-        const Real z = (x[e] - mean[f]) * (gamma[f] * r[f]) + beta[f];
-        y[e] = relu && z <= 0 ? 0 : z;  // NaN stays NaN
+        const Sum z = ((Sum)x[e] - mean[f]) * (gamma[f] * r[f]) + beta[f];
+        y[e] = (Real)(relu && z <= 0 ? 0 : z);  // NaN stays NaN
     }
 }
 
 // gx = γ r (gz - (gβ + x̂ gγ) / M); one_over_M is 0 where μ and v are constants
 extern "C" __global__ void normalize_gradient(const Real* __restrict__ gy, const Real* __restrict__ x,
-                                              const Real* __restrict__ mean, const Real* __restrict__ r,
-                                              const Real* __restrict__ gamma, const Real* __restrict__ beta,
-                                              const Real* __restrict__ gbeta, const Real* __restrict__ ggamma,
-                                              Real* __restrict__ gx, Real one_over_M, long long size, int F, int relu) {
+                                              const Sum* __restrict__ mean, const Sum* __restrict__ r,
+                                              const Sum* __restrict__ gamma, const Sum* __restrict__ beta,
+                                              const Sum* __restrict__ gbeta, const Sum* __restrict__ ggamma,
+                                              Real* __restrict__ gx, Sum one_over_M, long long size, int F, int relu) {
     FOR_EACH_NUMBER {
-        const Real d = x[e] - mean[f], scale = gamma[f] * r[f];
-        const Real gz = through_relu(gy[e], d, scale, beta[f], relu);
-        gx[e] = scale * (gz - one_over_M * (gbeta[f] + d * r[f] * ggamma[f]));
+        const Sum d = (Sum)x[e] - mean[f], scale = gamma[f] * r[f];
+        const Sum gz = through_relu((Sum)gy[e], d, scale, beta[f], relu);
+        gx[e] = (Real)(scale * (gz - one_over_M * (gbeta[f] + d * r[f] * ggamma[f])));
     }
 }
 
-// average ← momentum · average + (1 - momentum) · value, for two averages, which are float whatever Real is
-extern "C" __global__ void update_running_average(float* a, float* b, const Real* u, const Real* v, Real momentum,
+// average ← momentum · average + (1 - momentum) · value, for two averages, which are always float
+extern "C" __global__ void update_running_average(float* a, float* b, const Sum* u, const Sum* v, Sum momentum,
                                                   int F) {
     for (int f = blockIdx.x * blockDim.x + threadIdx.x; f < F; f += gridDim.x * blockDim.x) {
         a[f] = momentum * a[f] + (1 - momentum) * u[f];

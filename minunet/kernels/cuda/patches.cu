@@ -15,13 +15,13 @@ extern "C" __global__ void patches(const Real* __restrict__ x, Real* __restrict_
             const int p = i * g.SH + k - g.top, q = j * g.SW + l - g.left;
             const bool inside = p >= 0 && p < g.H && q >= 0 && q < g.W;
             *reinterpret_cast<Vector*>(out + (long long)e * VECTOR)
-                = inside ? vector_at(x + ((n * g.H + p) * g.W + q) * g.C + c) : zeros();
+                = inside ? vector_at(x + ((n * g.H + p) * g.W + q) * g.C + c) : zeros<Real>();
         }
     }
 }
 
 // x[n,p,q,c] = b[c] + Σ of products[n,i,j,k,l,c] over all taps of all windows that lie on (p,q); rows = N·H
-extern "C" __global__ void gather(const Real* __restrict__ products, const Real* __restrict__ b,
+extern "C" __global__ void gather(const Sum* __restrict__ products, const Sum* __restrict__ b,
                                   Real* __restrict__ x, long long rows, Geometry g) {
     const int vectors = g.W * (g.C / VECTOR);
     for (long long row = blockIdx.x; row < rows; row += gridDim.x) {
@@ -29,7 +29,7 @@ extern "C" __global__ void gather(const Real* __restrict__ products, const Real*
         const int p = row % g.H;
         for (int e = blockIdx.y * blockDim.x + threadIdx.x; e < vectors; e += gridDim.y * blockDim.x) {
             const int q = e / (g.C / VECTOR), c = e % (g.C / VECTOR) * VECTOR;
-            Vector sum = b ? vector_at(b + c) : zeros();
+            Numbers<Sum, VECTOR> sum = b ? vector_at(b + c) : zeros<Sum>();
             for (int k = 0; k < g.KH; ++k) {
                 const int from_top = p + g.top - k, i = from_top / g.SH;
                 if (from_top < 0 || i * g.SH != from_top || i >= g.OH) continue;
@@ -37,11 +37,11 @@ extern "C" __global__ void gather(const Real* __restrict__ products, const Real*
                     const int from_left = q + g.left - l, j = from_left / g.SW;
                     if (from_left < 0 || j * g.SW != from_left || j >= g.OW) continue;
                     const long long window = (n * g.OH + i) * g.OW + j;
-                    const Vector product = vector_at(products + ((window * g.KH + k) * g.KW + l) * g.C + c);
+                    const Numbers<Sum, VECTOR> product = vector_at(products + ((window * g.KH + k) * g.KW + l) * g.C + c);
                     for (int u = 0; u < VECTOR; ++u) sum.at[u] += product.at[u];
                 }
             }
-            *reinterpret_cast<Vector*>(x + ((row * g.W) + q) * g.C + c) = sum;
+            *reinterpret_cast<Vector*>(x + ((row * g.W) + q) * g.C + c) = rounded(sum);
         }
     }
 }

@@ -1,11 +1,11 @@
 // Work on each number by itself: a thread takes one number, then the one that lies a whole grid further, and so on.
 
 // y ← y + b, negative → 0 if relu, in place; y is (rows, F)
-extern "C" __global__ void add_bias(Real* __restrict__ y, const Real* __restrict__ b, long long size, int F, int relu) {
+extern "C" __global__ void add_bias(Real* __restrict__ y, const Sum* __restrict__ b, long long size, int F, int relu) {
     const long long step = (long long)gridDim.x * blockDim.x;
     for (long long e = (long long)blockIdx.x * blockDim.x + threadIdx.x; e < size; e += step) {
-        const Real value = y[e] + (b ? b[e % F] : 0);
-        y[e] = relu && value < 0 ? 0 : value;
+        const Sum value = (Sum)y[e] + (b ? b[e % F] : 0);
+        y[e] = (Real)(relu && value < 0 ? 0 : value);
     }
 }
 
@@ -14,7 +14,7 @@ extern "C" __global__ void relu_gradient(const Real* __restrict__ gy, const Real
                                          long long size) {
     const long long step = (long long)gridDim.x * blockDim.x;
     for (long long e = (long long)blockIdx.x * blockDim.x + threadIdx.x; e < size; e += step)
-        gz[e] = y[e] > 0 ? gy[e] : 0;
+        gz[e] = (Sum)y[e] > 0 ? gy[e] : (Real)0;
 }
 
 // y[r] = a[r] and b[r] side by side: a is (rows, A), b is (rows, B), y is (rows, A + B)
@@ -44,9 +44,9 @@ extern "C" __global__ void to_float(const unsigned char* __restrict__ images, co
                                     Real* __restrict__ x, Real* __restrict__ t, Real* __restrict__ weights,
                                     long long image_size, long long mask_size, int ignored) {
     const long long step = (long long)gridDim.x * blockDim.x, start = (long long)blockIdx.x * blockDim.x + threadIdx.x;
-    for (long long e = start; e < image_size; e += step) x[e] = images[e] / (Real)255;
+    for (long long e = start; e < image_size; e += step) x[e] = (Real)(images[e] / (Sum)255);
     for (long long e = start; e < mask_size; e += step) {
-        t[e] = masks[e] == 1;
-        weights[e] = masks[e] != ignored;
+        t[e] = (Real)(Sum)(masks[e] == 1);
+        weights[e] = (Real)(Sum)(masks[e] != ignored);
     }
 }

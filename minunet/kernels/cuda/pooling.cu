@@ -23,8 +23,8 @@ extern "C" __global__ void max_pool(const Real* __restrict__ x, Real* __restrict
                     const Vector value = vector_at(x + ((n * g.H + p) * g.W + q) * g.C + c);
 #pragma unroll
                     for (int u = 0; u < VECTOR; ++u) {
-                        const Real now = largest.at[u];
-                        if (!first && !(value.at[u] > now || (value.at[u] != value.at[u] && now == now))) continue;
+                        const Sum next = (Sum)value.at[u], now = (Sum)largest.at[u];
+                        if (!first && !(next > now || (next != next && now == now))) continue;
                         largest.at[u] = value.at[u];
                         index.at[u] = k * g.KW + l;
                     }
@@ -48,7 +48,7 @@ extern "C" __global__ void max_pool_gradient(const Real* __restrict__ gy, const 
         for (int e = blockIdx.y * blockDim.x + threadIdx.x; e < g.W * vectors; e += gridDim.y * blockDim.x) {
             const int q = e / vectors, c = e % vectors * VECTOR;
             const int last_j = min((q + g.left) / g.SW, g.OW - 1);
-            Vector sum = zeros();
+            Numbers<Sum, VECTOR> sum = zeros<Sum>();
             for (int i = last_i; i >= 0 && p + g.top - i * g.SH < g.KH; --i) {
                 for (int j = last_j; j >= 0 && q + g.left - j * g.SW < g.KW; --j) {
                     const long long window = ((n * g.OH + i) * g.OW + j) * g.C + c;
@@ -56,10 +56,10 @@ extern "C" __global__ void max_pool_gradient(const Real* __restrict__ gy, const 
                     const Indices largest = *reinterpret_cast<const Indices*>(argmax + window);
                     const Vector error = vector_at(gy + window);
 #pragma unroll
-                    for (int u = 0; u < VECTOR; ++u) sum.at[u] += largest.at[u] == index ? error.at[u] : 0;
+                    for (int u = 0; u < VECTOR; ++u) sum.at[u] += largest.at[u] == index ? (Sum)error.at[u] : 0;
                 }
             }
-            *reinterpret_cast<Vector*>(gx + (row * g.W + q) * g.C + c) = sum;
+            *reinterpret_cast<Vector*>(gx + (row * g.W + q) * g.C + c) = rounded(sum);
         }
     }
 }

@@ -5,12 +5,12 @@
 // out[m] = Σ_r in[r,m] for a matrix of `rows` rows. A block takes WARP columns; each of its LANES adds up every
 // LANES-th row
 #define LANES (THREADS / WARP)
-extern "C" __global__ void sum_rows(const Real* __restrict__ in, Real* __restrict__ out, long long rows,
+extern "C" __global__ void sum_rows(const Sum* __restrict__ in, Sum* __restrict__ out, long long rows,
                                     long long columns) {
-    __shared__ Real of_lanes[LANES][WARP];
+    __shared__ Sum of_lanes[LANES][WARP];
     const int lane = threadIdx.x / WARP, offset = threadIdx.x % WARP;
     const long long column = (long long)blockIdx.x * WARP + offset;
-    Real sum = 0;
+    Sum sum = 0;
 #pragma unroll 8
     for (long long r = lane; column < columns && r < rows; r += LANES) sum += in[r * columns + column];
     of_lanes[lane][offset] = sum;
@@ -26,27 +26,27 @@ extern "C" __global__ void sum_rows(const Real* __restrict__ in, Real* __restric
 // partial[block, f]. Blocks are counted as they finish; the last one, whichever it is, adds up the partial sums in the
 // order of the blocks.
 extern "C" __global__ void sum_over_rows(const Real* __restrict__ gy, const Real* __restrict__ y, Real* __restrict__ gz,
-                                         Real* __restrict__ gb, Real* partial, unsigned* __restrict__ arrived,
+                                         Sum* __restrict__ gb, Sum* partial, unsigned* __restrict__ arrived,
                                          long long rows, int F, int columns) {
     const int lanes = blockDim.x / columns, lane = threadIdx.x / columns;
     const int f = blockIdx.y * columns + threadIdx.x % columns;
     const bool works = lane < lanes && f < F;
-    Real sum = 0;
+    Sum sum = 0;
     if (works) {
 #pragma unroll 4
         for (long long r = (long long)blockIdx.x * lanes + lane; r < rows; r += (long long)gridDim.x * lanes) {
             Real value = gy[r * F + f];
             if (y) {
-                value = y[r * F + f] > 0 ? value : 0;
+                value = (Sum)y[r * F + f] > 0 ? value : (Real)0;
                 gz[r * F + f] = value;
             }
-            sum += value;
+            sum += (Sum)value;
         }
     }
     sum = sum_of_lanes(sum, columns);
     if (works && lane == 0) partial[(long long)blockIdx.x * F + f] = sum;
     if (!is_last_block(arrived)) return;
-    const volatile Real* sums = partial;
+    const volatile Sum* sums = partial;
     sum = 0;
     if (works)
         for (long long block = lane; block < gridDim.x; block += lanes) sum += sums[block * F + f];

@@ -1,4 +1,4 @@
-"""Convolution, its transpose and its weights' gradient, each in one of two ways:
+"""Convolution, its transpose and its weights' gradient, each in one of three ways:
 
 narrow   few channels, many pixels (the upper levels). P(x) would be KH·KW times the image, and writing it to memory
          would cost more than all the arithmetic: cuda/convolve.cu keeps the sums in registers and reads x itself.
@@ -9,10 +9,10 @@ wide     many channels, few pixels (the lower levels). Arithmetic is what counts
 import numpy as np
 
 from minunet.device import array_module
+from minunet.kernels.gpu import tensor
 from minunet.kernels.gpu.launch import (
     BLOCKS,
     THREADS,
-    WARP,
     geometry,
     grid_of_numbers,
     grid_of_rows,
@@ -23,12 +23,13 @@ from minunet.kernels.gpu.launch import (
 )
 from minunet.kernels.gpu.patches import images_at_once, patch_matrices
 from minunet.kernels.gpu.products import product
-from minunet.kernels.gpu.sums import relu_gradient_and_sum, sum_over_pixels
+from minunet.kernels.gpu.sums import relu_gradient_and_sum, sum_over_pixels, sum_rows
 from minunet.kernels.windows import output_size
+from minunet.precision import sum_dtype
 
-PIXELS = 8  # per thread in convolve.cu
+PIXELS = 4  # per thread in convolve.cu
 TILE = 16  # channels per thread there, at most
-SUMS = 32  # per thread in weight_gradient.cu, at most
+SUMS = 32  # per thread in weight_gradient.cu, and weights held at a time in convolve.cu, at most
 # channels in times channels out from which the library's product is faster (measured on an H100)
 WIDE = {"convolve": 64 * 64, "convolve_transposed": 32 * 64, "weight_gradient": 16 * 32}
 
@@ -39,11 +40,13 @@ def convolve(x, w, b, stride, pads, relu=False):
     KH, KW, C, F = w.shape
     OH, OW = output_size(x.shape[1:3], (KH, KW), stride, pads)
     y = array_module(x).empty((len(x), OH, OW, F), x.dtype)
+    if stride == (1, 1) and tensor.uses_tensor_cores(x) and tensor.convolve(x, w, b, y, pads, relu):
+        return y
     if C * F < WIDE["convolve"]:
         windows = geometry(x.shape, y.shape, (KH, KW), stride, pads)
         _launch_narrow("convolve", x, w, b, y, windows, np.int32(relu))
         return y
-    pixels, W = y.reshape(-1, F), w.reshape(-1, F)
+    pixels, W = y.reshape(-1, F), w.reshape(-1, F).astype(x.dtype, copy=False)
     for rows, P in patch_matrices(x, y.shape, (KH, KW), stride, pads):
         product(P, W, pixels[rows.start * OW : rows.stop * OW])
     if b is not None or relu:
@@ -57,13 +60,16 @@ def convolve_transposed(y, w, b, stride, pads, size):
     y, w, b = ready(y), ready(w), ready(b)
     KH, KW, C, F = w.shape
     x = array_module(y).empty((len(y), *size, C), y.dtype)
+    if stride == (1, 1) and tensor.uses_tensor_cores(y) and tensor.convolve_transposed(y, w, b, x, pads):
+        return x
     windows = geometry(x.shape, y.shape, (KH, KW), stride, pads)
     at_once = images_at_once(y, KH * KW * C)  # whole images: a pixel lies under many windows
     if C * F < WIDE["convolve_transposed"] or at_once == 0:
         _launch_narrow("convolve_transposed", y, w, b, x, windows)
         return x
+    W = w.reshape(-1, F).astype(y.dtype, copy=False)
     for n in range(0, len(y), at_once):
-        products = product(y[n : n + at_once].reshape(-1, F), w.reshape(-1, F).T)
+        products = product(y[n : n + at_once].reshape(-1, F), W.T)
         images = x[n : n + at_once]
         rows = len(images) * size[0]
         grid = grid_of_rows(rows, size[1] * C)
@@ -73,10 +79,19 @@ def convolve_transposed(y, w, b, stride, pads, size):
 
 def _launch_narrow(kernel, source, w, b, target, windows, *flags):
     """Runs a kernel of convolve.cu: each thread computes PIXELS pixels of `target` in a tile of its channels."""
-    channels = target.shape[3]
-    width, pixels = tile(channels, TILE), target.size // channels
-    grid = -(-pixels // (THREADS * PIXELS)), channels // width
-    definitions = {"VECTOR": vector(source.shape[3]), "TILE": width, "PIXELS": PIXELS}
+    channels, across = target.shape[3], vector(source.shape[3])
+    # Read side by side are the weights of a tile in `convolve`, and those of a vector in `convolve_transposed`: that is
+    # the larger one. More than SUMS at a time, and some would no longer fit into registers, where numbers of 16 bits
+    # take up room twice: as they are read, and as floats.
+    if kernel == "convolve" and source.dtype.itemsize > 2:
+        width = tile(channels, TILE)
+        across = min(across, 2 if width > SUMS // 4 else 4)
+    else:
+        width = tile(channels, SUMS // 4)
+    pixels = target.size // channels
+    tiles = channels // width
+    grid = (-(-pixels // (THREADS * PIXELS)) * tiles,)
+    definitions = {"VECTOR": across, "TILE": width, "TILES": tiles, "PIXELS": PIXELS}
     arguments = source, w, b, target, np.int64(pixels), windows, *flags
     launch("convolve.cu", kernel, grid, source.dtype, *arguments, **definitions)
 
@@ -85,7 +100,9 @@ def weight_gradient(x, gy, kernel_size, stride, pads):
     """gW = P(x)ᵀ gy. Shapes as in `reference.weight_gradient`."""
     x, gy = ready(x), ready(gy)
     xp, C, (_, _, OW, F) = array_module(x), x.shape[3], gy.shape
-    gw = xp.empty((*kernel_size, C, F), x.dtype)
+    gw = xp.empty((*kernel_size, C, F), sum_dtype(x.dtype))
+    if stride == (1, 1) and tensor.uses_tensor_cores(x) and tensor.backward(x, None, gy, None, None, gw, None, pads):
+        return gw
     if C * F < WIDE["weight_gradient"] or gy.size == 0:
         _narrow_weight_gradient(x, gy, geometry(x.shape, gy.shape, kernel_size, stride, pads), gw)
         return gw
@@ -109,17 +126,22 @@ def _narrow_weight_gradient(x, gy, windows, gw):
     groups = -(-pieces // THREADS)
     per_group = -(-pieces // groups)
     blocks = max(1, min(rows, BLOCKS // 2 // groups))
-    partial = array_module(x).empty((blocks, gw.size), x.dtype)
+    partial = array_module(x).empty((blocks, gw.size), gw.dtype)
     sizes = np.int64(rows), np.int32(pieces), np.int32(per_group), windows
     definitions = {"VECTOR": across, "TILE": width}
     launch("weight_gradient.cu", "weight_gradient", (blocks, groups), x.dtype, x, gy, partial, *sizes, **definitions)
-    grid = (-(-gw.size // WARP),)
-    launch("sums.cu", "sum_rows", grid, x.dtype, partial, gw, np.int64(blocks), np.int64(gw.size))
+    sum_rows(partial, gw)
 
 
 def convolve_backward(x, w, gy, y, stride, pads, needs):
     """(gx, gw, gb) as in `reference.convolve_backward`."""
     needs_gx, needs_gw, needs_gb = needs
+    if stride == (1, 1) and needs_gw and tensor.uses_tensor_cores(x):
+        x, gy, y, xp = ready(x), ready(gy), ready(y), array_module(x)
+        gx = xp.empty(x.shape, x.dtype) if needs_gx else None
+        gw, gb = xp.empty(w.shape, w.dtype), xp.empty(gy.shape[3], w.dtype) if needs_gb else None
+        if tensor.backward(x, ready(w), gy, y, gx, gw, gb, pads):
+            return gx, gw, gb
     if y is not None:
         gy, gb = relu_gradient_and_sum(gy, y)
     else:

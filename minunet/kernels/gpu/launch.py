@@ -1,8 +1,8 @@
 """Compiling and launching: how a kernel in `minunet/kernels/cuda/` gets its constants, its arguments and its grid.
 
-Each kernel is compiled with the constants of its call as macros (Real, VECTOR, TILE, …), so that the compiler can
-unroll loops and keep sums in registers. Pixels are counted in 64 bits, what lies within a row in 32: `geometry` refuses
-images that are too large for that.
+Each kernel is compiled with the constants of its call as macros (Real, Sum, VECTOR, TILE, …), so that the compiler can
+unroll loops and keep sums in registers. Pixels are counted in 64 bits, images and what lies within a row in 32:
+`geometry` refuses what is too large for that.
 """
 
 import functools
@@ -17,7 +17,17 @@ SOURCES = Path(__file__).parents[1] / "cuda"
 THREADS = 256  # in a block
 BLOCKS = 2048  # enough to fill any GPU, where the threads of a kernel move on to the next piece of work
 WARP = 32  # threads that run in step
-C_NAMES = {"f": "float", "d": "double", "B": "unsigned char", "i": "int", "?": "bool"}  # by NumPy's dtype.char
+DEFAULT_SHARED = 48 << 10  # bytes of shared memory that any block may have; for more, the kernel must ask
+C_NAMES = {  # by NumPy's dtype.char; E is the bfloat16 of the package ml_dtypes
+    "f": "float",
+    "d": "double",
+    "e": "__half",
+    "E": "__nv_bfloat16",
+    "B": "unsigned char",
+    "i": "int",
+    "?": "bool",
+}
+HEADERS = {"__half": "#include <cuda_fp16.h>\n", "__nv_bfloat16": "#include <cuda_bf16.h>\n"}
 DEFINITIONS = {  # what a kernel sees unless its launch says otherwise
     "THREADS": THREADS,
     "WARP": WARP,
@@ -31,23 +41,30 @@ DEFINITIONS = {  # what a kernel sees unless its launch says otherwise
 }
 
 
-def launch(file, kernel, blocks, dtype, *arguments, **definitions):
-    """Runs `kernel` of the CUDA file on `blocks`, compiled for `dtype`. None stands for an array that is left out."""
+def launch(file, kernel, blocks, dtype, *arguments, shared=0, **definitions):
+    """Runs `kernel` of the CUDA file on `blocks`, compiled for `dtype`. None stands for an array that is left out.
+
+    shared: how many bytes of shared memory a block gets beside those that the kernel declares itself.
+    """
     if 0 in blocks:
         return
     if dtype.char not in C_NAMES:
         raise TypeError(f'there are no CUDA kernels for {dtype}: give array.astype("float32")')
-    function = _compiled(file, kernel, C_NAMES[dtype.char], tuple(sorted(definitions.items())))
-    function(blocks, (THREADS,), tuple(np.uint64(0) if a is None else a for a in arguments))
+    function = _compiled(file, kernel, C_NAMES[dtype.char], shared, tuple(sorted(definitions.items())))
+    function(blocks, (THREADS,), tuple(np.uint64(0) if a is None else a for a in arguments), shared_mem=shared)
 
 
 @functools.cache
-def _compiled(file, kernel, real, definitions):
+def _compiled(file, kernel, real, shared, definitions):
     """Returns the kernel, compiled once for each set of definitions; CuPy keeps it on disk for the next process."""
-    defined = {"Real": real} | DEFINITIONS | dict(definitions)
-    head = "".join(f"#define {name} {value}\n" for name, value in defined.items())
-    source = "".join((SOURCES / name).read_text("utf-8") for name in ("common.cu", file))
-    return compile_kernel(head + source, kernel)
+    defined = {"Real": real, "Sum": "double" if real == "double" else "float"} | DEFINITIONS | dict(definitions)
+    head = HEADERS.get(real, "") + "".join(f"#define {name} {value}\n" for name, value in defined.items())
+    files = "common.cu", *(("fragments.cu", "tiles.cu") if file.startswith("tensor_") else ()), file
+    source = "".join((SOURCES / name).read_text("utf-8") for name in files)
+    function = compile_kernel(head + source, kernel)
+    if shared > DEFAULT_SHARED:
+        function.max_dynamic_shared_size_bytes = shared
+    return function
 
 
 # ---- grids -------------------------------------------------------------------------------------------------
@@ -80,10 +97,11 @@ def geometry(x_shape, y_shape, kernel_size, stride, pads):
     """Returns struct Geometry of common.cu. Raises ValueError for images that the kernels' integers cannot count."""
     (_, H, W, C), (_, OH, OW, F) = x_shape, y_shape
     longest_row = max(W * C, OW * F, OW * kernel_size[0] * kernel_size[1] * C)  # the last is one of P(x)
-    if longest_row >= 1 << 31 or max(H * W, OH * OW) >= 1 << 32:
+    if longest_row >= 1 << 31 or max(H * W, OH * OW) >= 1 << 32 or x_shape[0] >= 1 << 31:
         raise ValueError(
             f"images {x_shape} and {y_shape} with windows {kernel_size} are too large for the CUDA kernels: a row of "
-            "windows must have fewer than 2**31 numbers, an image fewer than 2**32 pixels; cut them into tiles"
+            "windows must have fewer than 2**31 numbers, an image fewer than 2**32 pixels, a batch fewer than 2**31 "
+            "images; cut them into tiles"
         )
     numbers = np.array((H, W, C, OH, OW, F, *kernel_size, *stride, pads[0][0], pads[1][0]), np.int32)
     return as_struct(numbers)

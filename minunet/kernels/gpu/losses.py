@@ -27,7 +27,7 @@ def overlap(p, t, weights):
 
 def mask_counts(values, masks, threshold, ignored):
     """As `reference.mask_counts`."""
-    if masks.dtype.char not in C_NAMES:
+    if masks.dtype.char not in "Bi?fd":
         masks = masks.astype("float64")
     values, masks = ready(values), ready(masks)
     N, dtype = len(values), values.dtype

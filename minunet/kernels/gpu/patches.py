@@ -11,6 +11,7 @@ import numpy as np
 from minunet.cuda import memory_free
 from minunet.device import array_module, device_of
 from minunet.kernels.gpu.launch import geometry, grid_of_rows, launch, vector
+from minunet.precision import sum_dtype
 
 
 def patch_matrices(x, y_shape, kernel_size, stride, pads):
@@ -35,7 +36,7 @@ def patch_matrices(x, y_shape, kernel_size, stride, pads):
 def images_at_once(y, K):
     """Returns for how many images the workspace holds the product y Wᵀ, K numbers for each pixel of y; perhaps 0."""
     _, OH, OW, _ = y.shape
-    return workspace_bytes(device_of(y)) // max(1, OH * OW * K * y.itemsize)
+    return workspace_bytes(device_of(y)) // max(1, OH * OW * K * sum_dtype(y.dtype).itemsize)
 
 
 @functools.cache

@@ -1,0 +1,219 @@
+"""Convolutions of stride 1 on tensor cores: where they apply, and how large a tile a block takes.
+
+The kernels are in cuda/tensor_convolve.cu and cuda/tensor_backward.cu; cuda/fragments.cu explains what a tensor core
+multiplies, cuda/tiles.cu how an image gets there. They take tf32, that is, float32 arrays whose factors are rounded,
+from sm_80 on, and arrays of 16 bits.
+
+What limits a tile is shared memory: tiles.cu keeps a tile with its margin there, and all weights. Where nothing fits,
+the functions return False, and another way has to be taken: layers so wide are better off with cuBLAS anyway.
+"""
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+
+from minunet.cuda import compute_capability
+from minunet.device import array_module, device_of
+from minunet.kernels.gpu.launch import THREADS, WARP, geometry, launch
+from minunet.kernels.gpu.sums import sum_rows
+from minunet.precision import FIRST_WITH_TF32, precision_in_use
+
+WARPS = THREADS // WARP
+STEP = 8  # words of a pixel in one instruction
+TILES = 4  # that a block convolves with the weights that it has laid out once
+PARTIAL_SUMS = 512  # blocks that share the pixels of a weights' gradient
+TYPES = {"f": "TF32", "e": "FLOAT16", "E": "BFLOAT16"}  # by dtype.char
+# Bytes of shared memory for a block, at most. Four blocks of a convolution fit on a multiprocessor of an H100, three on
+# one of an A100. Two of a backward fit on both in tf32; in 16 bits it must be possible on a T4, which has 64 KB.
+CONVOLVE_SHARED = 52 << 10
+BACKWARD_SHARED = {4: 80 << 10, 2: 64 << 10}  # by bytes of a number
+# Registers that a thread may take for sums and weights, so that nothing spills: of the 64 that it has where four blocks
+# run on a multiprocessor, and of the 128 where two do.
+CONVOLVE_SUMS = 48
+BACKWARD_SUMS = 28  # for gx
+GW_SUMS = 48
+
+
+def uses_tensor_cores(x):
+    """Returns whether products of x may be taken by tensor cores: for 16 bits, and for float32 if tf32 is in use."""
+    if x.dtype.char == "f":
+        return precision_in_use() == "tf32" and compute_capability(device_of(x)) >= FIRST_WITH_TF32
+    return x.dtype.char in TYPES
+
+
+class Plan(NamedTuple):
+    """How a kernel divides its work: the bytes of shared memory, and macros with which it is compiled."""
+
+    shared: int
+    eights: int  # of filters (or channels of gx) for a block
+    rows: int  # of pixels for a warp
+    across: int  # warps side by side, of 16 pixels each
+    pitch: int  # words of a pixel in shared memory
+
+    @property
+    def tile(self):
+        """Rows and columns of a tile, without its margin."""
+        return WARPS // self.across * self.rows, 16 * self.across
+
+    def tiles(self, size):
+        """Returns how many tiles cover an image of (height, width)."""
+        return -(-size[0] // self.tile[0]) * -(-size[1] // self.tile[1])
+
+    def macros(self, x, kernel_size):
+        """Returns the definitions that both kernels have in common; x is what is convolved."""
+        C = x.shape[3]
+        definitions = {"EIGHTS": self.eights, "ROWS": self.rows, "ACROSS": self.across, "PITCH": self.pitch}
+        definitions |= {"CHANNELS": C, "TAPS_H": kernel_size[0], "TAPS_W": kernel_size[1]}
+        return definitions | {"VECTOR": _vector(C, x.dtype.itemsize), "TENSOR_TYPE": TYPES[x.dtype.char]}
+
+
+# ---- forward -----------------------------------------------------------------------------------------------
+
+
+def convolve(x, w, b, y, pads, relu, transposed=False):
+    """Writes P(x) W + b to y, negative numbers as 0 if `relu`. Returns False if it cannot.
+
+    transposed: with the weights of the transpose, w (KH,KW,F,C), whose taps are turned around.
+    """
+    kernel_size = w.shape[:2]
+    plan = _plan_convolution(y.shape, x.shape[3], kernel_size, x.dtype.itemsize)
+    if plan is None:
+        return False
+    tiles = len(y) * plan.tiles(y.shape[1:3])
+    grid = -(-tiles // TILES), -(-y.shape[3] // (8 * plan.eights))
+    windows = geometry(x.shape, y.shape, kernel_size, (1, 1), pads)
+    arguments = x, w, b, y, np.int32(tiles), windows, np.int32(relu)
+    definitions = plan.macros(x, kernel_size) | {"TILES": TILES, "TRANSPOSED": int(transposed)}
+    launch("tensor_convolve.cu", "tensor_convolve", grid, x.dtype, *arguments, shared=plan.shared, **definitions)
+    return True
+
+
+def convolve_transposed(y, w, b, x, pads):
+    """Writes Pᵀ(y Wᵀ) + b to x, with stride 1 a convolution with the taps turned around. Returns False if it cannot."""
+    turned = tuple((size - 1 - before, size - 1 - after) for size, (before, after) in zip(w.shape[:2], pads))
+    return convolve(y, w, b, x, turned, relu=False, transposed=True)
+
+
+@functools.lru_cache(maxsize=1000)
+def _plan_convolution(y_shape, C, kernel_size, itemsize):
+    """Returns the Plan that reads the fewest pixels, margins and repetitions counted; None where nothing fits."""
+    _, OH, OW, F = y_shape
+    if F % 2:
+        return None
+    plans = []
+    for groups, eights, rows, across in _divisions(F, kernel_size, CONVOLVE_SUMS):
+        pitch, weights = _pitch(C, itemsize), _weight_words(C, kernel_size, itemsize, eights)
+        plan = Plan(0, eights, rows, across, pitch)
+        pixels = _pixels(plan.tile, kernel_size)
+        plan = plan._replace(shared=4 * (pixels * pitch + weights))
+        if plan.shared <= CONVOLVE_SHARED:
+            plans.append((groups * pixels * plan.tiles((OH, OW)), plan))
+    return min(plans, key=lambda plan: plan[0])[1] if plans else None
+
+
+# ---- backward ----------------------------------------------------------------------------------------------
+
+
+def backward(x, w, gy, y, gx, gw, gb, pads):
+    """Writes gx = Pᵀ(gz Wᵀ), gW = P(x)ᵀ gz and gb = Σ gz; gz is gy, or 0 where y, if given, is not positive.
+
+    gx and gb may be None, and w without gx. Returns False if it cannot.
+    """
+    (KH, KW, C, F), itemsize, xp = gw.shape, x.dtype.itemsize, array_module(x)
+    fits_margin = max(pads[0]) < KH and max(pads[1]) < KW
+    plan_and_split = _plan_backward(C, F, (KH, KW), itemsize)
+    if plan_and_split is None or not fits_margin or (gx is not None and C % 2):
+        return False
+    plan, split = plan_and_split
+    tiles = len(x) * plan.tiles([max(pair) for pair in zip(x.shape[1:3], gy.shape[1:3])])
+    blocks = min(tiles, PARTIAL_SUMS)
+    partial = xp.empty((blocks, gw.size), gw.dtype)
+    partial_gb = None if gb is None else xp.empty((blocks, F), gb.dtype)
+    grid = blocks, -(-C // (8 * plan.eights))
+    arguments = (
+        x,
+        w,
+        gy,
+        y,
+        gx,
+        partial,
+        partial_gb,
+        np.int32(tiles),
+        geometry(x.shape, gy.shape, (KH, KW), (1, 1), pads),
+    )
+    definitions = plan.macros(gy, (KH, KW)) | {"TRANSPOSED": 1, "SPLIT": split}
+    definitions |= {"X_PITCH": _x_pitch(plan.eights, itemsize), "X_VECTOR": _vector(C, itemsize)}
+    launch("tensor_backward.cu", "tensor_backward", grid, x.dtype, *arguments, shared=plan.shared, **definitions)
+    sum_rows(partial, gw)
+    if gb is not None:
+        sum_rows(partial_gb, gb)
+    return True
+
+
+@functools.lru_cache(maxsize=1000)
+def _plan_backward(C, F, kernel_size, itemsize):
+    """Returns (plan, SPLIT): the Plan with the fewest groups of channels, then the fewest pixels in margins; None where
+    nothing fits.
+    """
+    pitch, plans = _pitch(F, itemsize), []
+    for groups, eights, rows, across in _divisions(C, kernel_size, BACKWARD_SUMS):
+        plan = Plan(0, eights, rows, across, pitch)
+        pixels, own_pixels = _pixels(plan.tile, kernel_size), plan.tile[0] * plan.tile[1]
+        tiles = (
+            pixels * pitch + own_pixels * _x_pitch(eights, itemsize) + _weight_words(F, kernel_size, itemsize, eights)
+        )
+        units = -(-kernel_size[1] * -(-F // 8) // 2) * eights
+        split = next((s for s in (1, 2, 4, 8) if 4 * kernel_size[0] * -(-units // s) <= GW_SUMS), None)
+        if split is None:
+            continue
+        totals = max(4 * kernel_size[0] * -(-units // split) * split * WARP, 8 * THREADS)
+        plan = plan._replace(shared=4 * max(tiles, totals))
+        if plan.shared <= BACKWARD_SHARED[itemsize]:
+            plans.append((groups, pixels / own_pixels, plan, split))
+    return min(plans)[2:] if plans else None
+
+
+def _x_pitch(eights, itemsize):
+    """Returns the words of a pixel of x in shared memory, where fragments have pixels for rows."""
+    return _odd_multiple(eights * 2 * itemsize, 8 if itemsize == 4 else 4)
+
+
+# ---- both --------------------------------------------------------------------------------------------------
+
+
+def _divisions(filters, kernel_size, registers):
+    """Yields (groups, eights, rows, across): groups of filters, of that many eights each, and the tile of a block."""
+    total = -(-filters // 8)
+    for groups in range(1, total + 1):
+        eights = -(-total // groups)
+        for rows in (4, 2, 1):
+            if (
+                4 * rows * eights + 2 * kernel_size[0] * eights <= registers
+            ):  # sums, and the weights of a column of taps
+                yield groups, eights, rows, 2
+                yield groups, eights, rows, 1
+
+
+def _pixels(tile, kernel_size):
+    """Returns the pixels of a tile with the margin that the windows need."""
+    return (tile[0] + kernel_size[0] - 1) * (tile[1] + kernel_size[1] - 1)
+
+
+def _weight_words(C, kernel_size, itemsize, eights):
+    return kernel_size[0] * kernel_size[1] * -(-C * itemsize // (4 * STEP)) * eights * 64
+
+
+def _pitch(C, itemsize):
+    """Returns the words of a pixel in shared memory: an odd multiple of 8, see tiles.cu."""
+    return _odd_multiple(-(-C * itemsize // 4), STEP)
+
+
+def _odd_multiple(words, unit):
+    """Returns the smallest odd multiple of `unit` that holds `words`."""
+    return (-(-words // unit) | 1) * unit
+
+
+def _vector(channels, itemsize):
+    """Returns how many neighboring numbers of a pixel are read at a time: up to 16 bytes."""
+    return max(v for v in (1, 2, 4, 8) if channels % v == 0 and v * itemsize <= 16)

@@ -1,0 +1,249 @@
+"""Convolutions on tensor cores, against NumPy in float64.
+
+Whole numbers with few bits are exact in tf32 and in 16 bits, and so are their sums in float32: with them every product
+of the kernels must be right to the last bit, however it is laid out. Rounding is tested by itself.
+"""
+
+import numpy as np
+import pytest
+
+from minunet.cuda import compute_capability
+from minunet.device import to_numpy
+from minunet.kernels import gpu
+from minunet.kernels.gpu import tensor
+from minunet.precision import use_precision
+
+NO_PADS = ((0, 0), (0, 0))
+SAME = ((1, 1), (1, 1))
+# (N, H, W), C, F, kernel, pads: of few channels, of some that are no multiples of 8, of many; odd sizes, several tiles
+LAYERS = {
+    "three channels": ((2, 19, 35), 3, 8, (3, 3), SAME),
+    "padded to a step": ((1, 18, 33), 10, 16, (3, 3), SAME),
+    "several tiles": ((3, 34, 67), 8, 8, (3, 3), SAME),
+    "an odd group out": ((1, 9, 20), 20, 16, (3, 3), SAME),
+    "filters in groups": ((1, 7, 18), 16, 40, (3, 3), SAME),
+    "many channels": ((1, 6, 9), 40, 32, (3, 3), SAME),
+    "valid": ((2, 11, 13), 6, 2, (3, 3), NO_PADS),
+    "rows and columns differ": ((1, 12, 37), 4, 6, (2, 5), ((1, 0), (2, 2))),
+    "more windows than tiles of x": ((1, 31, 15), 8, 4, (3, 3), ((2, 2), (2, 2))),
+    "1x1": ((2, 5, 33), 16, 10, (1, 1), NO_PADS),
+    "one pixel": ((1, 1, 1), 2, 2, (3, 3), SAME),
+}
+layers = pytest.mark.parametrize("layer", LAYERS.values(), ids=LAYERS)
+relus = pytest.mark.parametrize("relu", [False, True], ids=["plain", "relu"])
+ROUNDING = {"tf32": 2.0**-11, "float16": 2.0**-11, "bfloat16": 2.0**-8}  # of a factor, at most; relative
+
+
+@pytest.fixture(params=ROUNDING)
+def kind(request, array_on):
+    """The type of factors: "tf32", "float16" or "bfloat16". Skipped on a GPU that does not have it."""
+    array_on("gpu")
+    if request.param != "float16" and compute_capability("gpu") < 80:
+        pytest.skip(f"{request.param} needs an sm_80")
+    with use_precision("tf32" if request.param == "tf32" else "mixed"):
+        yield request.param
+
+
+@pytest.fixture
+def put(kind, array_on):
+    """NumPy array → the same on the GPU, as activations are stored."""
+
+    def of_kind(array):
+        on_gpu = array_on("gpu")(np.asarray(array, np.float32))
+        if kind == "tf32":
+            return on_gpu
+        return on_gpu.astype(kind if kind == "float16" else pytest.importorskip("ml_dtypes").bfloat16)
+
+    return of_kind
+
+
+def patches(x, kernel, pads):
+    """P(x): (N, OH, OW, KH·KW·C)."""
+    padded = np.pad(x, ((0, 0), *pads, (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, kernel, axis=(1, 2))  # (N, OH, OW, C, KH, KW)
+    return windows.transpose(0, 1, 2, 4, 5, 3).reshape(*windows.shape[:3], -1)
+
+
+def definition(x, w, b, gy, pads, relu):
+    """(y, gx, gw, gb) in float64."""
+    x, w, gy = (a.astype(np.float64) for a in (x, w, gy))
+    KH, KW, C, F = w.shape
+    P = patches(x, (KH, KW), pads)
+    y = P @ w.reshape(-1, F) + b
+    gz = gy * (y > 0) if relu else gy
+    gP = (gz @ w.reshape(-1, F).T).reshape(*gy.shape[:3], KH, KW, C)
+    (N, H, W), (OH, OW) = x.shape[:3], gy.shape[1:3]
+    gx = np.zeros((N, H + sum(pads[0]), W + sum(pads[1]), C))
+    for k, l in np.ndindex(KH, KW):
+        gx[:, k : k + OH, l : l + OW] += gP[:, :, :, k, l]
+    gx = gx[:, pads[0][0] : pads[0][0] + H, pads[1][0] : pads[1][0] + W]
+    gw = np.tensordot(P, gz, axes=([0, 1, 2], [0, 1, 2])).reshape(w.shape)
+    return np.maximum(y, 0) if relu else y, gx, gw, gz.sum(axis=(0, 1, 2))
+
+
+def drawn(layer, numbers):
+    """(x, w, b, gy, pads) of a layer; numbers(rng, shape) draws them."""
+    (N, H, W), C, F, kernel, pads = layer
+    rng = np.random.default_rng(0)
+    size = [n + sum(p) - k + 1 for n, p, k in zip((H, W), pads, kernel)]
+    shapes = (N, H, W, C), (*kernel, C, F), (F,), (N, *size, F)
+    return *(numbers(rng, shape) for shape in shapes), pads
+
+
+def whole_numbers(rng, shape):
+    return rng.integers(-3, 4, shape).astype(np.float64)
+
+
+def results(put, array_on, x, w, b, gy, pads, relu, needs=(True, True, True)):
+    """(y, gx, gw, gb) of the kernels, as they are."""
+    x, gy, (w, b) = put(x), put(gy), map(array_on("gpu"), (w.astype(np.float32), b.astype(np.float32)))
+    y = gpu.convolve(x, w, b, (1, 1), pads, relu=relu)
+    return y, *gpu.convolve_backward(x, w, gy, y if relu else None, (1, 1), pads, needs)
+
+
+def stored(array, like):
+    """A float64 array rounded to the dtype of `like`, as float64 again."""
+    return array.astype(np.float32).astype(like.dtype).astype(np.float64)
+
+
+def check_exactly(put, array_on, *layer, relu):
+    found = [to_numpy(a) for a in results(put, array_on, *layer, relu)]
+    for name, a, expected in zip(("y", "gx", "gw", "gb"), found, definition(*layer, relu)):
+        np.testing.assert_array_equal(a.astype(np.float64), stored(expected, a), err_msg=name)
+
+
+@layers
+@relus
+def test_gpu_products_of_whole_numbers_are_exact(put, array_on, layer, relu):
+    *arrays, pads = drawn(layer, whole_numbers)
+    check_exactly(put, array_on, *arrays, pads, relu=relu)
+
+
+@layers
+def test_gpu_the_transpose_of_whole_numbers_is_exact(put, array_on, layer):
+    x, w, _, gy, pads = drawn(layer, whole_numbers)
+    b = whole_numbers(np.random.default_rng(1), x.shape[3:])
+    w_and_b = map(array_on("gpu"), (w.astype(np.float32), b.astype(np.float32)))
+    found = to_numpy(gpu.convolve_transposed(put(gy), *w_and_b, (1, 1), pads, x.shape[1:3]))
+    _, gx, _, _ = definition(x, w, 0, gy, pads, relu=False)
+    np.testing.assert_array_equal(found.astype(np.float64), stored(gx + b, found))
+
+
+def test_gpu_padding_wider_than_the_window(put, array_on):
+    *arrays, pads = drawn(((1, 3, 3), 4, 6, (2, 2), ((3, 4), (2, 3))), whole_numbers)
+    check_exactly(put, array_on, *arrays, pads, relu=True)
+
+
+def test_gpu_a_stride_takes_the_other_kernels(put, array_on, monkeypatch):
+    monkeypatch.setattr(tensor, "launch", lambda *_, **__: pytest.fail("tensor cores take no stride"))
+    x, w, b, gy, pads = drawn(((1, 9, 12), 8, 4, (3, 3), SAME), whole_numbers)
+    gy[:, 1::2], gy[:, :, 1::2] = 0, 0  # stride 2: every second window of stride 1
+    y, *expected = definition(x, w, b, gy, pads, relu=False)
+    w_and_b = [array_on("gpu")(a.astype(np.float32)) for a in (w, b)]
+    found = gpu.convolve(put(x), *w_and_b, (2, 2), pads)
+    np.testing.assert_array_equal(to_numpy(found).astype(np.float64), stored(y[:, ::2, ::2], found))
+    found = gpu.convolve_backward(put(x), w_and_b[0], put(gy[:, ::2, ::2]), None, (2, 2), pads, (True, True, True))
+    for a, e in zip(found, expected):
+        np.testing.assert_array_equal(to_numpy(a).astype(np.float64), stored(e, a))
+
+
+def test_gpu_a_block_takes_several_tiles(put, array_on, monkeypatch):
+    monkeypatch.setattr(tensor, "PARTIAL_SUMS", 2)
+    *arrays, pads = drawn(LAYERS["several tiles"], whole_numbers)
+    check_exactly(put, array_on, *arrays, pads, relu=True)
+
+
+@layers
+def test_gpu_the_kernels_of_the_tensor_cores_are_those_that_run(put, kind, array_on, monkeypatch, layer):
+    launched = []
+    launch = tensor.launch
+    monkeypatch.setattr(
+        tensor, "launch", lambda file, *rest, **named: (launched.append(file), launch(file, *rest, **named))
+    )
+    *arrays, pads = drawn(layer, whole_numbers)
+    gpu.convolve(put(arrays[0]), array_on("gpu")(arrays[1].astype(np.float32)), None, (1, 1), pads)
+    gpu.weight_gradient(put(arrays[0]), put(arrays[3]), arrays[1].shape[:2], (1, 1), pads)
+    assert launched == ["tensor_convolve.cu", "tensor_backward.cu"]
+
+
+def test_gpu_rounding_is_to_the_nearest(put, kind, array_on):
+    *arrays, pads = drawn(((2, 16, 32), 16, 16, (3, 3), SAME), lambda rng, shape: rng.standard_normal(shape))
+    x, w, b, gy = arrays
+    if kind != "tf32":  # what is stored is rounded already: the kernels' own error is asked for
+        x, gy = (to_numpy(put(a)).astype(np.float64) for a in (x, gy))
+    found = [to_numpy(a).astype(np.float64) for a in results(put, array_on, x, w, b, gy, pads, False)]
+    unit = ROUNDING[kind]
+    for name, a, expected in zip(("y", "gx", "gw"), found, definition(x, w.astype(np.float32), b, gy, pads, False)):
+        error = np.linalg.norm(a - expected) / np.linalg.norm(expected)
+        # Two factors, each off by up to `unit`, by 0.41 of it on average where it is the nearest: cutting bits off
+        # would double that.
+        assert error < unit, (name, error)
+        assert (name == "gw" and kind != "tf32") or error > unit / 20, (name, error)
+        scale = np.sum(a * expected) / np.sum(expected**2)
+        assert abs(scale - 1) < unit / 5, (name, scale)  # cutting off would make all products smaller
+
+
+@pytest.mark.parametrize("needs", [(True, True, True), (False, True, True), (True, True, False), (True, False, True)])
+def test_gpu_gradients_that_nobody_needs(put, array_on, needs):
+    *arrays, pads = drawn(LAYERS["padded to a step"], whole_numbers)
+    _, *gradients = results(put, array_on, *arrays, pads, True, needs)
+    for gradient, need, expected in zip(gradients, needs, definition(*arrays, pads, True)[1:]):
+        assert (gradient is not None) == need
+        if need:
+            np.testing.assert_array_equal(to_numpy(gradient).astype(np.float64), stored(expected, gradient))
+
+
+def test_gpu_two_runs_give_the_same_bits(put, array_on):
+    *arrays, pads = drawn(LAYERS["several tiles"], lambda rng, shape: rng.standard_normal(shape))
+    first, second = ([to_numpy(a).tobytes() for a in results(put, array_on, *arrays, pads, True)] for _ in range(2))
+    assert first == second
+
+
+@relus
+def test_gpu_float32_does_not_use_them(array_on, monkeypatch, relu):
+    put = array_on("gpu")
+    monkeypatch.setattr(tensor, "launch", lambda *_, **__: pytest.fail("a tensor core was used"))
+    *arrays, pads = drawn(LAYERS["several tiles"], whole_numbers)
+    for precision in ("float32", "mixed"):
+        with use_precision(precision):
+            results(lambda a: put(a.astype(np.float32)), array_on, *arrays, pads, relu)
+    x, w, b, gy = map(put, arrays)  # float64
+    with use_precision("tf32"):
+        y = gpu.convolve(x, w, b, (1, 1), pads, relu=relu)
+        gpu.convolve_backward(x, w, gy, y if relu else None, (1, 1), pads, (True, True, True))
+
+
+def test_gpu_a_gpu_without_tf32_computes_in_float32(array_on, monkeypatch):
+    put = array_on("gpu")
+    monkeypatch.setattr(tensor, "compute_capability", lambda device: 75)
+    x = put(np.ones((1, 4, 4, 8), np.float32))
+    with use_precision("tf32"):
+        assert not tensor.uses_tensor_cores(x)
+
+
+@pytest.mark.parametrize("itemsize", [2, 4])
+@pytest.mark.parametrize("C", [1, 3, 8, 10, 16, 20, 24, 32, 40, 64])
+def test_neighboring_pixels_do_not_share_banks(itemsize, C):
+    """A warp is served in parts of 32 words, one for each bank: words in the same bank have to wait."""
+    pitch = tensor._pitch(C, itemsize)
+    assert pitch >= C * itemsize / 4
+    # of tiles.cu: half a warp, thread (g, t) reads words 2t and 2t + 1 of pixel g
+    assert len({(g * pitch + 2 * t + word) % 32 for g in range(4) for t in range(4) for word in range(2)}) == 32
+    eights = -(-C // 8)
+    pitch = tensor._x_pitch(eights, itemsize)
+    assert pitch >= eights * 2 * itemsize
+    if itemsize == 4:  # of tensor_backward.cu: thread (g, t) reads word g of pixel t
+        words = {(t * pitch + g) % 32 for g in range(8) for t in range(4)}
+    else:  # eight rows of 16 bytes
+        words = {(pixel * pitch + word) % 32 for pixel in range(8) for word in range(4)}
+    assert len(words) == 32
+
+
+@pytest.mark.parametrize("itemsize", [2, 4])
+@pytest.mark.parametrize(
+    ("C", "F"), [(3, 8), (8, 8), (8, 16), (10, 16), (16, 16), (20, 16), (16, 32), (32, 32), (40, 32)]
+)
+def test_the_lecture_networks_upper_levels_fit(itemsize, C, F):
+    convolution = tensor._plan_convolution((16, 64, 64, F), C, (3, 3), itemsize)
+    assert convolution.shared <= tensor.CONVOLVE_SHARED
+    assert tensor._plan_backward(C, F, (3, 3), itemsize)[0].shared <= tensor.BACKWARD_SHARED[itemsize]
