@@ -103,7 +103,7 @@ def as_convolution(y, w, stride, pads):
 
     pads: those of y, from flipped_pads.
     """
-    many_pixels = y.shape[0] * y.shape[1] * y.shape[2] > 2 * w.shape[3]  # else flipping w costs more than it saves
+    many_pixels = y.shape[0] * y.shape[1] * y.shape[2] >= w.shape[3]  # else flipping w costs more than it saves
     return stride == (1, 1) and many_pixels and min(map(min, pads)) >= 0
 
 
