@@ -19,7 +19,7 @@ import os
 import sys
 
 import machine
-from gpu_modes import GPU_PEERS, GPU_USUAL
+from gpu_modes import GPU_PEERS, GPU_USUAL, precision_of
 from peers import PEERS, start
 from tqdm import tqdm
 
@@ -37,9 +37,10 @@ def table(peers, columns, images, options, last):
     """Yields the lines of a table: medians in ms per image, with the lowest and highest of a turn in brackets.
 
     columns: {command: its heading}; last: (heading, function from a Peer to its cell), for the last column.
+    A peer's time is compared with those of minunet in the same precision.
     """
     digits, memory = (1, "peak memory") if options.device == "cpu" else (4, "memory kept on the GPU")
-    ours = [peer for framework, peer in peers.items() if framework.startswith("minunet")]
+    ours = {framework: peer for framework, peer in peers.items() if framework.startswith("minunet")}
     headings = ["framework"]
     for heading in columns.values():
         headings += [heading, "minunet takes"]
@@ -47,13 +48,14 @@ def table(peers, columns, images, options, last):
     yield "| " + " | ".join(headings) + " |"
     yield "|" + len(headings) * " --- |"
     for framework, peer in peers.items():
-        kernels = peer in ours and len(ours) > 1 and options.device == "cpu"
+        kernels = framework in ours and len(ours) > 1 and options.device == "cpu"
         cells = [f"{peer.name}, {kernel(framework, peer)}" if kernels else peer.name]
         for command in columns:
             middle, low, high = peer.times(command, images)
-            ratios = [f"{mine.times(command, images)[0] / middle:.2f}×" for mine in ours]
+            alike = [mine for name, mine in ours.items() if precision_of(name) == precision_of(framework)]
+            ratios = [f"{mine.times(command, images)[0] / middle:.2f}×" for mine in alike]
             cells += [f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"]
-            cells += ["" if peer in ours else ", ".join(ratios)]
+            cells += ["" if framework in ours else ", ".join(ratios)]
         yield "| " + " | ".join([*cells, f"{peer.peak_mb:.0f}", last[1](peer)]) + " |"
 
 
@@ -167,8 +169,9 @@ def main():
         # a framework that ignores the number of threads gets no more cores either
         os.sched_setaffinity(0, machine.cores()[: options.threads])
     print(f"\n### {datetime.date.today()}: {machine.processor()}\n\n{machine.describe()}.")
+    precision = ", float32" if options.device == "cpu" else ""
     print(
-        f"{options.threads} threads, float32, {options.device}. Medians, the lowest and the highest turn in brackets."
+        f"{options.threads} threads{precision}, {options.device}. Medians, the lowest and the highest turn in brackets."
     )
     disturbance = machine.Disturbance()
     for batch in options.batch:

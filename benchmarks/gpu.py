@@ -1,6 +1,6 @@
-"""All that is to be measured on a GPU, in ten minutes: checks, times, and a report.
+"""All that is to be measured on a GPU, in twelve minutes: checks, times, and a report, in all precisions.
 
-    python benchmarks/gpu.py --out report.md [--minutes 10] [--torch /path/to/python]
+    python benchmarks/gpu.py --out report.md [--minutes 12] [--torch /path/to/python]
 
 Each part is a process with a limit of its own, the most important ones first; what no longer fits is left out.
 The report is written after each part: nothing is lost if the machine goes away. Needs CuPy and pytest; PyTorch
@@ -16,12 +16,17 @@ from pathlib import Path
 
 import machine
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from minunet.precision import NAMES
+
 HERE = Path(__file__).parent
 TESTS = (
     "tests/test_cublas.py",
     "tests/test_cuda_graph.py",
     "tests/training/test_graph.py",
     "tests/training/test_gpu_step.py",
+    "tests/kernels/test_tensor.py",
+    "tests/kernels/test_half.py",
     "tests/kernels/test_kernels.py",
 )
 
@@ -32,14 +37,20 @@ def parts(options):
     torch = ["--torch", options.torch] if options.torch else []
     compare = [*python, HERE / "compare.py", "--device", "gpu", "--rounds", "3", *torch]
     yield "Is everything right?", [*python, "-m", "pytest", "-q", "-n0", *TESTS, "-k", "gpu"], 150
-    yield "selftest", [*python, "-m", "minunet", "selftest", "--device", "gpu"], 60
-    yield "a step with and without a graph", [*python, HERE / "graph.py", "--device", "gpu"], 60
-    yield "beside PyTorch, batch 64", [*compare, "--batch", "64"], 120
-    yield "beside PyTorch, batch 8", [*compare, "--batch", "8"], 90
+    for name in NAMES:  # one that this GPU does not have ends with a message
+        graph = [*python, HERE / "graph.py", "--device", "gpu", "--batch", "8", "64", "--precision", name]
+        yield f"a step in {name}, with and without a graph", graph, 40
+    for name in NAMES:
+        yield f"selftest in {name}", [*python, "-m", "minunet", "selftest", "--device", "gpu", "--precision", name], 60
+    yield "beside PyTorch, batch 64", [*compare, "--batch", "64"], 150
+    yield "beside PyTorch, batch 8", [*compare, "--batch", "8"], 100
+    step = [*python, HERE / "step.py", "--device", "gpu", "--batch", "64", "--precision"]
+    for name in ("tf32", "mixed"):
+        yield f"by kernel, {name}", [*step, name], 40
     compiled = [f"PyTorch channels-last, {precision}, compiled" for precision in ("TF32", "bf16")]
     yield "beside compiled PyTorch, batch 64", [*compare, "--batch", "64", "--frameworks", *compiled], 150
     yield "beside PyTorch, batches 16 and 128", [*compare, "--batch", "16", "128"], 180
-    yield "by kernel", [*python, HERE / "step.py", "--device", "gpu"], 60
+    yield "by kernel, float32", [*step, "float32"], 40
 
 
 def run(command, seconds):
@@ -64,7 +75,7 @@ def run(command, seconds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("gpu.md"), help="the report (default: gpu.md)")
-    parser.add_argument("--minutes", type=float, default=10, help="for all parts together (default: 10)")
+    parser.add_argument("--minutes", type=float, default=12, help="for all parts together (default: 12)")
     parser.add_argument("--torch", metavar="PYTHON", help="interpreter that has PyTorch (default: this one)")
     options = parser.parse_args()
     end = time.monotonic() + 60 * options.minutes

@@ -1,13 +1,14 @@
 """A training step of the lecture's U-Net on a GPU, asked for operation by operation, and as one recorded CUDA graph.
 
-    python benchmarks/graph.py [--device gpu] [--batch 1 8 16 64] [--size 256]
+    python benchmarks/graph.py [--device gpu] [--batch 1 8 16 64] [--size 256] [--precision float32 tf32 mixed]
 
-For each batch size: how long a step takes, and how long Python needs to ask for it (seconds of the CPU); where the
-second is larger, the GPU waits. A step goes from bytes on the GPU to the scores.
+For each batch size and precision: how long a step takes, and how long Python needs to ask for it (seconds of the CPU);
+where the second is larger, the GPU waits. A step goes from bytes on the GPU to the scores.
 """
 
 import argparse
 import contextlib
+import itertools
 import sys
 import time
 from pathlib import Path
@@ -18,6 +19,7 @@ from minunet.checks.speed import lecture_step
 from minunet.cuda import describe_gpu, release_memory, synchronize
 from minunet.cuda_graph import RecordedStep
 from minunet.device import resolve_device
+from minunet.precision import NAMES, resolve_precision, use_precision
 
 
 def measure(device, batch, size, graph, steps):
@@ -47,19 +49,29 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="gpu", help="gpu, or gpu:1 for the second GPU (default: gpu)")
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 8, 16, 64], help="images per step")
+    parser.add_argument(
+        "--precision", nargs="+", choices=NAMES, default=["float32"], help="one or several (default: float32)"
+    )
     parser.add_argument("--size", type=int, default=256, help="height and width (default: 256)")
     parser.add_argument("--steps", type=int, default=20, help="steps to measure (default: 20)")
     options = parser.parse_args()
     device = resolve_device(options.device)
+    for precision in options.precision:
+        try:
+            resolve_precision(precision, device)
+        except ValueError as error:
+            parser.error(str(error))
     print(f"{describe_gpu(device)}; {options.size}x{options.size}\n")
     print(
-        "| batch | operation by operation, ms per step | to ask for it, ms of CPU | graph, ms per step | to ask, ms |"
+        "| batch | precision | operation by operation, ms per step | to ask for it, ms of CPU "
+        "| graph, ms per step | to ask, ms |"
     )
-    print("| --- | --- | --- | --- | --- |")
-    for batch in options.batch:
-        cells = [str(batch)]
+    print("| --- | --- | --- | --- | --- | --- |")
+    for batch, precision in itertools.product(options.batch, options.precision):
+        cells = [str(batch), precision]
         for graph in (False, True):
-            cells += [f"{ms:.3f}" for ms in measure(device, batch, options.size, graph, options.steps)]
+            with use_precision(precision):
+                cells += [f"{ms:.3f}" for ms in measure(device, batch, options.size, graph, options.steps)]
             release_memory(device)
         print("| " + " | ".join(cells) + " |", flush=True)
     return 0

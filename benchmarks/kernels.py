@@ -158,7 +158,7 @@ def kernel_table(found, only_convolutions):
             spilling.append(f"{kernel} {_words(constants)}")
         if not only_convolutions or kernel in WINDOWS_OF:
             yield f"| {kernel} | {_words(constants)} | {_row(made, shared)} |"
-    yield f"\n{len(found)} variants of all kernels; {len(spilling)} spill{':' * bool(spilling)} {'; '.join(spilling)}"
+    yield f"\n{len(found)} variants of all kernels; {len(spilling)} spill. {'; '.join(spilling)}".rstrip()
 
 
 def _row(made, shared):
@@ -170,7 +170,7 @@ def _row(made, shared):
         {gpu: blocks_on_multiprocessor(gpu, m, shared) for gpu, m in made.items()},
     )
     registers, spills, blocks = (", ".join(str(column.get(gpu, "-")) for gpu in GPUS) for column in columns)
-    ratio = f"{first.products}/{first.loads} = {first.products / first.loads:.1f}" if first.loads else ""
+    ratio = f"{first.products}/{first.loads} = {first.products / first.loads:.1f}" if first.products else ""
     return f"{registers} | {spills} | {first.shared + shared} | {blocks} | {ratio}"
 
 
@@ -230,7 +230,7 @@ def main():
         f"\nNOT MEASURED: what the data sheets allow, batch {options.batch}, {options.size}x{options.size}. {SOURCES}\n"
     )
     print("\n".join(step_table(steps)))
-    return int(options.check and "; 0 spill" not in spilling)
+    return int(options.check and "; 0 spill." not in spilling)
 
 
 if __name__ == "__main__":

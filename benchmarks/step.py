@@ -25,6 +25,7 @@ from minunet import cuda, device
 from minunet.checks.speed import lecture_step
 from minunet.kernels import kernels_for
 from minunet.kernels.memory import keep_freed_memory
+from minunet.precision import NAMES, resolve_precision, use_precision
 
 
 def phases(step, where, products, repeats):
@@ -127,17 +128,23 @@ def main():
     parser.add_argument("--size", type=int, default=256, help="height and width (default: 256)")
     parser.add_argument("--repeats", type=int, default=5, help="steps, of which the median is reported (default: 5)")
     parser.add_argument("--longest", type=int, default=40, help="how many calls the last table lists (default: 40)")
+    parser.add_argument("--precision", choices=NAMES, default="float32", help="on a GPU (default: float32)")
     parser.add_argument("--product", type=int, help="side of the matrices multiplied (default: 3000; 8192 on a GPU)")
     options = parser.parse_args()
 
     where = device.resolve_device(options.device)
+    with use_precision(resolve_precision(options.precision, where)):
+        report(where, options)
+
+
+def report(where, options):
     step = lecture_step(where, options.batch, options.size)
     for _ in range(3):
         step()
     products = Products(where, options.product)
     print(
         f"{machine.describe()}\n{machine.blas() if where == 'cpu' else cuda.describe_gpu(where)}\n"
-        f"batch {options.batch}, {options.size}x{options.size}; "
+        f"batch {options.batch}, {options.size}x{options.size}, {options.precision}; "
         f"a large float32 matrix product reaches {products.gflops:.0f} GFLOP/s"
     )
     seconds = seconds_in_a_row(step, where)

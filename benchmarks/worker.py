@@ -32,7 +32,7 @@ def arguments():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--channels-last", action="store_true", help="PyTorch only")
-    parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="PyTorch on a GPU only")
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="on a GPU only")
     parser.add_argument("--how", choices=HOW, default="eager", help="on a GPU only")
     return parser.parse_args()
 

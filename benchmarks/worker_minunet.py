@@ -12,11 +12,14 @@ import minunet
 from minunet import Tensor, UNet, cuda, device, no_grad, ops, optim
 from minunet.cuda_graph import RecordedStep
 from minunet.kernels.memory import keep_freed_memory
+from minunet.precision import resolve_precision, use_precision
 
 options = worker.arguments()
 minunet.set_num_threads(options.threads)
 keep_freed_memory()  # as the training loop does
 where = device.resolve_device(options.device)
+precision = {"float32": "float32", "TF32": "tf32"}.get(options.precision, "mixed")
+resolve_precision(precision, where)  # raises where the GPU does not have it
 model = UNet().to(where)
 model.load_state_dict(lecture.unet_weights("float32"))
 optimizer = optim.RMSprop(model.parameters(), lr=1e-3)
@@ -36,8 +39,9 @@ recorded = RecordedStep(step, where) if options.how == "graph" and where != "cpu
 
 def train_step():
     if recorded is None:
-        return step()[0]
-    with recorded.in_its_stream():
+        with use_precision(precision):
+            return step()[0]
+    with recorded.in_its_stream(), use_precision(precision):
         return recorded()[0].copy()  # the next replay writes over it
 
 
@@ -45,7 +49,7 @@ def infer():
     if where == "cpu":
         model.predict(images)
         return
-    with no_grad():  # predict would also copy the answer to main memory
+    with no_grad(), use_precision(precision):  # predict would also copy the answer to main memory
         model(Tensor(images))
 
 
@@ -58,7 +62,7 @@ if where == "cpu":
     worker.serve(f"minunet {minunet.__version__}", train_step, infer, notes=machine.blas(), predictor=predictor)
 else:
     worker.serve(
-        f"minunet {minunet.__version__}, {options.how}",
+        f"minunet {minunet.__version__}, {options.precision}, {options.how}",
         train_step,
         infer,
         notes=cuda.describe_gpu(where),

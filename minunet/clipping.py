@@ -30,8 +30,13 @@ def clip_gradients(params: Iterable[Tensor], max_norm: float) -> Array | float:
     g = kernels_for(pairs[0][1]).flatten([grad for _, grad in pairs])
     norm = xp.sqrt((g * g).sum())
     g *= (max_norm / xp.maximum(norm, max_norm)).astype(g.dtype)  # the same as min(1, max_norm / norm), without 1/0
+    give_gradients([p for p, _ in pairs], g)
+    return norm
+
+
+def give_gradients(params: Iterable[Tensor], g: Array) -> None:
+    """Cuts one long vector into the gradients of the parameters, in their order."""
     start = 0
-    for p, _ in pairs:
+    for p in params:
         p.grad = g[start : start + p.size].reshape(p.shape).astype(p.dtype, copy=False)
         start += p.size
-    return norm

@@ -39,7 +39,7 @@ from minunet.autograd import Tensor
 from minunet.autograd.parameters import checked_parameters
 from minunet.clipping import clip_gradients as clip_gradients
 from minunet.cuda_graph import each_step
-from minunet.device import array_module, to_device, to_numpy
+from minunet.device import Array, array_module, to_device, to_numpy
 from minunet.kernels import kernels_for, reference
 
 Params = Iterable[Tensor]
@@ -138,8 +138,8 @@ class Optimizer:
         for p in self.params:
             p.grad = None
 
-    def step(self) -> None:
-        """Changes every parameter that has a gradient, in place."""
+    def step(self, skip: Array | None = None) -> None:
+        """Changes every parameter that has a gradient, in place; none if the one bool in the array `skip` is True."""
         rows: dict[tuple[str, bool], list[Row]] = {}  # by device, and whether the fast kernels take them
         changed: list[Tensor] = []
         for p, state in zip(self.params, self.state):
@@ -159,13 +159,13 @@ class Optimizer:
 
         each_step(count)
         for (_, regular), alike in rows.items():
-            self._change(alike, kernels_for(alike[0][0]) if regular else reference)
+            self._change(alike, kernels_for(alike[0][0]) if regular else reference, skip)
 
-    def _change(self, rows: list[Row], kernels: ModuleType) -> None:
+    def _change(self, rows: list[Row], kernels: ModuleType, skip: Array | None) -> None:
         """Takes one step for the parameters in `rows` of arrays (w, g, *state)."""
         if self.weight_decay:
-            kernels.decay([w for w, *_ in rows if w.ndim > 1], lambda: 1 - self.lr * self.weight_decay)
-        kernels.update(self.rule, self.numbers, rows, self.cuda)
+            kernels.decay([w for w, *_ in rows if w.ndim > 1], lambda: 1 - self.lr * self.weight_decay, skip)
+        kernels.update(self.rule, self.numbers, rows, self.cuda, skip)
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
         """Returns all that a later run needs to continue exactly: {"kind": …, "steps": …, "lr": …, "0/v": array, …}.

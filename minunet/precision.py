@@ -73,7 +73,7 @@ def resolve_precision(name: str, device: str) -> str:
     if name not in (*NAMES, "auto"):
         raise ValueError(f"there is no precision {name!r}: choose one of {', '.join(NAMES)}")
     if device == "cpu":
-        raise ValueError(f"the precision {name} is for a GPU: on the CPU everything is float32, leave it out")
+        raise ValueError(f"the precision {name} is for a GPU: on the CPU everything is float32, choose that")
     if name == "mixed":
         half_dtype(device)  # raises where it cannot be had
         return name

@@ -26,6 +26,7 @@ FLOORS = [
     "ops",
     "nn",
     "clipping",
+    "loss_scaling",
     "optim",
     "metrics",
     "models",

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from minunet import optim
 from minunet.autograd import Tensor
@@ -41,14 +42,15 @@ class Check(NamedTuple):
             expected = self.answers("cpu", dtype)
         found = self.answers(device, dtype)
         pairs = zip(map(to_numpy, found), map(to_numpy, expected), strict=True)
-        return max(_difference(a, b) for a, b in pairs)
+        return max(relative_error(a, b) for a, b in pairs)
 
     def allowed(self, dtype: str) -> float:
         """Returns the largest error that rounding explains."""
         return NETWORK_ALLOWED if self.operation.startswith("UNet") and dtype == "float32" else ALLOWED[dtype]
 
 
-def _difference(a, b):
+def relative_error(a: NDArray, b: NDArray) -> float:
+    """Returns ‖a - b‖ / ‖b‖; infinite for another shape or dtype, and for NaN."""
     if a.shape != b.shape or a.dtype != b.dtype:
         return float("inf")
     length = np.linalg.norm(b.astype(np.float64).ravel())

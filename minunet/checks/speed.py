@@ -1,8 +1,8 @@
 """How fast a device is, and how close to that a training step of the lecture's U-Net comes.
 
 Two numbers bound what any program can do on a device, and both are measured on it: how many bytes a large copy moves
-per second, and how much arithmetic a large float32 matrix product does per second. A step that reached either bound
-could not be improved. `minunet/nn/costs.py` counts the bytes and the arithmetic of a step.
+per second, and how much arithmetic a large matrix product does per second, in the precision in use. A step that
+reached either bound could not be improved. `minunet/nn/costs.py` counts the bytes and the arithmetic of a step.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,8 +14,11 @@ from minunet import optim
 from minunet.autograd import Tensor
 from minunet.cuda import mark, release_memory, seconds_between, synchronize
 from minunet.device import array_module, ran_out_of_memory, to_device
+from minunet.kernels.gpu.products import product
+from minunet.loss_scaling import LossScale, is_scaled
 from minunet.models.unet import UNet
 from minunet.nn import costs
+from minunet.precision import half_dtype, precision_in_use, stored
 from minunet.tasks import Binary
 
 LECTURE = {"epochs": 40, "images": 6000, "minutes": 54, "batch": 64, "size": 256}  # Keras on a T4
@@ -30,10 +33,12 @@ def bandwidth(device: str, size: int = 1 << 28) -> float:
 
 
 def arithmetic(device: str, side: int = 4096) -> float:
-    """Returns the FLOP/s of the fastest of several products of two float32 side x side matrices."""
-    a, b = (to_device(np.random.default_rng(i).random((side, side), np.float32), device) for i in range(2))
+    """Returns the FLOP/s of the fastest of several products of two side x side matrices, in the precision in use."""
+    a, b = (stored(to_device(np.random.default_rng(i).random((side, side), np.float32), device)) for i in range(2))
     out = array_module(a).empty_like(a)
-    return 2 * side**3 / _fastest(device, lambda: array_module(a).matmul(a, b, out=out))
+    if device == "cpu" or precision_in_use() == "float32":
+        return 2 * side**3 / _fastest(device, lambda: array_module(a).matmul(a, b, out=out))
+    return 2 * side**3 / _fastest(device, lambda: product(a, b, out))
 
 
 def _fastest(device, function, repeats=6):
@@ -57,6 +62,7 @@ def lecture_step(device: str, batch: int, size: int) -> Callable[..., None]:
     optimizer = optim.RMSprop(model.parameters(), lr=1e-3)
     task = Binary()
     scores = task.training_scores()
+    scale = LossScale(device) if is_scaled(device) else None
 
     def step(after=lambda phase: None):
         x, t, weights = task.targets(images, masks)
@@ -65,9 +71,14 @@ def lecture_step(device: str, batch: int, size: int) -> Callable[..., None]:
         after("forward")
         loss = task.losses["bce"](z, t, weights)
         after("loss")
-        loss.backward()
+        (loss if scale is None else scale.scaled(loss)).backward()
         after("backward")
-        optimizer.step()
+        if scale is None:
+            optimizer.step()
+        else:
+            overflow = scale.unscale(optimizer.params)
+            optimizer.step(overflow)
+            scale.update(overflow)
         optimizer.zero_grad()
         after("optimizer")
         scores.update(z, masks)
@@ -102,12 +113,27 @@ def largest_batch(device: str, batch: int, size: int) -> tuple[int, float]:
         batch //= 2
 
 
-def report(device: str, batch: int, size: int, quick: bool = False) -> Iterator[str]:
-    """Yields the lines of the report. quick: small copies and products, whose figures mean little."""
+def report(device: str, batch: int, size: int, quick: bool = False, smaller: int | None = None) -> Iterator[str]:
+    """Yields the lines of the report, in the precision in use.
+
+    quick: small copies and products, whose figures mean little. smaller: a second batch size.
+    """
     bytes_per_second = bandwidth(device, 1 << 20) if quick else bandwidth(device)
     flop_per_second = arithmetic(device, 1024) if quick else arithmetic(device)
     yield f"a large copy moves          {bytes_per_second / 1e9:9.1f} GB/s, read and written"
-    yield f"a large matrix product does {flop_per_second / 1e9:9.1f} GFLOP/s in float32"
+    yield f"a large matrix product does {flop_per_second / 1e9:9.1f} GFLOP/s in {_numbers(device)}"
+    for images in (batch, *([] if smaller is None else [smaller])):
+        yield from _of_steps(device, images, size, bytes_per_second, flop_per_second)
+
+
+def _numbers(device):
+    """Returns the name of the numbers that the products multiply."""
+    name = "float32" if device == "cpu" else precision_in_use()
+    return half_dtype(device) if name == "mixed" else name
+
+
+def _of_steps(device, batch, size, bytes_per_second, flop_per_second):
+    """Yields the lines on the training step with a batch of this size."""
     fitting, seconds = largest_batch(device, batch, size)
     if fitting < batch:
         yield f"batches of {batch} do not fit into memory: the following is for {fitting}"

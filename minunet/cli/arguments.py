@@ -14,6 +14,7 @@ from minunet.cli.console import fail, warn
 from minunet.data.labels import MEANINGS
 from minunet.inputs import user_path
 from minunet.kernels.threads import get_num_threads
+from minunet.precision import NAMES, describe_precision
 
 MOST_THREADS = 1024  # more gain nothing; a million of them bring the machine down
 MOST_PIXELS = 2**14  # per side: a mistyped size is refused before it takes all of the machine's memory
@@ -141,7 +142,7 @@ def add_model_arguments(parser: Parser) -> None:
 
 
 def add_compute_arguments(parser: Parser) -> None:
-    """Adds --device and --threads: where a command computes."""
+    """Adds --device, --threads and --precision: where a command computes, and how exactly."""
     parser.add_argument(
         "--device",
         type=device_name,
@@ -151,6 +152,13 @@ def add_compute_arguments(parser: Parser) -> None:
     )
     parser.add_argument(
         "--threads", type=whole(1, MOST_THREADS), metavar="N", help="threads on the CPU (default: one per core)"
+    )
+    parser.add_argument(
+        "--precision",
+        choices=(*NAMES, "auto"),
+        default="auto",
+        help="on a GPU: tf32 rounds the factors of convolutions to 11 bits, mixed stores activations in 16 bits "
+        "(default: auto, which is tf32 where the GPU has it, else float32)",
     )
 
 
@@ -186,6 +194,11 @@ def resolve_device(name: str) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # CuPy issues warnings of its own while it searches for the CUDA libraries
         return device.resolve_device(name)
+
+
+def precision_line(precision: str, device: str) -> str | None:
+    """Returns the line that says how exactly a GPU computes, None for the CPU."""
+    return None if device == "cpu" else f"precision   {describe_precision(precision, device)}"
 
 
 def describe_device(name: str) -> str:

@@ -35,6 +35,7 @@ from minunet.data import DataError
 from minunet.data.loader import Loader
 from minunet.device import Array
 from minunet.kernels.memory import keep_freed_memory
+from minunet.loss_scaling import LossScale, is_scaled
 from minunet.models import SegmentationModel
 from minunet.optim import Optimizer, clip_gradients
 from minunet.tasks import Binary, Task
@@ -101,6 +102,7 @@ class Trainer:
         self.clip_norm = clip_norm
         self.accumulate = accumulate
         self.early_stopping = early_stopping
+        self.loss_scale = LossScale(model.device)
         self.progress = Progress(model.device, self.task)
         self.prefetcher = Prefetcher(model.device)
         self.stop: Callable[[], bool] = lambda: False
@@ -115,6 +117,7 @@ class Trainer:
             "optimizer": self.optimizer,
             "schedule": self.schedule,
             "patience": self.early_stopping,
+            "loss_scale": self.loss_scale,
             "progress": self.progress,
         }
         return {name: part for name, part in parts.items() if part is not None}
@@ -210,7 +213,8 @@ class Trainer:
         batch = ready_batch(self.task, images, labels)
         z = self.model.logits(batch.x)
         loss = self.loss(z, batch.targets, batch.weights)
-        (loss if weight == 1 else loss * weight).backward()
+        weighted = loss if weight == 1 else loss * weight
+        (self.loss_scale.scaled(weighted) if is_scaled(self.model.device) else weighted).backward()
         return loss.data, z.data
 
     def whole_step(self, images: Array, labels: Array) -> tuple[Array, Array]:
@@ -228,9 +232,14 @@ class Trainer:
     def _step(self) -> None:
         """Takes one step downhill along the gradients in .grad, which are then forgotten."""
         each_step(self._set_rate)
+        overflow = self.loss_scale.unscale(self.optimizer.params) if is_scaled(self.model.device) else None
         if self.clip_norm is not None:
             clip_gradients(self.optimizer.params, self.clip_norm)
-        self.optimizer.step()
+        if overflow is None:
+            self.optimizer.step()
+        else:
+            self.optimizer.step(overflow)
+            self.loss_scale.update(overflow)
         self.optimizer.zero_grad()
 
     def _set_rate(self) -> None:

@@ -7,13 +7,14 @@ from typing import Any
 from minunet.autograd import Tensor
 from minunet.cuda_graph import RecordedStep, addresses
 from minunet.nn import Module
+from minunet.precision import precision_in_use
 
 
 class RecordedTraining(RecordedStep):
     """The whole step of a Trainer, (images, labels) → (loss, logits), recorded anew when one of these has changed:
 
     where the weights, buffers and the optimizer's state lie; which weights are trained; which layers are in training
-    mode; whether a gradient was left behind; whether gradients are clipped and weights decay.
+    mode; whether a gradient was left behind; whether gradients are clipped and weights decay; the precision.
     """
 
     def __init__(self, trainer: Any) -> None:
@@ -41,7 +42,8 @@ class RecordedTraining(RecordedStep):
         optimizer = self.trainer.optimizer
         state = [array for arrays in optimizer.state for array in arrays.values()]
         return (
-            addresses([*(tensor.data for tensor in self.tensors), *state]),
+            precision_in_use(),
+            addresses([*(tensor.data for tensor in self.tensors), *state, self.trainer.loss_scale.numbers]),
             [(tensor.requires_grad, tensor.grad is None) for tensor in self.tensors],
             [module.training for module in self.modules],
             (self.trainer.clip_norm, optimizer.weight_decay > 0),

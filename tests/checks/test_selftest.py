@@ -5,9 +5,10 @@ import pytest
 
 from minunet import cli as command
 from minunet import device
-from minunet.checks import selftest, speed
+from minunet.checks import rounding, selftest, speed
 from minunet.checks.selftest import Check, all_checks
 from minunet.kernels import cpu, gpu, reference
+from minunet.precision import precision_in_use, resolve_precision, use_precision
 
 
 def few_checks(*operations):
@@ -179,3 +180,103 @@ def test_a_number_says_more_than_infinity():
         assert row.worst["float64"] == pytest.approx(0.853) and len(row.failed) == 6
     (row,) = selftest.run([Check("x", "", fails), Check("x", "", rounded)], "gpu:0")
     assert row.worst["float64"] == np.inf
+
+
+# ---- tf32 and mixed precision ------------------------------------------------------------------------------
+
+
+def test_numbers_are_rounded_to_11_bits():
+    x = np.array([1 + 2**-11, 1 + 3 * 2**-11, -(1 + 2**-10), 3e-30, 0.0, 0.1], np.float32)
+    found = rounding.to_11_bits(x)
+    np.testing.assert_array_equal(found[[0, 1, 2, 4]], np.array([1, 1 + 2**-9, -(1 + 2**-10), 0], "f"))  # ties to even
+    assert 0 < abs(found[3] / 3e-30 - 1) <= 2**-11 and 0 < abs(found[5] / 0.1 - 1) <= 2**-11
+
+
+def few_cases(*operations):
+    return [case for case in rounding.single_operations(quick=True) if case.operation in operations]
+
+
+@pytest.fixture(params=["gpu-tf32", "gpu-mixed"])
+def precision(request, array_on):
+    array_on("gpu")
+    name = request.param.removeprefix("gpu-")
+    try:
+        return resolve_precision(name, "gpu:0")
+    except ValueError as error:
+        pytest.skip(str(error))
+
+
+def test_operations_are_as_exact_as_a_precision_can_be(precision):
+    name = rounding.number_type(precision, "gpu:0")
+    cases = few_cases("nn.Conv2D", "nn.ConvTranspose2D", "batch_norm", "relu", "sigmoid", "cross_entropy_with_logits")
+    rows = {row.operation: row for row in rounding.run(cases, precision, "gpu:0")}
+    assert [line for row in rows.values() for line in row.failed] == []
+    assert rows["nn.Conv2D"].worst[name] > 1e-5  # it is that precision, and not float32
+    assert sum(row.checks for row in rows.values()) == len(cases)
+
+
+def test_a_kernel_that_is_too_rough_is_named(precision, monkeypatch):
+    right = gpu.convolve
+
+    def rough(*arguments, **options):
+        y = right(*arguments, **options)
+        return (y * 1.02).astype(y.dtype)
+
+    monkeypatch.setattr(gpu, "convolve", rough)
+    monkeypatch.setattr(gpu, "relu_gradient", None)
+    relu, conv = rounding.run(few_cases("nn.Conv2D", "relu"), precision, "gpu:0")
+    assert "nn.Conv2D activation None" in conv.failed[0] and 0.015 < conv.worst.popitem()[1] < 0.03
+    assert relu.worst.popitem()[1] == np.inf and "TypeError" in relu.failed[0]
+
+
+def test_no_network_is_among_single_operations():
+    names = {case.operation for case in rounding.single_operations(quick=True)}
+    assert {"conv2d", "conv_transpose2d", "max_pool2d", "focal_loss_with_logits"} <= names
+    assert not any(name.startswith("UNet") for name in names)
+
+
+def test_the_command_compares_and_measures_in_the_precision(precision, capsys, monkeypatch):
+    used = []
+
+    def report(where, batch, size, quick, smaller):
+        used.append((precision_in_use(), batch, smaller, size))
+        return []
+
+    few = few_cases("relu", "sigmoid")
+    monkeypatch.setattr(rounding, "single_operations", lambda quick: few)
+    monkeypatch.setattr(speed, "report", report)
+    for words, sizes in ((["--quick"], (2, 1, 64)), ([], (64, 8, 256))):
+        assert command.main(["selftest", "--device", "gpu", "--precision", precision, *words]) == 0
+        out = capsys.readouterr().out
+        assert out.splitlines()[1].startswith(f"        {precision}: ") and "sigmoid" in out
+        assert used.pop() == (precision, *sizes)
+    assert precision_in_use() == "float32"
+
+
+def test_the_cpu_has_only_float32(capsys):
+    assert command.main(["selftest", "--device", "cpu", "--precision", "tf32"]) == 2
+    assert capsys.readouterr().err.startswith("error: the precision tf32 is for a GPU")
+
+
+def test_two_batch_sizes_are_reported(monkeypatch):
+    monkeypatch.setattr(speed, "bandwidth", lambda where: 100e9)
+    monkeypatch.setattr(speed, "arithmetic", lambda where: 2e12)
+    monkeypatch.setattr(speed, "seconds_per_step", lambda where, batch, size: 0.01 * batch)
+    text = "\n".join(speed.report("cpu", 64, 256, smaller=8))
+    assert "64 images of 256x256: 640.0 ms" in text and "8 images of 256x256: 80.0 ms" in text
+
+
+@pytest.mark.parametrize("where", ["gpu"])
+def test_a_step_and_a_product_run_in_mixed_precision(array_on, where, monkeypatch):
+    array_on(where)
+    name, steps = rounding.number_type("mixed", "gpu:0"), []
+
+    def seconds_per_step(where, batch, size):
+        step = speed.lecture_step(where, batch, 64)
+        step(lambda phase: steps.append(phase))
+        return 1.0
+
+    monkeypatch.setattr(speed, "seconds_per_step", seconds_per_step)
+    with use_precision("mixed"):
+        text = list(speed.report("gpu:0", 1, 64, quick=True))
+    assert text[1].endswith(f"GFLOP/s in {name}") and steps[-2:] == ["optimizer", "scores"]

@@ -8,6 +8,7 @@ import pytest
 
 from minunet.device import to_numpy
 from minunet.kernels import gpu, reference
+from minunet.kernels.gpu.patches import images_at_once
 
 ROUNDING = {"float16": 2.0**-11, "bfloat16": 2.0**-8}  # half the distance of two neighbors, relative
 NO_PADS = ((0, 0), (0, 0))
@@ -99,7 +100,7 @@ def test_sums_of_many_pixels_are_float32(on_gpu, half):
 
 @pytest.mark.parametrize("C", [1, 2, 4])
 def test_pooling(on_gpu, half, C):
-    x = np.random.default_rng(0).permutation(2 * 4 * 6 * C).reshape(2, 4, 6, C).astype("f").astype(half)
+    x = np.random.default_rng(0).integers(0, 5, (2, 4, 6, C)).astype("f").astype(half)  # many equals
     y, argmax = gpu.max_pool(on_gpu(x), (2, 2), (2, 2), NO_PADS)
     expected, truth = reference.max_pool(x.astype("d"), (2, 2), (2, 2), NO_PADS)
     check(y, expected, half)
@@ -130,6 +131,10 @@ def test_batch_normalization(on_gpu, half, relu):
         check(array, value, np.dtype("f"))
     gx = gpu.normalize_gradient(on_gpu(gy), on_gpu(x), *map(on_gpu, constants), relu, *sums, 1 / 40)
     check(gx, reference.normalize_gradient(gy.astype("d"), x.astype("d"), *wide, relu, *expected, 1 / 40), half)
+
+
+def test_the_workspace_of_a_transposed_convolution_holds_float32(on_gpu, half):
+    assert images_at_once(on_gpu(drawn((1, 4, 4, 8), half)), 9) == images_at_once(on_gpu(drawn((1, 4, 4, 8), "f")), 9)
 
 
 def test_numbers_are_copied_as_they_are(on_gpu, half):

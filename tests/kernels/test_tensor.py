@@ -149,6 +149,7 @@ def test_gpu_a_stride_takes_the_other_kernels(put, array_on, monkeypatch):
 
 def test_gpu_a_block_takes_several_tiles(put, array_on, monkeypatch):
     monkeypatch.setattr(tensor, "PARTIAL_SUMS", 2)
+    monkeypatch.setattr(tensor, "ENOUGH_BLOCKS", 3)
     *arrays, pads = drawn(LAYERS["several tiles"], whole_numbers)
     check_exactly(put, array_on, *arrays, pads, relu=True)
 

@@ -1,5 +1,7 @@
 """A recorded training step gives the numbers of one that is not, bit for bit."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -15,6 +17,7 @@ from minunet.data.loader import Loader
 from minunet.data.sample import Relabeled
 from minunet.device import OutOfMemory, array_module, to_numpy
 from minunet.models import UNet2015
+from minunet.precision import half_dtype, resolve_precision, use_precision
 from minunet.tasks import Binary, Instance, Panoptic, Semantic
 from minunet.training.loop import Trainer
 from minunet.training.run_folder import RunFolder
@@ -154,6 +157,99 @@ def test_a_run_that_is_resumed_in_the_middle_ends_with_the_same_numbers(tmp_path
         found = outcome(second, second.epochs(*loaders, 2))
     assert len(launched) == 3 - 2  # the full batches of the second epoch, less two to warm up
     assert_same(found, expected)
+
+
+# ---- precisions ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["tf32", "mixed"])
+def precision(request):
+    try:
+        return resolve_precision(request.param, "gpu:0")
+    except ValueError as error:
+        pytest.skip(str(error))
+
+
+def test_a_recorded_training_in_each_precision(precision):
+    options = {"model": SMALL | {"batch_norm": True, "dropout": 0.2}, "clip_norm": 1.0}
+    outcomes, scales = [], []
+    for graph in (False, True):
+        trainer, *loaders = start(lambda params: optim.Adam(params, weight_decay=0.1), graph=graph, **options)
+        if precision == "mixed" and half_dtype("gpu:0") == np.float16:
+            trainer.loss_scale.load_state_dict({"scale": 2.0**20, "steps": 1997})  # overflows first, then grows
+        launched = replays(trainer) if graph else None
+        with use_precision(precision):
+            outcomes.append(outcome(trainer, trainer.epochs(*loaders, 2)))
+        scales.append(trainer.loss_scale.state_dict())
+    assert len(launched) == 2 * 3 - 2
+    assert_same(outcomes[1], outcomes[0])
+    assert scales[0] == scales[1]
+
+
+def test_an_overflow_in_a_replay_skips_its_step_and_no_other():
+    if half_dtype("gpu:0") != np.float16:
+        pytest.skip("bfloat16 does not overflow")
+    histories = []
+    for graph in (False, True):
+        trainer, *loaders = start(optim.Adam, graph=graph)
+        trainer.loss_scale.load_state_dict({"scale": 2.0**16, "steps": 1997})
+        history = []
+
+        def after_step(trainer=trainer, history=history):
+            weights = np.concatenate([to_numpy(p.data).ravel() for p in trainer.model.parameters()])
+            history.append((weights, trainer.loss_scale.state_dict()["scale"]))
+            if len(history) == 5:
+                trainer.loss_scale.numbers[0] = 2.0**60
+
+        trainer.after_step = after_step
+        with use_precision("mixed"):
+            list(trainer.epochs(*loaders, 2))
+        histories.append(history)
+    for found, expected in zip(*reversed(histories), strict=True):
+        np.testing.assert_array_equal(found[0], expected[0])
+        assert found[1] == expected[1]
+    weights, scales = zip(*histories[1])
+    assert scales[:3] == (2.0**16, 2.0**16, 2.0**17)  # the third good step in a row, after 1997
+    assert scales[5] == 2.0**59
+    changed = [not np.array_equal(a, b) for a, b in itertools.pairwise(weights)]
+    assert changed[:4] == [True] * 4 and not changed[4]
+
+
+def test_a_run_in_mixed_precision_is_resumed_with_the_same_numbers(tmp_path):
+    with use_precision("mixed"):
+        whole, *loaders = start(optim.Adam)
+        expected = outcome(whole, whole.epochs(*loaders, 2))
+        first, *loaders = start(optim.Adam)
+        if half_dtype("gpu:0") == np.float16:
+            assert first.loss_scale.state_dict() == {}
+        steps = []
+        first.after_step = lambda: steps.append(1)
+        first.stop = lambda: len(steps) == 3
+        with RunFolder(tmp_path / "run", {}, first.parts()) as run:
+            assert list(first.epochs(*loaders, 2)) == []
+            run.finish("interrupted", first.model)
+        second, *loaders = start(optim.Adam)
+        with RunFolder(tmp_path / "run", {}, second.parts(), resume=second.model):
+            assert second.loss_scale.state_dict() == first.loss_scale.state_dict()
+            found = outcome(second, second.epochs(*loaders, 2))
+    assert_same(found, expected)
+    assert second.loss_scale.state_dict() == whole.loss_scale.state_dict()
+    other, *loaders = start(optim.Adam)  # and a checkpoint does not depend on the precision
+    with RunFolder(tmp_path / "run", {}, other.parts(), resume=other.model):
+        list(other.epochs(*loaders, 3))
+
+
+def test_another_precision_is_recorded_anew():
+    outcomes = []
+    for graph in (False, True):
+        trainer, *loaders = start(optim.RMSprop, graph=graph)
+        launched, rows = replays(trainer) if graph else None, []
+        for epoch, name in enumerate(("float32", "mixed", "float32"), 1):
+            with use_precision(name):
+                rows += trainer.epochs(*loaders, epoch)
+        outcomes.append(outcome(trainer, rows))
+    assert len(launched) == 3 * (3 - 2)
+    assert_same(outcomes[1], outcomes[0])
 
 
 # ---- what changes on the way -------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeGuard
 import numpy as np
 from tqdm import tqdm
 
-from minunet.cli.arguments import MOST_PIXELS, choose_device, describe_device
+from minunet.cli.arguments import MOST_PIXELS, choose_device, describe_device, precision_line
 from minunet.cli.console import INTERRUPTED, fail, report_error, say, warn
 from minunet.cli.evaluation import KnownLabels
 from minunet.cli.predict.arguments import check_folders, check_formats, parse_arguments
@@ -27,6 +27,7 @@ from minunet.inputs import readable
 from minunet.kernels.memory import keep_freed_memory
 from minunet.kernels.threads import set_num_threads
 from minunet.models import SegmentationModel, UNet2015
+from minunet.precision import resolve_precision, use_precision
 from minunet.tasks import TASKS, Binary, Instance, Task, from_metadata
 from minunet.tasks.regions import MissingPackage, require
 from minunet.weights import io
@@ -72,7 +73,13 @@ def _predict(args: Namespace) -> int:
 
     keep_freed_memory()
     model.to(choose_device(args.device))
+    try:
+        precision = resolve_precision(args.precision, model.device)
+    except ValueError as error:
+        raise DataError(error) from error
     say(f"model       {args.model}, on {describe_device(model.device)}")
+    if line := precision_line(precision, model.device):
+        say(line)
     above = ""
     if isinstance(task, Binary):
         above = f"; {task.object_name} where the probability is above {args.threshold:g}"
@@ -86,7 +93,8 @@ def _predict(args: Namespace) -> int:
     known = None if args.evaluate is None else KnownLabels(args.evaluate, border, task, reading)
     document = None if args.coco is None else CocoFile(task, args.polygons)
     results = Results(task, known, document, reading)
-    done, failed = _predict_all(results, images, choose_names(images, args.out), predict, at_once)
+    with use_precision(precision):
+        done, failed = _predict_all(results, images, choose_names(images, args.out), predict, at_once)
     if document is not None:
         document.write(args.coco)
     where = "beside them" if args.out is None else f"in {args.out}"

@@ -4,14 +4,14 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from minunet.cli.arguments import choose_device, describe_device
+from minunet.cli.arguments import choose_device, describe_device, precision_line
 from minunet.cli.console import INTERRUPTED, count, fail, say, warn
 from minunet.cli.evaluation import in_columns
 from minunet.cli.reading import reading_of
 from minunet.cli.train.arguments import parse_arguments
 from minunet.cli.train.datasets import fingerprint, load_data
 from minunet.cli.train.recipes import make_model, make_trainer
-from minunet.cli.train.resumed import other_defaults, resumed_lines, what_is_read
+from minunet.cli.train.resumed import choose_precision, other_defaults, resumed_lines, what_is_read
 from minunet.cli.train.task_arguments import make_task
 from minunet.data import DataError
 from minunet.data.augment import PRESETS as AUGMENTATIONS
@@ -23,6 +23,7 @@ from minunet.inference.evaluate import evaluate
 from minunet.inputs import readable
 from minunet.kernels.threads import get_num_threads, set_num_threads
 from minunet.models import SegmentationModel
+from minunet.precision import precision_in_use, use_precision
 from minunet.tasks import Binary, Task
 from minunet.tasks.regions import MissingPackage, require
 from minunet.training.baselines import class_fractions, constant_baselines
@@ -60,9 +61,18 @@ def _train(args: Namespace) -> int:
     if args.threads is not None:
         set_num_threads(args.threads)
     device = choose_device(args.device)
+    precision = choose_precision(args, device)
     say(f"device      {describe_device(device)}")
+    if line := precision_line(precision, device):
+        say(line)
     if args.resume is not None:
         say(f"resume      reads {what_is_read(args)}; writes into {readable(args.resume)} alone, and into the cache")
+    with use_precision(precision):
+        return _train_on(device, args)
+
+
+def _train_on(device: str, args: Namespace) -> int:
+    """The same, once it is known where it is computed, and how exactly."""
     data = load_data(args)
     say(f"data        {readable(data.source)}")
     size = " x ".join(map(str, data.training[0][0].shape[:2]))
@@ -87,6 +97,7 @@ def _train(args: Namespace) -> int:
     metadata = {
         "data": data.source,
         "device": device,
+        "precision": precision_in_use(),
         "to_beat": to_beat,
         "task": task.metadata(),
         "augmentation": augment,

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from minunet.cli.arguments import Parser
-from minunet.cli.console import count
+from minunet.cli.console import count, warn
 from minunet.cli.train.recipes import schedule_end
+from minunet.data import DataError
 from minunet.inputs import readable
+from minunet.precision import resolve_precision
 from minunet.training.checkpoint import CheckpointError
 from minunet.training.loop import Trainer
 from minunet.training.run_folder import read_run
@@ -37,6 +39,7 @@ MAY_CHANGE = {
     "validation_names",
     "device",
     "threads",
+    "precision",
 }
 NOT_TAKEN = ("out", "download", "resume")  # what only counts if it is asked for now
 
@@ -70,6 +73,32 @@ def continued(args: Namespace, command: list[str], read: Read, parser: Parser) -
             )
     new.command, new.before = [*before, *command] if differing else before, old
     return new
+
+
+def choose_precision(args: Namespace, device: str) -> str:
+    """Returns the precision to train in; a resumed run keeps its own, unless another is asked for.
+
+    Where it cannot be kept, that is said. Raises DataError for one that the device does not have.
+    """
+    before = None if args.resume is None else read_run(args.resume).get("precision", "float32")
+    try:
+        if args.precision != "auto" or before is None:
+            now = resolve_precision(args.precision, device)
+        else:
+            now = _kept(before, device)
+    except ValueError as error:
+        raise DataError(error) from error
+    if before not in (None, now):
+        warn(f"the run was in the precision {before!r:.20} and continues in {now}: the last digits will differ")
+    return now
+
+
+def _kept(precision: Any, device: str) -> str:
+    """The precision of an earlier run, or, where this device does not have it, the one that is nearest."""
+    try:
+        return resolve_precision(precision, device)
+    except (ValueError, TypeError):
+        return resolve_precision("auto", device)
 
 
 def changes(before: Namespace, now: Namespace) -> list[str]:

@@ -4,8 +4,10 @@ from minunet.kernels.cpu.pieces import PIECE, elementwise
 from minunet.kernels.threads import in_parallel
 
 
-def update(rule, numbers, rows, cuda=None):
+def update(rule, numbers, rows, cuda=None, skip=None):
     """As `reference.update`."""
+    if skip is not None and skip:
+        return
     values = numbers()
     flat = [[array.reshape(-1) for array in row] for row in rows]
 
@@ -16,8 +18,10 @@ def update(rule, numbers, rows, cuda=None):
     in_parallel(task, [(arrays, start) for arrays in flat for start in range(0, arrays[0].size, PIECE)])
 
 
-def decay(arrays, factor):
+def decay(arrays, factor, skip=None):
     """As `reference.decay`."""
+    if skip is not None and skip:
+        return
     value = factor()
 
     def task(w):

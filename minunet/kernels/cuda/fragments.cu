@@ -16,9 +16,9 @@
 // then A is 16 x 16 and B 16 x 8, and "column t" stands for columns 2t and 2t + 1 of A, "row t" for those rows of B. So
 // the kernels count in words, and the same code multiplies either. STEP words of a pixel enter one instruction.
 //
-// Which words of A meet which words of B is all that matters, not their order: a sum may be taken in any order. So where
-// a pixel's channels are the columns of A, thread t takes words 2t and 2t + 1 (one load of 8 bytes) as "columns" t and
-// t + 4, and the rows of B are laid out to match.
+// Which words of A meet which words of B is all that matters, not their order: a sum may be taken in any order. So
+// where a pixel's channels are the columns of A, thread t takes words 2t and 2t + 1 (one load of 8 bytes) as "columns"
+// t and t + 4, and the rows of B are laid out to match.
 //
 // Source: PTX ISA, "Matrix fragments for mma.m16n8k8" and "mma.m16n8k16".
 
@@ -29,25 +29,27 @@
 #define PER_WORD (4 / (int)sizeof(Real))       // numbers in a word
 #define WARPS (THREADS / WARP)
 
+// The instruction: D = A B + C, here with C = D = the sums. TYPES are the shape, and the types of D, A, B and C.
+#define MULTIPLY(TYPES)                                                                                      \
+    asm("mma.sync.aligned." TYPES " {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"         \
+        : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])                                         \
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]))
+// The same for a GPU that takes only two words of A and one of B
+#define MULTIPLY_HALF(TYPES, A0, A1, B0)                                                                     \
+    asm("mma.sync.aligned." TYPES " {%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};"                     \
+        : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3]) : "r"(A0), "r"(A1), "r"(B0))
+
 // sums += A B
 __device__ void multiply(float (&sums)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
 #if TENSOR_TYPE == TF32
-    asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-        : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+    MULTIPLY("m16n8k8.row.col.f32.tf32.tf32.f32");
 #elif TENSOR_TYPE == BFLOAT16
-    asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-        : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+    MULTIPLY("m16n8k16.row.col.f32.bf16.bf16.f32");
 #elif __CUDA_ARCH__ >= 800
-    asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-        : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-#else  // Turing takes half as many columns of A at a time
-    asm("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};"
-        : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3]) : "r"(a[0]), "r"(a[1]), "r"(b[0]));
-    asm("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};"
-        : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3]) : "r"(a[2]), "r"(a[3]), "r"(b[1]));
+    MULTIPLY("m16n8k16.row.col.f32.f16.f16.f32");
+#else  // Turing, sm_75
+    MULTIPLY_HALF("m16n8k8.row.col.f32.f16.f16.f32", a[0], a[1], b[0]);
+    MULTIPLY_HALF("m16n8k8.row.col.f32.f16.f16.f32", a[2], a[3], b[1]);
 #endif
 }
 

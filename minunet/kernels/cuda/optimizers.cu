@@ -1,7 +1,7 @@
 // The optimizers' rules (minunet/optim.py has the equations), for up to TENSORS parameters in one launch. blockIdx.y is
 // the parameter; `tensors` says where it, its gradient and its optimizer state lie in memory, and how many numbers they
 // have. The hyperparameters are read from memory, where `store` has put them: so a recorded launch can be replayed with
-// others.
+// others. For the same reason `skip`, where it is given, is read from memory: if it is true, nothing changes.
 
 struct Tensors {
     Real* w[TENSORS];
@@ -15,14 +15,16 @@ struct Tensors {
     for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < tensors.size[blockIdx.y];        \
          i += (long long)gridDim.x * blockDim.x)
 
-extern "C" __global__ void sgd(Tensors tensors, const Real* numbers) {
+extern "C" __global__ void sgd(Tensors tensors, const Real* numbers, const bool* skip) {
+    if (skip && *skip) return;
     const Real lr = numbers[0];
     Real* w = tensors.w[blockIdx.y];
     const Real* g = tensors.g[blockIdx.y];
     FOR_EACH_ELEMENT w[i] -= lr * g[i];
 }
 
-extern "C" __global__ void sgd_with_momentum(Tensors tensors, const Real* numbers) {
+extern "C" __global__ void sgd_with_momentum(Tensors tensors, const Real* numbers, const bool* skip) {
+    if (skip && *skip) return;
     const Real lr = numbers[0], mu = numbers[1];
     Real *w = tensors.w[blockIdx.y], *m = tensors.m[blockIdx.y];
     const Real* g = tensors.g[blockIdx.y];
@@ -32,7 +34,8 @@ extern "C" __global__ void sgd_with_momentum(Tensors tensors, const Real* number
     }
 }
 
-extern "C" __global__ void rmsprop(Tensors tensors, const Real* numbers) {
+extern "C" __global__ void rmsprop(Tensors tensors, const Real* numbers, const bool* skip) {
+    if (skip && *skip) return;
     const Real lr = numbers[0], rho = numbers[1], epsilon = numbers[2];
     Real *w = tensors.w[blockIdx.y], *v = tensors.m[blockIdx.y];
     const Real* g = tensors.g[blockIdx.y];
@@ -42,7 +45,8 @@ extern "C" __global__ void rmsprop(Tensors tensors, const Real* numbers) {
     }
 }
 
-extern "C" __global__ void adam(Tensors tensors, const Real* numbers) {
+extern "C" __global__ void adam(Tensors tensors, const Real* numbers, const bool* skip) {
+    if (skip && *skip) return;
     const Real rate = numbers[0], beta_1 = numbers[1], beta_2 = numbers[2], epsilon = numbers[3];
     Real *w = tensors.w[blockIdx.y], *m = tensors.m[blockIdx.y], *v = tensors.v[blockIdx.y];
     const Real* g = tensors.g[blockIdx.y];
@@ -53,7 +57,8 @@ extern "C" __global__ void adam(Tensors tensors, const Real* numbers) {
     }
 }
 
-extern "C" __global__ void decay(Tensors tensors, const Real* numbers) {
+extern "C" __global__ void decay(Tensors tensors, const Real* numbers, const bool* skip) {
+    if (skip && *skip) return;
     const Real factor = numbers[0];
     Real* w = tensors.w[blockIdx.y];
     FOR_EACH_ELEMENT w[i] *= factor;

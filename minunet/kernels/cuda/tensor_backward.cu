@@ -2,19 +2,25 @@
 //
 //     gz = gy where y > 0, else 0         gx = Pᵀ(gz Wᵀ)         gW = P(x)ᵀ gz         gb = Σ gz
 //
-// A block takes every gridDim.x-th tile of 32 x TILE_ROWS pixels of x. gz is made on the way into shared memory, with the
-// margin that the windows over the tile need, and summed for gb before it is rounded; it is never written to memory.
+// A block takes every gridDim.x-th tile of TILE_ROWS x TILE_COLUMNS pixels of x. gz is made on the way into shared
+// memory, with the margin that the windows over the tile need, and summed for gb before it is rounded; it is never
+// written to memory.
 //
 // gx is a convolution of gz with the taps turned around (tiles.cu).
 //
-// gw in terms of this tile:    gw[k,l,c,f] = Σ over the tile's pixels (p,q) of x[p,q,c] · gz[p + KH-1 - k, q + KW-1 - l, f]
+// gw, as far as this tile goes, with gz counted from the corner of the margin:
 //
-// where gz counts from the corner of the margin. These sums run over pixels, so pixels are the columns of A and the rows
-// of B. The rows of A are filters of gz under a turned tap: TAPS_W · F8 groups of 8, group u being the filters
-// 8 · (u % F8) … + 7 of the pixels that lie u / F8 to the right. Two groups, 16 rows, enter one instruction. B are 8
-// channels of x. Two groups with 8 channels, for all rows of taps, are a unit; a warp keeps UNITS of them in its
-// registers, from tile to tile, for a part of the pixels. At the end the warps with the same units add theirs in their
-// order, and the block writes partial[block]; sum_rows (sums.cu) adds those.
+//     gw[k,l,c,f] = Σ over the tile's pixels (p,q) of  x[p,q,c] · gz[p + KH-1 - k, q + KW-1 - l, f]
+//
+// These sums run over pixels, so pixels are the columns of A and the rows of B. The rows of A are filters of gz under a
+// turned tap: TAPS_W · F8 groups of 8, where group u holds the filters from 8 · (u % F8) on of the pixels that lie
+// u / F8 to the right. Two groups, 16 rows, enter one instruction. B are 8 channels of x. Two groups with 8 channels,
+// for all rows of taps, are a unit:
+//
+//     sums[turned k][16 filters, 8 channels] += gz[row + turned k][16 filters, 8 pixels] · x[row][8 pixels, 8 channels]
+//
+// A warp keeps UNITS of them in its registers, from tile to tile, for a part of the pixels. At the end the warps with
+// the same units add theirs in their order, and the block writes partial[block]; sum_rows (sums.cu) adds those.
 
 #define F8 ((CHANNELS + 7) / 8)  // CHANNELS is F here: the channels of what is convolved, gz
 #define GROUPS (TAPS_W * F8)

@@ -3,18 +3,18 @@
 #define TILE_ROWS (WARPS / ACROSS * ROWS)  // of output pixels
 
 // y[n,i,j,f] = b[f] + Σ_k Σ_l Σ_c x[n, i + k - top, j + l - left, c] · w[k,l,c,f];  relu: negative → 0
-// grid: x over the tiles, TILES to a block, y over groups of EIGHTS · 8 filters. F is even.
+// grid: x over the tiles, tiles_of_block to a block, y over groups of EIGHTS · 8 filters. F is even.
 extern "C" __global__ void __launch_bounds__(THREADS, 4)
 tensor_convolve(const Real* __restrict__ x, const float* __restrict__ w, const float* __restrict__ b,
-                Real* __restrict__ y, int tiles, Geometry g, int relu) {
+                Real* __restrict__ y, int tiles, int tiles_of_block, Geometry g, int relu) {
     extern __shared__ uint4 shared[];
     Real* weights = reinterpret_cast<Real*>(shared);
     Real* tile = weights + WEIGHTS * PER_WORD;
     const int f0 = blockIdx.y * EIGHTS * 8;
     const int across = (g.OW + ACROSS * 16 - 1) / (ACROSS * 16), down = (g.OH + TILE_ROWS - 1) / TILE_ROWS;
     copy_weights(weights, w, f0, g.F);
-    const int first = blockIdx.x * TILES;
-    for (int number = first; number < min(first + TILES, tiles); ++number) {
+    const int first = blockIdx.x * tiles_of_block;
+    for (int number = first; number < min(first + tiles_of_block, tiles); ++number) {
         const long long n = number / (across * down);
         const int i0 = number / across % down * TILE_ROWS, j0 = number % across * ACROSS * 16;
         __syncthreads();  // nobody reads the tile before any more

@@ -1,7 +1,16 @@
 // Tiles of an image in shared memory, and their convolution on tensor cores (fragments.cu).
 //
-// The pixels under a tile of output pixels, with the margin of KH - 1 rows and KW - 1 columns that the windows need, are
-// copied into shared memory once; all taps read them there. The weights wait there too, laid out as fragments.
+// The pixels under a tile of output pixels, with the margin of KH - 1 rows and KW - 1 columns that the windows need,
+// are copied into shared memory once; all taps read them there. The weights wait there too, laid out as fragments.
+//
+//     the tiles of an image           a tile and its margin (windows of 3x3, ROWS = 2, ACROSS = 1)
+//     ┌──────┬──────┬────┐            ┌──────────────────────┐
+//     │      │      │    │            │  ┌────────────────┐  │
+//     ├──────┼──────┼────┤            │  │ warp 0         │  │    16 x 2 output pixels, under 18 x 4 pixels of x
+//     │      │ this │    │            │  ├────────────────┤  │
+//     ├──────┼──────┼────┤            │  │ warp 1         │  │    of which the last two rows serve both
+//     │      │      │    │            │  ├────────────────┤  │
+//     └──────┴──────┴────┘            │  │ …              │  │
 //
 // A warp computes ROWS rows of 16 pixels, EIGHTS · 8 filters each. The 16 pixels are the rows of A, STEP words of their
 // channels its columns, STEP x 8 weights are B. Row r of the tile lies under the tap (k, l) of output row r - k: so its
@@ -11,8 +20,12 @@
 //
 // Shared memory has 32 banks of one word each, and the threads of a warp wait for each other where they want different
 // words of the same bank. So neighboring pixels must not begin in the same bank: a pixel takes an odd multiple of 8
-// words (PITCH). Then the 16 threads that are served at a time, four pixels with four times two words, find theirs in 32
-// different banks.
+// words (PITCH). Then the 16 threads that are served at a time, four pixels with four times two words, find theirs in
+// 32 different banks.
+//
+// The numbers pass through registers on their way, where they are rounded, masked by a ReLU and summed for gb; while
+// one block waits for memory, the others on the multiprocessor, two to four, multiply. (cp.async, with which newer GPUs
+// copy into shared memory behind the threads' back, has no place for the former.)
 
 #define COLUMNS (ACROSS * 16 + TAPS_W - 1)  // of the tile, with its margin
 #define STEPS ((CHANNELS + STEP * PER_WORD - 1) / (STEP * PER_WORD))
@@ -22,16 +35,17 @@
 template <int SIZE> struct alignas(SIZE * sizeof(Real)) Neighbors { Real at[SIZE]; };
 
 // Copies TALL x WIDE pixels of an image into shared memory, APART words from each other: `count` numbers of the
-// `channels` that a pixel has there, from the one on that `image` points to, then zeros up to WORDS words; zeros outside
-// the image too. Where `output` is given, it is that of a ReLU, and numbers count as 0 where it is not positive. A thread
-// reads SIZE numbers at a time, in each pixel the same ones, and shows them to seen(row, column, numbers), not rounded.
+// `channels` that a pixel has there, from the one on that `image` points to, then zeros up to WORDS words; zeros
+// outside the image too. Where `output` is given, it is that of a ReLU, and numbers count as 0 where it is not
+// positive. A thread reads SIZE numbers at a time, in each pixel the same ones, and shows them to seen(row, column,
+// numbers), not rounded.
 template <int TALL, int WIDE, int WORDS, int APART, int SIZE, class Seen>
 __device__ void copy_tile(Real* tile, const Real* image, const Real* output, int H, int W, int channels, int count,
                           int top, int left, Seen seen) {
     constexpr int VECTORS = WORDS * PER_WORD / SIZE, LANES = THREADS / VECTORS;
     const int c = threadIdx.x % VECTORS * SIZE;
     if (threadIdx.x >= LANES * VECTORS) return;
-#pragma unroll 4
+#pragma unroll 2  // with all threads of a multiprocessor, some 32 KB are then on their way at a time
     for (int pixel = threadIdx.x / VECTORS; pixel < TALL * WIDE; pixel += LANES) {
         const int p = top + pixel / WIDE, q = left + pixel % WIDE;
         Neighbors<SIZE> read = {};
@@ -63,8 +77,8 @@ __device__ float weight(const float* w, int k, int l, int c, int f, int F) {
 #endif
 }
 
-// Lays out the weights of EIGHTS · 8 filters from f0 on as fragments: for each tap, step and 8 filters 64 words, the two
-// of lane 0, then the two of lane 1, …
+// Lays out the weights of EIGHTS · 8 filters from f0 on as fragments: for each tap, step and 8 filters 64 words, the
+// two of lane 0, then the two of lane 1, …
 __device__ void copy_weights(Real* fragments, const float* w, int f0, int F) {
     for (int word = threadIdx.x; word < WEIGHTS; word += THREADS) {
         const int lane = word / 2 % 32, group = word / 64;

@@ -1,6 +1,7 @@
 """The kernels for CuPy arrays. The CUDA C is in `minunet/kernels/cuda/`; here is what is launched, and when.
 
     convolution.py    convolve, convolve_transposed, weight_gradient, convolve_backward: start here
+    tensor.py         the same on tensor cores, in tf32 or 16 bits: cuda/fragments.cu explains them
     products.py       matrix products, by cuBLAS
     patches.py        P(x), as many rows at a time as the workspace holds
     pooling.py        max_pool and its gradient

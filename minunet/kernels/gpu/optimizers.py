@@ -11,17 +11,17 @@ TENSORS = 96  # parameters per launch: the arguments of a launch may take 4 KB
 NUMBERS = 5  # hyperparameters of a rule, at most
 
 
-def update(rule, numbers, rows, cuda=None):
+def update(rule, numbers, rows, cuda=None, skip=None):
     """As `reference.update`; rules without a kernel in optimizers.cu run as they are."""
     if cuda is None:
-        reference.update(rule, numbers, rows)
+        reference.update(rule, numbers, rows, skip=skip)
     else:
-        _launch_for_all(cuda, rows, numbers)
+        _launch_for_all(cuda, rows, numbers, skip)
 
 
-def decay(arrays, factor):
+def decay(arrays, factor, skip=None):
     """As `reference.decay`."""
-    _launch_for_all("decay", [(w,) for w in arrays], lambda: (factor(),))
+    _launch_for_all("decay", [(w,) for w in arrays], lambda: (factor(),), skip)
 
 
 def flatten(arrays):
@@ -37,13 +37,13 @@ def flatten(arrays):
     return flat
 
 
-def _launch_for_all(kernel, rows, numbers):
-    """Runs a kernel of optimizers.cu on rows of arrays (w, g, *state). It reads numbers() from memory."""
+def _launch_for_all(kernel, rows, numbers, skip):
+    """Runs a kernel of optimizers.cu on rows of arrays (w, g, *state). It reads numbers(), and skip, from memory."""
     for dtype in {row[0].dtype for row in rows}:
         array_module(rows[0][0])  # its GPU becomes the current one
         in_memory = _in_memory(dtype, numbers)
         for group in _groups([row for row in rows if row[0].dtype == dtype]):
-            launch("optimizers.cu", kernel, _grid(group), dtype, _tensors(group), in_memory, TENSORS=TENSORS)
+            launch("optimizers.cu", kernel, _grid(group), dtype, _tensors(group), in_memory, skip, TENSORS=TENSORS)
 
 
 def _in_memory(dtype, numbers):

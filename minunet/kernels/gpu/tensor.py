@@ -21,8 +21,9 @@ from minunet.precision import FIRST_WITH_TF32, precision_in_use
 
 WARPS = THREADS // WARP
 STEP = 8  # words of a pixel in one instruction
-TILES = 4  # that a block convolves with the weights that it has laid out once
-PARTIAL_SUMS = 512  # blocks that share the pixels of a weights' gradient
+TILES = 4  # that a block convolves with the weights that it has laid out once, at most,
+ENOUGH_BLOCKS = 1056  # but not before there are so many blocks: eight for each multiprocessor of an H100
+PARTIAL_SUMS = 528  # blocks that share the pixels of a weights' gradient: four for each of them
 TYPES = {"f": "TF32", "e": "FLOAT16", "E": "BFLOAT16"}  # by dtype.char
 # Bytes of shared memory for a block, at most. Four blocks of a convolution fit on a multiprocessor of an H100, three on
 # one of an A100. Two of a backward fit on both in tf32; in 16 bits it must be possible on a T4, which has 64 KB.
@@ -30,7 +31,7 @@ CONVOLVE_SHARED = 52 << 10
 BACKWARD_SHARED = {4: 80 << 10, 2: 64 << 10}  # by bytes of a number
 # Registers that a thread may take for sums and weights, so that nothing spills: of the 64 that it has where four blocks
 # run on a multiprocessor, and of the 128 where two do.
-CONVOLVE_SUMS = 48
+CONVOLVE_SUMS = 42
 BACKWARD_SUMS = 28  # for gx
 GW_SUMS = 48
 
@@ -80,11 +81,12 @@ def convolve(x, w, b, y, pads, relu, transposed=False):
     plan = _plan_convolution(y.shape, x.shape[3], kernel_size, x.dtype.itemsize)
     if plan is None:
         return False
-    tiles = len(y) * plan.tiles(y.shape[1:3])
-    grid = -(-tiles // TILES), -(-y.shape[3] // (8 * plan.eights))
+    tiles, groups = len(y) * plan.tiles(y.shape[1:3]), -(-y.shape[3] // (8 * plan.eights))
+    tiles_of_block = max(1, min(TILES, tiles * groups // ENOUGH_BLOCKS))
+    grid = -(-tiles // tiles_of_block), groups
     windows = geometry(x.shape, y.shape, kernel_size, (1, 1), pads)
-    arguments = x, w, b, y, np.int32(tiles), windows, np.int32(relu)
-    definitions = plan.macros(x, kernel_size) | {"TILES": TILES, "TRANSPOSED": int(transposed)}
+    arguments = x, w, b, y, np.int32(tiles), np.int32(tiles_of_block), windows, np.int32(relu)
+    definitions = plan.macros(x, kernel_size) | {"TRANSPOSED": int(transposed)}
     launch("tensor_convolve.cu", "tensor_convolve", grid, x.dtype, *arguments, shared=plan.shared, **definitions)
     return True
 
