@@ -84,13 +84,16 @@ def of_kernel(w):
 
 
 def window_matrices(strip, rows, windows):
-    """Returns the windows of Bᵀ d (6, tiles, OW, KW·C) for a strip of the image, in scratch memory."""
+    """Returns the windows of Bᵀ d (6, tiles, OW, KW·C) for a strip of the image, in scratch memory.
+
+    Bᵀ d itself is not needed any longer, so its memory ("values") is used again by the functions below.
+    """
     KW, SW, OW = windows.kernel_size[1], windows.stride[1], windows.out_size[1]
     count, height, columns, C = strip.shape
     s_n, s_h, _, size = strip.strides
     tiles = (height - 2) // ROWS
     d = np.ndarray((count, tiles, len(B), columns * C), strip.dtype, strip, 0, (s_n, ROWS * s_h, s_h, size))
-    t = np.matmul(B.T.astype(d.dtype), d, out=scratch("tiles", d.shape, d.dtype))
+    t = np.matmul(B.T.astype(d.dtype), d, out=scratch("values", d.shape, d.dtype))
     window_row = item_type(KW * C, d.dtype)  # its numbers are neighbors, as in patches.py
     windows_of_t = np.ndarray((count, tiles, len(B), OW), window_row, t, 0, (*t.strides[:3], SW * C * size))
     v = scratch("windows", (len(B), count, tiles, OW), window_row)
@@ -102,7 +105,7 @@ def multiply(v, u, out):
     """out = Aᵀ [v u]. out: the output rows, contiguous."""
     tiles, OW, K = v.shape[1:]
     F = u.shape[2]
-    m = scratch("products", (len(A), tiles, OW * F), v.dtype)
+    m = scratch("values", (len(A), tiles, OW * F), v.dtype)
     rows = tiles if OW * K * F <= SMALL_PRODUCT else 1
     np.matmul(v.reshape(len(A), rows, -1, K), u[:, None], out=m.reshape(len(A), rows, -1, F))
     np.matmul(A.T.astype(m.dtype), m.transpose(1, 0, 2), out=out.reshape(tiles, ROWS, OW * F))
@@ -111,7 +114,7 @@ def multiply(v, u, out):
 def kernel_products(v, gy):
     """Returns (A gy)ᵀ v (6, F, KW·C), the share of some output rows in the six gu. gy: those rows, contiguous."""
     tiles, OW, K = v.shape[1:]
-    a = scratch("products", (len(A), tiles, OW * gy.shape[-1]), v.dtype)
+    a = scratch("values", (len(A), tiles, OW * gy.shape[-1]), v.dtype)
     np.matmul(A.astype(v.dtype), gy.reshape(tiles, ROWS, -1), out=a.transpose(1, 0, 2))
     rows = tiles if OW >= LONG_ROW else 1
     a = a.reshape(len(A), rows, -1, gy.shape[-1])
