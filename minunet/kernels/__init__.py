@@ -22,7 +22,7 @@ Beside them there are max_pool and its gradient; what is fused so that the numbe
 gradient with the sum for the bias, batch normalization, the cross entropies with their errors, softmax, the sums for
 Dice and the scores, the confusion matrix, concatenating and splitting channels, bytes to floats); and the optimizers'
 `update` and `decay`. `reference/` documents them all. `kernels_for(array)` chooses by the array's device; `use_kernels`
-overrides it.
+overrides it. Inside `plain_products`, a convolution on the CPU is P(x) W and nothing else.
 """
 
 import contextlib
@@ -36,6 +36,7 @@ from minunet.device import Array, device_of
 NAMES = ("reference", "cpu", "gpu")
 
 _chosen: ContextVar[str | None] = ContextVar("chosen kernels", default=None)
+_plain: ContextVar[bool] = ContextVar("plain products", default=False)
 
 
 def kernels_for(array: Array) -> ModuleType:
@@ -65,3 +66,22 @@ def use_kernels(name: str) -> Iterator[None]:
         yield
     finally:
         _chosen.reset(token)
+
+
+@contextlib.contextmanager
+def plain_products() -> Iterator[None]:
+    """Inside `with plain_products():` a gradient is exactly 0 where nothing depends on a number.
+
+    On the CPU, most convolutions save half of their products (cpu/winograd.py). Their sums round, so what should be 0
+    may become 1e-8: too little for training to notice, and too much for whoever asks what a pixel depends on.
+    """
+    token = _plain.set(True)
+    try:
+        yield
+    finally:
+        _plain.reset(token)
+
+
+def products_are_plain() -> bool:
+    """Returns whether `plain_products` is in force."""
+    return _plain.get()

@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 from minunet import nn
 from minunet.autograd import Tensor, no_grad
 from minunet.device import to_device, to_numpy
+from minunet.kernels import plain_products
 from minunet.models import SegmentationModel, valid_sizes
 from minunet.models.unet2015 import CropLike, Mirror
 from minunet.nn.module import forward_hook
@@ -146,7 +147,8 @@ def effective_field(
         y = found[layer]
         gy = np.zeros(y.shape, dtype)
         gy[0, position[0], position[1], slice(None) if channels is None else list(channels)] = 1
-        y.backward(to_device(gy, model.device))
+        with plain_products():  # what lies outside of the field gets exactly 0
+            y.backward(to_device(gy, model.device))
     finally:
         for parameter in trained:
             parameter.requires_grad = True

@@ -58,7 +58,8 @@ Worked numbers: one row of three pixels x = (1, 2, 3), one filter of two taps w 
 P(x) repeats each pixel for every window over it: with stride 1 and padding "same" it is KH·KW times as large as x. The
 largest in the lecture's network is that of Conv_Classif_2, at 256x256: 65,536 rows of 9·16 numbers, 37.7 MB for one
 image in float32 and 604 MB for a batch of 16, where x has 4.2 MB. So it is not built as a whole. The CPU's kernels
-build some rows, about 2 MB, multiply them and let the next ones overwrite them. Backward keeps x, never P(x).
+build some rows, about 2 MB, multiply them and let the next ones overwrite them. For windows of three rows they need
+only half of the products (kernels/cpu/winograd.py). Backward keeps x, never P(x).
 
 ReLU may be fused: with activation="relu", y = max(P(x)W + b, 0) is computed while a block is still in the cache, and
 backward begins with gz = gy where y > 0, else 0 (see relu.py), which takes the place of gy in the formulas above.

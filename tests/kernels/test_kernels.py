@@ -17,6 +17,7 @@ IMPLEMENTATIONS = {  # module, device, threads: with one of them several images 
     "cpu, 3 threads": (cpu, "cpu", 3),
     "cpu, columns": (cpu, "cpu", 3),
     "cpu, few pixels": (cpu, "cpu", 3),
+    "cpu, winograd": (cpu, "cpu", 3),
     "gpu, narrow": (gpu, "gpu", 1),
     "gpu, wide": (gpu, "gpu", 1),
 }
@@ -46,6 +47,8 @@ def kernels(request, array_on, threads_as_before, monkeypatch):
         gpu.convolution, "WIDE", dict.fromkeys(gpu.convolution.WIDE, 0 if request.param == "gpu, wide" else 1 << 30)
     )
     monkeypatch.setattr(cpu.patches, "LONG_ROW", 1 if request.param == "cpu, columns" else cpu.patches.LONG_ROW)
+    if request.param == "cpu, winograd":
+        monkeypatch.setattr(cpu.winograd, "MANY_WEIGHTS", 0)
     if request.param == "cpu, few pixels":
         for file in (cpu.convolution, cpu.backward):
             monkeypatch.setattr(file, "few_pixels", lambda pixels, w_shape: True)
@@ -117,7 +120,10 @@ GEOMETRIES = {  # (N, H, W), kernel, stride, pads
     "1x1, stride 2": ((2, 5, 4), (1, 1), (2, 2), NO_PADS),
     "1x1, padded": ((1, 3, 3), (1, 1), (1, 1), ((1, 1), (2, 0))),
     "3x3 same": ((2, 5, 6), (3, 3), (1, 1), ((1, 1), (1, 1))),
+    "3x3 same, four rows": ((3, 4, 6), (3, 3), (1, 1), ((1, 1), (1, 1))),
     "3x3 valid": ((2, 5, 6), (3, 3), (1, 1), NO_PADS),
+    "3x3 valid, eight rows": ((2, 10, 5), (3, 3), (1, 1), NO_PADS),
+    "three rows, columns apart": ((2, 8, 7), (3, 2), (1, 3), ((0, 2), (1, 0))),
     "3x3, all that touch the image": ((2, 4, 5), (3, 3), (1, 1), ((2, 2), (2, 2))),
     "3x3 on one pixel": ((2, 1, 1), (3, 3), (1, 1), ((1, 1), (1, 1))),
     "3x3 on one row": ((1, 1, 7), (3, 3), (1, 1), ((1, 1), (1, 1))),

@@ -2,8 +2,9 @@
 
     convolution.py    convolve, convolve_transposed: start here
     backward.py       weight_gradient and convolve_backward, the gradients of a convolution
+    patches.py        blocks of output rows, the windows under each as matrices, and their products
+    winograd.py       the same for windows of three rows, with half the products
     products.py       products with many weights and few pixels
-    patches.py        blocks of output rows, and the windows under each as matrices
     pooling.py        max_pool and its gradient
     normalization.py  batch normalization, forward and backward
     pointwise.py      ReLU's gradient, concatenating and splitting channels

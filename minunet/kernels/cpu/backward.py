@@ -6,7 +6,7 @@ gz, with the kernel flipped. And the windows of gz that it multiplies are all th
     for each block of rows of x:
         strip    = gz under the block: gy where y > 0, zero-padded                   (scratch memory)
         matrices = all windows of the strip: some rows of P(gz)                      (scratch memory, see patches.py)
-        gx[block] = matrices @ flipped W
+        gx[block] = matrices @ flipped W                                             (or winograd.py's products)
         gW += x[block]ᵀ @ matrices                                                   (flipped back at the end)
         gb += the rows of the strip
 
@@ -17,10 +17,21 @@ With a larger stride, and where gx is not needed, each of the three is computed 
 edge of x makes one more tap of gW NaN than necessary: it meets the zeros of gz's padding, and 0 · ∞ is NaN.)
 """
 
+import functools
+
 import numpy as np
 
-from minunet.kernels.cpu.convolution import as_convolution, convolve_transposed, flipped, flipped_pads, in_pairs, wide
-from minunet.kernels.cpu.patches import Windows, blocks, strip_under, window_matrices
+from minunet.kernels.cpu import patches
+from minunet.kernels.cpu.convolution import (
+    as_convolution,
+    convolve_transposed,
+    flipped,
+    flipped_pads,
+    in_pairs,
+    way_to_multiply,
+    wide,
+)
+from minunet.kernels.cpu.patches import Windows, strip_under
 from minunet.kernels.cpu.products import by_columns, few_pixels
 from minunet.kernels.cpu.sums import relu_gradient_and_sum, sum_over_pixels
 from minunet.kernels.threads import in_parallel
@@ -49,33 +60,35 @@ def _in_one_pass(x, w, gy, y, pads):
     x, gy, y = (None if array is None else np.ascontiguousarray(array) for array in (x, gy, y))
     KH, KW, C, F = w.shape
     (N, H, W, _), OH = x.shape, gy.shape[1]
-    W_back, pair = flipped(w), 1
+    w_back, pair = flipped(w), 1
     if in_pairs(W, C, KW, (1, 1)):
-        W_back, pair = wide(W_back), 2
-    windows = Windows(W_back.shape[:2], (1, pair), pads, (H, W // pair))
-    W_back = W_back.reshape(-1, pair * C)
+        w_back, pair = wide(w_back), 2
+    windows = Windows(w_back.shape[:2], (1, pair), pads, (H, W // pair))
+    way = way_to_multiply(N, w_back.shape, windows)
     gx = np.empty(x.shape, x.dtype)
+    W_back = way.of_kernel(w_back)
+    x_pairs, gx_pairs = (array.reshape(N, H, W // pair, pair * C) for array in (x, gx))
 
     def task(chunk):
         products, sums = None, 0
         for n, rows in chunk:
             strip = strip_under(gy[n], *windows.rows_under(rows), pads, None if y is None else y[n])
-            matrices = window_matrices(strip, rows, windows)
-            x_rows, gx_rows = (array[n, rows].reshape(len(matrices), -1, pair * C) for array in (x, gx))
-            np.matmul(matrices, W_back, out=gx_rows)
-            products = _add_products(products, x_rows, matrices)
+            matrices = way.window_matrices(strip, rows, windows)
+            way.multiply(matrices, W_back, out=gx_pairs[n, rows])
+            products = _added(products, way.kernel_products(matrices, x_pairs[n, rows]))
             own = slice(pads[0][0], pads[0][0] + (OH if rows.stop == H else rows.stop) - rows.start)
             sums = sums + strip[:, own].reshape(-1, strip.shape[2] * F).sum(axis=0)
         return products, sums
 
-    done = in_parallel(task, blocks(N, F * x.itemsize, windows))
-    totals, sums = zip(*done) if done else ((), ())
-    gw = _added(totals, (pair * C, windows.kernel_size[0] * windows.kernel_size[1] * F), x.dtype)
+    done = in_parallel(task, way.blocks(N, F * x.itemsize, windows))
+    if not done:
+        return gx, np.zeros(w.shape, w.dtype), np.zeros(F, x.dtype)
+    totals, sums = zip(*done)
+    gw = way.kernel_gradient(functools.reduce(_added, totals), windows)
     gw = gw.reshape(pair, C, *windows.kernel_size, F)
     gw = gw[0] if pair == 1 else gw[0, :, :, :-1] + gw[1, :, :, 1:]  # of the wide kernel
     gw = np.ascontiguousarray(gw[:, ::-1, ::-1].transpose(1, 2, 0, 3))
-    gb = sum(sums, np.zeros(F, x.dtype)) if not sums else sum(sums).reshape(-1, F).sum(axis=0)
-    return gx, gw, gb
+    return gx, gw, sum(sums).reshape(-1, F).sum(axis=0)
 
 
 def weight_gradient(x, gy, kernel_size, stride, pads):
@@ -88,33 +101,28 @@ def weight_gradient(x, gy, kernel_size, stride, pads):
         wide = wide.reshape(KH, KW + 1, -1, 2, F)
         return wide[:, :-1, :, 0] + wide[:, 1:, :, 1]
     windows, C = Windows(kernel_size, stride, pads, (OH, OW)), x.shape[3]
-    if few_pixels(N * OH * OW, (KH, KW, C, F)) and not windows.in_columns:
-        gw = np.empty((KH * KW * C, F), x.dtype)
-        P = window_matrices(strip_under(x, *windows.rows_under(slice(0, OH)), pads), slice(0, OH), windows)[0]
-        by_columns(P.T, gy.reshape(-1, F), gw)
-        return gw.reshape(KH, KW, C, F)
+    way = way_to_multiply(N, (KH, KW, C, F), windows)
+    if way is patches and few_pixels(N * OH * OW, (KH, KW, C, F)) and not windows.in_columns:
+        gw = np.empty((KH, KW, C, F), x.dtype)
+        strip = strip_under(x, *windows.rows_under(slice(0, OH)), pads)
+        P = patches.window_matrices(strip, slice(0, OH), windows)[0]
+        by_columns(P.T, gy.reshape(-1, F), gw.reshape(-1, F))
+        return gw
 
     def task(chunk):
         total = None
         for n, rows in chunk:
-            matrices = window_matrices(strip_under(x[n], *windows.rows_under(rows), pads), rows, windows)
-            total = _add_products(total, matrices, gy[n, rows].reshape(len(matrices), -1, F))
+            matrices = way.window_matrices(strip_under(x[n], *windows.rows_under(rows), pads), rows, windows)
+            total = _added(total, way.kernel_products(matrices, gy[n, rows]))
         return total
 
-    totals = in_parallel(task, blocks(N, C * x.itemsize, windows))
-    return _added(totals, (KH * KW * C, F), x.dtype).reshape(KH, KW, C, F)
+    totals = in_parallel(task, way.blocks(N, C * x.itemsize, windows))
+    if not totals:
+        return np.zeros((KH, KW, C, F), x.dtype)
+    gw = way.kernel_gradient(functools.reduce(_added, totals), windows)
+    return np.ascontiguousarray(gw.transpose(1, 2, 3, 0))
 
 
-def _add_products(total, left, right):
-    """Returns total + leftᵀ right, summed over the matrices (products, pixels, K) and (products, pixels, F): (K, F)."""
-    products = left.transpose(0, 2, 1) @ right
-    product = products[0] if len(products) == 1 else products.sum(axis=0)
-    return product if total is None else np.add(total, product, out=total)
-
-
-def _added(totals, shape, dtype):
-    """Returns the sum of the threads' arrays, in the first of them."""
-    result = totals[0] if totals else np.zeros(shape, dtype)
-    for other in totals[1:]:
-        result += other
-    return result
+def _added(total, array):
+    """Returns total + array, in the memory of total; array itself where there is no total yet."""
+    return array if total is None else np.add(total, array, out=total)

@@ -8,6 +8,8 @@ multiplied by W while they are warm, and the next block overwrites them:
         matrices = all windows of the strip: some rows of P(x)                       (scratch memory, see patches.py)
         y[block] = matrices @ W, + b, negative → 0 while it is warm
 
+For most layers winograd.py does the last two lines with half the products.
+
 The copy is cheap because the channels come last: KW·C numbers that are neighbors in the image are neighbors in a
 window too (items.py).
 
@@ -24,8 +26,9 @@ Where a layer has few pixels and many weights, W is cut, not the output: product
 
 import numpy as np
 
+from minunet.kernels.cpu import patches, winograd
 from minunet.kernels.cpu.items import as_items
-from minunet.kernels.cpu.patches import BLOCK_BYTES, Windows, blocks, cut, strip_under, window_matrices
+from minunet.kernels.cpu.patches import BLOCK_BYTES, Windows, cut, strip_under
 from minunet.kernels.cpu.products import by_columns, few_pixels
 from minunet.kernels.threads import in_parallel, scratch
 from minunet.kernels.windows import crop, output_size, tap
@@ -42,11 +45,12 @@ def convolve(x, w, b, stride, pads, relu=False):
         b = None if b is None else np.tile(b, 2)
         return convolve(x, wide(w), b, (stride[0], 2), pads, relu).reshape(-1, OH, OW, F)
     windows = Windows((KH, KW), stride, pads, (OH, OW))
+    way = way_to_multiply(len(x), w.shape, windows)
     y = np.empty((len(x), OH, OW, F), x.dtype)
-    W = np.ascontiguousarray(w).reshape(KH * KW * C, F)
-    if few_pixels(len(x) * OH * OW, w.shape) and not windows.in_columns:
-        matrices = window_matrices(strip_under(x, *windows.rows_under(slice(0, OH)), pads), slice(0, OH), windows)
-        by_columns(matrices[0], W, y.reshape(-1, F))
+    W = way.of_kernel(w)
+    if way is patches and few_pixels(len(x) * OH * OW, w.shape) and not windows.in_columns:
+        strip = strip_under(x, *windows.rows_under(slice(0, OH)), pads)
+        by_columns(patches.window_matrices(strip, slice(0, OH), windows)[0], W, y.reshape(-1, F))
         if b is not None:
             y += b
         return np.maximum(y, 0, out=y) if relu else y
@@ -56,17 +60,21 @@ def convolve(x, w, b, stride, pads, relu=False):
 
     def task(chunk):
         for n, rows in chunk:
-            matrices = window_matrices(strip_under(x[n], *windows.rows_under(rows), pads), rows, windows)
-            pixels = y[n, rows]
-            np.matmul(matrices, W, out=pixels.reshape(len(matrices), -1, F))
+            strip, pixels = strip_under(x[n], *windows.rows_under(rows), pads), y[n, rows]
+            way.multiply(way.window_matrices(strip, rows, windows), W, out=pixels)
             whole_rows = pixels.reshape(-1, OW * F)
             if b is not None:
                 np.add(whole_rows, b_row, out=whole_rows)
             if relu:
                 np.maximum(whole_rows, zero_row, out=whole_rows)
 
-    in_parallel(task, blocks(len(x), C * x.itemsize, windows))
+    in_parallel(task, way.blocks(len(x), C * x.itemsize, windows))
     return y
+
+
+def way_to_multiply(N, w_shape, windows):
+    """Returns the file with the products that suit N images: patches or winograd. Both have the same functions."""
+    return winograd if winograd.pays(N, w_shape, windows) else patches
 
 
 def in_pairs(OW, F, KW, stride):
@@ -95,7 +103,7 @@ def as_convolution(y, w, stride, pads):
 
     pads: those of y, from flipped_pads.
     """
-    many_pixels = y.shape[0] * y.shape[1] * y.shape[2] > 2 * w.shape[3]  # else flipping w costs more than it saves
+    many_pixels = y.shape[0] * y.shape[1] * y.shape[2] >= w.shape[3]  # else flipping w costs more than it saves
     return stride == (1, 1) and many_pixels and min(map(min, pads)) >= 0
 
 
@@ -121,7 +129,7 @@ def _scatter(y, w, b, stride, pads, size):
     b_row = None if b is None else np.tile(b, W)
     of_all = None
     if few_pixels(N * OH * OW, w.shape):
-        of_all = scratch("values", (N, OH, OW, KH, KW, C), y.dtype)
+        of_all = scratch("windows", (N, OH, OW, KH, KW, C), y.dtype)
         by_columns(y.reshape(-1, F), Wt, of_all.reshape(-1, KH * KW * C))
 
     def task(chunk):
@@ -130,7 +138,7 @@ def _scatter(y, w, b, stride, pads, size):
             if of_all is not None:
                 products = of_all[n]
             else:
-                products = scratch("values", (count, OH, OW, KH, KW, C), y.dtype)
+                products = scratch("windows", (count, OH, OW, KH, KW, C), y.dtype)
                 np.matmul(y[n].reshape(-1, F), Wt, out=products.reshape(-1, KH * KW * C))
             if tiles:
                 rows = products.reshape(count, OH, OW, KH, KW * C).transpose(0, 1, 3, 2, 4)

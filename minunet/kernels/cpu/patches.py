@@ -20,6 +20,9 @@ columns   Where rows are long. Windows above one another share all but one of th
           number is copied about KW times, not KH·KW times, and there is one product per output row.
 
 In a short row the product would be too small; there, patches are faster (measured).
+
+The functions below the layouts multiply them. winograd.py has functions of the same names, which do the same with half
+the products; convolution.py and backward.py use one file or the other.
 """
 
 import math
@@ -108,6 +111,27 @@ def window_matrices(strip, rows, windows):
     for k in range(KH):
         patches[..., k] = taps[..., k]
     return np.ndarray((1, count * OH * OW, KH * KW * C), strip.dtype, patches)
+
+
+def of_kernel(w):
+    """Returns W, the kernel as a matrix (KH·KW·C, F)."""
+    return np.ascontiguousarray(w).reshape(-1, w.shape[3])
+
+
+def multiply(matrices, W, out):
+    """out = P(x) W. out: the output rows, contiguous."""
+    np.matmul(matrices, W, out=out.reshape(len(matrices), -1, W.shape[1]))
+
+
+def kernel_products(matrices, gy):
+    """Returns gyᵀ P(x) (F, KH·KW·C), the share of some output rows in gWᵀ. gy: those rows, contiguous."""
+    products = gy.reshape(len(matrices), -1, gy.shape[-1]).transpose(0, 2, 1) @ matrices
+    return products[0] if len(products) == 1 else products.sum(axis=0)
+
+
+def kernel_gradient(total, windows):
+    """Returns the gradient of the kernel (F, KH, KW, C) from the sum of all `kernel_products`."""
+    return total.reshape(len(total), *windows.kernel_size, -1)
 
 
 def strip_under(x, start, stop, pads, y=None):

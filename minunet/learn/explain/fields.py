@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minunet.autograd import Tensor
+from minunet.kernels import plain_products
 from minunet.learn.explain.choice import spread
 from minunet.learn.receptive_field import NOTHING, ReceptiveField
 from minunet.models import SegmentationModel
@@ -123,7 +124,8 @@ def _gradients(model, x, number, rows, columns, images):
         for a, i in enumerate(rows):
             for b, j in enumerate(columns):
                 gy[(a % down) * across + b % across, i, j] = 1
-        y.backward(gy)
+        with plain_products():  # what lies outside of the field gets exactly 0
+            y.backward(gy)
     finally:
         for parameter in trained:
             parameter.requires_grad = True
