@@ -25,7 +25,7 @@ applied as matrix products, too. Sums take time, so this is for layers where the
 Backward transposes once more. gx is a convolution, with the kernel flipped. What it multiplies, v = Bᵀ gz, also makes
 the gradient of the kernel, as in backward.py: gw = Gᵀ gu, with gu = (A x)ᵀ v for each of the six.
 
-The sums round. In float32, results are off by 1 to 4 millionths of the largest one where plain products are off by 0.3
+The sums round. In float32, results are off by 1 to 5 millionths of the largest one where plain products are off by 0.2
 to 0.5 (measured on the lecture's layers); a number that should be 0 may be 1e-8 (`kernels.plain_products`). And one
 that is not finite makes the four rows of its tile NaN, since 0 · ∞ is NaN.
 
