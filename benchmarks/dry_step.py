@@ -130,11 +130,12 @@ def _step(launches, batch, size, stored):
     by_cupy("scale the error", z.nbytes + gz.nbytes)
     for back in reversed(way_back):
         gz = back(gz)
-    numbers = np.empty(launch.THREADS, np.float32)
-    moved = 5 * sum(p.nbytes for p in parameters)  # w, g and v are read, w and v written
+    numbers, weights_bytes = np.empty(launch.THREADS, np.float32), sum(p.nbytes for p in parameters)
+    if stored == np.float16:  # loss_scaling.py: flattened, their absolute values, the largest, divided by the scale
+        by_cupy("unscale the gradients", 7 * weights_bytes)
     grid = launch.BLOCKS // 8, len(parameters)
     launch.launch("optimizers.cu", "rmsprop", grid, numbers.dtype, numbers, TENSORS=gpu.optimizers.TENSORS)
-    launches[-1] = launches[-1]._replace(bytes=moved)
+    launches[-1] = launches[-1]._replace(bytes=5 * weights_bytes)  # w, g and v are read, w and v written
     gpu.losses.mask_counts(z, masks, 0.0, 255)
 
 

@@ -124,6 +124,7 @@ GEOMETRIES = {  # (N, H, W), kernel, stride, pads
     "2x2, stride 2": ((2, 6, 4), (2, 2), (2, 2), NO_PADS),
     "2x2, stride 2, odd": ((2, 5, 7), (2, 2), (2, 2), NO_PADS),
     "2x2, stride 2, odd, same": ((2, 5, 7), (2, 2), (2, 2), ((0, 1), (0, 1))),
+    "3x3, stride 2, long rows": ((2, 4, 130), (3, 3), (2, 2), ((1, 1), (0, 1))),  # a GPU's thread gets several of each
     "kernel above stride": ((2, 7, 8), (3, 3), (2, 2), ((1, 1), (0, 1))),
     "stride above kernel": ((2, 7, 8), (2, 1), (3, 2), NO_PADS),
     "stride above kernel, padded": ((1, 7, 8), (2, 2), (3, 3), ((1, 1), (1, 0))),

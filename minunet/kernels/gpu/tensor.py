@@ -31,9 +31,9 @@ CONVOLVE_SHARED = 52 << 10
 BACKWARD_SHARED = {4: 80 << 10, 2: 64 << 10}  # by bytes of a number
 # Registers that a thread may take for sums and weights, so that nothing spills: of the 64 that it has where four blocks
 # run on a multiprocessor, and of the 128 where two do.
-CONVOLVE_SUMS = 42
+CONVOLVE_SUMS = 40
 BACKWARD_SUMS = 28  # for gx
-GW_SUMS = 48
+GW_SUMS = 40
 
 
 def uses_tensor_cores(x):
