@@ -11,9 +11,11 @@ float16 (11 bits, but nothing below 6e-8, so that the loss has to be scaled: los
 float32 or float64.
 
 In mixed precision, who rounds what? A convolution stores the float32 images that it is given in 16 bits, and returns 16
-bits. What only picks, moves or scales numbers (pooling, concatenation, ReLU, batch normalization, dropout, +) returns
-the dtype that it was given. Everything else, such as sigmoid, softmax, losses and sums, is given float32
-(`Function.takes_half`). On the way back each gradient has the dtype of what it is the gradient of.
+bits; where its products take two factors of 16 bits, its weights are rounded for them. The weights themselves stay
+float32: a step changes a weight by a thousandth of itself, and bfloat16 would round that away. What only picks, moves
+or scales numbers (pooling, concatenation, ReLU, batch normalization, dropout, +) returns the dtype that it was given.
+Everything else, such as sigmoid, softmax, losses and sums, is given float32 (`Function.takes_half`). On the way back
+each gradient has the dtype of what it is the gradient of.
 
 Source: Micikevicius et al., "Mixed precision training", 2018.
 """
