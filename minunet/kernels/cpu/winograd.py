@@ -5,7 +5,7 @@ of the six numbers d under their windows with the three taps w. Six are enough, 
 
 Multiply p(t) = p_0 + p_1 t + p_2 t² + p_3 t³ by w(t) = w_0 + w_1 t + w_2 t². Coefficient by coefficient that is twelve
 products as well. But p(t) w(t) has degree 5, so it is known from six of its values, and a value of a product is the
-product of the values. Take t = 0, 1, -1, 2, -2, and ∞, by which the leading coefficient is meant:
+product of the values. Take t = 0, ±3/4, ±3/2, and ∞, by which the leading coefficient is meant:
 
     A  (6, 4)   from the coefficients of p to its values: the row of t is 1, t, t², t³, that of ∞ is 0, 0, 0, 1
     G  (6, 3)   the same for w
@@ -25,9 +25,11 @@ applied as matrix products, too. Sums take time, so this is for layers where the
 Backward transposes once more. gx is a convolution, with the kernel flipped. What it multiplies, v = Bᵀ gz, also makes
 the gradient of the kernel, as in backward.py: gw = Gᵀ gu, with gu = (A x)ᵀ v for each of the six.
 
-The sums round. In float32, results are off by 1 to 5 millionths of the largest one where plain products are off by 0.2
-to 0.5 (measured on the lecture's layers); a number that should be 0 may be 1e-8 (`kernels.plain_products`). And one
-that is not finite makes the four rows of its tile NaN, since 0 · ∞ is NaN.
+The sums round. In float32, results are off by 0.4 to 1.6 millionths of the largest one where plain products are off by
+0.2 to 0.7 (measured on the lecture's layers); a number that should be 0 may be 1e-8 (`kernels.plain_products`). The
+points decide how much: 0, ±1, ±2, which one would take to calculate by hand, make half as much again, since the powers
+of 2 are large beside those of 1. And one number that is not finite makes the four rows of its tile NaN, since 0 · ∞ is
+NaN.
 
 Source: Winograd, "Arithmetic Complexity of Computations", 1980; Lavin and Gray, "Fast Algorithms for Convolutional
 Neural Networks", 2016, who do it along both axes: a quarter of the products, and so many sums that NumPy gains nothing.
@@ -42,7 +44,7 @@ from minunet.kernels.cpu.products import by_columns
 from minunet.kernels.threads import scratch
 
 ROWS = 4  # output rows of a tile
-POINTS = (0, 1, -1, 2, -2)  # and ∞
+POINTS = (0, 0.75, -0.75, 1.5, -1.5)  # and ∞
 MANY_WEIGHTS = 128  # in a tap of the kernel, from which fewer products are faster (measured)
 BLOCK_BYTES = 3 << 19  # of windows per block: they stay in the cache
 SMALL_PRODUCT = 10**6  # multiplications up to which OpenBLAS does not copy what it multiplies: a product for each row
