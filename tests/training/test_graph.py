@@ -140,17 +140,21 @@ def test_a_recorded_training_of_each_task(name):
     assert_same(outcomes[1], outcomes[0])
 
 
+def stop_in_the_middle(trainer, training, validation, folder):
+    """Trains for three steps, in the middle of the first epoch, and leaves its checkpoint in the folder."""
+    steps = []
+    trainer.after_step = lambda: steps.append(1)
+    trainer.stop = lambda: len(steps) == 3
+    with RunFolder(folder, {}, trainer.parts()) as run:
+        assert list(trainer.epochs(training, validation, 2)) == []
+        run.finish("interrupted", trainer.model)
+
+
 def test_a_run_that_is_resumed_in_the_middle_ends_with_the_same_numbers(tmp_path):
     options = {"model": SMALL | {"batch_norm": True, "dropout": 0.2}, "clip_norm": 1.0}
     whole, *loaders = start(optim.Adam, graph=False, **options)
     expected = outcome(whole, whole.epochs(*loaders, 2))
-    first, *loaders = start(optim.Adam, **options)
-    steps = []
-    first.after_step = lambda: steps.append(1)
-    first.stop = lambda: len(steps) == 3
-    with RunFolder(tmp_path / "run", {}, first.parts()) as run:
-        assert list(first.epochs(*loaders, 2)) == []
-        run.finish("interrupted", first.model)
+    stop_in_the_middle(*start(optim.Adam, **options), tmp_path / "run")
     second, *loaders = start(optim.Adam, **options)
     with RunFolder(tmp_path / "run", {}, second.parts(), resume=second.model):
         launched = replays(second)
@@ -222,12 +226,7 @@ def test_a_run_in_mixed_precision_is_resumed_with_the_same_numbers(tmp_path):
         first, *loaders = start(optim.Adam)
         if half_dtype("gpu:0") == np.float16:
             assert first.loss_scale.state_dict() == {}
-        steps = []
-        first.after_step = lambda: steps.append(1)
-        first.stop = lambda: len(steps) == 3
-        with RunFolder(tmp_path / "run", {}, first.parts()) as run:
-            assert list(first.epochs(*loaders, 2)) == []
-            run.finish("interrupted", first.model)
+        stop_in_the_middle(first, *loaders, tmp_path / "run")
         second, *loaders = start(optim.Adam)
         with RunFolder(tmp_path / "run", {}, second.parts(), resume=second.model):
             assert second.loss_scale.state_dict() == first.loss_scale.state_dict()

@@ -43,46 +43,57 @@ def way_back(place):
 
 
 def to_the_largest(gx, x, g):
+    """What is right: the whole g goes to the largest number, the first of equals."""
     gx[np.unravel_index(x.argmax(), x.shape)] += g
 
 
 def overwrite(gx, x, g):
+    """The last window over a pixel replaces what earlier ones have added."""
     gx[np.unravel_index(x.argmax(), x.shape)] = g
 
 
 def all_equals(gx, x, g):
+    """Each of several equal maxima gets the whole g."""
     gx += g * (x == x.max())
 
 
 def shared(gx, x, g):
+    """Equal maxima get equal shares of g."""
     gx += g * (x == x.max()) / (x == x.max()).sum()
 
 
 def last_of_equals(gx, x, g):
+    """The last of several equal maxima gets g, not the first."""
     gx[np.unravel_index(x.size - 1 - x.ravel()[::-1].argmax(), x.shape)] += g
 
 
 def spread(gx, x, g):
+    """As for an average: each number of the window gets an equal share of g."""
     gx += g / gx.size
 
 
 def to_all(gx, x, g):
+    """Each number of the window gets the whole g."""
     gx += g
 
 
 def to_the_corner(gx, x, g):
+    """The first number of the window gets g, whichever is the largest."""
     gx[0, 0] += g
 
 
 def to_the_smallest(gx, x, g):
+    """The smallest number gets g."""
     gx[np.unravel_index(x.argmin(), x.shape)] += g
 
 
 def times_x(gx, x, g):
+    """g is multiplied by the maximum itself."""
     gx[np.unravel_index(x.argmax(), x.shape)] += g * x.max()
 
 
 def without_stride(gy, x, size, stride):
+    """Windows are read and filled as if they lay one pixel apart."""
     return way_back(to_the_largest)(gy, x, size, (1, 1))
 
 
@@ -107,10 +118,12 @@ def by_columns(gx, x, g):
 
 
 def one(gx, x, g):
+    """The largest number gets 1 in place of g."""
     gx[np.unravel_index(x.argmax(), x.shape)] += 1
 
 
 def rows_for_columns(gx, x, g):
+    """The index of the maximum is divided by the window's height, not by its width."""
     k, l = divmod(int(x.argmax()), x.shape[0])
     gx[min(k, x.shape[0] - 1), min(l, x.shape[1] - 1)] += g
 
