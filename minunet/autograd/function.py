@@ -15,6 +15,10 @@ and `f.backward(gy)` computes it without ever forming the Jacobian. The walk vis
 the leaves, each one after all of its consumers. An array that is used twice receives the sum of both gradients.
 Gradients are plain arrays, with no graph of their own: there are no second derivatives.
 
+A Function may return several arrays, where one pass over memory can compute them together (a convolution and its
+pooling, ops/conv2d_max_pool2d.py). Each Tensor then knows its place among them, and backward is given as many
+gradients: ∂L/∂x = Σ_k (∂y_k/∂x)ᵀ gy_k. The gradient of an output that L does not depend on is 0, which is told as None.
+
 Adding up in place saves memory, and is wrong where an array is shared. Take L = z + a b with z = a + b, where a = 2
 and b = 3, so that ∂L/∂a = 1 + b = 4 and ∂L/∂b = 1 + a = 3. The backward of a + b returns gz = 1 for both: one array
 under two names. If the gradients of a b, 3 for a and 2 for b, were added into it, both would end at 1 + 3 + 2 = 6. So
@@ -36,7 +40,7 @@ from minunet.precision import is_half, precision_in_use, use_precision, widened
 
 
 class Call(NamedTuple):
-    """A call of a Function: its name, what it read and what it returned."""
+    """A call of a Function: its name, what it read and what it returned; of several outputs, each is a Call."""
 
     operation: str
     inputs: list[Any]
@@ -68,6 +72,9 @@ class Function:
                        `self.needs[i]` is False. What it returns is gy itself, a view, or a new array that nobody else
                        holds and that the engine may keep without a copy. It never writes into gy.
 
+    With several outputs, forward returns a tuple, backward takes gy0, gy1, … (None for an output that nobody has used;
+    never for all), and `outputs(*inputs)` is what to call.
+
     takes_half         whether forward takes arrays of 16 bits (precision.py); if not, it is given float32 instead. Each
                        gradient goes back in the dtype of its input.
 
@@ -82,6 +89,8 @@ class Function:
     takes_half = False
     precision: str
     sources: Any = None  # per input: the Function that made it, the leaf itself, or None; None as a whole once freed
+    places: tuple[int, ...]  # per input: which of that Function's outputs it is
+    count: int  # of outputs
 
     def forward(self, *arrays: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__}.forward")
@@ -95,22 +104,31 @@ class Function:
         return type(self).__name__.removesuffix("Function")
 
     def __call__(self, *inputs: TensorLike) -> Tensor:
+        """Returns the Tensor that forward computes."""
+        (y,) = self.outputs(*inputs)
+        return y
+
+    def outputs(self, *inputs: TensorLike) -> tuple[Tensor, ...]:
+        """Returns all Tensors that forward computes."""
         tensors = [x if isinstance(x, Tensor) else Tensor(x) for x in inputs]
         self._check_devices(tensors)
         self.needs = tuple(gradients_are_recorded() and x.requires_grad for x in tensors)
         arrays = [x.data if self.takes_half else widened(x.data) for x in tensors]
-        y = Tensor(self.forward(*arrays))
+        computed = self.forward(*arrays)
+        ys = [Tensor(y) for y in (computed if isinstance(computed, tuple) else (computed,))]
         if _recording.calls is not None:
-            _recording.calls.append(Call(self.operation, arrays, y.data))
+            _recording.calls.extend(Call(self.operation, arrays, y.data) for y in ys)
         if any(self.needs):
             # Only where the inputs came from is kept, not the tensors: an activation that no backward needs is freed.
             self.sources = tuple((x.creator or x) if need else None for x, need in zip(tensors, self.needs))
+            self.places = tuple(x.place for x in tensors)
+            self.count = len(ys)
             self.versions = tuple(x.version for x in tensors)
             self.expected = tuple((x.shape, x.dtype, x.device) for x in tensors)
             self.precision = precision_in_use()
-            y.requires_grad = True
-            y.creator = self
-        return y
+            for place, y in enumerate(ys):
+                y.requires_grad, y.creator, y.place = True, self, place
+        return tuple(ys)
 
     def _check_devices(self, tensors: list[Tensor]) -> None:
         devices = {x.device for x in tensors}
@@ -120,12 +138,12 @@ class Function:
                 f'{self.operation}: inputs on different devices: {found}; move them with .to("{tensors[0].device}")'
             )
 
-    def input_gradients(self, gy: Array) -> tuple[Any, ...]:
-        """Returns backward(gy) as a tuple, each gradient checked against its input."""
+    def input_gradients(self, *gys: Array | None) -> tuple[Any, ...]:
+        """Returns backward(*gys) as a tuple, each gradient checked against its input."""
         self._check_versions()
-        array_module(gy)  # its GPU becomes the current one
+        xp = array_module(next(gy for gy in gys if gy is not None))  # its GPU becomes the current one
         with use_precision(self.precision):
-            gradients = self.backward(gy)
+            gradients = self.backward(*gys)
         gradients = gradients if isinstance(gradients, tuple) else (gradients,)
         if len(gradients) != len(self.sources):
             raise RuntimeError(
@@ -137,7 +155,7 @@ class Function:
                 raise RuntimeError(f"{type(self).__name__}.backward returned no gradient for input {i}")
             if need:
                 if array_module(g) is np and not isinstance(g, np.ndarray):
-                    g = array_module(gy).asarray(g)  # NumPy's sums of everything are scalars, not arrays
+                    g = xp.asarray(g)  # NumPy's sums of everything are scalars, not arrays
                 if device_of(g) != device:
                     raise RuntimeError(
                         f"{type(self).__name__}.backward returned a gradient for input {i} on {device_of(g)}, "
@@ -166,25 +184,30 @@ class Function:
         """Forgets everything that was stored for backward; a second backward through this node raises RuntimeError."""
         vars(self).clear()
 
-    def run_backward(self, gy: Array) -> None:
-        """Walks back through the graph from this Function, whose output has the gradient gy; the leaves get `.grad`."""
+    def run_backward(self, gy: Array, place: int = 0) -> None:
+        """Walks back through the graph from this Function, whose output has the gradient gy; the leaves get `.grad`.
+
+        place: which of its outputs has that gradient.
+        """
         order = _inputs_first(self)
-        waiting = {self: (gy, False)}  # Function -> (gradient of its output so far, may we add into that array?)
+        # (Function, which of its outputs) -> (the gradient of that so far, may we add into that array?)
+        waiting = {(self, place): (gy, False)}
         del gy
         while order:
             function = order.pop()
-            gy, _ = waiting.pop(function)
-            sources, gradients = function.sources, list(function.input_gradients(gy))
+            gys = [waiting.pop((function, k), (None, False))[0] for k in range(function.count)]
+            sources, places, gradients = function.sources, function.places, list(function.input_gradients(*gys))
             function.release()
-            ours = [_is_ours(gradients, i, gy) for i in range(len(gradients))]
-            del gy
+            ours = [_is_ours(gradients, i, gys) for i in range(len(gradients))]
+            del gys
             for i, source in enumerate(sources):
                 gx = gradients[i]
                 gradients[i] = None
                 if isinstance(source, Tensor):
                     source.accumulate(gx, ours[i])
                 elif source is not None:
-                    waiting[source] = _add(*waiting[source], gx, ours[i]) if source in waiting else (gx, ours[i])
+                    output = source, places[i]
+                    waiting[output] = _add(*waiting[output], gx, ours[i]) if output in waiting else (gx, ours[i])
                 del gx  # before the next product asks for memory
 
 
@@ -217,10 +240,10 @@ def _inputs_first(root: Function) -> list[Function]:
     return order
 
 
-def _is_ours(gradients, i, gy):
-    """Returns whether the engine may keep gradients[i] and add into it: not if it is gy, a view, or returned twice."""
+def _is_ours(gradients, i, gys):
+    """Returns whether the engine may keep gradients[i] and add into it: not a gy, a view, or what is returned twice."""
     g = gradients[i]
-    return g is not None and g is not gy and g.base is None and sum(g is other for other in gradients) == 1
+    return g is not None and g.base is None and sum(g is other for other in (*gradients, *gys)) == 1
 
 
 def _add(a, a_is_ours, b, b_is_ours):

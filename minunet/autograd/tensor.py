@@ -51,7 +51,7 @@ class Creator(Protocol):
 
     @property
     def operation(self) -> str: ...
-    def run_backward(self, gy: Array) -> None: ...
+    def run_backward(self, gy: Array, place: int = 0) -> None: ...
 
 
 class Tensor:
@@ -63,6 +63,7 @@ class Tensor:
     grad           None, or an array like `data`: the sum of all gradients since it was last cleared
                    (`x.grad = None`). Only leaves keep one; the gradients of intermediate results are dropped at once.
     creator        the Function that made this tensor, None for a leaf.
+    place          which of the creator's outputs it is: 0, unless that has several.
     version        how often the data were changed in place, by an optimizer's step or by `x.data -= …`. A backward that
                    still needs the old numbers of a leaf refuses to work with the new ones. (What `x.data[...] = …`
                    writes into the array itself is not seen.)
@@ -73,7 +74,17 @@ class Tensor:
     array([2., 4., 6.])
     """
 
-    __slots__ = ("__weakref__", "_data", "_made_to_be_trained", "creator", "grad", "name", "requires_grad", "version")
+    __slots__ = (
+        "__weakref__",
+        "_data",
+        "_made_to_be_trained",
+        "creator",
+        "grad",
+        "name",
+        "place",
+        "requires_grad",
+        "version",
+    )
     __array_ufunc__ = None  # makes numpy_array * tensor call Tensor.__rmul__
 
     def __init__(self, data: TensorLike | ArrayLike, requires_grad: bool = False, name: str | None = None) -> None:
@@ -89,6 +100,7 @@ class Tensor:
         self.requires_grad = requires_grad
         self._made_to_be_trained = requires_grad
         self.creator: Creator | None = None
+        self.place = 0
         self.name = name
 
     @property
@@ -187,7 +199,7 @@ class Tensor:
         if self.creator is None:
             self.accumulate(gy, owned=False)
         else:
-            self.creator.run_backward(gy)
+            self.creator.run_backward(gy, self.place)
 
     def accumulate(self, gx: Array, owned: bool) -> None:
         """Adds gx to `.grad`. owned: nobody else holds the array gx, so it may be kept without a copy."""

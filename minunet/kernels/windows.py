@@ -9,6 +9,8 @@ import numpy as np
 
 from minunet.device import array_module
 
+POOL = (2, 2), (2, 2), ((0, 0), (0, 0))  # size, stride and pads of the pooling that a convolution can do along the way
+
 
 def output_size(size, kernel_size, stride, pads):
     """Returns (OH, OW): how many windows fit along each axis of an image of `size` = (H, W).

@@ -81,47 +81,10 @@ from numpy.typing import NDArray
 
 from minunet.autograd import Tensor
 from minunet.device import to_device
+from minunet.models.double_conv import DoubleConv, pooled_and_skip
 from minunet.models.segmentation_model import OUTPUTS, SegmentationModel, check_options
-from minunet.nn import BatchNorm, Concatenate, Conv2D, ConvTranspose2D, Dropout, MaxPool2D, Module
+from minunet.nn import Concatenate, Conv2D, ConvTranspose2D, MaxPool2D, Module
 from minunet.nn.summary import print_summary
-
-
-class DoubleConv(Module):
-    """Two 3x3 convolutions with ReLU: (N,H,W,in_channels) → (N,H,W,filters). Their names end in _1 and _2.
-
-    batch_norm: normalizes each before its ReLU. They then have no bias: the mean is subtracted anyway, and β takes its
-    place. dropout: the rate at which whole feature maps of the result are dropped; whole_maps False: single numbers.
-    padding: "same", or "valid" for a result that is four rows and four columns smaller.
-    """
-
-    def __init__(
-        self, in_channels, filters, prefix, rng, batch_norm=False, dropout=0.0, padding="same", whole_maps=True
-    ):
-        options = {"padding": padding, "activation": None if batch_norm else "relu", "bias": not batch_norm, "rng": rng}
-        norm_name, dropout_name = prefix.replace("Conv", "BatchNorm"), prefix.replace("Conv", "Dropout")
-        self.first = Conv2D(in_channels, filters, 3, name=f"{prefix}_1", **options)
-        self.first_norm = self._norm(filters, f"{norm_name}_1") if batch_norm else None
-        self.second = Conv2D(filters, filters, 3, name=f"{prefix}_2", **options)
-        self.second_norm = self._norm(filters, f"{norm_name}_2") if batch_norm else None
-        self.dropout = Dropout(dropout, whole_maps, dropout_name, rng) if dropout else None
-
-    @staticmethod
-    def _norm(filters, name):
-        """Returns a BatchNorm whose running averages span about ten steps.
-
-        A hundred, as with Keras' 0.99, would be several epochs of a small dataset.
-        """
-        return BatchNorm(filters, momentum=0.9, activation="relu", name=name)
-
-    def forward(self, x):
-        for layer in self.layers():
-            x = layer(x)
-        return x
-
-    def layers(self):
-        """Returns the layers in their order."""
-        all_layers = self.first, self.first_norm, self.second, self.second_norm, self.dropout
-        return [layer for layer in all_layers if layer is not None]
 
 
 class Down(Module):
@@ -132,8 +95,7 @@ class Down(Module):
         self.pool = MaxPool2D(2, name=f"MaxPool_Down_{level}")
 
     def forward(self, x):
-        skip = self.convolutions(x)
-        return self.pool(skip), skip
+        return pooled_and_skip(self.convolutions, self.pool, x)
 
 
 class Up(Module):

@@ -43,8 +43,8 @@ from numpy.typing import NDArray
 from minunet.autograd import Tensor
 from minunet.device import to_device
 from minunet.models import valid_sizes
+from minunet.models.double_conv import DoubleConv, pooled_and_skip
 from minunet.models.segmentation_model import OUTPUTS, SegmentationModel, check_options
-from minunet.models.unet import DoubleConv
 from minunet.nn import Concatenate, Conv2D, ConvTranspose2D, Crop, MaxPool2D, Module
 from minunet.nn.init import he_normal
 from minunet.nn.summary import print_summary
@@ -96,8 +96,7 @@ class ValidDown(Module):
         self.pool = MaxPool2D(2, name=f"MaxPool_{level}")
 
     def forward(self, x):
-        skip = self.convolutions(x)
-        return self.pool(skip), skip
+        return pooled_and_skip(self.convolutions, self.pool, x)
 
 
 class ValidUp(Module):

@@ -37,6 +37,11 @@ def forward_hook(hook: ForwardHook) -> Iterator[None]:
         _hook.reset(token)
 
 
+def layers_are_watched() -> bool:
+    """Returns whether a forward hook is to see each layer with its inputs and its output."""
+    return _hook.get() is not None
+
+
 @contextlib.contextmanager
 def evaluation() -> Iterator[None]:
     """Inside the block, all layers are in evaluation mode for this thread, whatever mode they were set to.

@@ -28,6 +28,7 @@ from minunet.ops.bce_dice import bce_dice_loss
 from minunet.ops.binary_cross_entropy import binary_cross_entropy, binary_cross_entropy_with_logits
 from minunet.ops.concatenate import concatenate
 from minunet.ops.conv2d import conv2d
+from minunet.ops.conv2d_max_pool2d import conv2d_max_pool2d
 from minunet.ops.conv_transpose2d import conv_transpose2d
 from minunet.ops.crop import crop
 from minunet.ops.cross_entropy import cross_entropy_with_logits
@@ -49,6 +50,7 @@ __all__ = [
     "binary_cross_entropy_with_logits",
     "concatenate",
     "conv2d",
+    "conv2d_max_pool2d",
     "conv_transpose2d",
     "crop",
     "cross_entropy_with_logits",

@@ -72,6 +72,7 @@ from typing import Literal
 
 from minunet.autograd import Function, Tensor, TensorLike
 from minunet.kernels import kernels_for
+from minunet.kernels.windows import POOL, output_size
 from minunet.ops.checks import check_arrays
 from minunet.ops.windows import IntPair, Padding, pair, window_pads
 from minunet.precision import stored
@@ -82,27 +83,41 @@ class Conv2DFunction(Function):
 
     takes_half = True
 
-    def __init__(self, stride=(1, 1), padding="same", activation=None):
+    def __init__(self, stride=(1, 1), padding="same", activation=None, pool=False):
+        if activation not in (None, "relu"):
+            raise ValueError(f'conv2d: activation is {activation!r}: it must be None or "relu"')
         self.stride = pair(stride, "conv2d: stride")
         self.padding = padding
         self.activation = activation
+        self.pool = pool  # whether y is pooled along the way: conv2d_max_pool2d.py
 
     def forward(self, x, w, b=None):
         x = stored(x)
         check_arrays("conv2d", x=(x, 4), w=(w, 4), b=(b, 1))
         self._check_channels(x, w, b)
         self.pads = window_pads(x.shape[1:3], w.shape[:2], self.stride, self.padding, "conv2d")
-        y = kernels_for(x).convolve(x, w, b, self.stride, self.pads, relu=self.activation == "relu")
+        kernels, arguments = kernels_for(x), (x, w, b, self.stride, self.pads, self.activation == "relu")
+        if self.pool:
+            self._check_room(x, w)
+            y, pooled, self.argmax = kernels.convolve(*arguments, pool=True)
+        else:
+            y = kernels.convolve(*arguments)
         self.x = x  # for gw
         self.w = w  # for gx
         self.y = y if self.activation == "relu" else None  # tells where the ReLU let values through
-        return y
+        return (y, pooled) if self.pool else y
 
-    def backward(self, gy):
+    def backward(self, gy, gpooled=None):
         needs = (*self.needs, False)[:3]  # without b there is no gb
-        kernels = kernels_for(gy)
-        gradients = kernels.convolve_backward(self.x, self.w, gy, self.y, self.stride, self.pads, needs)
+        through_the_pool = {} if gpooled is None else {"pooled": (gpooled, self.argmax)}
+        arguments = self.x, self.w, gy, self.y, self.stride, self.pads, needs
+        gradients = kernels_for(self.x).convolve_backward(*arguments, **through_the_pool)
         return gradients[: len(self.needs)]
+
+    def _check_room(self, x, w):
+        """Raises ValueError where y has no room for a window of 2x2."""
+        size, stride, _ = POOL
+        window_pads(output_size(x.shape[1:3], w.shape[:2], self.stride, self.pads), size, stride, "valid", "max_pool2d")
 
     @staticmethod
     def _check_channels(x, w, b):
@@ -144,7 +159,5 @@ def conv2d(
     array([[45., 54.],
            [81., 90.]])
     """
-    if activation not in (None, "relu"):
-        raise ValueError(f'conv2d: activation is {activation!r}: it must be None or "relu"')
     inputs = (x, w) if b is None else (x, w, b)
     return Conv2DFunction(stride, padding, activation)(*inputs)

@@ -77,8 +77,8 @@ def gradient(function, i, change):
     """A backward whose gradient of input i is changed."""
     backward = function.backward
 
-    def broken(self, gy):
-        gradients = backward(self, gy)
+    def broken(self, *gys):
+        gradients = backward(self, *gys)
         gradients = list(gradients) if isinstance(gradients, tuple) else [gradients]
         if i < len(gradients) and gradients[i] is not None:
             gradients[i] = change(gradients[i])
@@ -145,12 +145,23 @@ def overwritten(gy, argmax, size, stride, pads, input_size):
     return gx
 
 
-def spread(gy, argmax, size, stride, pads, input_size):
+def spread(gy, argmax, size, stride, pads, input_size, plus=0):
     """Max pooling: every pixel of the window gets an equal part, as in average pooling."""
-    return sum(
+    parts = (
         max_pool_gradient(gy, np.full_like(argmax, place), size, stride, pads, input_size)
         for place in range(size[0] * size[1])
-    ) / (size[0] * size[1])
+    )
+    return sum(parts) / (size[0] * size[1]) + plus
+
+
+def max_pool_gradient_alone(*arguments, plus=None):
+    """Of the two gradients that meet in front of a pooling, the pooling's."""
+    return max_pool_gradient(*arguments)
+
+
+def without_the_pooling(self, gy, gpooled=None):
+    """Of the two gradients that meet in front of a pooling, the other one."""
+    return conv_backward(self, np.zeros_like(self.y) if gy is None else gy)
 
 
 def next_place(gy, argmax, size, *others):
@@ -309,7 +320,10 @@ Focal = focal.FocalLossWithLogitsFunction
 Squared, Absolute = mean_squared_error.MeanSquaredErrorFunction, mean_absolute_error.MeanAbsoluteErrorFunction
 BCE, Logits = binary_cross_entropy.BinaryCrossEntropyFunction, binary_cross_entropy.BinaryCrossEntropyWithLogitsFunction
 
+cpu_backward = importlib.import_module("minunet.kernels.cpu.backward")
+
 # A break must call the original, even while it replaces it.
+conv_backward = conv2d.Conv2DFunction.backward
 dice_backward, max_pool_gradient, binary_error = Dice.backward, cpu.max_pool_gradient, cpu.cross_entropy
 class_error, area_gradient, classes_backward = cpu.softmax_cross_entropy, cpu.class_overlap_gradient, Areas.backward
 normalize_gradient = cpu.normalize_gradient
@@ -424,6 +438,10 @@ BREAKS = [
     Break(cpu, "the last of overlapping windows", "max_pool2d", {"max_pool_gradient": overwritten}),
     Break(cpu, "spread over the window", "max_pool2d", {"max_pool_gradient": spread}),
     Break(cpu, "spread over the window", "UNet", {"max_pool_gradient": spread}),
+    Break(cpu_backward, "spread over the window", "UNet", {"max_pool_gradient": spread}),
+    Break(cpu_backward, "spread over the window", "conv2d_max_pool2d", {"max_pool_gradient": spread}),
+    Break(cpu_backward, "only the pooling's", "conv2d_max_pool2d", {"max_pool_gradient": max_pool_gradient_alone}),
+    Break(C, "only what did not go through the pooling", "conv2d_max_pool2d", {"backward": without_the_pooling}),
     Break(Join, "slices exchanged", "concatenate", {"backward": exchanged_slices}),
     Break(Join, "slices exchanged", "nn.Concatenate", {"backward": exchanged_slices}),
     Break(Join, "a slice that begins too late", "concatenate", upstream(Join, lambda gy: np.roll(gy, -1, -1))),

@@ -13,7 +13,7 @@ from minunet import Tensor, UNet, get_num_threads, nn, no_grad, ops, optim, set_
 from minunet.autograd import Function
 from minunet.device import to_device, to_numpy
 from minunet.models import UNet2015
-from minunet.models.unet import DoubleConv
+from minunet.models.double_conv import DoubleConv
 from minunet.nn.module import forward_hook
 
 # layer: kernel shape. Written down from the lecture's Keras model.

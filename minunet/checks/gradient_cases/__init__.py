@@ -22,6 +22,7 @@ def all_cases() -> list[Case]:
         operations.convolutions,
         operations.transposed_convolutions,
         operations.poolings,
+        operations.pooled_convolutions,
         operations.concatenations,
         operations.crops,
         operations.regularizers,

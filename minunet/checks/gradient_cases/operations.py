@@ -76,6 +76,33 @@ def poolings(rng):
         )
 
 
+def pooled_convolutions(rng):
+    """conv2d_max_pool2d over even and odd sizes, with and without bias and ReLU; one output alone, and both."""
+
+    def both(y, pooled):
+        return ops.concatenate([y.reshape(-1), pooled.reshape(-1)])
+
+    for activation, (H, W) in itertools.product((None, "relu"), ((6, 4), (5, 7))):
+        x, w, b = rng.standard_normal((2, H, W, 3)), rng.standard_normal((3, 3, 3, 2)), rng.standard_normal(2)
+
+        def f(x, w, b, activation=activation):
+            return both(*ops.conv2d_max_pool2d(x, w, b, activation=activation))
+
+        yield Case("conv2d_max_pool2d", f"{H}x{W}, activation {activation}", f, [x, w, b])
+    for k, name in enumerate(("y", "pooled")):
+
+        def one(x, w, b, k=k):
+            return ops.conv2d_max_pool2d(x, w, b, activation="relu")[k]
+
+        yield Case("conv2d_max_pool2d", f"{name} alone", one, [x, w, b])
+    yield Case(
+        "conv2d_max_pool2d",
+        "no bias, valid, stride 2",
+        lambda x, w: both(*ops.conv2d_max_pool2d(x, w, None, 2, "valid")),
+        [rng.standard_normal((1, 9, 10, 3)), w],
+    )
+
+
 def concatenations(rng):
     """concatenate along each axis, of one, two and three inputs, one of them twice."""
     a, b, c = (rng.standard_normal((2, 3, 4)) for _ in range(3))

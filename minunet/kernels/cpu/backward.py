@@ -32,13 +32,18 @@ from minunet.kernels.cpu.convolution import (
     wide,
 )
 from minunet.kernels.cpu.patches import Windows
+from minunet.kernels.cpu.pooling import max_pool_gradient
 from minunet.kernels.cpu.products import by_columns, few_pixels
 from minunet.kernels.cpu.sums import relu_gradient_and_sum, sum_over_pixels
 from minunet.kernels.threads import in_parallel
+from minunet.kernels.windows import POOL, output_size
 
 
-def convolve_backward(x, w, gy, y, stride, pads, needs):
+def convolve_backward(x, w, gy, y, stride, pads, needs, pooled=None):
     """(gx, gw, gb) as in `reference.convolve_backward`."""
+    if pooled is not None:
+        out_size = output_size(x.shape[1:3], w.shape[:2], stride, pads)
+        gy = max_pool_gradient(*pooled, *POOL, out_size, plus=gy)
     needs_gx, needs_gw, needs_gb = needs
     size, kernel_size = x.shape[1:3], w.shape[:2]
     gy_pads = flipped_pads(gy.shape[1:3], size, kernel_size, pads)

@@ -40,7 +40,7 @@ def _raise_to_index(argmax, better, index):
     np.maximum(argmax, candidates, out=argmax)
 
 
-def max_pool_gradient(gy, argmax, size, stride, pads, input_size):
+def max_pool_gradient(gy, argmax, size, stride, pads, input_size, plus=None):
     """gx as in `reference.max_pool_gradient`: for each tap, gy where that tap was the largest."""
     (top, bottom), (left, right) = pads
     (N, OH, OW, C), (H, W) = gy.shape, input_size
@@ -59,6 +59,9 @@ def max_pool_gradient(gy, argmax, size, stride, pads, input_size):
                     as_items(target)[:] = as_items(values)
                 else:
                     target += values
+            if plus is not None:
+                inside = crop(gx[n : n + 1], pads, input_size)
+                inside += plus[n : n + 1]
 
     in_parallel(task, range(N))
     return gx if gx.shape[1:3] == (H, W) else np.ascontiguousarray(crop(gx, pads, input_size))

@@ -37,9 +37,11 @@ extern "C" __global__ void max_pool(const Real* __restrict__ x, Real* __restrict
     }
 }
 
-// gx[n,p,q,c] = Σ of gy[n,i,j,c] over the windows (i,j) whose maximum was pixel (p,q): a pixel asks all windows over it
+// gx[n,p,q,c] = Σ of gy[n,i,j,c] over the windows (i,j) whose maximum was pixel (p,q): a pixel asks all windows over it.
+// plus: null, or an image like gx that is added.
 extern "C" __global__ void max_pool_gradient(const Real* __restrict__ gy, const Index* __restrict__ argmax,
-                                             Real* __restrict__ gx, long long rows, Geometry g) {
+                                             const Real* __restrict__ plus, Real* __restrict__ gx, long long rows,
+                                             Geometry g) {
     const int vectors = g.C / VECTOR;
     for (long long row = blockIdx.x; row < rows; row += gridDim.x) {
         const long long n = row / g.H;
@@ -59,7 +61,13 @@ extern "C" __global__ void max_pool_gradient(const Real* __restrict__ gy, const 
                     for (int u = 0; u < VECTOR; ++u) sum.at[u] += largest.at[u] == index ? (Sum)error.at[u] : 0;
                 }
             }
-            *reinterpret_cast<Vector*>(gx + (row * g.W + q) * g.C + c) = rounded(sum);
+            const long long here = (row * g.W + q) * g.C + c;
+            if (plus) {
+                const Vector more = vector_at(plus + here);
+#pragma unroll
+                for (int u = 0; u < VECTOR; ++u) sum.at[u] += (Sum)more.at[u];
+            }
+            *reinterpret_cast<Vector*>(gx + here) = rounded(sum);
         }
     }
 }

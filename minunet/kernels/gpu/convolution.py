@@ -22,9 +22,10 @@ from minunet.kernels.gpu.launch import (
     vector,
 )
 from minunet.kernels.gpu.patches import images_at_once, patch_matrices
+from minunet.kernels.gpu.pooling import max_pool, max_pool_gradient
 from minunet.kernels.gpu.products import product
 from minunet.kernels.gpu.sums import relu_gradient_and_sum, sum_over_pixels, sum_rows
-from minunet.kernels.windows import output_size
+from minunet.kernels.windows import POOL, output_size
 from minunet.precision import sum_dtype
 
 PIXELS = 4  # per thread in convolve.cu
@@ -34,8 +35,11 @@ SUMS = 32  # per thread in weight_gradient.cu, and weights held at a time in con
 WIDE = {"convolve": 64 * 64, "convolve_transposed": 32 * 64, "weight_gradient": 16 * 32}
 
 
-def convolve(x, w, b, stride, pads, relu=False):
-    """y = P(x) W + b; negative results become 0 if `relu`. Shapes as in `reference.convolve`."""
+def convolve(x, w, b, stride, pads, relu=False, pool=False):
+    """y = P(x) W + b; negative results become 0 if `relu`. Shapes, and `pool`, as in `reference.convolve`."""
+    if pool:
+        y = convolve(x, w, b, stride, pads, relu)
+        return y, *max_pool(y, *POOL)
     x, w, b = ready(x), ready(w), ready(b)
     KH, KW, C, F = w.shape
     OH, OW = output_size(x.shape[1:3], (KH, KW), stride, pads)
@@ -133,8 +137,11 @@ def _narrow_weight_gradient(x, gy, windows, gw):
     sum_rows(partial, gw)
 
 
-def convolve_backward(x, w, gy, y, stride, pads, needs):
+def convolve_backward(x, w, gy, y, stride, pads, needs, pooled=None):
     """(gx, gw, gb) as in `reference.convolve_backward`."""
+    if pooled is not None:
+        size = output_size(x.shape[1:3], w.shape[:2], stride, pads)
+        gy = max_pool_gradient(*pooled, *POOL, size, plus=gy)
     needs_gx, needs_gw, needs_gb = needs
     if stride == (1, 1) and needs_gw and tensor.uses_tensor_cores(x):
         x, gy, y, xp = ready(x), ready(gy), ready(y), array_module(x)

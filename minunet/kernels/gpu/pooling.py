@@ -19,14 +19,14 @@ def max_pool(x, size, stride, pads):
     return y, argmax
 
 
-def max_pool_gradient(gy, argmax, size, stride, pads, input_size):
+def max_pool_gradient(gy, argmax, size, stride, pads, input_size, plus=None):
     """gx as in `reference.max_pool_gradient`."""
-    gy, argmax = ready(gy), ready(argmax)
+    gy, argmax, plus = ready(gy), ready(argmax), ready(plus)
     (N, _, _, C), (H, W) = gy.shape, input_size
     gx = array_module(gy).empty((N, H, W, C), gy.dtype)
     sizes = np.int64(N * H), geometry(gx.shape, gy.shape, size, stride, pads)
     grid = grid_of_rows(N * H, W * C)
-    launch("pooling.cu", "max_pool_gradient", grid, gy.dtype, gy, argmax, gx, *sizes, **_types(argmax))
+    launch("pooling.cu", "max_pool_gradient", grid, gy.dtype, gy, argmax, plus, gx, *sizes, **_types(argmax))
     return gx
 
 

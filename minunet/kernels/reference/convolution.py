@@ -11,13 +11,15 @@ import numpy as np
 
 from minunet.device import array_module
 from minunet.kernels.reference.pointwise import relu_gradient, sum_over_pixels
-from minunet.kernels.windows import crop, output_size, pad
+from minunet.kernels.reference.pooling import max_pool, max_pool_gradient
+from minunet.kernels.windows import POOL, crop, output_size, pad
 
 
-def convolve(x, w, b, stride, pads, relu=False):
+def convolve(x, w, b, stride, pads, relu=False, pool=False):
     """y[n,i,j,:] = Σ over the window under (i, j) of x · w, + b; negative results become 0 if `relu`.
 
     x (N,H,W,C), w (KH,KW,C,F), b (F,) or None. Returns y (N,OH,OW,F).
+    pool: whether y is pooled, too, by windows of 2x2 side by side. Returns (y, *max_pool(y)) then.
     """
     xp = array_module(x)
     KH, KW, C, F = w.shape
@@ -30,7 +32,8 @@ def convolve(x, w, b, stride, pads, relu=False):
         y[n, i, j] = (window[..., None] * w).sum(axis=(0, 1, 2))
         if b is not None:
             y[n, i, j] += b
-    return xp.maximum(y, 0) if relu else y
+    y = xp.maximum(y, 0) if relu else y
+    return (y, *max_pool(y, *POOL)) if pool else y
 
 
 def convolve_transposed(y, w, b, stride, pads, size):
@@ -64,11 +67,16 @@ def weight_gradient(x, gy, kernel_size, stride, pads):
     return gw
 
 
-def convolve_backward(x, w, gy, y, stride, pads, needs):
+def convolve_backward(x, w, gy, y, stride, pads, needs, pooled=None):
     """The gradients of y = P(x) W + b, with a ReLU behind it unless y is None: then y tells what it let through.
 
     x (N,H,W,C), w (KH,KW,C,F), gy, y (N,OH,OW,F), needs: three bools. Returns (gx, gw, gb), None where not needed.
+    pooled: None, or (gpooled, argmax), where `convolve` has pooled y: what comes back that way is added to gy, which is
+    None if nothing else has read y.
     """
+    if pooled is not None:
+        size = output_size(x.shape[1:3], w.shape[:2], stride, pads)
+        gy = max_pool_gradient(*pooled, *POOL, size, plus=gy)
     needs_gx, needs_gw, needs_gb = needs
     gz = gy if y is None else relu_gradient(gy, y)
     gx = convolve_transposed(gz, w, None, stride, pads, x.shape[1:3]) if needs_gx else None

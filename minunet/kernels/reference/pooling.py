@@ -25,10 +25,11 @@ def max_pool(x, size, stride, pads):
     return y, argmax
 
 
-def max_pool_gradient(gy, argmax, size, stride, pads, input_size):
+def max_pool_gradient(gy, argmax, size, stride, pads, input_size, plus=None):
     """gy[n,i,j,c] goes to the pixel that was the largest; one that was the largest of several windows gets the sum.
 
     gy, argmax (N,OH,OW,C), input_size (H, W). Returns gx (N,H,W,C).
+    plus: None, or an array like gx that is added: what comes to x from elsewhere.
     """
     xp = array_module(gy)
     KW, (SH, SW) = size[1], stride
@@ -37,4 +38,5 @@ def max_pool_gradient(gy, argmax, size, stride, pads, input_size):
     for n, i, j, c in np.ndindex(N, OH, OW, C):
         k, l = divmod(int(argmax[n, i, j, c]), KW)
         gx[n, i * SH + k, j * SW + l, c] += gy[n, i, j, c]
-    return crop(gx, pads, input_size)
+    gx = crop(gx, pads, input_size)
+    return gx if plus is None else gx + plus

@@ -16,7 +16,8 @@ from minunet.learn.experiments.skips import near_outlines
 from minunet.learn.receptive_field import receptive_fields
 from minunet.learn.small_training import arrays, train
 from minunet.models import SegmentationModel
-from minunet.models.unet import DoubleConv, Down, Up
+from minunet.models.double_conv import DoubleConv
+from minunet.models.unet import Down, Up
 from minunet.training.plots import FAINT, INK
 
 DEPTH, WIDTH, LR = 3, 4, 5e-3
