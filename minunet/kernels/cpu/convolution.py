@@ -29,6 +29,7 @@ import numpy as np
 from minunet.kernels.cpu import patches, winograd
 from minunet.kernels.cpu.items import as_items
 from minunet.kernels.cpu.patches import BLOCK_BYTES, Windows, cut, strip_under
+from minunet.kernels.cpu.pointwise import concatenate
 from minunet.kernels.cpu.products import by_columns, few_pixels
 from minunet.kernels.threads import in_parallel, scratch
 from minunet.kernels.windows import crop, output_size, tap
@@ -36,8 +37,10 @@ from minunet.kernels.windows import crop, output_size, tap
 FEW_FILTERS = 10  # up to this many, pairs of pixels are faster (measured)
 
 
-def convolve(x, w, b, stride, pads, relu=False):
+def convolve(x, w, b, stride, pads, relu=False, beside=None):
     """y = P(x) W + b; negative results become 0 if `relu`. Shapes as in `reference.convolve`."""
+    if beside is not None:
+        return convolve(concatenate(x, beside), w, b, stride, pads, relu)
     x = np.ascontiguousarray(x)
     KH, KW, C, F = w.shape
     OH, OW = output_size(x.shape[1:3], (KH, KW), stride, pads)

@@ -22,6 +22,7 @@ from minunet.kernels.gpu.launch import (
     vector,
 )
 from minunet.kernels.gpu.patches import images_at_once, patch_matrices
+from minunet.kernels.gpu.pointwise import concatenate, split
 from minunet.kernels.gpu.products import product
 from minunet.kernels.gpu.sums import relu_gradient_and_sum, sum_over_pixels, sum_rows
 from minunet.kernels.windows import output_size
@@ -34,8 +35,10 @@ SUMS = 32  # per thread in weight_gradient.cu, and weights held at a time in con
 WIDE = {"convolve": 64 * 64, "convolve_transposed": 32 * 64, "weight_gradient": 16 * 32}
 
 
-def convolve(x, w, b, stride, pads, relu=False):
+def convolve(x, w, b, stride, pads, relu=False, beside=None):
     """y = P(x) W + b; negative results become 0 if `relu`. Shapes as in `reference.convolve`."""
+    if beside is not None:
+        return convolve(concatenate(x, beside), w, b, stride, pads, relu)
     x, w, b = ready(x), ready(w), ready(b)
     KH, KW, C, F = w.shape
     OH, OW = output_size(x.shape[1:3], (KH, KW), stride, pads)
@@ -133,8 +136,14 @@ def _narrow_weight_gradient(x, gy, windows, gw):
     sum_rows(partial, gw)
 
 
-def convolve_backward(x, w, gy, y, stride, pads, needs):
-    """(gx, gw, gb) as in `reference.convolve_backward`."""
+def convolve_backward(x, w, gy, y, stride, pads, needs, beside=None):
+    """(gx, gw, gb), with `beside` (gx, gw, gb, gbeside), as in `reference.convolve_backward`."""
+    if beside is not None:
+        needs_gx, needs_gw, needs_gb, needs_gbeside = needs
+        needs = needs_gx or needs_gbeside, needs_gw, needs_gb
+        gx, gw, gb = convolve_backward(concatenate(x, beside), w, gy, y, stride, pads, needs)
+        gx, gbeside = (None, None) if gx is None else split(gx, x.shape[3])
+        return gx if needs_gx else None, gw, gb, gbeside if needs_gbeside else None
     needs_gx, needs_gw, needs_gb = needs
     if stride == (1, 1) and needs_gw and tensor.uses_tensor_cores(x):
         x, gy, y, xp = ready(x), ready(gy), ready(y), array_module(x)
