@@ -157,6 +157,8 @@ def _check_beside(x, w, beside):
             f"conv2d: beside has shape {beside.shape}, x {x.shape}: they must be equal but for the channels; crop or "
             "pad one of them"
         )
+    if 0 in (x.shape[3], beside.shape[3]):
+        raise ValueError(f"conv2d: x {x.shape} or beside {beside.shape} has no channels: give the other one alone")
     if x.shape[3] + beside.shape[3] != w.shape[2]:
         raise ValueError(
             f"conv2d: x {x.shape} and beside {beside.shape} have {x.shape[3]} + {beside.shape[3]} channels, w "

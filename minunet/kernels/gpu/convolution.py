@@ -37,14 +37,14 @@ WIDE = {"convolve": 64 * 64, "convolve_transposed": 32 * 64, "weight_gradient": 
 
 def convolve(x, w, b, stride, pads, relu=False, beside=None):
     """y = P(x) W + b; negative results become 0 if `relu`. Shapes as in `reference.convolve`."""
-    if beside is not None:
-        return convolve(concatenate(x, beside), w, b, stride, pads, relu)
-    x, w, b = ready(x), ready(w), ready(b)
+    x, w, b, beside = ready(x), ready(w), ready(b), ready(beside)
     KH, KW, C, F = w.shape
     OH, OW = output_size(x.shape[1:3], (KH, KW), stride, pads)
     y = array_module(x).empty((len(x), OH, OW, F), x.dtype)
-    if stride == (1, 1) and tensor.uses_tensor_cores(x) and tensor.convolve(x, w, b, y, pads, relu):
+    if stride == (1, 1) and tensor.uses_tensor_cores(x) and tensor.convolve(x, w, b, y, pads, relu, beside=beside):
         return y
+    if beside is not None:
+        x = concatenate(x, beside)
     if C * F < WIDE["convolve"]:
         windows = geometry(x.shape, y.shape, (KH, KW), stride, pads)
         _launch_narrow("convolve", x, w, b, y, windows, np.int32(relu))
@@ -138,19 +138,17 @@ def _narrow_weight_gradient(x, gy, windows, gw):
 
 def convolve_backward(x, w, gy, y, stride, pads, needs, beside=None):
     """(gx, gw, gb), with `beside` (gx, gw, gb, gbeside), as in `reference.convolve_backward`."""
-    if beside is not None:
-        needs_gx, needs_gw, needs_gb, needs_gbeside = needs
-        needs = needs_gx or needs_gbeside, needs_gw, needs_gb
-        gx, gw, gb = convolve_backward(concatenate(x, beside), w, gy, y, stride, pads, needs)
-        gx, gbeside = (None, None) if gx is None else split(gx, x.shape[3])
-        return gx if needs_gx else None, gw, gb, gbeside if needs_gbeside else None
-    needs_gx, needs_gw, needs_gb = needs
+    needs_gx, needs_gw, needs_gb, *needs_gbeside = needs
+    needs_gx = needs_gx or any(needs_gbeside)
     if stride == (1, 1) and needs_gw and tensor.uses_tensor_cores(x):
-        x, gy, y, xp = ready(x), ready(gy), ready(y), array_module(x)
-        gx = xp.empty(x.shape, x.dtype) if needs_gx else None
-        gw, gb = xp.empty(w.shape, w.dtype), xp.empty(gy.shape[3], w.dtype) if needs_gb else None
-        if tensor.backward(x, ready(w), gy, y, gx, gw, gb, pads):
-            return gx, gw, gb
+        gradients = _on_tensor_cores(x, w, gy, y, pads, (needs_gx, needs_gb), beside)
+        if gradients is not None:
+            return tuple(gradient if need else None for gradient, need in zip(gradients, needs))
+    if beside is not None:
+        both = concatenate(x, beside)
+        gx, gw, gb = convolve_backward(both, w, gy, y, stride, pads, (needs_gx, needs_gw, needs_gb))
+        gx, gbeside = (None, None) if gx is None else split(gx, x.shape[3])
+        return tuple(gradient if need else None for gradient, need in zip((gx, gw, gb, gbeside), needs))
     if y is not None:
         gy, gb = relu_gradient_and_sum(gy, y)
     else:
@@ -158,3 +156,13 @@ def convolve_backward(x, w, gy, y, stride, pads, needs, beside=None):
     gw = weight_gradient(x, gy, w.shape[:2], stride, pads) if needs_gw else None
     gx = convolve_transposed(gy, w, None, stride, pads, x.shape[1:3]) if needs_gx else None
     return gx, gw, gb if needs_gb else None
+
+
+def _on_tensor_cores(x, w, gy, y, pads, needs, beside):
+    """Returns (gx, gw, gb, gbeside), or None if tensor.backward cannot; needs: whether gx, and whether gb."""
+    x, w, gy, y, beside = (ready(array) for array in (x, w, gy, y, beside))
+    xp, (needs_gx, needs_gb) = array_module(x), needs
+    gx, gbeside = (xp.empty_like(array) if needs_gx and array is not None else None for array in (x, beside))
+    gw, gb = xp.empty(w.shape, w.dtype), xp.empty(gy.shape[3], w.dtype) if needs_gb else None
+    done = tensor.backward(x, w, gy, y, gx, gw, gb, pads, beside, gbeside)
+    return (gx, gw, gb, gbeside) if done else None
