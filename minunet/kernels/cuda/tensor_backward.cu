@@ -144,6 +144,9 @@ tensor_backward(const Real* __restrict__ x, const Real* __restrict__ beside, con
     Real* weights = reinterpret_cast<Real*>(shared);
     Real* gz_tile = weights + WEIGHTS * PER_WORD;
     Real* x_tile = gz_tile + (TILE_ROWS + TAPS_H - 1) * COLUMNS * PITCH * PER_WORD;
+    const Image<const Real, BESIDE> all_of_x = {x, beside, g.C};
+    const Image<Real, BESIDE> all_of_gx = {gx, gbeside, g.C};
+    const Image<const Real, 0> all_of_gy = {gy, nullptr, CHANNELS};
     const int c0 = blockIdx.y * EIGHTS * 8;
     const int across = (max(g.W, g.OW) + TILE_COLUMNS - 1) / TILE_COLUMNS;
     const int down = (max(g.H, g.OH) + TILE_ROWS - 1) / TILE_ROWS;
@@ -153,6 +156,7 @@ tensor_backward(const Real* __restrict__ x, const Real* __restrict__ beside, con
     for (int number = blockIdx.x; number < tiles; number += gridDim.x) {
         const long long n = number / (across * down);
         const int p0 = number / across % down * TILE_ROWS, q0 = number % across * TILE_COLUMNS;
+        const long long gy_pixel = n * g.OH * g.OW, x_pixel = n * g.H * g.W;  // the first of the image
         const auto add_to_gb = [&](int row, int column, const Neighbors<VECTOR>& read) {
             if (row < above || row >= above + TILE_ROWS || column < before || column >= before + TILE_COLUMNS) return;
 #pragma unroll
@@ -160,17 +164,17 @@ tensor_backward(const Real* __restrict__ x, const Real* __restrict__ beside, con
         };
         __syncthreads();  // nobody reads the tiles before any more
         copy_tile<TILE_ROWS + TAPS_H - 1, COLUMNS, STEPS * STEP, PITCH, VECTOR, 0>(
-            gz_tile, {gy, nullptr, CHANNELS}, {y, nullptr, CHANNELS}, n * g.OH * g.OW, g.OH, g.OW, 0, CHANNELS,
+            gz_tile, all_of_gy.from(gy_pixel), y ? y + gy_pixel * CHANNELS : nullptr, g.OH, g.OW, 0, CHANNELS,
             p0 - above, q0 - before, add_to_gb);
         copy_tile<TILE_ROWS, TILE_COLUMNS, EIGHTS * 8 / PER_WORD, X_PITCH, X_VECTOR, BESIDE>(
-            x_tile, {x, beside, g.C}, {}, n * g.H * g.W, g.H, g.W, c0, min(g.C - c0, EIGHTS * 8), p0, q0,
+            x_tile, all_of_x.from(x_pixel), nullptr, g.H, g.W, c0, min(g.C - c0, EIGHTS * 8), p0, q0,
             [](int, int, const auto&) {});
         __syncthreads();
         multiply_tiles(gw, gz_tile, x_tile);
         if (!gx) continue;
         float sums[ROWS][EIGHTS][4] = {};
         convolve_tile(sums, gz_tile, weights);
-        write_tile<BESIDE>({gx, gbeside, g.C}, sums, nullptr, false, n * g.H * g.W, g.H, g.W, p0, q0, c0);
+        write_tile(all_of_gx.from(x_pixel), sums, nullptr, false, g.H, g.W, p0, q0, c0);
     }
     float* total = reinterpret_cast<float*>(shared);
     write_weight_gradient(partial + (long long)blockIdx.x * TAPS_H * TAPS_W * g.C * CHANNELS, total, gw, c0, g.C);

@@ -12,6 +12,8 @@ tensor_convolve(const Real* __restrict__ x, const Real* __restrict__ beside, con
     extern __shared__ uint4 shared[];
     Real* weights = reinterpret_cast<Real*>(shared);
     Real* tile = weights + WEIGHTS * PER_WORD;
+    const Image<const Real, BESIDE> all_of_x = {x, beside, CHANNELS};
+    const Image<Real, 0> all_of_y = {y, nullptr, g.F};
     const int f0 = blockIdx.y * EIGHTS * 8;
     const int across = (g.OW + ACROSS * 16 - 1) / (ACROSS * 16), down = (g.OH + TILE_ROWS - 1) / TILE_ROWS;
     copy_weights(weights, w, f0, g.F);
@@ -21,11 +23,11 @@ tensor_convolve(const Real* __restrict__ x, const Real* __restrict__ beside, con
         const int i0 = number / across % down * TILE_ROWS, j0 = number % across * ACROSS * 16;
         __syncthreads();  // nobody reads the tile before any more
         copy_tile<TILE_ROWS + TAPS_H - 1, COLUMNS, STEPS * STEP, PITCH, VECTOR, BESIDE>(
-            tile, {x, beside, CHANNELS}, {}, n * g.H * g.W, g.H, g.W, 0, CHANNELS, i0 - g.top, j0 - g.left,
+            tile, all_of_x.from(n * g.H * g.W), nullptr, g.H, g.W, 0, CHANNELS, i0 - g.top, j0 - g.left,
             [](int, int, const auto&) {});
         __syncthreads();
         float sums[ROWS][EIGHTS][4] = {};
         convolve_tile(sums, tile, weights);
-        write_tile<0>({y, nullptr, g.F}, sums, b, relu, n * g.OH * g.OW, g.OH, g.OW, i0, j0, f0);
+        write_tile(all_of_y.from(n * g.OH * g.OW), sums, b, relu, g.OH, g.OW, i0, j0, f0);
     }
 }

@@ -43,6 +43,10 @@ template <class Number, int SECOND> struct Image {
     Number *first, *second;
     int channels;
 
+    __device__ Image from(long long pixel) const {
+        return {first + pixel * (channels - SECOND), SECOND ? second + pixel * SECOND : nullptr, channels};
+    }
+
     // Where channel c of a pixel lies, and as many of the numbers after it as do not cross over to the other array.
     __device__ Number* at(long long pixel, int c) const {
         const int others = channels - SECOND;
@@ -51,12 +55,12 @@ template <class Number, int SECOND> struct Image {
 };
 
 // Copies TALL x WIDE pixels of H x W into shared memory, APART words from each other: `count` channels of each, from c0
-// on, then zeros up to WORDS words; zeros outside the image too. The image begins with pixel `start` of `images`. Where
-// `output` is given, it is that of a ReLU, and numbers count as 0 where it is not positive. A thread reads SIZE numbers
-// at a time, in each pixel the same ones, and shows them to seen(row, column, numbers), not rounded.
+// on, then zeros up to WORDS words; zeros outside the image too. Where `output` is given, an image of as many channels,
+// it is that of a ReLU, and numbers count as 0 where it is not positive. A thread reads SIZE numbers at a time, in each
+// pixel the same ones, and shows them to seen(row, column, numbers), not rounded.
 template <int TALL, int WIDE, int WORDS, int APART, int SIZE, int SECOND, class Seen>
-__device__ void copy_tile(Real* tile, Image<const Real, SECOND> images, Image<const Real, SECOND> output,
-                          long long start, int H, int W, int c0, int count, int top, int left, Seen seen) {
+__device__ void copy_tile(Real* tile, Image<const Real, SECOND> image, const Real* output, int H, int W, int c0,
+                          int count, int top, int left, Seen seen) {
     constexpr int VECTORS = WORDS * PER_WORD / SIZE, LANES = THREADS / VECTORS;
     const int c = threadIdx.x % VECTORS * SIZE;
     if (threadIdx.x >= LANES * VECTORS) return;
@@ -65,10 +69,11 @@ __device__ void copy_tile(Real* tile, Image<const Real, SECOND> images, Image<co
         const int p = top + pixel / WIDE, q = left + pixel % WIDE;
         Neighbors<SIZE> read = {};
         if (p >= 0 && p < H && q >= 0 && q < W && c < count) {
-            const long long at = start + (long long)p * W + q;
-            read = *reinterpret_cast<const Neighbors<SIZE>*>(images.at(at, c0 + c));
-            if (output.first) {
-                const Neighbors<SIZE> y = *reinterpret_cast<const Neighbors<SIZE>*>(output.at(at, c0 + c));
+            const long long at = (long long)p * W + q;
+            read = *reinterpret_cast<const Neighbors<SIZE>*>(image.at(at, c0 + c));
+            if (output) {
+                const Image<const Real, 0> outputs = {output, nullptr, image.channels};
+                const Neighbors<SIZE> y = *reinterpret_cast<const Neighbors<SIZE>*>(outputs.at(at, c0 + c));
 #pragma unroll
                 for (int u = 0; u < SIZE; ++u)
                     if (!((float)y.at[u] > 0)) read.at[u] = Real(0.0f);
@@ -139,11 +144,11 @@ __device__ void convolve_tile(float (&sums)[ROWS][EIGHTS][4], const Real* tile, 
     }
 }
 
-// Writes this warp's sums of the tile at (i0, j0), with the bias and the ReLU if there are any, to the image of H x W
-// that begins with pixel `start`: to its channels from f0 on. Each of its arrays has an even number of them.
+// Writes this warp's sums of the tile at (i0, j0), with the bias and the ReLU if there are any, to an image of H x W
+// pixels, to its channels from f0 on. Each of its arrays has an even number of them.
 template <int SECOND>
-__device__ void write_tile(Image<Real, SECOND> images, const float (&sums)[ROWS][EIGHTS][4], const float* b, bool relu,
-                           long long start, int H, int W, int i0, int j0, int f0) {
+__device__ void write_tile(Image<Real, SECOND> image, const float (&sums)[ROWS][EIGHTS][4], const float* b, bool relu,
+                           int H, int W, int i0, int j0, int f0) {
     const int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
 #pragma unroll
     for (int r = 0; r < ROWS; ++r)
@@ -151,13 +156,13 @@ __device__ void write_tile(Image<Real, SECOND> images, const float (&sums)[ROWS]
         for (int e = 0; e < EIGHTS * 2; ++e) {  // two neighboring filters of a pixel
             const int i = i0 + warp / ACROSS * ROWS + r, j = j0 + warp % ACROSS * 16 + lane / 4 + e % 2 * 8;
             const int f = f0 + e / 2 * 8 + lane % 4 * 2;
-            if (i >= H || j >= W || f >= images.channels) continue;
+            if (i >= H || j >= W || f >= image.channels) continue;
             Neighbors<2> two;
 #pragma unroll
             for (int u = 0; u < 2; ++u) {
                 const float sum = sums[r][e / 2][e % 2 * 2 + u] + (b ? b[f + u] : 0);
                 two.at[u] = Real(relu && sum < 0 ? 0.0f : sum);
             }
-            *reinterpret_cast<Neighbors<2>*>(images.at(start + (long long)i * W + j, f)) = two;
+            *reinterpret_cast<Neighbors<2>*>(image.at((long long)i * W + j, f)) = two;
         }
 }
