@@ -135,7 +135,7 @@ __device__ void write_bias_gradient(float* out, float* total, const float (&sums
 // y is given behind a ReLU. g: of the convolution x → gy. Padding is at most KH - 1 and KW - 1, C and F are even.
 // Of the C channels, the last BESIDE are those of `beside`, and of gbeside; BESIDE is even.
 // grid: x over the partial sums, y over groups of EIGHTS · 8 channels
-extern "C" __global__ void __launch_bounds__(THREADS, 2)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
 tensor_backward(const Real* __restrict__ x, const Real* __restrict__ beside, const float* __restrict__ w,
                 const Real* __restrict__ gy, const Real* __restrict__ y, Real* __restrict__ gx,
                 Real* __restrict__ gbeside, float* __restrict__ partial, float* __restrict__ partial_gb, int tiles,

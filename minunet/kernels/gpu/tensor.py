@@ -30,6 +30,7 @@ TYPES = {"f": "TF32", "e": "FLOAT16", "E": "BFLOAT16"}  # by dtype.char
 # one of an A100. Two of a backward fit on both in tf32; in 16 bits it must be possible on a T4, which has 64 KB.
 CONVOLVE_SHARED = 52 << 10
 BACKWARD_SHARED = {4: 80 << 10, 2: 64 << 10}  # by bytes of a number
+SHARED_BEFORE_SM_80 = 64 << 10  # for all blocks on a multiprocessor of a T4
 # Registers that a thread may take for sums and weights, so that nothing spills: of the 64 that it has where four blocks
 # run on a multiprocessor, and of the 128 where two do.
 CONVOLVE_SUMS = 40
@@ -150,7 +151,7 @@ def backward(x, w, gy, y, gx, gw, gb, pads, beside=None, gbeside=None):
     )
     definitions = plan.macros(gy, (KH, KW)) | {"TRANSPOSED": 1, "SPLIT": split}
     definitions |= {"X_PITCH": _x_pitch(plan.eights, itemsize), "X_VECTOR": _vector(x, beside)}
-    definitions["BESIDE"] = C - x.shape[3]
+    definitions |= {"BESIDE": C - x.shape[3], "BLOCKS": _blocks(plan, x)}
     launch("tensor_backward.cu", "tensor_backward", grid, x.dtype, *arguments, shared=plan.shared, **definitions)
     sum_rows(partial, gw)
     if gb is not None:
@@ -179,6 +180,12 @@ def _plan_backward(C, F, kernel_size, itemsize):
         if plan.shared <= BACKWARD_SHARED[itemsize]:
             plans.append((groups, pixels / own_pixels, plan, split))
     return min(plans)[2:] if plans else None
+
+
+def _blocks(plan, x):
+    """Returns how many blocks of a backward are to run on a multiprocessor: two; one where there is no room for two."""
+    crowded = compute_capability(device_of(x)) < FIRST_WITH_TF32 and 2 * plan.shared > SHARED_BEFORE_SM_80
+    return 1 if crowded else 2
 
 
 def _x_pitch(eights, itemsize):
