@@ -18,6 +18,7 @@ IMPLEMENTATIONS = {  # module, device, threads: with one of them several images 
     "cpu, columns": (cpu, "cpu", 3),
     "cpu, few pixels": (cpu, "cpu", 3),
     "cpu, winograd": (cpu, "cpu", 3),
+    "cpu, winograd in phases": (cpu, "cpu", 2),
     "gpu, narrow": (gpu, "gpu", 1),
     "gpu, wide": (gpu, "gpu", 1),
 }
@@ -48,8 +49,9 @@ def kernels(request, array_on, threads_as_before, monkeypatch):
         gpu.convolution, "WIDE", dict.fromkeys(gpu.convolution.WIDE, 0 if request.param == "gpu, wide" else 1 << 30)
     )
     monkeypatch.setattr(cpu.patches, "LONG_ROW", 1 if request.param == "cpu, columns" else cpu.patches.LONG_ROW)
-    if request.param == "cpu, winograd":
+    if request.param.startswith("cpu, winograd"):
         monkeypatch.setattr(cpu.winograd, "MANY_WEIGHTS", 0)
+        monkeypatch.setattr(cpu.winograd, "LONG_ROW", 1 if request.param.endswith("phases") else 1 << 30)
     if request.param == "cpu, few pixels":
         for file in (cpu.convolution, cpu.backward):
             monkeypatch.setattr(file, "few_pixels", lambda pixels, w_shape: True)

@@ -31,7 +31,7 @@ from minunet.kernels.cpu.convolution import (
     way_to_multiply,
     wide,
 )
-from minunet.kernels.cpu.patches import Windows, strip_under
+from minunet.kernels.cpu.patches import Windows
 from minunet.kernels.cpu.pointwise import concatenate, split
 from minunet.kernels.cpu.products import by_columns, few_pixels
 from minunet.kernels.cpu.sums import relu_gradient_and_sum, sum_over_pixels
@@ -79,12 +79,12 @@ def _in_one_pass(x, w, gy, y, pads):
     def task(chunk):
         products, sums = None, 0
         for n, rows in chunk:
-            strip = strip_under(gy[n], *windows.rows_under(rows), pads, None if y is None else y[n])
+            strip = way.strip_under(gy[n], rows, windows, None if y is None else y[n])
             matrices = way.window_matrices(strip, rows, windows)
-            way.multiply(matrices, W_back, out=gx_pairs[n, rows])
+            way.multiply(matrices, W_back, gx_pairs[n, rows])
             products = _added(products, way.kernel_products(matrices, x_pairs[n, rows]))
-            own = slice(pads[0][0], pads[0][0] + (OH if rows.stop == H else rows.stop) - rows.start)
-            sums = sums + strip[:, own].reshape(-1, strip.shape[2] * F).sum(axis=0)
+            first, stop = way.first_row(rows, windows), OH if rows.stop == H else rows.stop
+            sums = sums + strip[:, rows.start - first : stop - first].reshape(-1, strip.shape[2] * F).sum(axis=0)
         return products, sums
 
     done = in_parallel(task, way.blocks(N, F * x.itemsize, windows))
@@ -111,7 +111,7 @@ def weight_gradient(x, gy, kernel_size, stride, pads):
     way = way_to_multiply(N, (KH, KW, C, F), windows)
     if way is patches and few_pixels(N * OH * OW, (KH, KW, C, F)) and not windows.in_columns:
         gw = np.empty((KH, KW, C, F), x.dtype)
-        strip = strip_under(x, *windows.rows_under(slice(0, OH)), pads)
+        strip = patches.strip_under(x, slice(0, OH), windows)
         P = patches.window_matrices(strip, slice(0, OH), windows)[0]
         by_columns(P.T, gy.reshape(-1, F), gw.reshape(-1, F))
         return gw
@@ -119,7 +119,7 @@ def weight_gradient(x, gy, kernel_size, stride, pads):
     def task(chunk):
         total = None
         for n, rows in chunk:
-            matrices = way.window_matrices(strip_under(x[n], *windows.rows_under(rows), pads), rows, windows)
+            matrices = way.window_matrices(way.strip_under(x[n], rows, windows), rows, windows)
             total = _added(total, way.kernel_products(matrices, gy[n, rows]))
         return total
 

@@ -28,7 +28,7 @@ import numpy as np
 
 from minunet.kernels.cpu import patches, winograd
 from minunet.kernels.cpu.items import as_items
-from minunet.kernels.cpu.patches import BLOCK_BYTES, Windows, cut, strip_under
+from minunet.kernels.cpu.patches import BLOCK_BYTES, Windows, cut
 from minunet.kernels.cpu.pointwise import concatenate
 from minunet.kernels.cpu.products import by_columns, few_pixels
 from minunet.kernels.threads import in_parallel, scratch
@@ -52,7 +52,7 @@ def convolve(x, w, b, stride, pads, relu=False, beside=None):
     y = np.empty((len(x), OH, OW, F), x.dtype)
     W = way.of_kernel(w)
     if way is patches and few_pixels(len(x) * OH * OW, w.shape) and not windows.in_columns:
-        strip = strip_under(x, *windows.rows_under(slice(0, OH)), pads)
+        strip = patches.strip_under(x, slice(0, OH), windows)
         by_columns(patches.window_matrices(strip, slice(0, OH), windows)[0], W, y.reshape(-1, F))
         if b is not None:
             y += b
@@ -63,12 +63,10 @@ def convolve(x, w, b, stride, pads, relu=False, beside=None):
 
     def task(chunk):
         for n, rows in chunk:
-            strip, pixels = strip_under(x[n], *windows.rows_under(rows), pads), y[n, rows]
-            way.multiply(way.window_matrices(strip, rows, windows), W, out=pixels)
-            whole_rows = pixels.reshape(-1, OW * F)
-            if b is not None:
-                np.add(whole_rows, b_row, out=whole_rows)
+            strip = way.strip_under(x[n], rows, windows)
+            way.multiply(way.window_matrices(strip, rows, windows), W, y[n, rows], b_row)
             if relu:
+                whole_rows = y[n, rows].reshape(-1, OW * F)
                 np.maximum(whole_rows, zero_row, out=whole_rows)
 
     in_parallel(task, way.blocks(len(x), C * x.itemsize, windows))

@@ -51,10 +51,6 @@ class Windows(NamedTuple):
         """Whether their matrices are columns."""
         return self.out_size[1] >= LONG_ROW and self.kernel_size[0] > self.stride[0]
 
-    def rows_under(self, rows):
-        """Returns (start, stop): the rows of the padded image under output `rows`."""
-        return rows.start * self.stride[0], (rows.stop - 1) * self.stride[0] + self.kernel_size[0]
-
 
 def blocks(N, row_bytes, windows):
     """Returns the output rows of N images in blocks (images, rows), two slices each, of about BLOCK_BYTES of windows.
@@ -85,6 +81,35 @@ def cut(N, OH, fit, several_images=True):
     count = min(OH, -(-OH // (even * max(1, fit))) * even)
     step = -(-OH // max(1, count))
     return [(slice(n, n + 1), slice(i, min(i + step, OH))) for n in range(N) for i in range(0, OH, max(1, step))]
+
+
+def first_row(rows, windows):
+    """Returns which row of the image is the first one of the strip under output `rows`; negative if it is padding."""
+    return rows.start * windows.stride[0] - windows.pads[0][0]
+
+
+def strip_under(x, rows, windows, y=None):
+    """Returns the rows of the zero-padded x under output `rows`, in scratch memory; a view where no padding is needed.
+
+    With y, shaped like x: of x where y > 0, else 0.
+    """
+    (left, right), (N, H, W, C) = windows.pads[1], x.shape
+    start, height = first_row(rows, windows), (rows.stop - 1 - rows.start) * windows.stride[0] + windows.kernel_size[0]
+    first, last = max(start, 0), min(start + height, H)
+    if y is None and not (left or right) and last - first == height and (N == 1 or height == H):
+        return x[:, first:last]  # the rows are contiguous in x itself
+    strip = scratch("strip", (N, height, W + left + right, C), x.dtype)
+    above, below = first - start, max(first, last) - start
+    strip[:, :above] = 0
+    strip[:, below:] = 0
+    strip[:, :, :left] = 0
+    strip[:, :, left + W :] = 0
+    inside, pixels = strip[:, above:below, left : left + W], slice(first, max(first, last))
+    if y is None:
+        inside[...] = x[:, pixels]
+    else:
+        where_positive(x[:, pixels], y[:, pixels], inside)
+    return strip
 
 
 def window_matrices(strip, rows, windows):
@@ -118,9 +143,12 @@ def of_kernel(w):
     return np.ascontiguousarray(w).reshape(-1, w.shape[3])
 
 
-def multiply(matrices, W, out):
-    """out = P(x) W. out: the output rows, contiguous."""
+def multiply(matrices, W, out, b_row=None):
+    """out = P(x) W, + b_row in each row. out: the output rows, contiguous."""
     np.matmul(matrices, W, out=out.reshape(len(matrices), -1, W.shape[1]))
+    if b_row is not None:
+        whole_rows = out.reshape(-1, len(b_row))
+        np.add(whole_rows, b_row, out=whole_rows)
 
 
 def kernel_products(matrices, gy):
@@ -132,27 +160,3 @@ def kernel_products(matrices, gy):
 def kernel_gradient(total, windows):
     """Returns the gradient of the kernel (F, KH, KW, C) from the sum of all `kernel_products`."""
     return total.reshape(len(total), *windows.kernel_size, -1)
-
-
-def strip_under(x, start, stop, pads, y=None):
-    """Returns rows start to stop of the zero-padded x, in scratch memory; a view of x where no padding is needed.
-
-    With y, shaped like x: of x where y > 0, else 0.
-    """
-    (top, _), (left, right) = pads
-    N, H, W, C = x.shape
-    first, last = max(start - top, 0), min(stop - top, H)
-    if y is None and not (left or right) and last - first == stop - start and (N == 1 or last - first == H):
-        return x[:, first:last]  # the rows are contiguous in x itself
-    strip = scratch("strip", (N, stop - start, W + left + right, C), x.dtype)
-    above, below = first - (start - top), max(first, last) - (start - top)
-    strip[:, :above] = 0
-    strip[:, below:] = 0
-    strip[:, :, :left] = 0
-    strip[:, :, left + W :] = 0
-    inside, pixels = strip[:, above:below, left : left + W], slice(first, max(first, last))
-    if y is None:
-        inside[...] = x[:, pixels]
-    else:
-        where_positive(x[:, pixels], y[:, pixels], inside)
-    return strip

@@ -22,6 +22,19 @@ In a convolution, d are six rows of the image and w the three rows of the kernel
 of matrices: the windows of a row of Bᵀ d, KW·C numbers each, times a row of G w as a matrix (KW·C, F). G, Bᵀ and Aᵀ are
 applied as matrix products, too. Sums take time, so this is for layers where the products take more (`pays`).
 
+Nothing needs to be copied for the windows, either. Neighboring windows share pixels, but with KW = 3, every third
+window begins where the one before it ended. So windows 0, 3, 6, … are a matrix that is there already, and so are the
+others:
+
+    Bᵀ d                 · a b c d e f ·   of one row, zero-padded
+
+    windows 0, 3       [ · a b ]           windows 1, 4     [ a b c ]         windows 2, 5     [ b c d ]
+    (phase 0)          [ c d e ]           (phase 1)        [ d e f ]         (phase 2)        [ e f · ]
+
+The rows of Bᵀ d lie one behind the other, each padded to a multiple of three pixels, so a phase goes on from row to
+row. The windows that begin in one row and end in the next, and those of the padding, are multiplied for nothing, and
+what comes of them is left out. In short rows there are too many of them: there, windows are copied.
+
 Backward transposes once more. gx is a convolution, with the kernel flipped. What it multiplies, v = Bᵀ gz, also makes
 the gradient of the kernel, as in backward.py: gw = Gᵀ gu, with gu = (A x)ᵀ v for each of the six.
 
@@ -40,15 +53,18 @@ import numpy as np
 from minunet.kernels import products_are_plain
 from minunet.kernels.cpu.items import item_type
 from minunet.kernels.cpu.patches import cut
+from minunet.kernels.cpu.pointwise import where_positive
 from minunet.kernels.cpu.products import by_columns
 from minunet.kernels.threads import scratch
 
 ROWS = 4  # output rows of a tile
 POINTS = (0, 0.75, -0.75, 1.5, -1.5)  # and ∞
 MANY_WEIGHTS = 128  # in a tap of the kernel, from which fewer products are faster (measured)
-BLOCK_BYTES = 3 << 19  # of windows per block: they stay in the cache
-SMALL_PRODUCT = 10**6  # multiplications up to which OpenBLAS does not copy what it multiplies: a product for each row
-LONG_ROW = 48  # windows in a row from which that is faster in backward, too (measured)
+BLOCK_BYTES = 3 << 19  # of Bᵀ d per block: it stays in the cache
+LONG_ROW = 48  # windows in a row from which phases are faster than a copy (measured)
+SMALL_PRODUCT = 10**6  # multiplications up to which OpenBLAS does not copy what it multiplies
+FEW_WINDOWS = 16  # below which such a product would be too small (measured)
+FEW_TERMS = 48  # the same for the sums over windows in backward
 
 
 def _powers(count):
@@ -72,7 +88,8 @@ def pays(N, kernel_shape, windows):
 def blocks(N, row_bytes, windows):
     """Returns the output rows of N images in blocks (images, rows), as `patches.blocks` does; each has whole tiles."""
     OH, OW = windows.out_size
-    tile_bytes = len(A) * OW * windows.kernel_size[1] * row_bytes
+    copies = 1 if _in_phases(windows) else windows.kernel_size[1]
+    tile_bytes = len(A) * OW * windows.stride[1] * copies * row_bytes
     tiles = cut(N, OH // ROWS, BLOCK_BYTES // max(1, tile_bytes))
     return [(images, slice(ROWS * rows.start, ROWS * rows.stop)) for images, rows in tiles]
 
@@ -85,43 +102,120 @@ def of_kernel(w):
     return u
 
 
+def first_row(rows, windows):
+    """Returns which row of the image is the first one of the strip under output `rows`."""
+    return max(rows.start - windows.pads[0][0], 0)
+
+
+def strip_under(x, rows, windows, y=None):
+    """Returns the rows of x under output `rows`, without padding. With y, shaped like x: of x where y > 0, else 0."""
+    first, last = first_row(rows, windows), min(rows.stop + 2 - windows.pads[0][0], x.shape[1])
+    pixels = slice(first, max(first, last))
+    if y is None:
+        return x[:, pixels]
+    strip = scratch("strip", x[:, pixels].shape, x.dtype)
+    where_positive(x[:, pixels], y[:, pixels], strip)
+    return strip
+
+
 def window_matrices(strip, rows, windows):
-    """Returns the windows of Bᵀ d (6, tiles, OW, KW·C) for a strip of the image, in scratch memory.
+    """Returns the windows of Bᵀ d for a strip of the image: a list of matrices (6, ·, KW·C), in scratch memory.
 
-    Bᵀ d itself is not needed any longer, so its memory ("values") is used again by the functions below.
+    They are the phases of Bᵀ d. If its rows are short, they would be too, and there is one matrix, a copy.
     """
-    KW, SW, OW = windows.kernel_size[1], windows.stride[1], windows.out_size[1]
-    count, height, columns, C = strip.shape
-    s_n, s_h, _, size = strip.strides
-    tiles = (height - 2) // ROWS
-    d = np.ndarray((count, tiles, len(B), columns * C), strip.dtype, strip, 0, (s_n, ROWS * s_h, s_h, size))
-    t = np.matmul(B.T.astype(d.dtype), d, out=scratch("values", d.shape, d.dtype))
-    window_row = item_type(KW * C, d.dtype)  # its numbers are neighbors, as in patches.py
-    windows_of_t = np.ndarray((count, tiles, len(B), OW), window_row, t, 0, (*t.strides[:3], SW * C * size))
-    v = scratch("windows", (len(B), count, tiles, OW), window_row)
-    v[...] = windows_of_t.transpose(2, 0, 1, 3)
-    return np.ndarray((len(B), count * tiles, OW, KW * C), d.dtype, v)
+    (KW, SW, OW), (count, _, _, C) = (windows.kernel_size[1], windows.stride[1], windows.out_size[1]), strip.shape
+    tiles, pixel = count * (rows.stop - rows.start) // ROWS, C * strip.itemsize
+    padded = strip.shape[2] + sum(windows.pads[1])
+    if not _in_phases(windows):
+        t = _values(strip, rows, windows, padded, 0, "values")
+        window_row = item_type(KW * C, strip.dtype)  # its numbers are neighbors, as in patches.py
+        v = scratch("windows", (len(B), tiles, OW), window_row)
+        v[...] = np.ndarray(v.shape, window_row, t, 0, (t.strides[0], padded * pixel, SW * pixel))
+        return [np.ndarray((len(B), tiles * OW, KW * C), strip.dtype, v)]
+    phases = -(-KW // SW)
+    apart = phases * SW
+    columns = -(-padded // apart) * apart
+    t = _values(strip, rows, windows, columns, apart - SW, "windows")
+    shape, strides = (len(B), tiles * columns // apart, KW * C), (t.strides[0], apart * pixel, strip.itemsize)
+    return [np.ndarray(shape, strip.dtype, t, phase * SW * pixel, strides) for phase in range(phases)]
 
 
-def multiply(v, u, out):
-    """out = Aᵀ [v u]. out: the output rows, contiguous."""
-    tiles, OW, K = v.shape[1:]
-    F = u.shape[2]
-    m = scratch("values", (len(A), tiles, OW * F), v.dtype)
-    rows = tiles if OW * K * F <= SMALL_PRODUCT else 1
-    np.matmul(v.reshape(len(A), rows, -1, K), u[:, None], out=m.reshape(len(A), rows, -1, F))
-    np.matmul(A.T.astype(m.dtype), m.transpose(1, 0, 2), out=out.reshape(tiles, ROWS, OW * F))
+def _in_phases(windows):
+    return windows.out_size[1] >= LONG_ROW
 
 
-def kernel_products(v, gy):
+def _values(strip, rows, windows, columns, more, name):
+    """Returns Bᵀ d, six rows of tiles · `columns` pixels each and `more` of zeros, in scratch memory.
+
+    The rows of d that lie in the padding are left out: their products are 0.
+    """
+    count, height, W, C = strip.shape
+    tiles, left = (rows.stop - rows.start) // ROWS, windows.pads[1][0]
+    t = scratch(name, (len(B), (count * tiles * columns + more) * C), strip.dtype)
+    of_tiles = t[:, : count * tiles * columns * C].reshape(len(B), count, tiles, columns * C)
+    t[:, of_tiles[0].size :] = 0
+    of_tiles[..., : left * C] = 0
+    of_tiles[..., (left + W) * C :] = 0
+    inside = of_tiles[..., left * C : (left + W) * C].transpose(1, 2, 0, 3)
+    missing = rows.start - windows.pads[0][0] - first_row(rows, windows)  # minus the rows of the first tile above x
+    s_n, s_h, _, _ = strip.strides
+    for tile, after in _alike(tiles, missing, height):
+        top = ROWS * tile + missing
+        first, last = max(top, 0), max(0, min(top + len(B), height))
+        shape = count, after - tile, max(0, last - first), W * C
+        d = np.ndarray(shape, strip.dtype, strip, first * s_h, (s_n, ROWS * s_h, s_h, strip.itemsize))
+        np.matmul(B.T[:, first - top : last - top].astype(d.dtype), d, out=inside[:, tile:after])
+    return t
+
+
+def _alike(tiles, missing, height):
+    """Yields (start, stop): tiles with all of their rows in the image together, the others one by one."""
+    inside = range(-(missing // ROWS), min(tiles, (height - missing - len(B)) // ROWS + 1))
+    yield from ((tile, tile + 1) for tile in range(tiles) if tile not in inside)
+    if inside:
+        yield inside.start, inside.stop
+
+
+def multiply(matrices, u, out, b_row=None):
+    """out = Aᵀ [v u], + b_row in each row. out (images, rows, OW, F): the output rows, contiguous.
+
+    b comes in as a seventh product, with the factor 1: that is faster than a sum of its own.
+    """
+    (*_, OW, F), tiles, phases = out.shape, out.shape[0] * out.shape[1] // ROWS, len(matrices)
+    terms, factors = len(A), A
+    if b_row is not None:
+        terms, factors = len(A) + 1, np.concatenate([A, np.ones((1, ROWS))])
+    m = scratch("values", (terms, tiles, phases * matrices[0].shape[1] // tiles, F), out.dtype)
+    of_phases = m.reshape(terms, -1, phases, F)
+    for phase, v in enumerate(matrices):
+        for part in _small_products(v.shape[1], u[0].size, FEW_WINDOWS):
+            np.matmul(v[:, part], u, out=of_phases[: len(A), part, phase])
+    m = m.reshape(terms, tiles, -1)[..., : OW * F]
+    if b_row is not None:
+        m[-1] = b_row
+    np.matmul(factors.T.astype(m.dtype), m.transpose(1, 0, 2), out=out.reshape(tiles, ROWS, OW * F))
+
+
+def kernel_products(matrices, gy):
     """Returns (A gy)ᵀ v (6, F, KW·C), the share of some output rows in the six gu. gy: those rows, contiguous."""
-    tiles, OW, K = v.shape[1:]
-    a = scratch("values", (len(A), tiles, OW * gy.shape[-1]), v.dtype)
-    np.matmul(A.astype(v.dtype), gy.reshape(tiles, ROWS, -1), out=a.transpose(1, 0, 2))
-    rows = tiles if OW >= LONG_ROW else 1
-    a = a.reshape(len(A), rows, -1, gy.shape[-1])
-    products = a.swapaxes(2, 3) @ v.reshape(len(A), rows, -1, K)
-    return products[:, 0] if rows == 1 else products.sum(axis=1)
+    (*_, OW, F), tiles, phases = gy.shape, gy.shape[0] * gy.shape[1] // ROWS, len(matrices)
+    a = scratch("values", (len(A), tiles, phases * matrices[0].shape[1] // tiles * F), gy.dtype)
+    a[..., OW * F :] = 0
+    np.matmul(A.astype(a.dtype), gy.reshape(tiles, ROWS, -1), out=a[..., : OW * F].transpose(1, 0, 2))
+    of_phases, total = a.reshape(len(A), -1, phases, F).swapaxes(1, 3), None
+    for phase, v in enumerate(matrices):
+        for part in _small_products(v.shape[1], F * v.shape[2], FEW_TERMS):
+            products = np.matmul(of_phases[:, :, phase, part], v[:, part])
+            total = products if total is None else np.add(total, products, out=total)
+    return total
+
+
+def _small_products(windows, weights, few):
+    """Returns the windows in slices, as many at a time as OpenBLAS multiplies without a copy; all if these are few."""
+    step = SMALL_PRODUCT // weights // 16 * 16
+    if step < few:
+        return [slice(0, windows)]
+    return [slice(start, min(start + step, windows)) for start in range(0, windows, step)]
 
 
 def kernel_gradient(total, windows):
