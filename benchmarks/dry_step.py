@@ -29,9 +29,9 @@ from minunet.precision import use_precision
 WORKSPACE = 1 << 30  # bytes for P(x), as on any large GPU
 FIELDS = "H", "W", "C", "OH", "OW", "F", "KH", "KW", "SH", "SW", "top", "left"  # of struct Geometry
 WINDOWS_OF = {  # the argument that has a number for each window and filter, by kernel of a convolution
-    "convolve": 3,
+    "convolve": 4,
     "convolve_transposed": 0,
-    "weight_gradient": 1,
+    "weight_gradient": 2,
     "tensor_convolve": 4,
     "tensor_backward": 3,
 }
@@ -187,7 +187,8 @@ def _launch(kernel, blocks, arguments, shared):
 
 def _differing(constants):
     """Returns the constants without those that are the same for every kernel, or say nothing."""
-    return tuple((k, v) for k, v in constants.items() if k not in ("THREADS", "WARP", "TENSORS") and v != "1")
+    hidden = "THREADS", "WARP", "TENSORS"
+    return tuple((k, v) for k, v in constants.items() if k not in hidden and v != "1" and (k, v) != ("BESIDE", "0"))
 
 
 def _products(kernel, blocks, arguments, constants):

@@ -144,9 +144,9 @@ tensor_backward(const Real* __restrict__ x, const Real* __restrict__ beside, con
     Real* weights = reinterpret_cast<Real*>(shared);
     Real* gz_tile = weights + WEIGHTS * PER_WORD;
     Real* x_tile = gz_tile + (TILE_ROWS + TAPS_H - 1) * COLUMNS * PITCH * PER_WORD;
-    const Image<const Real, BESIDE> all_of_x = {x, beside, g.C};
-    const Image<Real, BESIDE> all_of_gx = {gx, gbeside, g.C};
-    const Image<const Real, 0> all_of_gy = {gy, nullptr, CHANNELS};
+    const Images<const Real, BESIDE> all_of_x = {x, beside, g.C};
+    const Images<Real, BESIDE> all_of_gx = {gx, gbeside, g.C};
+    const Images<const Real, 0> all_of_gy = {gy, nullptr, CHANNELS};
     const int c0 = blockIdx.y * EIGHTS * 8;
     const int across = (max(g.W, g.OW) + TILE_COLUMNS - 1) / TILE_COLUMNS;
     const int down = (max(g.H, g.OH) + TILE_ROWS - 1) / TILE_ROWS;

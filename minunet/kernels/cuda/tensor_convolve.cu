@@ -12,8 +12,8 @@ tensor_convolve(const Real* __restrict__ x, const Real* __restrict__ beside, con
     extern __shared__ uint4 shared[];
     Real* weights = reinterpret_cast<Real*>(shared);
     Real* tile = weights + WEIGHTS * PER_WORD;
-    const Image<const Real, BESIDE> all_of_x = {x, beside, CHANNELS};
-    const Image<Real, 0> all_of_y = {y, nullptr, g.F};
+    const Images<const Real, BESIDE> all_of_x = {x, beside, CHANNELS};
+    const Images<Real, 0> all_of_y = {y, nullptr, g.F};
     const int f0 = blockIdx.y * EIGHTS * 8;
     const int across = (g.OW + ACROSS * 16 - 1) / (ACROSS * 16), down = (g.OH + TILE_ROWS - 1) / TILE_ROWS;
     copy_weights(weights, w, f0, g.F);

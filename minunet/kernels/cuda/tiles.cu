@@ -34,32 +34,12 @@
 // SIZE neighboring numbers, read and written at a time.
 template <int SIZE> struct alignas(SIZE * sizeof(Real)) Neighbors { Real at[SIZE]; };
 
-// An image with `channels` numbers in a pixel. The last SECOND of them lie in an array of their own, if there are any:
-//
-//     first    a a | a a | a a | …         channels = 2 + 3, SECOND = 3: pixel 1 is  a a b b b
-//     second   b b b | b b b | b b b | …
-//
-template <class Number, int SECOND> struct Image {
-    Number *first, *second;
-    int channels;
-
-    __device__ Image from(long long pixel) const {
-        return {first + pixel * (channels - SECOND), SECOND ? second + pixel * SECOND : nullptr, channels};
-    }
-
-    // Where channel c of a pixel lies, and as many of the numbers after it as do not cross over to the other array.
-    __device__ Number* at(long long pixel, int c) const {
-        const int others = channels - SECOND;
-        return SECOND == 0 || c < others ? first + pixel * others + c : second + pixel * SECOND + c - others;
-    }
-};
-
 // Copies TALL x WIDE pixels of H x W into shared memory, APART words from each other: `count` channels of each, from c0
 // on, then zeros up to WORDS words; zeros outside the image too. Where `output` is given, an image of as many channels,
 // it is that of a ReLU, and numbers count as 0 where it is not positive. A thread reads SIZE numbers at a time, in each
 // pixel the same ones, and shows them to seen(row, column, numbers), not rounded.
 template <int TALL, int WIDE, int WORDS, int APART, int SIZE, int SECOND, class Seen>
-__device__ void copy_tile(Real* tile, Image<const Real, SECOND> image, const Real* output, int H, int W, int c0,
+__device__ void copy_tile(Real* tile, Images<const Real, SECOND> image, const Real* output, int H, int W, int c0,
                           int count, int top, int left, Seen seen) {
     constexpr int VECTORS = WORDS * PER_WORD / SIZE, LANES = THREADS / VECTORS;
     const int c = threadIdx.x % VECTORS * SIZE;
@@ -72,7 +52,7 @@ __device__ void copy_tile(Real* tile, Image<const Real, SECOND> image, const Rea
             const long long at = (long long)p * W + q;
             read = *reinterpret_cast<const Neighbors<SIZE>*>(image.at(at, c0 + c));
             if (output) {
-                const Image<const Real, 0> outputs = {output, nullptr, image.channels};
+                const Images<const Real, 0> outputs = {output, nullptr, image.channels};
                 const Neighbors<SIZE> y = *reinterpret_cast<const Neighbors<SIZE>*>(outputs.at(at, c0 + c));
 #pragma unroll
                 for (int u = 0; u < SIZE; ++u)
@@ -147,7 +127,7 @@ __device__ void convolve_tile(float (&sums)[ROWS][EIGHTS][4], const Real* tile, 
 // Writes this warp's sums of the tile at (i0, j0), with the bias and the ReLU if there are any, to an image of H x W
 // pixels, to its channels from f0 on. Each of its arrays has an even number of them.
 template <int SECOND>
-__device__ void write_tile(Image<Real, SECOND> image, const float (&sums)[ROWS][EIGHTS][4], const float* b, bool relu,
+__device__ void write_tile(Images<Real, SECOND> image, const float (&sums)[ROWS][EIGHTS][4], const float* b, bool relu,
                            int H, int W, int i0, int j0, int f0) {
     const int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
 #pragma unroll

@@ -16,7 +16,7 @@ import numpy as np
 
 from minunet.cuda import compute_capability
 from minunet.device import array_module, device_of
-from minunet.kernels.gpu.launch import THREADS, WARP, geometry, launch
+from minunet.kernels.gpu.launch import THREADS, WARP, channels_of, geometry, launch
 from minunet.kernels.gpu.sums import sum_rows
 from minunet.precision import FIRST_WITH_TF32, precision_in_use
 
@@ -66,7 +66,7 @@ class Plan(NamedTuple):
     def macros(self, x, kernel_size, beside=None):
         """Returns the definitions that both kernels have in common; what is convolved is x and what lies beside it."""
         definitions = {"EIGHTS": self.eights, "ROWS": self.rows, "ACROSS": self.across, "PITCH": self.pitch}
-        definitions |= {"CHANNELS": _channels(x, beside), "TAPS_H": kernel_size[0], "TAPS_W": kernel_size[1]}
+        definitions |= {"CHANNELS": channels_of(x, beside), "TAPS_H": kernel_size[0], "TAPS_W": kernel_size[1]}
         return definitions | {"VECTOR": _vector(x, beside), "TENSOR_TYPE": TYPES[x.dtype.char]}
 
 
@@ -79,7 +79,7 @@ def convolve(x, w, b, y, pads, relu, transposed=False, beside=None):
     transposed: with the weights of the transpose, w (KH,KW,F,C), whose taps are turned around.
     beside: None, or a second array that is read as if it lay beside x.
     """
-    kernel_size, C = w.shape[:2], _channels(x, beside)
+    kernel_size, C = w.shape[:2], channels_of(x, beside)
     plan = _plan_convolution(y.shape, C, kernel_size, x.dtype.itemsize)
     if plan is None:
         return False
@@ -228,12 +228,7 @@ def _odd_multiple(words, unit):
     return (-(-words // unit) | 1) * unit
 
 
-def _channels(x, beside):
-    """Returns how many channels x has, with those of a second array beside it."""
-    return x.shape[3] + (0 if beside is None else beside.shape[3])
-
-
 def _vector(x, beside):
     """Returns how many neighboring numbers of a pixel are read at a time: up to 16 bytes, all of one array."""
-    channels = math.gcd(x.shape[3], _channels(x, beside))
+    channels = math.gcd(x.shape[3], channels_of(x, beside))
     return max(v for v in (1, 2, 4, 8) if channels % v == 0 and v * x.dtype.itemsize <= 16)
