@@ -3,12 +3,13 @@
 // Why so many per thread? A number read from memory should be used often. Here each number of x meets TILE weights and
 // each weight meets PIXELS pixels, so PIXELS + TILE reads serve PIXELS · TILE products.
 // Why not more? All of them have to fit into the thread's registers. The launch bounds ask the compiler to leave room for
-// two blocks on a multiprocessor (one in float64): while the threads of one wait for memory, those of the other compute.
+// two blocks on a multiprocessor (three where that is easy, one in float64): while the threads of one wait for memory,
+// those of another compute.
 
 // y[n,i,j,f] = b[f] + Σ_k Σ_l Σ_c x[n, i·SH + k - top, j·SW + l - left, c] · w[k,l,c,f];  relu: negative → 0
 // grid: for each group of the N·OH·OW pixels of y, TILES blocks in a row, a tile of filters each: they read the same part
 // of x at about the same time. VECTOR divides C, TILE · TILES = F. The last BESIDE channels are those of `beside`.
-extern "C" __global__ void __launch_bounds__(THREADS, 8 / sizeof(Sum))
+extern "C" __global__ void __launch_bounds__(THREADS, sizeof(Sum) == 8 ? 1 : VECTOR * TILE > 8 ? 2 : 3)
 convolve(const Real* __restrict__ x, const Real* __restrict__ beside, const Sum* __restrict__ w,
          const Sum* __restrict__ b, Real* __restrict__ y, long long pixels, Geometry g, int relu) {
     const Images<const Real, BESIDE> images = {x, beside, g.C};
