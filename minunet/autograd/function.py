@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -90,7 +90,7 @@ class Function:
     precision: str
     sources: Any = None  # per input: the Function that made it, the leaf itself, or None; None as a whole once freed
     places: tuple[int, ...]  # per input: which of that Function's outputs it is
-    count: int  # of outputs
+    count = 1  # of outputs
 
     def forward(self, *arrays: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__}.forward")
@@ -111,26 +111,36 @@ class Function:
     def outputs(self, *inputs: TensorLike) -> tuple[Tensor, ...]:
         """Returns all Tensors that forward computes."""
         tensors = [x if isinstance(x, Tensor) else Tensor(x) for x in inputs]
+        self.connect(tensors)
+        ys = tuple(Tensor(y) for y in self.computed(tensors))
+        if any(self.needs):
+            self.count = len(ys)
+            for place, y in enumerate(ys):
+                y.requires_grad, y.creator, y.place = True, self, place
+        return ys
+
+    def connect(self, tensors: Sequence[Tensor]) -> None:
+        """Notes where the inputs come from, as far as their gradients are wanted."""
         self._check_devices(tensors)
         self.needs = tuple(gradients_are_recorded() and x.requires_grad for x in tensors)
-        arrays = [x.data if self.takes_half else widened(x.data) for x in tensors]
-        computed = self.forward(*arrays)
-        ys = [Tensor(y) for y in (computed if isinstance(computed, tuple) else (computed,))]
-        if _recording.calls is not None:
-            _recording.calls.extend(Call(self.operation, arrays, y.data) for y in ys)
         if any(self.needs):
             # Only where the inputs came from is kept, not the tensors: an activation that no backward needs is freed.
             self.sources = tuple((x.creator or x) if need else None for x, need in zip(tensors, self.needs))
             self.places = tuple(x.place for x in tensors)
-            self.count = len(ys)
             self.versions = tuple(x.version for x in tensors)
             self.expected = tuple((x.shape, x.dtype, x.device) for x in tensors)
             self.precision = precision_in_use()
-            for place, y in enumerate(ys):
-                y.requires_grad, y.creator, y.place = True, self, place
-        return tuple(ys)
 
-    def _check_devices(self, tensors: list[Tensor]) -> None:
+    def computed(self, tensors: Sequence[Tensor]) -> tuple[Array, ...]:
+        """Returns what forward makes of the tensors' arrays: its outputs."""
+        arrays = [x.data if self.takes_half else widened(x.data) for x in tensors]
+        result = self.forward(*arrays)
+        ys = result if isinstance(result, tuple) else (result,)
+        if _recording.calls is not None:
+            _recording.calls.extend(Call(self.operation, arrays, y) for y in ys)
+        return ys
+
+    def _check_devices(self, tensors: Sequence[Tensor]) -> None:
         devices = {x.device for x in tensors}
         if len(devices) > 1:
             found = ", ".join(f"{x.shape} on {x.device}" for x in tensors)

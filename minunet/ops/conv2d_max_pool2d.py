@@ -36,7 +36,7 @@ Conv2DFunction does both; with pool=True it has two outputs (autograd/function.p
 from typing import Literal
 
 from minunet.autograd import Tensor, TensorLike
-from minunet.ops.conv2d import Conv2DFunction
+from minunet.ops.conv2d import convolution_of
 from minunet.ops.windows import IntPair, Padding
 
 
@@ -58,6 +58,5 @@ def conv2d_max_pool2d(
     array([[ 5.,  7.],
            [13., 15.]])
     """
-    inputs = (x, w) if b is None else (x, w, b)
-    y, pooled = Conv2DFunction(stride, padding, activation, pool=True).outputs(*inputs)
+    y, pooled = convolution_of(x, w, b, stride, padding, activation, pool=True)
     return y, pooled

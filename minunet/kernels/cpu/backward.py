@@ -32,6 +32,7 @@ from minunet.kernels.cpu.convolution import (
     wide,
 )
 from minunet.kernels.cpu.patches import Windows
+from minunet.kernels.cpu.pointwise import concatenate, split
 from minunet.kernels.cpu.pooling import max_pool_gradient
 from minunet.kernels.cpu.products import by_columns, few_pixels
 from minunet.kernels.cpu.sums import relu_gradient_and_sum, sum_over_pixels
@@ -39,11 +40,17 @@ from minunet.kernels.threads import in_parallel
 from minunet.kernels.windows import POOL, output_size
 
 
-def convolve_backward(x, w, gy, y, stride, pads, needs, pooled=None):
-    """(gx, gw, gb) as in `reference.convolve_backward`."""
+def convolve_backward(x, w, gy, y, stride, pads, needs, beside=None, pooled=None):
+    """(gx, gw, gb), with `beside` (gx, gw, gb, gbeside), as in `reference.convolve_backward`."""
     if pooled is not None:
         out_size = output_size(x.shape[1:3], w.shape[:2], stride, pads)
         gy = max_pool_gradient(*pooled, *POOL, out_size, plus=gy)
+    if beside is not None:
+        needs_gx, needs_gw, needs_gb, needs_gbeside = needs
+        needs = needs_gx or needs_gbeside, needs_gw, needs_gb
+        gx, gw, gb = convolve_backward(concatenate(x, beside), w, gy, y, stride, pads, needs)
+        gx, gbeside = (None, None) if gx is None else split(gx, x.shape[3])
+        return gx if needs_gx else None, gw, gb, gbeside if needs_gbeside else None
     needs_gx, needs_gw, needs_gb = needs
     size, kernel_size = x.shape[1:3], w.shape[:2]
     gy_pads = flipped_pads(gy.shape[1:3], size, kernel_size, pads)

@@ -29,6 +29,7 @@ import numpy as np
 from minunet.kernels.cpu import patches, winograd
 from minunet.kernels.cpu.items import as_items
 from minunet.kernels.cpu.patches import BLOCK_BYTES, Windows, cut
+from minunet.kernels.cpu.pointwise import concatenate
 from minunet.kernels.cpu.pooling import max_pool
 from minunet.kernels.cpu.products import by_columns, few_pixels
 from minunet.kernels.threads import in_parallel, scratch
@@ -37,8 +38,10 @@ from minunet.kernels.windows import POOL, crop, output_size, tap
 FEW_FILTERS = 10  # up to this many, pairs of pixels are faster (measured)
 
 
-def convolve(x, w, b, stride, pads, relu=False, pool=False):
+def convolve(x, w, b, stride, pads, relu=False, beside=None, pool=False):
     """y = P(x) W + b; negative results become 0 if `relu`. Shapes, and `pool`, as in `reference.convolve`."""
+    if beside is not None:
+        x = concatenate(x, beside)
     if pool:
         y = convolve(x, w, b, stride, pads, relu)
         return y, *max_pool(y, *POOL)
