@@ -29,7 +29,6 @@ import numpy as np
 from minunet.kernels.cpu import patches, winograd
 from minunet.kernels.cpu.items import as_items
 from minunet.kernels.cpu.patches import BLOCK_BYTES, Windows, cut
-from minunet.kernels.cpu.pointwise import concatenate
 from minunet.kernels.cpu.products import by_columns, few_pixels
 from minunet.kernels.threads import in_parallel, scratch
 from minunet.kernels.windows import crop, output_size, tap
@@ -39,20 +38,18 @@ FEW_FILTERS = 10  # up to this many, pairs of pixels are faster (measured)
 
 def convolve(x, w, b, stride, pads, relu=False, beside=None):
     """y = P(x) W + b; negative results become 0 if `relu`. Shapes as in `reference.convolve`."""
-    if beside is not None:
-        return convolve(concatenate(x, beside), w, b, stride, pads, relu)
-    x = np.ascontiguousarray(x)
+    x, beside = (None if array is None else np.ascontiguousarray(array) for array in (x, beside))
     KH, KW, C, F = w.shape
     OH, OW = output_size(x.shape[1:3], (KH, KW), stride, pads)
     if in_pairs(OW, F, KW, stride):
         b = None if b is None else np.tile(b, 2)
-        return convolve(x, wide(w), b, (stride[0], 2), pads, relu).reshape(-1, OH, OW, F)
+        return convolve(x, wide(w), b, (stride[0], 2), pads, relu, beside).reshape(-1, OH, OW, F)
     windows = Windows((KH, KW), stride, pads, (OH, OW))
     way = way_to_multiply(len(x), w.shape, windows)
     y = np.empty((len(x), OH, OW, F), x.dtype)
     W = way.of_kernel(w)
     if way is patches and few_pixels(len(x) * OH * OW, w.shape) and not windows.in_columns:
-        strip = patches.strip_under(x, slice(0, OH), windows)
+        strip = patches.strip_under(x, slice(0, OH), windows, beside=beside)
         by_columns(patches.window_matrices(strip, slice(0, OH), windows)[0], W, y.reshape(-1, F))
         if b is not None:
             y += b
@@ -63,7 +60,7 @@ def convolve(x, w, b, stride, pads, relu=False, beside=None):
 
     def task(chunk):
         for n, rows in chunk:
-            strip = way.strip_under(x[n], rows, windows)
+            strip = way.strip_under(x[n], rows, windows, beside=None if beside is None else beside[n])
             way.multiply(way.window_matrices(strip, rows, windows), W, y[n, rows], b_row)
             if relu:
                 whole_rows = y[n, rows].reshape(-1, OW * F)
