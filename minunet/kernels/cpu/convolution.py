@@ -5,6 +5,7 @@ multiplied by W while they are warm, and the next block overwrites them:
 
     for each block of output rows:
         strip    = the rows of x under the block, zero-padded                        (scratch memory)
+                   (and beside their numbers those of a second array, if there is one)
         matrices = all windows of the strip: some rows of P(x)                       (scratch memory, see patches.py)
         y[block] = matrices @ W, + b, negative → 0 while it is warm
 
