@@ -6,7 +6,8 @@ One image is sent through the network under a forward hook, so the numbers are t
                  2·OH·OW·KH·KW·C·F (transposed: each of its H·W pixels). Backward is two such products, gW and
                  gx; the first layer needs no gx.
     traffic      the least that must pass between memory and processor if each layer reads what it needs and
-                 writes what it computes once:  forward x, y;  gW x, gy;  gx gy, gx.  Weights and gW do not count.
+                 writes what it computes once:  forward x, y;  gW x, gy;  gx gy, gx.  Weights and gW do not count,
+                 nor a concatenation: the convolution behind it reads its parts.
     memory       what the graph holds on to until backward: the arrays that the Functions have stored.
 
 A step needs more memory than the graph holds: at the worst moment, in the last layers, three arrays live beside the

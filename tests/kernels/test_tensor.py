@@ -314,3 +314,14 @@ def test_the_lecture_networks_upper_levels_fit(itemsize, C, F):
     convolution = tensor._plan_convolution((16, 64, 64, F), C, (3, 3), itemsize)
     assert convolution.shared <= tensor.CONVOLVE_SHARED
     assert tensor._plan_backward(C, F, (3, 3), itemsize)[0].shared <= tensor.BACKWARD_SHARED[itemsize]
+
+
+@pytest.mark.parametrize(
+    ("capability", "shared", "blocks"),
+    [(75, 32 << 10, 2), (75, (32 << 10) + 4, 1), (80, (32 << 10) + 4, 2), (90, 80 << 10, 2)],
+)
+def test_a_backward_has_the_registers_of_one_block_where_a_t4_has_no_room_for_two(
+    monkeypatch, capability, shared, blocks
+):
+    monkeypatch.setattr(tensor, "compute_capability", lambda device: capability)
+    assert tensor._blocks(tensor.Plan(shared, 1, 1, 1, 8), np.zeros(1, np.float16)) == blocks
