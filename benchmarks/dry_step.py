@@ -72,7 +72,7 @@ def _half(capability):
 
 def _step(launches, batch, size, stored):
     """Calls the kernels as lecture_step does: from bytes to the scores."""
-    kernels, parameters, way_back = dict(lecture.unet_kernels()), [], []
+    kernels, parameters, way_back, maxima = dict(lecture.unet_kernels()), [], [], {}
 
     def by_cupy(what, moved):
         launches.append(Launch(f"{what} (CuPy)", None, (), 0, "float32", moved))
@@ -87,6 +87,13 @@ def _step(launches, batch, size, stored):
         pads = ((w.shape[0] // 2,) * 2,) * 2
         x, *others = x if isinstance(x, tuple) else (x,)
         beside = {"beside": others[0]} if others else {}
+        if name.startswith("Conv_Down") and name.endswith("_2"):  # with the pooling behind it
+            y, maxima[name], argmax = gpu.convolve(x, w, b, (1, 1), pads, relu=True, pool=True)
+            gy, needs = np.empty(y.shape, y.dtype), (True, True, True)  # gy: what comes back through the skip
+            way_back.append(
+                lambda gpooled: gpu.convolve_backward(x, w, gy, y, (1, 1), pads, needs, pooled=(gpooled, argmax))[0]
+            )
+            return y
         y = gpu.convolve(x, w, b, (1, 1), pads, relu=name != "Conv_Out", **beside)
         needs, of_relu = (
             (name != "Conv_Down_1_1", True, True, *(True for _ in others)),
@@ -107,22 +114,11 @@ def _step(launches, batch, size, stored):
         way_back.append(back)
         return y
 
-    def pool(x):
-        y, argmax = gpu.max_pool(x, (2, 2), (2, 2), NO_PADS)
-
-        def back(gy):
-            gx = gpu.max_pool_gradient(gy, argmax, (2, 2), (2, 2), NO_PADS, x.shape[1:3])
-            by_cupy("add the gradient of the skip", 3 * gx.nbytes)
-            return gx
-
-        way_back.append(back)
-        return y
-
     images, masks = np.empty((batch, size, size, 3), np.uint8), np.empty((batch, size, size, 1), np.uint8)
     x, t, weights = gpu.to_float(images, masks, 255)
     if stored != np.float32:
         by_cupy("round to 16 bits", x.nbytes + x.size * stored.itemsize)
-    z = lecture.forward(np.empty(x.shape, stored), conv, transpose, pool, lambda a, b: (a, b))
+    z = lecture.forward(np.empty(x.shape, stored), conv, transpose, lambda y: maxima.popitem()[1], lambda a, b: (a, b))
     gz = z
     if z.dtype != np.float32:
         by_cupy("widen the logits", 6 * z.size)
