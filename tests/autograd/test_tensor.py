@@ -371,6 +371,106 @@ def test_the_engine_adds_only_into_arrays_of_its_own():
         assert (a.grad, b.grad, gy) == (factor + 10, factor + 100, 1), function.__name__
 
 
+# ---- a Function with several outputs ------------------------------------------------------------------------
+
+
+class SumAndProduct(Function):
+    """s = a + b and p = a b, in one call; it notes which gradients it is given."""
+
+    given: list
+
+    def forward(self, a, b):
+        self.a, self.b = a, b
+        return a + b, a * b
+
+    def backward(self, gs, gp):
+        self.given.append((gs is not None, gp is not None))
+        gs = 0 * self.a if gs is None else gs
+        gp = 0 * self.a if gp is None else gp
+        return gs + gp * self.b, gs + gp * self.a
+
+
+@pytest.fixture
+def sum_and_product(monkeypatch):
+    monkeypatch.setattr(SumAndProduct, "given", [], raising=False)
+    return lambda a, b: SumAndProduct().outputs(a, b)
+
+
+def test_gradients_of_two_outputs(sum_and_product):
+    a, b = leaf([2, 5]), leaf([3, 7])
+    s, p = sum_and_product(a, b)
+    assert (s.data.tolist(), p.data.tolist()) == ([5, 12], [6, 35])
+    (s * np.array([1.0, 10]) + p * np.array([100.0, 1000])).backward(np.ones(2))
+    assert a.grad.tolist() == [1 + 300, 10 + 7000] and b.grad.tolist() == [1 + 200, 10 + 5000]
+    assert SumAndProduct.given == [(True, True)]
+
+
+@pytest.mark.parametrize("place, expected", [(0, (1, 1)), (1, (3, 2))])
+def test_an_output_that_nobody_has_used_has_no_gradient(sum_and_product, place, expected):
+    for more in (lambda y: y, lambda y: y * 1):  # the walk begins at the output itself, or after it
+        a, b = leaf(2), leaf(3)
+        more(sum_and_product(a, b)[place]).backward()
+        assert (a.grad, b.grad) == expected
+    assert SumAndProduct.given == [(place == 0, place == 1)] * 2
+
+
+def test_an_output_that_is_used_twice_gets_the_sum(sum_and_product):
+    a, b = leaf(2), leaf(3)
+    s, p = sum_and_product(a, b)
+    (s * p + s).backward()  # ∂/∂s = p + 1 = 7, ∂/∂p = s = 5
+    assert (a.grad, b.grad) == (7 + 5 * 3, 7 + 5 * 2) and SumAndProduct.given == [(True, True)]
+
+
+def test_two_outputs_that_meet_again_in_one_function(sum_and_product):
+    a, b = leaf(2), leaf(3)
+    s, p = sum_and_product(*sum_and_product(a, b))  # (a + b) + a b = 11 and (a + b) a b = 30
+    (s + p).backward()
+    assert (a.grad, b.grad) == ((1 + 6) + (1 + 5) * 3, (1 + 6) + (1 + 5) * 2)
+
+
+def test_what_two_outputs_share_is_not_added_into():
+    """Both gradients go back as they came: the engine must not take either for its own."""
+
+    class Twice(Function):
+        def forward(self, x, z):
+            return x * 1, z * 1
+
+        def backward(self, gx, gz):
+            return gx, gz
+
+    x, z, gy = leaf([1]), leaf([1]), np.array([1.0])
+    u, v = x * 1, z * 1
+    first, second = Twice().outputs(u, v)
+    y = first + second + u * 10 + v * 100  # + hands one array to both outputs; each of u and v collects two gradients
+    y.backward(gy)
+    assert (x.grad, z.grad, gy) == (11, 101, 1)
+
+
+def test_a_graph_with_two_outputs_is_freed_once(sum_and_product, no_collector):
+    a, b = leaf(2), leaf(3)
+    s, p = sum_and_product(a, b)
+    p.backward()
+    with pytest.raises(RuntimeError, match="a second time through SumAndProduct"):
+        s.backward()
+    function = weakref.ref(s.creator)
+    del s
+    assert function() is not None
+    del p
+    assert function() is None
+
+
+def test_calls_are_recorded_for_each_output(sum_and_product):
+    with no_grad(), engine.recorded_calls() as calls:
+        s, p = sum_and_product(leaf(2), leaf(3))
+    assert [(call.operation, call.output) for call in calls] == [("SumAndProduct", 5), ("SumAndProduct", 6)]
+    assert s.creator is p.creator is None and not s.requires_grad
+
+
+def test_a_single_tensor_is_expected_of_a_call():
+    with pytest.raises(ValueError, match="too many values"):
+        SumAndProduct()(leaf(2), leaf(3))
+
+
 # ---- a backward that is wrong is refused by name -----------------------------------------------------------
 
 

@@ -286,6 +286,75 @@ def test_max_pool_and_its_gradient(kernels, geometry, dtype, ties):
     assert_close(gx, pooling_gradient(gy, expected_argmax, kernel, stride, pads, tuple(size)), dtype)
 
 
+POOL = (2, 2), (2, 2), NO_PADS
+WITH_ROOM = {
+    name: geometry
+    for name, geometry in GEOMETRIES.items()
+    if min(windows.output_size(geometry[0][1:], *geometry[1:])) >= 2
+}  # for a window of 2x2 in y
+with_room = pytest.mark.parametrize("geometry", WITH_ROOM.values(), ids=WITH_ROOM)
+
+
+@with_room
+@dtypes
+@pytest.mark.parametrize("relu", [False, True])
+def test_convolve_and_pool(kernels, geometry, dtype, relu):
+    _, _, stride, pads = geometry
+    x, w, b, _ = drawn(geometry, dtype=dtype)
+    y, pooled, argmax = kernels.convolve(x, w, b, stride, pads, relu=relu, pool=True)
+    np.testing.assert_array_equal(y, kernels.convolve(x, w, b, stride, pads, relu=relu))
+    expected, truth = pooling(y, *POOL)
+    assert pooled.dtype == dtype and argmax.dtype == np.uint8
+    np.testing.assert_array_equal(pooled, expected)
+    np.testing.assert_array_equal(argmax, truth)
+
+
+@with_room
+@dtypes
+@pytest.mark.parametrize("alone", [False, True], ids=["", "nothing else has read y"])
+def test_convolve_backward_adds_what_comes_back_through_the_pooling(kernels, geometry, dtype, alone):
+    (_, *size), kernel, stride, pads = geometry
+    x, w, _, gy = drawn(geometry, dtype=dtype)
+    rng, out_size = np.random.default_rng(1), gy.shape[1:3]
+    y = rng.standard_normal(gy.shape).astype(dtype)
+    _, argmax = pooling(y, *POOL)
+    gpooled = rng.standard_normal(argmax.shape).astype(dtype)
+    pooled, before = (kernels.put(gpooled), kernels.put(argmax.astype(np.uint8))), gy.copy()
+    arguments = x, w, None if alone else gy, y, stride, pads, (True, True, True)
+    gx, gw, gb = kernels.convolve_backward(*arguments, pooled=pooled)
+    np.testing.assert_array_equal(gy, before)  # somebody else may hold it
+    gz = np.where(y > 0, pooling_gradient(gpooled, argmax, *POOL, out_size) + (0 if alone else gy), 0)
+    assert_close(gx, transposed(gz, w, stride, pads, size), dtype)
+    assert_close(gw, kernel_gradient(x, gz, kernel, stride, pads), dtype)
+    assert_close(gb, gz.sum(axis=(0, 1, 2)), dtype)
+
+
+def test_pooled_and_beside(kernels):
+    """Both at once: of two arrays, with two gradients."""
+    geometry = GEOMETRIES["3x3 same"]
+    (_, *size), _, stride, pads = geometry
+    x, w, b, gy = drawn(geometry, C=5)
+    first, second = x[..., :2].copy(), x[..., 2:].copy()
+    y, pooled, argmax = kernels.convolve(first, w, b, stride, pads, beside=kernels.put(second), pool=True)
+    np.testing.assert_array_equal(pooled, pooling(y, *POOL)[0])
+    gpooled = np.random.default_rng(1).standard_normal(pooled.shape)
+    given = {"beside": kernels.put(second), "pooled": (kernels.put(gpooled), kernels.put(argmax))}
+    gx, _, _, gbeside = kernels.convolve_backward(first, w, gy, None, stride, pads, (True,) * 4, **given)
+    whole = transposed(gy + pooling_gradient(gpooled, argmax, *POOL, gy.shape[1:3]), w, stride, pads, size)
+    assert_close(gx, whole[..., :2])
+    assert_close(gbeside, whole[..., 2:])
+
+
+@pytest.mark.parametrize("geometry", POOLS.values(), ids=POOLS)
+def test_max_pool_gradient_plus_another_one(kernels, geometry):
+    (_, *size), kernel, stride, pads = geometry
+    x, _, _, gy = drawn(geometry, C=3, F=3)
+    _, argmax = kernels.max_pool(x, kernel, stride, pads)
+    alone = kernels.max_pool_gradient(gy, argmax, kernel, stride, pads, tuple(size))
+    both = kernels.max_pool_gradient(gy, argmax, kernel, stride, pads, tuple(size), plus=kernels.put(x))
+    assert_close(both, alone + x)
+
+
 def test_windows_with_more_pixels_than_a_byte_can_count(kernels):
     x = np.zeros((1, 1, 257, 1))
     x[0, 0, 256] = 1

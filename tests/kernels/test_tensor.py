@@ -4,6 +4,8 @@ Whole numbers with few bits are exact in tf32 and in 16 bits, and so are their s
 of the kernels must be right to the last bit, however it is laid out. Rounding is tested by itself.
 """
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -193,6 +195,104 @@ def test_gpu_the_transpose_of_whole_numbers_is_exact(put, array_on, layer):
     found = to_numpy(gpu.convolve_transposed(put(gy), *w_and_b, (1, 1), pads, x.shape[1:3]))
     _, gx, _, _ = definition(x, w, 0, gy, pads, relu=False)
     np.testing.assert_array_equal(found.astype(np.float64), stored(gx + b, found))
+
+
+# Layers whose y is pooled, too. Of y, a row or a column is left over in some.
+POOLED = {
+    "even": ((2, 34, 66), 8, 8, (3, 3), SAME),
+    "odd": ((1, 19, 35), 8, 8, (3, 3), SAME),
+    "filters in two eights": ((2, 10, 34), 16, 16, (3, 3), SAME),
+    "valid, filters that fill no eight": ((1, 18, 20), 6, 10, (3, 3), NO_PADS),
+    "padding of x": ((1, 8, 17), 4, 6, (2, 5), ((1, 0), (2, 2))),
+    "1x1": ((2, 15, 33), 16, 10, (1, 1), NO_PADS),
+    "few columns": ((1, 16, 3), 2, 2, (3, 3), SAME),
+}
+ALONE = ((1, 6, 9), 40, 32, (3, 3), SAME)  # a warp has one row of it: max_pool has to do it
+
+
+def largest_of_four(y):
+    """(pooled, argmax) of windows of 2x2."""
+    N, H, W, F = y.shape
+    windows = y[:, : H // 2 * 2, : W // 2 * 2].reshape(N, H // 2, 2, W // 2, 2, F).transpose(0, 1, 3, 5, 2, 4)
+    windows = windows.reshape(N, H // 2, W // 2, F, 4)
+    return windows.max(axis=-1), windows.argmax(axis=-1)  # the first of equals; NaN is the largest
+
+
+def to_the_largest(gpooled, argmax, size):
+    """gpooled where its window was the largest, 0 elsewhere: an array (N, *size, F)."""
+    N, H, W, F = gpooled.shape
+    windows = np.zeros((N, H, W, F, 4))
+    np.put_along_axis(windows, argmax[..., None], gpooled[..., None], axis=-1)
+    whole = windows.reshape(N, H, W, F, 2, 2).transpose(0, 1, 4, 2, 5, 3).reshape(N, 2 * H, 2 * W, F)
+    return np.pad(whole, ((0, 0), (0, size[0] - 2 * H), (0, size[1] - 2 * W), (0, 0)))
+
+
+def constants(monkeypatch, name):
+    """A list to which each launch of a kernel of tensor cores adds what the constant `name` is there, if it has it."""
+    found, launch = [], tensor.launch
+
+    def noted(file, *arguments, **options):
+        found.extend([options[name]] if name in options else [])
+        return launch(file, *arguments, **options)
+
+    monkeypatch.setattr(tensor, "launch", noted)
+    return found
+
+
+@pytest.mark.parametrize("layer", [*POOLED.values(), ALONE], ids=[*POOLED, "not beside it"])
+@relus
+def test_gpu_pooling_beside_a_convolution(put, array_on, monkeypatch, layer, relu):
+    pools = constants(monkeypatch, "POOL")
+    x, w, b, _, pads = drawn(layer, whole_numbers)
+    on_gpu = array_on("gpu")
+    arguments = put(x), on_gpu(w.astype(np.float32)), on_gpu(b.astype(np.float32)), (1, 1), pads, relu
+    y, pooled, argmax = map(to_numpy, gpu.convolve(*arguments, pool=True))
+    assert pools[0] == (layer is not ALONE) if pools else layer is ALONE
+    np.testing.assert_array_equal(y, to_numpy(gpu.convolve(*arguments)))
+    expected, truth = largest_of_four(y.astype(np.float64))
+    assert pooled.dtype == y.dtype and argmax.dtype == np.uint8
+    np.testing.assert_array_equal(pooled.astype(np.float64), expected)
+    np.testing.assert_array_equal(argmax, truth)
+
+
+def test_gpu_the_largest_of_all_windows_of_four_numbers(put, array_on, monkeypatch):
+    """Each number may be one of five: the first of equals, and NaN, as max_pool has it."""
+    pools = constants(monkeypatch, "POOL")
+    windows = np.array(list(itertools.product([-1, 0, 1, np.nan, np.inf], repeat=4)))[:, ::-1]
+    windows = np.concatenate([windows, windows[: 640 - len(windows)]]).reshape(20, 32, 2, 2)
+    x = np.repeat(windows.transpose(0, 2, 1, 3).reshape(1, 40, 64, 1), 2, axis=3)
+    x[..., 1] = np.where(np.isfinite(x[..., 1]), x[..., 1], 5)  # 0 · NaN would carry over from one to the other
+    x[..., 0] = 0
+    for w in (np.array([[1.0, 0], [2, 1]]), None):
+        if w is None:  # with NaN and ∞: both filters read what is left of them
+            x, w = np.repeat(windows.transpose(0, 2, 1, 3).reshape(1, 40, 64, 1), 2, axis=3), np.full((2, 2), 0.5)
+        weights = array_on("gpu")(w.reshape(1, 1, 2, 2).astype(np.float32))
+        y, pooled, argmax = map(to_numpy, gpu.convolve(put(x), weights, None, (1, 1), NO_PADS, pool=True))
+        expected, truth = largest_of_four(y.astype(np.float64))
+        np.testing.assert_array_equal(pooled.astype(np.float64), expected)
+        np.testing.assert_array_equal(argmax, truth)
+    assert np.isnan(y.astype(np.float64)).any() and pools == [1, 1]
+
+
+@pytest.mark.parametrize("layer", POOLED.values(), ids=POOLED)
+@relus
+def test_gpu_what_comes_back_through_the_pooling_is_added(put, array_on, monkeypatch, layer, relu):
+    added = constants(monkeypatch, "POOLED")
+    x, w, b, gy, pads = drawn(layer, whole_numbers)
+    y, *_ = definition(x, w, b, gy, pads, relu)
+    rng = np.random.default_rng(1)
+    shape = len(x), gy.shape[1] // 2, gy.shape[2] // 2, gy.shape[3]
+    gpooled, argmax = whole_numbers(rng, shape), rng.integers(0, 4, shape)
+    total = gy + to_the_largest(gpooled, argmax, gy.shape[1:3])
+    weights, of_relu = array_on("gpu")(w.astype(np.float32)), put(y) if relu else None
+    pooled = put(gpooled), array_on("gpu")(argmax.astype(np.uint8))
+    for alone in (False, True):  # whether the pooling is all that used y
+        g = put(gy) if not alone else None
+        found = gpu.convolve_backward(put(x), weights, g, of_relu, (1, 1), pads, (True,) * 3, pooled=pooled)
+        _, *expected = definition(x, w, b, total if not alone else total - gy, pads, relu)
+        for name, a, e in zip(("gx", "gw", "gb"), map(to_numpy, found), expected):
+            np.testing.assert_array_equal(a.astype(np.float64), stored(e, a), err_msg=name)
+    assert added == [1, 0]
 
 
 def test_gpu_padding_wider_than_the_window(put, array_on):

@@ -81,8 +81,8 @@ def convolve(x, w, b, y, pads, relu, transposed=False, beside=None, pooled=None,
     pooled, argmax: None, or where to write the largest of each 2x2 numbers of y, and which of them it is.
     """
     kernel_size, C = w.shape[:2], channels_of(x, beside)
-    plan = _plan_convolution(y.shape, C, kernel_size, x.dtype.itemsize)
-    if plan is None or (pooled is not None and plan.rows % 2):  # two rows must be in the registers of one thread
+    plan = _plan_convolution(y.shape, C, kernel_size, x.dtype.itemsize, pooled is not None)
+    if plan is None:
         return False
     tiles, groups = len(y) * plan.tiles(y.shape[1:3]), -(-y.shape[3] // (8 * plan.eights))
     tiles_of_block = max(1, min(TILES, tiles * groups // ENOUGH_BLOCKS))
@@ -103,8 +103,12 @@ def convolve_transposed(y, w, b, x, pads):
 
 
 @functools.lru_cache(maxsize=1000)
-def _plan_convolution(y_shape, C, kernel_size, itemsize):
-    """Returns the Plan that reads the fewest pixels, margins and repetitions counted; None where nothing fits."""
+def _plan_convolution(y_shape, C, kernel_size, itemsize, pool=False):
+    """Returns the Plan that reads the fewest pixels, margins and repetitions counted; None where nothing fits.
+
+    pool: with an even number of rows, since two must be in the registers of one thread. None, too, if it costs more
+    than it saves: more numbers of x are read than there are in y, which need not be read once more.
+    """
     _, OH, OW, F = y_shape
     if F % 2:
         return None
@@ -116,6 +120,10 @@ def _plan_convolution(y_shape, C, kernel_size, itemsize):
         plan = plan._replace(shared=4 * (pixels * pitch + weights))
         if plan.shared <= CONVOLVE_SHARED:
             plans.append((groups * pixels * plan.tiles((OH, OW)), plan))
+    fewest = min((pixels for pixels, _ in plans), default=0)
+    if pool:
+        most = fewest + OH * OW * F / C
+        plans = [(pixels, plan) for pixels, plan in plans if plan.rows % 2 == 0 and pixels <= most]
     return min(plans, key=lambda plan: plan[0])[1] if plans else None
 
 
