@@ -82,6 +82,7 @@ backward begins with gz = gy where y > 0, else 0 (see relu.py), which takes the 
 
 The products are in `minunet/kernels/`, where `reference/` has the sums above as plain loops. Backward is one kernel,
 `convolve_backward`: its three sums read the same numbers, so one pass over gy can compute them all (cpu/backward.py).
+With pool=True, y is pooled in the same pass, and there are two outputs: conv2d_max_pool2d.py.
 """
 
 from typing import Literal

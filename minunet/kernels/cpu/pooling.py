@@ -61,8 +61,8 @@ def max_pool_gradient(gy, argmax, size, stride, pads, input_size, plus=None):
                 else:
                     target += values
             if plus is not None:
-                inside = crop(gx[n : n + 1], pads, input_size)
-                inside += plus[n : n + 1]
+                inside = crop(gx[n], pads, input_size)  # warm: it has just been written
+                inside += plus[n]
 
     in_parallel(task, images_per_piece(N, OH * OW * C))
     return gx if gx.shape[1:3] == (H, W) else np.ascontiguousarray(crop(gx, pads, input_size))
