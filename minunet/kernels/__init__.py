@@ -17,8 +17,8 @@ P(x) is the patch matrix of x: row r holds the KH·KW·C numbers under output pi
 
 `convolve` and `convolve_backward` take a second array, `beside`, and read both as one image with the channels of both:
 the concatenation where a skip connection comes in. There is then a fourth gradient, that of `beside`. With pool=True,
-`convolve` takes the maxima of 2x2 numbers of y along the way, and `convolve_backward` takes what comes back through
-them, `pooled`, beside gy.
+`convolve` also returns the maxima of 2x2 numbers of y, and `convolve_backward` takes what comes back through them,
+`pooled`, beside gy.
 
 H, W and C belong to x, OH, OW and F to y, as everywhere in `ops/`. `convolve_transposed` goes from y to x, so what
 ops/conv_transpose2d.py calls its x is y here, and its y is x.

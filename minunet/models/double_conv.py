@@ -51,7 +51,7 @@ def pooled_and_skip(convolutions: Module, pool: Module, x: Tensor) -> tuple[Tens
     The last convolution and the pooling are one operation (ops/conv2d_max_pool2d.py) where that is the same: if they
     are what UNet() puts there, with nothing between them, and no forward hook is to see one after the other.
     """
-    if not _can_be_one(convolutions, pool):
+    if type(convolutions) is not DoubleConv or not _can_be_one(convolutions, pool):
         skip = convolutions(x)
         return pool(skip), skip
     *before, last = convolutions.layers()
@@ -62,11 +62,9 @@ def pooled_and_skip(convolutions: Module, pool: Module, x: Tensor) -> tuple[Tens
 
 
 def _can_be_one(convolutions, pool):
-    if layers_are_watched() or type(convolutions) is not DoubleConv:  # a subclass may have a forward of its own
-        return False
     last = convolutions.layers()[-1]
-    if any("forward" in vars(module) for module in (convolutions, last, pool)):  # and so may an instance
-        return False
     if type(last) is not Conv2D or last.activation not in (None, "relu") or type(pool) is not MaxPool2D:
+        return False  # also for a subclass, which may have a forward of its own
+    if layers_are_watched() or any("forward" in vars(module) for module in (convolutions, last, pool)):
         return False
     return pair(pool.size, "size") == (2, 2) and pool.stride in (None, 2, (2, 2)) and pool.padding == "valid"

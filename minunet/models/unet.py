@@ -61,8 +61,8 @@ How much a pixel counts is another matter: with fresh weights about 100 of the 6
 output pixel, since the shortest way leads over skip 1.
 
 Where the gradients of a skip meet. The output of Conv_Down_l_2 goes to the pooling and to the concatenation, so two
-gradients come back, and the convolution's backward adds them where it reads them (ops/conv2d_max_pool2d.py): that of
-the concatenation's last channels, for every pixel, and the pooling's, for one pixel of four. The first came through the
+gradients come back, and are added up in the convolution's backward (ops/conv2d_max_pool2d.py): that of the
+concatenation's last channels, for every pixel, and the pooling's, for one pixel of four. The first came through the
 decoder levels above alone; the other also went down to the bottleneck and back up. With fresh weights the first is 10
 to 30 times as long, so at first it is what the early layers learn from.
 

@@ -6,16 +6,17 @@
 
 The formulas are those of the two files; what is new is the order of the work. On each level down, a U-Net needs y
 twice: the skip connection carries it across, and the pooling takes its maxima. Computed one after the other, the
-pooling reads all of y from memory again. A GPU's kernel has four neighbors of y in its registers when it writes them,
-so their maximum costs no reading at all.
+pooling reads all of y from memory again. But a GPU's tensor cores leave four neighbors of y in registers, so that their
+maximum costs no reading at all (kernels/cuda/tensor_convolve.cu).
 
 Backward. What y receives has two parts, gy through the skip, and gpooled through the pooling, which goes to the argmax:
 
     gy_total[n,i,j,f] = gy[n,i,j,f] + (gpooled[n, i//2, j//2, f] if the argmax of that window is (i%2, j%2), else 0)
 
-Computed one after the other, the second part would be an array as large as y, three quarters of it zeros: written,
-read again for the sum, and the sum written and read once more by the backward of the convolution. So that takes gy,
-gpooled and argmax as they are, and adds them up where it reads gy. gx, gw and gb follow from gy_total as in conv2d.py.
+Computed one after the other, the second part would be an array as large as y, at least three quarters of it zeros: it
+would be written, read again for the sum, and the sum written and read once more by the convolution's backward. On
+tensor cores, that takes gy, gpooled and argmax as they are, and adds them up where it reads gy. The other kernels write
+the sum, but not its second part. gx, gw and gb follow from the sum as in conv2d.py.
 
 Worked numbers: one filter w = 1 without a bias, so that y = x; the windows and gpooled of max_pool2d.py, gy = 1:
 

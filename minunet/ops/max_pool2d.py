@@ -35,8 +35,8 @@ equal positive numbers, as in a flat, overexposed sky. (Gradients are checked at
 Padding ("same") counts as -∞: it is never larger than a number of the image, as a 0 would be where all are negative.
 
 Pooling does not pass on where in its window the maximum was: four pixels become one. A U-Net needs the position again
-on its way up, and gets it through the skip connections (models/unet.py). There, the convolution that makes x takes the
-maxima, too, while it writes x (conv2d_max_pool2d.py).
+on its way up, and gets it through the skip connections (models/unet.py). There, the pooling and the convolution that
+makes its x are one operation (conv2d_max_pool2d.py).
 """
 
 from minunet.autograd import Function, Tensor, TensorLike
