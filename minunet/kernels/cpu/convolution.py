@@ -67,7 +67,8 @@ def convolve(x, w, b, stride, pads, relu=False, beside=None):
                 whole_rows = y[n, rows].reshape(-1, OW * F)
                 np.maximum(whole_rows, zero_row, out=whole_rows)
 
-    in_parallel(task, way.blocks(len(x), C * x.itemsize, windows))
+    blocks = way.blocks(len(x), C * x.itemsize, windows)
+    in_parallel(task, blocks, chunks=len(blocks))
     return y
 
 
