@@ -155,8 +155,9 @@ def two_parts(x: TensorLike) -> tuple[TensorLike, Tensor | None]:
 def concatenate(tensors: Iterable[TensorLike], axis: int = -1, lazy: bool = False) -> Tensor:
     """Returns the tensors side by side along `axis`: one or more of one dtype, all other axes equal.
 
-    lazy: two images (N,H,W,·) that stand side by side along their channels are written only when somebody asks for the
-    data; conv2d does not. Until then they must not be changed in place.
+    lazy  True: two images (N,H,W,·) side by side along their channels are written when somebody asks for the data, and
+          conv2d does not. To change one of them before that is an error.
+
     Raises ValueError for shapes that do not fit together, TypeError for mixed dtypes.
 
     >>> import numpy as np
