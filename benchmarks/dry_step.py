@@ -183,8 +183,8 @@ def _launch(kernel, blocks, arguments, shared):
 
 def _differing(constants):
     """Returns the constants without those that are the same for every kernel, or say nothing."""
-    hidden = "THREADS", "WARP", "TENSORS"
-    return tuple((k, v) for k, v in constants.items() if k not in hidden and v != "1" and (k, v) != ("BESIDE", "0"))
+    hidden, flags = ("THREADS", "WARP", "TENSORS"), ("BESIDE", "POOL", "POOLED")  # 0 where they do not apply
+    return tuple((k, v) for k, v in constants.items() if k not in hidden and v != ("0" if k in flags else "1"))
 
 
 def _products(kernel, blocks, arguments, constants):
