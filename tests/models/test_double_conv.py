@@ -1,13 +1,18 @@
 """When the last convolution of a level and its pooling are one operation, and that nobody can tell."""
 
+import contextlib
+
 import numpy as np
 import pytest
 
 from minunet import Tensor, UNet, nn, ops
 from minunet.autograd.function import recorded_calls
+from minunet.cuda import compute_capability
+from minunet.device import to_numpy
 from minunet.models import UNet2015
 from minunet.models.double_conv import DoubleConv, pooled_and_skip
 from minunet.nn.module import forward_hook
+from minunet.precision import use_precision
 
 X = np.random.default_rng(0).standard_normal((2, 6, 8, 3))
 
@@ -141,3 +146,21 @@ def test_a_network_computes_the_same_as_with_a_hook(name):
         found.append([z.data, x.grad, *(p.grad for p in model.parameters())])
     for one, other in zip(*found, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("precision", ["float32", "tf32", "mixed"])
+def test_gpu_a_network_computes_the_same_bits_as_with_a_hook(array_on, precision):
+    put = array_on("gpu")
+    if precision == "tf32" and compute_capability("gpu") < 80:
+        pytest.skip("tf32 needs an sm_80")
+    found = []
+    for hooked in (False, True):
+        model = UNet(depth=2, width=8).to("gpu")
+        x = Tensor(put(np.random.default_rng(1).uniform(0, 1, (1, 32, 36, 3)).astype(np.float32)))
+        with use_precision(precision):
+            with forward_hook(lambda *call: None) if hooked else contextlib.nullcontext():
+                z = model.logits(x)
+            z.backward(put(np.random.default_rng(2).standard_normal(z.shape)).astype(z.dtype))
+        found.append([to_numpy(a) for a in (z.data, *(p.grad for p in model.parameters()))])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
