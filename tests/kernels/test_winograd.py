@@ -76,6 +76,25 @@ def test_half_as_many_multiplications():
     assert 2 * v.size == cpu.patches.window_matrices(strip, slice(0, 8), windows).size
 
 
+@pytest.mark.parametrize("KW, SW, phases", [(3, 1, 3), (4, 2, 2), (3, 2, 2), (1, 1, 1)])
+def test_windows_in_phases_are_those_that_would_be_copied(monkeypatch, KW, SW, phases):
+    """Two tiles of rows of 10 pixels, 12 with their padding: window j is in phase j % phases, where nothing is copied."""
+    OW = (12 - KW) // SW + 1
+    windows = cpu.patches.Windows((3, KW), (1, SW), SAME, (8, OW))
+    x = np.random.default_rng(0).standard_normal((1, 8, 10, 5))
+    strip = winograd.strip_under(x, slice(0, 8), windows)
+    monkeypatch.setattr(winograd, "LONG_ROW", 1000)
+    copied = winograd.window_matrices(strip, slice(0, 8), windows)[0].copy().reshape(6, 2, OW, KW * 5)
+    monkeypatch.setattr(winograd, "LONG_ROW", 1)
+    in_phases = winograd.window_matrices(strip, slice(0, 8), windows)
+    assert len(in_phases) == phases
+    for j in range(OW):
+        of_both_tiles = in_phases[j % phases].reshape(6, 2, -1, KW * 5)
+        np.testing.assert_array_equal(of_both_tiles[:, :, j // phases], copied[:, :, j])
+    starts = [matrix.ctypes.data for matrix in in_phases]
+    assert np.diff(starts).tolist() == [SW * 5 * 8] * (phases - 1)  # one array, seen from pixel 0, SW, 2·SW, …
+
+
 # ---- when ---------------------------------------------------------------------------------------------------
 
 
