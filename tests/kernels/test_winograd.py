@@ -78,7 +78,7 @@ def test_half_as_many_multiplications():
 
 @pytest.mark.parametrize("KW, SW, phases", [(3, 1, 3), (4, 2, 2), (3, 2, 2), (1, 1, 1)])
 def test_windows_in_phases_are_those_that_would_be_copied(monkeypatch, KW, SW, phases):
-    """Two tiles of rows of 10 pixels, 12 with their padding: window j is in phase j % phases, where nothing is copied."""
+    """Two tiles of rows of 10 pixels, 12 with padding: window j is in phase j % phases, where nothing is copied."""
     OW = (12 - KW) // SW + 1
     windows = cpu.patches.Windows((3, KW), (1, SW), SAME, (8, OW))
     x = np.random.default_rng(0).standard_normal((1, 8, 10, 5))
