@@ -200,3 +200,24 @@ def test_the_gradient_of_the_kernel_is_an_array_of_its_own():
     x, w, _, gy = drawn()
     assert cpu.convolve_backward(x, w, gy, None, ONE, SAME, (True, True, False))[1].base is None
     assert cpu.weight_gradient(x, gy, (3, 3), ONE, SAME).base is None
+
+
+@pytest.mark.parametrize("long_row", [1, 1000], ids=["phases", "copies"])
+@pytest.mark.parametrize(
+    "size, pads",
+    [((6, 5), ((9, 7), (0, 3))), ((4, 5), ((0, 6), (2, 0))), ((2, 7), ((8, 0), (1, 1))), ((6, 4), ((0, 0), (0, 0)))],
+)
+def test_tiles_that_lie_partly_or_wholly_in_the_padding(monkeypatch, size, pads, long_row):
+    monkeypatch.setattr(winograd, "LONG_ROW", long_row)
+    x, w, b, _ = drawn(H=size[0], W=size[1])
+    padded = np.pad(x, ((0, 0), *pads, (0, 0)))
+    OH, OW = padded.shape[1] - 2, padded.shape[2] - 2
+    taps = {(k, l): padded[:, k : k + OH, l : l + OW] for k, l in np.ndindex(3, 3)}
+    blocks = taken(monkeypatch)
+    y = cpu.convolve(x, w, b, ONE, pads)
+    np.testing.assert_allclose(y, b + sum(pixels @ w[tap] for tap, pixels in taps.items()), rtol=1e-11, atol=1e-11)
+    gy = np.random.default_rng(1).standard_normal(y.shape)
+    gw = cpu.weight_gradient(x, gy, (3, 3), ONE, pads)
+    for tap, pixels in taps.items():
+        np.testing.assert_allclose(gw[tap], np.einsum("nijc,nijf->cf", pixels, gy), rtol=1e-11, atol=1e-11)
+    assert len(blocks) > 0

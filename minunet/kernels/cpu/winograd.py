@@ -60,7 +60,7 @@ from minunet.kernels.threads import scratch
 ROWS = 4  # output rows of a tile
 POINTS = (0, 0.75, -0.75, 1.5, -1.5)  # and ∞
 MANY_WEIGHTS = 128  # in a tap of the kernel, from which fewer products are faster (measured)
-BLOCK_BYTES = 3 << 19  # of Bᵀ d per block: it stays in the cache
+BLOCK_BYTES = 3 << 20  # of scratch memory per block: more leaves the cache, with less there are too many short calls
 LONG_ROW = 48  # windows in a row from which phases are faster than a copy (measured)
 SMALL_PRODUCT = 10**6  # multiplications up to which OpenBLAS does not copy what it multiplies
 FEW_WINDOWS = 16  # below which such a product would be too small (measured)
@@ -88,8 +88,8 @@ def pays(N, kernel_shape, windows):
 def blocks(N, row_bytes, windows):
     """Returns the output rows of N images in blocks (images, rows), as `patches.blocks` does; each has whole tiles."""
     OH, OW = windows.out_size
-    copies = 1 if _in_phases(windows) else windows.kernel_size[1]
-    tile_bytes = len(A) * OW * windows.stride[1] * copies * row_bytes
+    arrays = 2 if _in_phases(windows) else windows.kernel_size[1]  # Bᵀ d and the products, or the copy of the windows
+    tile_bytes = arrays * len(A) * OW * windows.stride[1] * row_bytes
     tiles = cut(N, OH // ROWS, BLOCK_BYTES // max(1, tile_bytes))
     return [(images, slice(ROWS * rows.start, ROWS * rows.stop)) for images, rows in tiles]
 
@@ -165,10 +165,10 @@ def _values(strip, rows, windows, columns, more, name):
     of_tiles[..., : left * C] = 0
     of_tiles[..., (left + W) * C :] = 0
     inside = of_tiles[..., left * C : (left + W) * C].transpose(1, 2, 0, 3)
-    missing = rows.start - windows.pads[0][0] - first_row(rows, windows)  # minus the rows of the first tile above x
+    start = rows.start - windows.pads[0][0] - first_row(rows, windows)  # of the first tile in the strip, or above it
     s_n, s_h, _, _ = strip.strides
-    for tile, after in _alike(tiles, missing, height):
-        top = ROWS * tile + missing
+    for tile, after in _tiles_alike(tiles, start, height):
+        top = min(start + ROWS * tile, height)
         first, last = max(top, 0), max(0, min(top + len(B), height))
         shape = count, after - tile, max(0, last - first), W * C
         d = np.ndarray(shape, strip.dtype, strip, first * s_h, (s_n, ROWS * s_h, s_h, strip.itemsize))
@@ -176,12 +176,12 @@ def _values(strip, rows, windows, columns, more, name):
     return t
 
 
-def _alike(tiles, missing, height):
-    """Yields (start, stop): tiles with all of their rows in the image together, the others one by one."""
-    inside = range(-(missing // ROWS), min(tiles, (height - missing - len(B)) // ROWS + 1))
-    yield from ((tile, tile + 1) for tile in range(tiles) if tile not in inside)
-    if inside:
-        yield inside.start, inside.stop
+def _tiles_alike(tiles, start, height):
+    """Yields (tile, after): those with all of their rows in the strip together, the others one by one."""
+    whole = range(-(start // ROWS), min(tiles, (height - start - len(B)) // ROWS + 1))
+    yield from ((tile, tile + 1) for tile in range(tiles) if tile not in whole)
+    if whole:
+        yield whole.start, whole.stop
 
 
 def multiply(matrices, u, out, b_row=None):
