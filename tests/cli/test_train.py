@@ -33,7 +33,7 @@ from minunet.weights import io
 PACKAGES = Path(minunet.__file__).parents[1]  # where Python finds minunet
 COMMAND = [sys.executable, "-m", "minunet", "train"]
 FILE = Path(__file__)  # a file where a folder is expected
-TINY = ["--image-size", "64", "--limit", "5", "--epochs", "2", "--batch-size", "4", "--device", "cpu"]
+TINY = ["--image-size", "64", "--limit", "5", "--epochs", "2", "--batch-size", "4", "--device", "cpu", "--width", "2"]
 FILES = ["best.npz", "curves.png", "history.csv", "last.npz", "predictions.png", "previous.npz", "run.json"]
 
 
@@ -103,13 +103,14 @@ def test_the_weights_have_the_scores_of_their_epoch(finished, name):
     folder, _ = finished
     epoch = run_json(folder)["best"]["epoch"] if name == "best" else 2
     row = history(folder)[epoch - 1]
-    model = minunet.load(folder / f"{name}.npz", UNet())
+    model = minunet.load(folder / f"{name}.npz", UNet(width=2))
     held_out = Loader(DrawnPets(5, size=64, first=5), 4, shuffle=False)
     scores = Trainer(model, optim.SGD(model.parameters(), lr=1), "bce").evaluate(held_out)
     assert scores["loss"] == pytest.approx(float(row["val_loss"]), abs=2e-6)
     assert scores["mean_iou"] == pytest.approx(float(row["val_mean_iou"]), abs=2e-6)
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_the_same_seed_writes_the_same_history(finished, tmp_path):
     assert run(*TINY, "--out", tmp_path / "same") == 0
     assert run(*TINY, "--epochs", "1", "--seed", "1", "--out", tmp_path / "other") == 0
@@ -451,6 +452,9 @@ def test_without_a_gpu_it_trains_on_the_cpu_after_one_warning(tmp_path, monkeypa
     out, err = capsys.readouterr()
     assert re.match("device +cpu", out) and err.count("\n") == 1
     assert "the driver is too old: install a newer one" in err and "--device gpu" in err
+    # Here the other flags are the defaults: it is the lecture's network.
+    assert "UNet with 6,667,639 parameters" in out
+    minunet.load(tmp_path / "run" / "best.npz", UNet())
 
 
 def test_a_loss_that_explodes_ends_with_what_to_try(tmp_path, capsys):
@@ -482,7 +486,7 @@ def test_an_interrupt_saves_everything(wait_for, epochs_done, tmp_path):
     assert saved["status"] == "interrupted" and saved["epochs_done"] == len(rows) >= epochs_done
     assert out.splitlines()[-1].endswith(" run")
     for name in ("best", "last"):
-        minunet.load(tmp_path / "run" / f"{name}.npz", UNet())
+        minunet.load(tmp_path / "run" / f"{name}.npz", UNet(width=2))
 
 
 def test_masks_that_teach_nothing_are_pointed_out_before_training(tmp_path, monkeypatch, capsys):
@@ -558,6 +562,7 @@ def test_a_plateau_looks_at_the_monitor():
     assert schedule.patience.monitor == "val_dice"
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_the_best_preset_runs_and_stops_early(tmp_path, capsys):
     """A learning rate so small that nothing gets better."""
     flags = ["--preset", "best", "--dropout", "0.1", "--lr", "1e-12", "--clip-norm", "1", "--accumulate", "2"]
@@ -568,9 +573,10 @@ def test_the_best_preset_runs_and_stops_early(tmp_path, capsys):
     saved = run_json(tmp_path / "run")
     assert saved["status"] == "finished" and saved["epochs_done"] < 30 and saved["arguments"]["batch_norm"] is True
     assert 0 < float(history(tmp_path / "run")[-1]["lr"]) <= 1e-12
-    minunet.load(tmp_path / "run" / "best.npz", UNet(dropout=0.1, batch_norm=True))
+    minunet.load(tmp_path / "run" / "best.npz", UNet(width=2, dropout=0.1, batch_norm=True))
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_augmentation_is_stated_and_changes_the_training_alone(finished, tmp_path, capsys):
     folder, done = finished
     assert re.search("^augment +none: each image as it is$", done.stdout, re.MULTILINE)
@@ -613,6 +619,7 @@ def test_images_of_ones_own(own, tmp_path, capsys):
     assert f"there is no mask {alone}.*" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_flags_keep_their_former_names(own, tmp_path, capsys):
     """A run that was started with them gives the same numbers, and is resumed with either."""
     images, masks, _ = own
@@ -665,6 +672,7 @@ def test_a_gpu_writes_the_history_of_the_cpu(pets_dir, array_on, tmp_path, monke
         assert {k: float(v) for k, v in gpu.items()} == pytest.approx({k: float(v) for k, v in cpu.items()}, abs=1e-3)
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_gpu_without_memory_ends_the_run_with_what_would_fit_and_keeps_the_last_weights(tmp_path, capsys):
     assert run(*TINY, "--epochs", "1", "--out", tmp_path / "run") == 0
     epochs = Trainer.epochs
