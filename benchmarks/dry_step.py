@@ -29,11 +29,11 @@ from minunet.precision import use_precision
 WORKSPACE = 1 << 30  # bytes for P(x), as on any large GPU
 FIELDS = "H", "W", "C", "OH", "OW", "F", "KH", "KW", "SH", "SW", "top", "left"  # of struct Geometry
 WINDOWS_OF = {  # the argument that has a number for each window and filter, by kernel of a convolution
-    "convolve": 3,
+    "convolve": 4,
     "convolve_transposed": 0,
-    "weight_gradient": 1,
-    "tensor_convolve": 3,
-    "tensor_backward": 2,
+    "weight_gradient": 2,
+    "tensor_convolve": 4,
+    "tensor_backward": 3,
 }
 NO_PADS = (0, 0), (0, 0)
 
@@ -85,9 +85,14 @@ def _step(launches, batch, size, stored):
     def conv(x, name):
         w, b = layer(name, kernels[name][3])
         pads = ((w.shape[0] // 2,) * 2,) * 2
-        y = gpu.convolve(x, w, b, (1, 1), pads, relu=name != "Conv_Out")
-        needs, of_relu = (name != "Conv_Down_1_1", True, True), y if name != "Conv_Out" else None
-        way_back.append(lambda gy: gpu.convolve_backward(x, w, gy, of_relu, (1, 1), pads, needs)[0])
+        x, *others = x if isinstance(x, tuple) else (x,)
+        beside = {"beside": others[0]} if others else {}
+        y = gpu.convolve(x, w, b, (1, 1), pads, relu=name != "Conv_Out", **beside)
+        needs, of_relu = (
+            (name != "Conv_Down_1_1", True, True, *(True for _ in others)),
+            None if name == "Conv_Out" else y,
+        )
+        way_back.append(lambda gy: gpu.convolve_backward(x, w, gy, of_relu, (1, 1), pads, needs, **beside)[0])
         return y
 
     def transpose(x, name):
@@ -113,15 +118,11 @@ def _step(launches, batch, size, stored):
         way_back.append(back)
         return y
 
-    def concatenate(a, b):
-        way_back.append(lambda gy: gpu.split(gy, a.shape[3])[0])
-        return gpu.concatenate(a, b)
-
     images, masks = np.empty((batch, size, size, 3), np.uint8), np.empty((batch, size, size, 1), np.uint8)
     x, t, weights = gpu.to_float(images, masks, 255)
     if stored != np.float32:
         by_cupy("round to 16 bits", x.nbytes + x.size * stored.itemsize)
-    z = lecture.forward(np.empty(x.shape, stored), conv, transpose, pool, concatenate)
+    z = lecture.forward(np.empty(x.shape, stored), conv, transpose, pool, lambda a, b: (a, b))
     gz = z
     if z.dtype != np.float32:
         by_cupy("widen the logits", 6 * z.size)
@@ -186,7 +187,8 @@ def _launch(kernel, blocks, arguments, shared):
 
 def _differing(constants):
     """Returns the constants without those that are the same for every kernel, or say nothing."""
-    return tuple((k, v) for k, v in constants.items() if k not in ("THREADS", "WARP", "TENSORS") and v != "1")
+    hidden = "THREADS", "WARP", "TENSORS"
+    return tuple((k, v) for k, v in constants.items() if k not in hidden and v != "1" and (k, v) != ("BESIDE", "0"))
 
 
 def _products(kernel, blocks, arguments, constants):
@@ -216,9 +218,9 @@ def _instructions(kernel, arguments, c):
     steps = math.ceil(c["CHANNELS"] / (8 * per_word))
     convolution_of_a_tile = warps * rows * taps_h * taps_w * steps * eights
     if kernel == "tensor_convolve":
-        return int(arguments[4]) * convolution_of_a_tile, 1
+        return int(arguments[5]) * convolution_of_a_tile, 1
     split, pairs = c.get("SPLIT", 1), math.ceil(taps_w * math.ceil(c["CHANNELS"] / 8) / 2)
     strips, tile_rows = across * 16 // (8 * per_word), warps // across * rows
     gw_of_a_tile = split * math.ceil(pairs * eights / split) * taps_h * strips * tile_rows
-    has_gx = isinstance(arguments[4], np.ndarray)
-    return int(arguments[7]) * (gw_of_a_tile + has_gx * convolution_of_a_tile), 1 + has_gx
+    has_gx = isinstance(arguments[5], np.ndarray)
+    return int(arguments[9]) * (gw_of_a_tile + has_gx * convolution_of_a_tile), 1 + has_gx

@@ -50,7 +50,7 @@ class Gpu:
     precisions: tuple[str, ...]
 
 
-HIDDEN = "Real", "TAPS_W", "PITCH", "X_PITCH", "TRANSPOSED"  # follow from the others, or change nothing here
+HIDDEN = "Real", "TAPS_W", "PITCH", "X_PITCH", "TRANSPOSED", "BLOCKS"  # follow from the others, or change nothing here
 ALL = "float32", "tf32", "mixed"
 GPUS = (
     Gpu("T4", 75, 1024, 64 << 10, 320, {"float32": 8.1, "half": 65}, ("float32", "mixed")),

@@ -33,14 +33,15 @@ class Stopwatch:
     def __init__(self, repeats, where, products):
         self.rows, self.repeats, self.where, self.products = [], repeats, where, products
         self.shapes = dict(lecture.unet_kernels())
-        self.bar = tqdm(total=len(self.shapes) + 12, desc="layers", disable=None)
+        self.bar = tqdm(total=len(self.shapes) + 6, desc="layers", disable=None)
 
     def conv(self, x, name):
         kh, kw, channels, filters = self.shapes[name]
         activation = None if name == "Conv_Out" else "relu"
         layer = nn.Conv2D(channels, filters, (kh, kw), padding="same", activation=activation)
-        flop = 2 * x.size // channels * kh * kw * channels * filters
-        return self.time(name, layer, flop, x, passes_back=1 if name == "Conv_Down_1_1" else 2)
+        arrays = x if isinstance(x, tuple) else (x,)  # of a concatenation, the convolution reads both parts
+        flop = 2 * arrays[0][..., 0].size * kh * kw * channels * filters
+        return self.time(name, layer, flop, *arrays, passes_back=1 if name == "Conv_Down_1_1" else 2)
 
     def transpose(self, x, name):
         kh, kw, filters, channels = self.shapes[name]
@@ -49,9 +50,6 @@ class Stopwatch:
 
     def pool(self, x):
         return self.time("MaxPool", nn.MaxPool2D(2), 0, x)
-
-    def concatenate(self, a, b):
-        return self.time("Concatenate", nn.Concatenate(), 0, a, b)
 
     def time(self, name, layer, flop, *arrays, passes_back=2):
         """Records (name, output shape, GFLOP forward and backward, seconds likewise), and returns the output."""
@@ -62,7 +60,7 @@ class Stopwatch:
                 self.products.fill(0.1)  # on a GPU, after a first pass that compiles the kernels
             tensors = [Tensor(a, requires_grad=passes_back == 2) for a in arrays]
             start = cuda.mark(self.where)
-            y = layer(*tensors)
+            y = layer(nn.Concatenate()(*tensors) if len(tensors) > 1 else tensors[0])
             middle, gy = cuda.mark(self.where), array_module(y.data).ones_like(y.data)
             again = cuda.mark(self.where)
             y.backward(gy)
@@ -121,7 +119,7 @@ def main():
     products = Products(where, options.product)
     watch = Stopwatch(options.repeats, where, products)
     images, _ = lecture.unet_batch(options.batch, options.size, "float32")
-    lecture.forward(device.to_device(images, where), watch.conv, watch.transpose, watch.pool, watch.concatenate)
+    lecture.forward(device.to_device(images, where), watch.conv, watch.transpose, watch.pool, lambda *both: both)
     watch.bar.close()
     on = f"{machine.blas()}\n{minunet.get_num_threads()} threads" if where == "cpu" else cuda.describe_gpu(where)
     print(

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -96,23 +96,32 @@ class Function:
 
     def __call__(self, *inputs: TensorLike) -> Tensor:
         tensors = [x if isinstance(x, Tensor) else Tensor(x) for x in inputs]
+        self.connect(tensors)
+        y = Tensor(self.output(tensors))
+        if any(self.needs):
+            y.requires_grad, y.creator = True, self
+        return y
+
+    def connect(self, tensors: Sequence[Tensor]) -> None:
+        """Notes where the inputs come from, as far as their gradients are wanted."""
         self._check_devices(tensors)
         self.needs = tuple(gradients_are_recorded() and x.requires_grad for x in tensors)
-        arrays = [x.data if self.takes_half else widened(x.data) for x in tensors]
-        y = Tensor(self.forward(*arrays))
-        if _recording.calls is not None:
-            _recording.calls.append(Call(self.operation, arrays, y.data))
         if any(self.needs):
             # Only where the inputs came from is kept, not the tensors: an activation that no backward needs is freed.
             self.sources = tuple((x.creator or x) if need else None for x, need in zip(tensors, self.needs))
             self.versions = tuple(x.version for x in tensors)
             self.expected = tuple((x.shape, x.dtype, x.device) for x in tensors)
             self.precision = precision_in_use()
-            y.requires_grad = True
-            y.creator = self
+
+    def output(self, tensors: Sequence[Tensor]) -> Array:
+        """Returns what forward makes of the tensors' arrays."""
+        arrays = [x.data if self.takes_half else widened(x.data) for x in tensors]
+        y = self.forward(*arrays)
+        if _recording.calls is not None:
+            _recording.calls.append(Call(self.operation, arrays, y))
         return y
 
-    def _check_devices(self, tensors: list[Tensor]) -> None:
+    def _check_devices(self, tensors: Sequence[Tensor]) -> None:
         devices = {x.device for x in tensors}
         if len(devices) > 1:
             found = ", ".join(f"{x.shape} on {x.device}" for x in tensors)

@@ -6,6 +6,7 @@ Most of a Tensor's operators are in operators.py, which is imported with the pac
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -110,11 +111,11 @@ class Tensor:
 
     @property
     def ndim(self) -> int:
-        return self.data.ndim
+        return len(self.shape)
 
     @property
     def size(self) -> int:
-        return self.data.size
+        return math.prod(self.shape)
 
     @property
     def device(self) -> str:
@@ -127,7 +128,7 @@ class Tensor:
         return self.creator is None and (self.requires_grad or self._made_to_be_trained)
 
     def __len__(self) -> int:
-        return len(self.data)
+        return self.shape[0]
 
     def __repr__(self) -> str:
         name = f", name={self.name!r}" if self.name else ""

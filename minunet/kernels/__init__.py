@@ -15,6 +15,9 @@ P(x) is the patch matrix of x: row r holds the KH·KW·C numbers under output pi
     weight_gradient      gW = P(x)ᵀ gy           → (KH,KW,C,F)
     convolve_backward    gx = Pᵀ(gz Wᵀ), gW = P(x)ᵀ gz, gb = Σ gz in one call, where gz is gy behind the ReLU
 
+`convolve` and `convolve_backward` take a second array, `beside`, and read both as one image with the channels of both:
+the concatenation where a skip connection comes in. There is then a fourth gradient, that of `beside`.
+
 H, W and C belong to x, OH, OW and F to y, as everywhere in `ops/`. `convolve_transposed` goes from y to x, so what
 ops/conv_transpose2d.py calls its x is y here, and its y is x.
 

@@ -4,13 +4,15 @@ NumPy releases Python's lock during a copy, a sum or a matrix product, so plain 
 the BLAS inside NumPy is limited to one thread, or each of them would start threads of its own; afterwards it may use as
 many as before.
 
-Each thread gets one chunk of the work, always the same one, so the results depend only on how many threads there are.
+The work is cut into chunks in a way that depends on nothing but how many threads there are, and what comes of them is
+put together in their order. So the results do not depend on which thread took which chunk.
 """
 
 import itertools
 import math
 import os
 import threading
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -109,24 +111,34 @@ def set_num_threads(threads: int) -> None:
     _pool.resize(int(threads))
 
 
-def in_parallel(task, items):
-    """Returns [task(chunk) for each chunk]; the list `items` is cut into as many chunks as there are threads.
+def in_parallel(task, items, chunks=None):
+    """Returns [task(chunk) for each chunk]; the list `items` is cut into `chunks`, or as many as there are threads.
 
-    The calling thread works on the first chunk itself. An error in any chunk is raised here, after all have ended.
+    With more chunks than threads, each thread takes the next one when it is done with one, so that none waits long for
+    another. The calling thread takes the first. An error in any chunk is raised here, after all threads have ended.
     """
-    chunks = split(items, get_num_threads())
+    waiting = deque(enumerate(split(items, chunks or get_num_threads())))
+    results = [None] * len(waiting)
+
+    def work(number, chunk):
+        while True:
+            results[number] = task(chunk)
+            try:
+                number, chunk = waiting.popleft()
+            except IndexError:  # none is left
+                return
+
     with _pool:
-        if len(chunks) <= 1:
-            return [task(chunk) for chunk in chunks]
-        others = [_pool.workers().submit(task, chunk) for chunk in chunks[1:]]
-        try:
-            first = task(chunks[0])
-        finally:
-            rest = [other.exception() or other.result() for other in others]
-        for result in rest:
-            if isinstance(result, BaseException):
-                raise result
-        return [first, *rest]
+        if waiting:
+            first, *rest = [waiting.popleft() for _ in range(min(get_num_threads(), len(waiting)))]
+            others = [_pool.workers().submit(work, *chunk) for chunk in rest]
+            try:
+                work(*first)
+            finally:
+                errors = [other.exception() for other in others]
+            for error in filter(None, errors):
+                raise error
+    return results
 
 
 def split(items, count):
@@ -135,8 +147,9 @@ def split(items, count):
     >>> split([1, 2, 3, 4, 5], 2)
     [[1, 2], [3, 4, 5]]
     """
-    edges = [len(items) * k // count for k in range(count + 1)]
-    return [items[a:b] for a, b in itertools.pairwise(edges) if b > a]
+    count = min(count, len(items))
+    edges = [len(items) * k // count for k in range(count + 1)] if count else []
+    return [items[a:b] for a, b in itertools.pairwise(edges)]
 
 
 def scratch(name, shape, dtype):

@@ -32,14 +32,14 @@ below; "64+256" are the channels of the concatenation, upsampled + skip.
     Down_5   16x16    64 → 128 → 128      9·64·128 + 128 + 9·128·128 + 128                  =   221,440      328   140
     Down_6   8x8      128 → 256 → 256     9·128·256 + 256 + 9·256·256 + 256                 =   885,248      164   284
     Bottle   4x4      256 → 512 → 512     9·256·512 + 512 + 9·512·512 + 512                 = 3,539,968       80   572
-    Up_1     8x8      64+256 → 256 → 256  4·512·64 + 64 + 9·320·256 + 256 + 9·256·256 + 256 = 1,458,752      208   700
-    Up_2     16x16    32+128 → 128 → 128  4·256·32 + 32 + 9·160·128 + 128 + 9·128·128 + 128 =   364,832      416   764
-    Up_3     32x32    16+64 → 64 → 64     4·128·16 + 16 + 9·80·64 + 64 + 9·64·64 + 64       =    91,280      832   828
-    Up_4     64x64    8+32 → 32 → 32      4·64·8 + 8 + 9·40·32 + 32 + 9·32·32 + 32          =    22,856    1,664   828
-    Up_5     128x128  4+16 → 16 → 16      4·32·4 + 4 + 9·20·16 + 16 + 9·16·16 + 16          =     5,732    3,328   828
-    Classif  256x256  2+8 → 16 → 16       4·16·2 + 2 + 9·10·16 + 16 + 9·16·16 + 16          =     3,906   10,752   828
+    Up_1     8x8      64+256 → 256 → 256  4·512·64 + 64 + 9·320·256 + 256 + 9·256·256 + 256 = 1,458,752      144   700
+    Up_2     16x16    32+128 → 128 → 128  4·256·32 + 32 + 9·160·128 + 128 + 9·128·128 + 128 =   364,832      288   764
+    Up_3     32x32    16+64 → 64 → 64     4·128·16 + 16 + 9·80·64 + 64 + 9·64·64 + 64       =    91,280      576   828
+    Up_4     64x64    8+32 → 32 → 32      4·64·8 + 8 + 9·40·32 + 32 + 9·32·32 + 32          =    22,856    1,152   828
+    Up_5     128x128  4+16 → 16 → 16      4·32·4 + 4 + 9·20·16 + 16 + 9·16·16 + 16          =     5,732    2,304   828
+    Classif  256x256  2+8 → 16 → 16       4·16·2 + 2 + 9·10·16 + 16 + 9·16·16 + 16          =     3,906    8,704   828
     Out      256x256  16 → 1              1·16·1 + 1                                        =        17      256   828
-    UNet()                                                                                  = 6,667,639   27,612
+    UNet()                                                                                  = 6,667,639   23,580
 
 parameters: taps · channels in · channels out + a bias for each channel out. More than half are in the bottleneck. The
 arithmetic, 1.08 billion products to go forward, is spread evenly, since a level down has a quarter of the pixels and
@@ -48,8 +48,9 @@ bottleneck 5 %.
 
 KiB kept: float32 that stays in memory until backward (nn/costs.py). An encoder level keeps its input, both outputs (the
 next layer's input; they also tell where the ReLU let values through), and for each number that its pooling passes on
-one byte. A decoder level keeps the concatenation, in which the skip stands a second time, and both outputs. More than
-half is in the three rows of 256x256. P(x) of conv2d.py is not among it: for Conv_Classif_2 it would be 65,536 windows
+one byte. A decoder level keeps what it upsampled, and both outputs; the skip is kept by the encoder level, and the
+concatenation is not written (ops/concatenate.py): it would be 4,032 KiB more. More than half is in the three rows of
+256x256. P(x) of conv2d.py is not among it: for Conv_Classif_2 it would be 65,536 windows
 of 9·16 numbers, 36 MiB where x and y take 4 each, so the CPU's kernels build it piece by piece, and keep nothing of it.
 
 sees: the receptive field, how wide a window of the image one number of the level can depend on. From r = j = 1, a 3x3
@@ -60,8 +61,8 @@ How much a pixel counts is another matter: with fresh weights about 100 of the 6
 output pixel, since the shortest way leads over skip 1.
 
 Where the gradients of a skip meet. The output of Conv_Down_l_2 goes to the pooling and to the concatenation, so two
-gradients come back, and `Function.run_backward` adds them before the convolution's own backward: the last channels of
-the concatenation's gradient, for every pixel, and the pooling's, for one pixel of four. The first came through the
+gradients come back, and `Function.run_backward` adds them before the convolution's own backward: that of the
+concatenation's last channels, for every pixel, and the pooling's, for one pixel of four. The first came through the
 decoder levels above alone; the other also went down to the bottleneck and back up. With fresh weights the first is 10
 to 30 times as long, so at first it is what the early layers learn from.
 

@@ -6,7 +6,8 @@ One image is sent through the network under a forward hook, so the numbers are t
                  2·OH·OW·KH·KW·C·F (transposed: each of its H·W pixels). Backward is two such products, gW and
                  gx; the first layer needs no gx.
     traffic      the least that must pass between memory and processor if each layer reads what it needs and
-                 writes what it computes once:  forward x, y;  gW x, gy;  gx gy, gx.  Weights and gW do not count.
+                 writes what it computes once:  forward x, y;  gW x, gy;  gx gy, gx.  Weights and gW do not count,
+                 nor a concatenation: the convolution behind it reads its parts.
     memory       what the graph holds on to until backward: the arrays that the Functions have stored.
 
 A step needs more memory than the graph holds: at the worst moment, in the last layers, three arrays live beside the
@@ -23,6 +24,7 @@ from minunet.autograd import Function, Tensor
 from minunet.device import device_of, to_device
 from minunet.nn.layers import ConvTranspose2D
 from minunet.nn.module import forward_hook
+from minunet.ops.concatenate import two_parts
 
 GRADIENTS_AT_ONCE = 3  # gy, what the ReLU let through of it, gx
 
@@ -64,12 +66,13 @@ def training_costs(model: Any, image_size: tuple[int, int]) -> Costs:
     counts = {"flop": 0, "moved": 0, "largest": 0}
 
     def count(layer, inputs, y):
-        read = sum(t.data.nbytes for t in inputs)
+        read = sum(_bytes(t) for t in inputs)
         needs_gx = any(t.requires_grad for t in inputs)
         products = 1 + needs_gx + (getattr(layer, "kernel", None) is not None)
         counts["flop"] += products * _forward_flop(layer, inputs, y)
-        counts["moved"] += products * (read + y.data.nbytes)
-        counts["largest"] = max(counts["largest"], *(t.data.nbytes for t in (*inputs, y)))
+        if two_parts(y)[1] is None:  # else nobody has written y: the convolution behind it reads both of its parts
+            counts["moved"] += products * (read + _bytes(y))
+        counts["largest"] = max(counts["largest"], *(_bytes(t) for t in (*inputs, y)))
 
     z = _run_on_zeros(model, image_size, count)
     kept = bytes_of_graph(z, leaving_out=model.all_parameters())
@@ -123,6 +126,11 @@ def _run_on_zeros(model, image_size, hook):
     finally:
         for tensor, data in zip(state, before):
             tensor.data = data
+
+
+def _bytes(tensor):
+    """Returns the bytes of a Tensor's data, which need not be there (ops/concatenate.py)."""
+    return tensor.size * tensor.dtype.itemsize
 
 
 def _forward_flop(layer, inputs, y):

@@ -151,7 +151,11 @@ class MaxPool2D(Module):
 
 
 class Concatenate(Module):
-    """Several tensors side by side along `axis`; called as layer(upsampled, skip) or layer([upsampled, skip])."""
+    """Several tensors side by side along `axis`; called as layer(upsampled, skip) or layer([upsampled, skip]).
+
+    Two images are not written side by side before somebody asks for the data: a convolution that follows reads both
+    where they lie (ops/concatenate.py).
+    """
 
     def __init__(self, axis: int = -1, name: str | None = None) -> None:
         self.axis = axis
@@ -159,7 +163,7 @@ class Concatenate(Module):
 
     def forward(self, *tensors: Any) -> Tensor:
         in_a_list = len(tensors) == 1 and isinstance(tensors[0], (list, tuple))
-        return ops.concatenate(tensors[0] if in_a_list else tensors, self.axis)
+        return ops.concatenate(tensors[0] if in_a_list else tensors, self.axis, lazy=True)
 
 
 class BatchNorm(Module):

@@ -22,14 +22,21 @@ skip. The convolution that follows has weights of its own for each half. It adds
 so the order decides which part of w belongs to which half, and weights trained for one order fit the other only after
 these parts have been swapped. What came across the skip also went down through the pooling: its two gradients are added
 up (autograd/function.py).
+
+That convolution reads both arrays where they lie (conv2d.py), so y need not exist. With lazy=True, as the layer
+nn.Concatenate calls it, `concatenate` returns a Tensor whose array is written when somebody asks for its `data`: a
+forward hook, say, or another operation. conv2d asks for the two parts instead.
 """
 
 from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
 
 from minunet.autograd import Function, Tensor, TensorLike
-from minunet.device import array_module
+from minunet.device import Array, array_module, device_of
 from minunet.kernels import kernels_for
-from minunet.precision import is_half, stored
+from minunet.precision import is_floating, is_half, stored
 
 
 class ConcatenateFunction(Function):
@@ -84,8 +91,72 @@ class ConcatenateFunction(Function):
             )
 
 
-def concatenate(tensors: Iterable[TensorLike], axis: int = -1) -> Tensor:
+class LazyConcatenation(Tensor):
+    """Two images [a, b] side by side along their channels, as a Tensor that is written when its data are asked for."""
+
+    __slots__ = ("_arrays", "_parts", "_versions", "_write")
+
+    def __init__(self, a: Tensor, b: Tensor) -> None:
+        super().__init__(a.data[:0])  # in place of the data, as long as there are parts
+        self._parts: tuple[Tensor, Tensor] | None = a, b
+        self._arrays: tuple[Array, ...] = a.data, b.data
+        self._versions = a.version, b.version
+        function = ConcatenateFunction()
+        function.connect(self._parts)
+        self._write = function.output
+        self.requires_grad = any(function.needs)
+        self.creator = function if self.requires_grad else None
+
+    @property
+    def parts(self) -> tuple[Tensor, Tensor] | None:
+        """(a, b), or None once the data have been asked for: since then, they may have been changed."""
+        for part, array, version in zip(self._parts or (), self._arrays, self._versions):
+            if part.data is not array or part.version != version:
+                raise RuntimeError(
+                    f"concatenate: an input {part.shape} was changed before the concatenation was written: ask for its "
+                    ".data before you change the input, or call ops.concatenate, which writes at once"
+                )
+        return self._parts
+
+    @property
+    def data(self) -> Array:
+        parts = self.parts
+        if parts is not None:
+            self.data = self._write(parts)
+        return self._data
+
+    @data.setter
+    def data(self, array: Array) -> None:
+        self.version += array is self._data
+        self._data, self._parts, self._arrays = array, None, ()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        if self._parts is None:
+            return self._data.shape
+        a, b = self._parts
+        return (*a.shape[:3], a.shape[3] + b.shape[3])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self._data.dtype
+
+    @property
+    def device(self) -> str:
+        return device_of(self._data)
+
+
+def two_parts(x: TensorLike) -> tuple[TensorLike, Tensor | None]:
+    """Returns (a, b) if x is a concatenation [a, b] that nobody has written, else (x, None)."""
+    parts = x.parts if isinstance(x, LazyConcatenation) else None
+    return (x, None) if parts is None else parts
+
+
+def concatenate(tensors: Iterable[TensorLike], axis: int = -1, lazy: bool = False) -> Tensor:
     """Returns the tensors side by side along `axis`: one or more of one dtype, all other axes equal.
+
+    lazy  True: two images (N,H,W,·) side by side along their channels are written when somebody asks for the data, and
+          conv2d does not. To change one of them before that is an error.
 
     Raises ValueError for shapes that do not fit together, TypeError for mixed dtypes.
 
@@ -96,4 +167,14 @@ def concatenate(tensors: Iterable[TensorLike], axis: int = -1) -> Tensor:
     tensors = list(tensors)
     if not tensors:
         raise ValueError("concatenate: give at least one tensor")
+    if lazy and len(tensors) == 2 and axis in (-1, 3):
+        a, b = tensors
+        if isinstance(a, Tensor) and isinstance(b, Tensor) and _fit(a, b):
+            return LazyConcatenation(a, b)
     return ConcatenateFunction(axis)(*tensors)
+
+
+def _fit(a, b):
+    """Returns whether these are two images (N,H,W,C) that a convolution can read side by side."""
+    ours, others = ((x.ndim, x.shape[:3], x.dtype, x.device) for x in (a, b))
+    return ours == others and a.ndim == 4 and is_floating(a.dtype) and a.shape[3] > 0 and b.shape[3] > 0

@@ -55,6 +55,22 @@ Worked numbers: one row of three pixels x = (1, 2, 3), one filter of two taps w 
     >>> y.data.ravel(), w.grad.ravel(), x.grad.ravel()
     (array([ 7., 13., 15.]), array([321.,  32.]), array([  5.,  51., 510.]))
 
+Two arrays as one image. Where a skip connection comes in, the convolution is that of a concatenation [a, b]. Each of
+its windows is a window of a with one of b beside it, pixel by pixel, so
+
+    P([a, b]) W = P(a) W_a + P(b) W_b        W_a, W_b: the rows of W for the channels of a and for those of b
+
+and so the gradients are ga = Pᵀ(gy W_aᵀ) and gW_a = P(a)ᵀ gy, likewise for b. conv2d(a, w, beside=b) reads both arrays
+where they lie: [a, b] is not written, and not kept until backward. With the pixels above as a, and b = (4, 6, 8) with
+the taps (100, 10), each y gets what the window of b adds: 4·100 + 6·10, 6·100 + 8·10, 8·100.
+
+    >>> b = Tensor(np.array([4.0, 6, 8]).reshape(1, 1, 3, 1), requires_grad=True)
+    >>> w = Tensor(np.array([[5.0, 100], [1, 10]]).reshape(1, 2, 2, 1), requires_grad=True)
+    >>> y = conv2d(x, w, beside=b)
+    >>> y.backward(np.array([1.0, 10, 100]).reshape(y.shape))
+    >>> y.data.ravel(), b.grad.ravel(), w.grad[0, :, 1, 0]
+    (array([467., 693., 815.]), array([  100.,  1010., 10100.]), array([864.,  86.]))
+
 P(x) repeats each pixel for every window over it: with stride 1 and padding "same" it is KH·KW times as large as x. The
 largest in the lecture's network is that of Conv_Classif_2, at 256x256: 65,536 rows of 9·16 numbers, 37.7 MB for one
 image in float32 and 604 MB for a batch of 16, where x has 4.2 MB. So it is not built as a whole. The CPU's kernels
@@ -73,8 +89,11 @@ from typing import Literal
 from minunet.autograd import Function, Tensor, TensorLike
 from minunet.kernels import kernels_for
 from minunet.ops.checks import check_arrays
+from minunet.ops.concatenate import two_parts
 from minunet.ops.windows import IntPair, Padding, pair, window_pads
 from minunet.precision import stored
+
+GIVEN = True, True, True, False  # x, w and b
 
 
 class Conv2DFunction(Function):
@@ -82,31 +101,44 @@ class Conv2DFunction(Function):
 
     takes_half = True
 
-    def __init__(self, stride=(1, 1), padding="same", activation=None):
+    def __init__(self, stride=(1, 1), padding="same", activation=None, given=GIVEN):
         self.stride = pair(stride, "conv2d: stride")
         self.padding = padding
         self.activation = activation
+        self.given = given  # which of x, w, b and beside the inputs are
 
-    def forward(self, x, w, b=None):
-        x = stored(x)
+    def forward(self, *inputs):
+        x, w, b, beside = self._in_their_places(inputs)
+        x, beside = stored(x), None if beside is None else stored(beside)
         check_arrays("conv2d", x=(x, 4), w=(w, 4), b=(b, 1))
-        self._check_channels(x, w, b)
+        self._check_channels(x, w, b, beside)
         self.pads = window_pads(x.shape[1:3], w.shape[:2], self.stride, self.padding, "conv2d")
-        y = kernels_for(x).convolve(x, w, b, self.stride, self.pads, relu=self.activation == "relu")
-        self.x = x  # for gw
+        relu = self.activation == "relu"
+        y = kernels_for(x).convolve(x, w, b, self.stride, self.pads, relu=relu, beside=beside)
+        self.x, self.beside = x, beside  # for gw
         self.w = w  # for gx
         self.y = y if self.activation == "relu" else None  # tells where the ReLU let values through
         return y
 
     def backward(self, gy):
-        needs = (*self.needs, False)[:3]  # without b there is no gb
-        kernels = kernels_for(gy)
-        gradients = kernels.convolve_backward(self.x, self.w, gy, self.y, self.stride, self.pads, needs)
-        return gradients[: len(self.needs)]
+        needs, kernels = self._in_their_places(self.needs), kernels_for(gy)
+        arguments = self.x, self.w, gy, self.y, self.stride, self.pads
+        if self.beside is None:
+            gradients = kernels.convolve_backward(*arguments, needs[:3])
+        else:
+            gradients = kernels.convolve_backward(*arguments, needs, beside=self.beside)
+        return tuple(gradient for gradient, given in zip(gradients, self.given) if given)
+
+    def _in_their_places(self, inputs):
+        """Returns what belongs to x, w, b and beside; None for what was not given."""
+        inputs = iter(inputs)
+        return tuple(next(inputs, None) if given else None for given in self.given)
 
     @staticmethod
-    def _check_channels(x, w, b):
-        if x.shape[3] != w.shape[2]:
+    def _check_channels(x, w, b, beside):
+        if beside is not None:
+            _check_beside(x, w, beside)
+        elif x.shape[3] != w.shape[2]:
             raise ValueError(
                 f"conv2d: x {x.shape} has {x.shape[3]} channels, w {w.shape} (KH,KW,C_in,C_out) takes {w.shape[2]}: "
                 "they must be equal; images are channels-last (N,H,W,C)"
@@ -117,6 +149,23 @@ class Conv2DFunction(Function):
             )
 
 
+def _check_beside(x, w, beside):
+    if beside.dtype != x.dtype:
+        raise TypeError(f"conv2d: beside is {beside.dtype}, x {x.dtype}: they must be the same; convert with .astype")
+    if beside.ndim != 4 or beside.shape[:3] != x.shape[:3]:
+        raise ValueError(
+            f"conv2d: beside has shape {beside.shape}, x {x.shape}: they must be equal but for the channels; crop or "
+            "pad one of them"
+        )
+    if 0 in (x.shape[3], beside.shape[3]):
+        raise ValueError(f"conv2d: x {x.shape} or beside {beside.shape} has no channels: give the other one alone")
+    if x.shape[3] + beside.shape[3] != w.shape[2]:
+        raise ValueError(
+            f"conv2d: x {x.shape} and beside {beside.shape} have {x.shape[3]} + {beside.shape[3]} channels, w "
+            f"{w.shape} (KH,KW,C_in,C_out) takes {w.shape[2]}: they must be equal"
+        )
+
+
 def conv2d(
     x: TensorLike,
     w: TensorLike,
@@ -124,6 +173,7 @@ def conv2d(
     stride: IntPair = 1,
     padding: Padding = "same",
     activation: Literal["relu"] | None = None,
+    beside: TensorLike | None = None,
 ) -> Tensor:
     """Returns y = P(x) W + b, the convolution of images with filters, a Tensor (N, OH, OW, F).
 
@@ -135,6 +185,7 @@ def conv2d(
     stride      int or (SH, SW).
     padding     "same" (OH = ⌈H / SH⌉), "valid" (none), an int or (rows, columns) of zeros on each side.
     activation  None or "relu".
+    beside      None, or a second Tensor (N, H, W, B): the convolution is that of [x, beside], and w (KH, KW, C + B, F).
 
     Raises ValueError for shapes that do not fit together, TypeError for mixed dtypes.
 
@@ -146,5 +197,8 @@ def conv2d(
     """
     if activation not in (None, "relu"):
         raise ValueError(f'conv2d: activation is {activation!r}: it must be None or "relu"')
-    inputs = (x, w) if b is None else (x, w, b)
-    return Conv2DFunction(stride, padding, activation)(*inputs)
+    if beside is None:
+        x, beside = two_parts(x)
+    inputs = x, w, b, beside
+    given = tuple(a is not None for a in inputs)
+    return Conv2DFunction(stride, padding, activation, given)(*(a for a in inputs if a is not None))

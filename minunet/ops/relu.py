@@ -15,8 +15,8 @@ At x = 0 there is a corner; by convention its derivative is taken to be 0. Where
 filter whose sums are negative at all pixels of all images gets no gradient, and may never recover ("dying ReLU").
 
 y > 0 exactly where x > 0, so backward needs only y. A convolution that comes next keeps the same array, as its input,
-so that it costs no memory of its own. Where a pooling or a concatenation comes next, which do not keep their inputs, it
-does: in a U-Net at the end of each encoder level.
+so that it costs no memory of its own. Where nothing comes next but a pooling, which does not keep its input, it does.
+In a U-Net that is nowhere: what is pooled also crosses over, to a convolution.
 """
 
 from minunet.autograd import Function, Tensor, TensorLike

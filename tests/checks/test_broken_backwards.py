@@ -104,7 +104,11 @@ def convolution_with(**broken):
     names = "relu_gradient", "convolve_transposed", "weight_gradient", "sum_over_pixels"
     kernels = {name: getattr(cpu, name) for name in names} | broken
 
-    def backward(x, w, gy, y, stride, pads, needs):
+    def backward(x, w, gy, y, stride, pads, needs, beside=None):
+        if beside is not None:
+            whole = backward(cpu.concatenate(x, beside), w, gy, y, stride, pads, (True, *needs[1:3]))
+            gx, gbeside = cpu.split(whole[0], x.shape[3])
+            return gx, *whole[1:], gbeside
         gz = gy if y is None else kernels["relu_gradient"](gy, y)
         gx = kernels["convolve_transposed"](gz, w, None, stride, pads, x.shape[1:3])
         gw = kernels["weight_gradient"](x, gz, w.shape[:2], stride, pads)
@@ -294,6 +298,24 @@ def relu_forgotten(gy, x, mean, r, gamma, beta, relu, *rest):
     return gy, x, mean, r, gamma, beta, False, *rest
 
 
+def exchanged_arrays(self, gy):
+    """The gradients of two arrays side by side: the first channels go to the second."""
+    gx, gw, *gb, gbeside = conv2d_backward(self, gy)
+    if self.beside is None:
+        return gx, gw, *gb, gbeside
+    both = np.concatenate([gbeside, gx], axis=3)
+    return both[..., : gx.shape[3]], gw, *gb, both[..., gx.shape[3] :]
+
+
+def exchanged_rows(self, gy):
+    """The gradient of the kernel of two arrays side by side: as if the second came first."""
+    gradients = list(conv2d_backward(self, gy))
+    if self.beside is not None:
+        A = self.x.shape[3]
+        gradients[1] = np.concatenate([gradients[1][:, :, A:], gradients[1][:, :, :A]], axis=2)
+    return tuple(gradients)
+
+
 def replaced(leaf, gx, owned):
     """Instead of adding up in a leaf."""
     leaf.grad = gx.copy()
@@ -310,6 +332,7 @@ Squared, Absolute = mean_squared_error.MeanSquaredErrorFunction, mean_absolute_e
 BCE, Logits = binary_cross_entropy.BinaryCrossEntropyFunction, binary_cross_entropy.BinaryCrossEntropyWithLogitsFunction
 
 # A break must call the original, even while it replaces it.
+conv2d_backward = C.backward
 dice_backward, max_pool_gradient, binary_error = Dice.backward, cpu.max_pool_gradient, cpu.cross_entropy
 class_error, area_gradient, classes_backward = cpu.softmax_cross_entropy, cpu.class_overlap_gradient, Areas.backward
 normalize_gradient = cpu.normalize_gradient
@@ -427,7 +450,11 @@ BREAKS = [
     Break(Join, "slices exchanged", "concatenate", {"backward": exchanged_slices}),
     Break(Join, "slices exchanged", "nn.Concatenate", {"backward": exchanged_slices}),
     Break(Join, "a slice that begins too late", "concatenate", upstream(Join, lambda gy: np.roll(gy, -1, -1))),
-    Break(Join, "the skip cut off", "UNet", gradient(Join, 1, lambda g: 0 * g)),
+    Break(Join, "the skip cut off", "nn.Concatenate", gradient(Join, 1, lambda g: 0 * g)),
+    Break(C, "the skip cut off", "UNet", gradient(C, 3, lambda g: 0 * g)),
+    Break(C, "the skip shifted by a pixel", "conv2d", gradient(C, 3, lambda g: np.roll(g, 1, 2))),
+    Break(C, "the gradients of two arrays exchanged", "nn.Concatenate", {"backward": exchanged_arrays}),
+    Break(C, "the kernel's rows exchanged", "conv2d", {"backward": exchanged_rows}),
     Break(Crop, "edges get a gradient", "crop", {"backward": spread_to_the_edges}),
     Break(Crop, "edges get a gradient", "UNet2015", {"backward": spread_to_the_edges}),
     Break(Crop, "at the corner", "crop", {"backward": at_the_corner}),
@@ -436,7 +463,7 @@ BREAKS = [
     Break(Crop, "the skip cut off", "UNet2015", gradient(Crop, 0, lambda g: 0 * g)),
     Break(C, "taps swapped", "UNet2015", gradient(C, 1, lambda gw: gw[::-1])),
     Break(rearrange.GetItem, "a mirrored pixel: the last gradient", "UNet2015", {"backward": assigned}),
-    Break(Join, "the way through the depth cut off", "UNet", gradient(Join, 0, lambda g: 0 * g)),
+    Break(K, "the way through the depth cut off", "UNet", gradient(K, 0, lambda g: 0 * g)),
     Break(
         cpu,
         "mean and variance taken for constants",

@@ -34,6 +34,7 @@ class OnNumPy:
     def __getattr__(self, name):
         def call(*arguments, **options):
             arguments = (self.put(a) if isinstance(a, np.ndarray) else a for a in arguments)
+            options = {name: self.put(a) if isinstance(a, np.ndarray) else a for name, a in options.items()}
             result = getattr(self.module, name)(*arguments, **options)
             return tuple(map(to_numpy, result)) if isinstance(result, tuple) else to_numpy(result)
 
@@ -218,6 +219,48 @@ def test_convolve_backward_returns_what_is_needed(kernels, needs):
     whole = kernels.module.convolve_backward(*map(kernels.put, (x, w, gy, gy)), *geometry[2:], (True, True, True))
     some = kernels.module.convolve_backward(*map(kernels.put, (x, w, gy, gy)), *geometry[2:], needs)
     for found, expected, need in zip(some, whole, needs):
+        assert (found is not None) == need
+        if need:
+            assert_close(to_numpy(found), to_numpy(expected))
+
+
+@geometries
+@dtypes
+@pytest.mark.parametrize("relu", [False, True])
+def test_two_arrays_side_by_side(kernels, geometry, dtype, relu):
+    """What `convolve` and its backward do with a second array is what the definition does with both as one.
+
+    Of eight channels four could be read at a time; of 2 + 6 only two, of 3 + 5 one.
+    """
+    (_, *size), kernel, stride, pads = geometry
+    x, w, b, gy = drawn(geometry, C=8, dtype=dtype)
+    A = {"float32": 2, "float64": 3}[dtype]
+    first, second = np.ascontiguousarray(x[..., :A]), np.ascontiguousarray(x[..., A:])
+    y = convolution(x, w, stride, pads) + b
+    found = kernels.convolve(first, w, b, stride, pads, relu=relu, beside=second)
+    assert_close(found, np.maximum(y, 0) if relu else y, dtype)
+    gz = np.where(found > 0, gy, 0) if relu else gy
+    of_relu = found if relu else None
+    gx, gw, gb, gbeside = kernels.convolve_backward(
+        first, w, gy, of_relu, stride, pads, (True, True, True, True), beside=second
+    )
+    whole = transposed(gz, w, stride, pads, size)
+    assert_close(gx, whole[..., :A], dtype)
+    assert_close(gbeside, whole[..., A:], dtype)
+    assert_close(gw, kernel_gradient(x, gz, kernel, stride, pads), dtype)
+    assert_close(gb, gz.astype(float).sum(axis=(0, 1, 2)), dtype)
+    assert gx.base is None and gbeside.base is None  # the engine may add into them
+
+
+@pytest.mark.parametrize("needs", [(True, False, False, False), (False, True, False, True), (False, False, True, True)])
+def test_two_arrays_return_what_is_needed(kernels, needs):
+    geometry = GEOMETRIES["3x3 same"]
+    x, w, _, gy = drawn(geometry, C=5)
+    arguments = [kernels.put(np.ascontiguousarray(a)) for a in (x[..., :3], w, gy, gy)]
+    beside = kernels.put(np.ascontiguousarray(x[..., 3:]))
+    whole = kernels.module.convolve_backward(*arguments, *geometry[2:], (True,) * 4, beside=beside)
+    some = kernels.module.convolve_backward(*arguments, *geometry[2:], needs, beside=beside)
+    for found, expected, need in zip(some, whole, needs, strict=True):
         assert (found is not None) == need
         if need:
             assert_close(to_numpy(found), to_numpy(expected))

@@ -94,9 +94,16 @@ def whole_numbers(rng, shape):
     return rng.integers(-3, 4, shape).astype(np.float64)
 
 
-def results(put, array_on, x, w, b, gy, pads, relu, needs=(True, True, True)):
-    """(y, gx, gw, gb) of the kernels, as they are."""
-    x, gy, (w, b) = put(x), put(gy), map(array_on("gpu"), (w.astype(np.float32), b.astype(np.float32)))
+def results(put, array_on, x, w, b, gy, pads, relu, needs=(True, True, True), first=None):
+    """(y, gx, gw, gb) of the kernels, as they are; with x in two arrays, of which one has the `first` channels, also
+    gbeside.
+    """
+    gy, (w, b) = put(gy), map(array_on("gpu"), (w.astype(np.float32), b.astype(np.float32)))
+    if first is not None:
+        x, beside = put(x[..., :first].copy()), put(x[..., first:].copy())
+        y = gpu.convolve(x, w, b, (1, 1), pads, relu=relu, beside=beside)
+        return y, *gpu.convolve_backward(x, w, gy, y if relu else None, (1, 1), pads, (*needs, True), beside=beside)
+    x = put(x)
     y = gpu.convolve(x, w, b, (1, 1), pads, relu=relu)
     return y, *gpu.convolve_backward(x, w, gy, y if relu else None, (1, 1), pads, needs)
 
@@ -117,6 +124,65 @@ def check_exactly(put, array_on, *layer, relu):
 def test_gpu_products_of_whole_numbers_are_exact(put, array_on, layer, relu):
     *arrays, pads = drawn(layer, whole_numbers)
     check_exactly(put, array_on, *arrays, pads, relu=relu)
+
+
+# As LAYERS, then how many channels lie in the first array. How many numbers of a pixel are read at a time follows from
+# both: 2 + 8 are read in twos, 3 + 4 one by one, 8 + 32 in fours or eights.
+BESIDE = {
+    "2 + 8": (((2, 19, 35), 10, 16, (3, 3), SAME), 2),
+    "4 + 16": (((1, 9, 33), 20, 16, (3, 3), SAME), 4),
+    "8 + 32": (((1, 6, 17), 40, 32, (3, 3), SAME), 8),
+    "8 + 6": (((1, 9, 20), 14, 8, (3, 3), SAME), 8),
+    "14 + 2": (((1, 5, 18), 16, 4, (3, 3), SAME), 14),
+    "12 + 12, valid": (((2, 11, 13), 24, 6, (3, 3), NO_PADS), 12),
+    "2 + 6, rows and columns differ": (((1, 12, 37), 8, 6, (2, 5), ((1, 0), (2, 2))), 2),
+    "4 + 4, more windows than tiles of x": (((1, 31, 15), 8, 4, (3, 3), ((2, 2), (2, 2))), 4),
+    "16 + 8, 1x1": (((2, 5, 33), 24, 10, (1, 1), NO_PADS), 16),
+    "2 + 2, one pixel": (((1, 1, 1), 4, 2, (3, 3), SAME), 2),
+}
+ODD = {"3 + 5": (((1, 7, 18), 8, 4, (3, 3), SAME), 3), "3 + 4": (((1, 7, 18), 7, 4, (3, 3), SAME), 3)}
+beside = pytest.mark.parametrize(("layer", "first"), (BESIDE | ODD).values(), ids=BESIDE | ODD)
+
+
+@beside
+@relus
+def test_gpu_two_arrays_side_by_side_are_exact(put, array_on, layer, first, relu):
+    *arrays, pads = drawn(layer, whole_numbers)
+    found = [to_numpy(a) for a in results(put, array_on, *arrays, pads, relu, first=first)]
+    y, gx, gw, gb = definition(*arrays, pads, relu)
+    expected = y, gx[..., :first], gw, gb, gx[..., first:]
+    for name, a, e in zip(("y", "gx", "gw", "gb", "gbeside"), found, expected, strict=True):
+        np.testing.assert_array_equal(a.astype(np.float64), stored(e, a), err_msg=name)
+
+
+@pytest.mark.parametrize(("layer", "first"), BESIDE.values(), ids=BESIDE)
+def test_gpu_no_concatenation_is_written_for_tensor_cores(put, array_on, monkeypatch, layer, first):
+    monkeypatch.setattr(gpu.convolution, "split", lambda *_: pytest.fail("a concatenation was written"))
+    *arrays, pads = drawn(layer, whole_numbers)
+    results(put, array_on, *arrays, pads, True, first=first)
+
+
+def test_gpu_two_arrays_and_several_tiles_to_a_block(put, array_on, monkeypatch):
+    monkeypatch.setattr(tensor, "PARTIAL_SUMS", 2)
+    monkeypatch.setattr(tensor, "ENOUGH_BLOCKS", 3)
+    *arrays, pads = drawn(((3, 34, 67), 10, 8, (3, 3), SAME), whole_numbers)
+    found = [to_numpy(a) for a in results(put, array_on, *arrays, pads, True, first=2)]
+    y, gx, gw, gb = definition(*arrays, pads, True)
+    for a, e in zip(found, (y, gx[..., :2], gw, gb, gx[..., 2:]), strict=True):
+        np.testing.assert_array_equal(a.astype(np.float64), stored(e, a))
+
+
+@pytest.mark.parametrize("needs", [(True, True, True, False), (False, True, True, True), (False, True, False, False)])
+def test_gpu_gradients_of_two_arrays_that_nobody_needs(put, array_on, needs):
+    *arrays, pads = drawn(BESIDE["2 + 8"][0], whole_numbers)
+    x, w, b, gy = arrays
+    on_gpu = put(x[..., :2].copy()), array_on("gpu")(w.astype(np.float32)), put(gy)
+    found = gpu.convolve_backward(*on_gpu, None, (1, 1), pads, needs, beside=put(x[..., 2:].copy()))
+    _, gx, gw, gb = definition(*arrays, pads, False)
+    for gradient, need, e in zip(found, needs, (gx[..., :2], gw, gb, gx[..., 2:]), strict=True):
+        assert (gradient is not None) == need
+        if need:
+            np.testing.assert_array_equal(to_numpy(gradient).astype(np.float64), stored(e, gradient))
 
 
 @layers
@@ -248,3 +314,14 @@ def test_the_lecture_networks_upper_levels_fit(itemsize, C, F):
     convolution = tensor._plan_convolution((16, 64, 64, F), C, (3, 3), itemsize)
     assert convolution.shared <= tensor.CONVOLVE_SHARED
     assert tensor._plan_backward(C, F, (3, 3), itemsize)[0].shared <= tensor.BACKWARD_SHARED[itemsize]
+
+
+@pytest.mark.parametrize(
+    ("capability", "shared", "blocks"),
+    [(75, 32 << 10, 2), (75, (32 << 10) + 4, 1), (80, (32 << 10) + 4, 2), (90, 80 << 10, 2)],
+)
+def test_a_backward_has_the_registers_of_one_block_where_a_t4_has_no_room_for_two(
+    monkeypatch, capability, shared, blocks
+):
+    monkeypatch.setattr(tensor, "compute_capability", lambda device: capability)
+    assert tensor._blocks(tensor.Plan(shared, 1, 1, 1, 8), np.zeros(1, np.float16)) == blocks

@@ -112,6 +112,31 @@ def test_chunks_run_in_parallel_and_the_caller_takes_the_first():
     assert workers[0] == threading.get_ident() and len(set(workers)) == 3
 
 
+def test_with_more_chunks_than_threads_nobody_waits_for_a_slow_one():
+    set_num_threads(2)
+    others_done = threading.Event()
+    done = []
+
+    def task(chunk):
+        if chunk == [0]:
+            assert others_done.wait(timeout=10)  # would time out if one of the others waited for this chunk's thread
+        done.append(chunk)
+        if len(done) == 4:
+            others_done.set()
+        return chunk
+
+    assert threads.in_parallel(task, list(range(5)), chunks=5) == [[0], [1], [2], [3], [4]]
+    assert done[-1] == [0]
+
+
+def test_one_thread_takes_all_chunks():
+    set_num_threads(1)
+    assert threads.in_parallel(lambda chunk: (threading.get_ident(), chunk), [3, 5], chunks=2) == [
+        (threading.get_ident(), [3]),
+        (threading.get_ident(), [5]),
+    ]
+
+
 def test_no_work():
     assert threads.in_parallel(lambda chunk: 1 / 0, []) == []
 

@@ -15,6 +15,7 @@ from minunet.device import to_device, to_numpy
 from minunet.models import UNet2015
 from minunet.models.unet import DoubleConv
 from minunet.nn.module import forward_hook
+from minunet.ops.concatenate import ConcatenateFunction
 
 # layer: kernel shape. Written down from the lecture's Keras model.
 LECTURE = {
@@ -102,6 +103,41 @@ def test_upsampled_channels_come_first_and_the_skip_second():
         channels = outputs[upsampled].shape[3]
         np.testing.assert_array_equal(outputs[name].data[..., :channels], outputs[upsampled].data)
         np.testing.assert_array_equal(outputs[name].data[..., channels:], outputs[skip].data)
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_no_concatenation_is_written(monkeypatch, batch_norm):
+    """Neither by forward nor by backward; with a hook that looks at the data, the same numbers come out."""
+
+    def outputs_and_gradients(hook):
+        model = UNet(depth=2, width=4, batch_norm=batch_norm).astype("float64")
+        with forward_hook(hook):
+            y = model(np.random.default_rng(0).random((2, 8, 12, 3)))
+        y.backward(np.random.default_rng(1).standard_normal(y.shape))
+        return [y.data, *(p.grad for p in model.parameters())]
+
+    seen = outputs_and_gradients(lambda layer, inputs, y: y.data)
+    monkeypatch.setattr(ConcatenateFunction, "forward", lambda *_: pytest.fail("a concatenation was written"))
+    for found, expected in zip(outputs_and_gradients(lambda layer, inputs, y: y.shape), seen, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_a_layer_in_place_of_the_concatenation_counts():
+    class Swapped(nn.Concatenate):
+        def forward(self, upsampled, skip):
+            return super().forward(skip * 0, upsampled)
+
+    model, x = small(), random_images(1, 8, 8, 3)
+    before = model(x).numpy()
+    for up in model.decoder:
+        kernel, half = up.convolutions.first.kernel, up.upsample.out_channels
+        kernel.data = np.concatenate([kernel.data[:, :, half:], kernel.data[:, :, :half]], axis=2)
+        up.concatenate = Swapped()
+    without_skips = model(x).numpy()
+    assert abs(without_skips - before).max() > 1e-4
+    for up in model.decoder:
+        up.convolutions.first.kernel.data[:, :, : -up.upsample.out_channels] = 0
+    np.testing.assert_allclose(model(x).numpy(), without_skips, rtol=0, atol=1e-6)
 
 
 def test_the_first_rows_of_the_next_kernel_belong_to_the_upsampled_channels():

@@ -14,7 +14,7 @@ from minunet.learn.receptive_field import effective_field, receptive_fields
 from minunet.models import unet
 from minunet.nn.costs import layer_costs, training_costs
 from minunet.nn.module import forward_hook
-from minunet.ops.concatenate import ConcatenateFunction
+from minunet.ops.conv2d import Conv2DFunction
 from minunet.ops.max_pool2d import MaxPool2DFunction
 
 TEXT = " ".join(unet.__doc__.split())
@@ -107,13 +107,19 @@ def test_where_the_arithmetic_is():
 
 
 def test_what_the_levels_keep_by_hand():
-    """4 bytes for each number of the input and of both outputs, 1 for each that a pooling passes on."""
+    """4 bytes for each number of the input and of both outputs, 1 for each that a pooling passes on.
+
+    A skip is an output of its encoder level, so of a decoder level's input only the upsampled channels count.
+    """
     rows = table()
     for level in LEVELS[:-1]:
         H, W, channels, *_, kept, _ = rows[level]
-        read, first, second = (sum(map(int, c.split("+"))) for c in channels.split(" → "))
+        read, first, second = (int(c.split("+")[0]) for c in channels.split(" → "))
         pooled = H * W // 4 * second if level.startswith("Down") else 0
         assert kept * 1024 == 4 * H * W * (read + first + second) + pooled
+    skips = [(H, re.search(r"\+(\d+)", channels)) for H, _, channels, *_ in rows.values()]
+    assert sum(4 * H * H * int(found[1]) for H, found in skips if found) == 4_032 * 1024
+    assert "it would be 4,032 KiB more" in TEXT
     assert "65,536 windows of 9·16 numbers, 36 MiB where x and y take 4 each" in TEXT
     assert SIZE**2 == 65_536 and 4 * SIZE**2 * 9 * 16 == 36 * 2**20 and 4 * SIZE**2 * 16 == 4 * 2**20
 
@@ -222,12 +228,15 @@ def test_at_first_the_gradient_of_a_skip_is_longer_than_that_of_its_pooling(seed
 
         def watch(self, gy):
             gx = backward(self, gy)
-            lengths.append(float(np.linalg.norm(gx if which is None else gx[which])))
+            if which is None:
+                lengths.append(float(np.linalg.norm(gx)))
+            elif len(gx) > which:
+                lengths.append(float(np.linalg.norm(gx[which])))
             return gx
 
         monkeypatch.setattr(function, "backward", watch)
 
-    watched(ConcatenateFunction, skips, 1)
+    watched(Conv2DFunction, skips, 3)  # of x, w, b and the skip
     watched(MaxPool2DFunction, pools, None)
     image, mask = DrawnPets(1, size=SIZE)[0]
     z = UNet(seed=seed).logits(Tensor(image[None].astype(np.float32) / 255))

@@ -38,7 +38,7 @@ def test_traffic_by_hand():
         (3, 8, 16),
         (3, 16, 16),
         (3, 16, 16),
-        (2, 48, 48),
+        # the concatenation is neither written nor read
         (3, 48, 64),
         (3, 64, 64),
         (3, 64, 16),
@@ -93,7 +93,7 @@ def test_a_small_network_layer_by_layer_by_hand():
         ((2, 2, 4), 9 * 4 * 4 + 4, 2 * 4 * 9 * 4 * 4, 4 * 4 * 4),
         ((4, 4, 1), 4 * 4 * 1 + 1, 2 * 4 * 4 * 4 * 1, 0),  # its input is there, its output nobody needs
         ((4, 4, 3), 0, 0, 0),
-        ((4, 4, 4), 9 * 3 * 4 + 4, 2 * 16 * 9 * 3 * 4, 4 * 16 * (3 + 4)),
+        ((4, 4, 4), 9 * 3 * 4 + 4, 2 * 16 * 9 * 3 * 4, 4 * 16 * (1 + 4)),  # the skip is there
         ((4, 4, 4), 9 * 4 * 4 + 4, 2 * 16 * 9 * 4 * 4, 4 * 16 * 4),
         ((4, 4, 1), 4 + 1, 2 * 16 * 4, 4 * 16),  # the sigmoid keeps its output
     ]
@@ -104,7 +104,7 @@ def test_the_lecture_s_network_layer_by_layer():
     assert len(rows) == 2 * 6 + 6 + 2 + 6 * 4 + 1
     assert sum(row.parameters for row in rows.values()) == 6_667_639
     assert rows["Conv_Bottle_2"] == ("Conv_Bottle_2", "Conv2D", (4, 4, 512), 2_359_808, 75_497_472, 32_768)
-    assert rows["Conv_Classif_1"].kept == 4 * 256 * 256 * (10 + 16)
+    assert rows["Conv_Classif_1"].kept == 4 * 256 * 256 * (2 + 16)  # the skip's 8 channels are kept by Conv_Down_1_2
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from minunet import Tensor, ops
+from minunet import Tensor, no_grad, ops
 from minunet.device import to_numpy
+from minunet.ops.concatenate import ConcatenateFunction, LazyConcatenation
 
 
 def test_order_and_gradients_by_hand(xp_array):
@@ -110,3 +111,103 @@ def test_an_input_without_channels(channels, axis, xp_array):
     for tensor, count in zip(tensors, channels):
         assert tensor.grad.shape == (2, 3, 4, count)
         assert count == 0 or to_numpy(tensor.grad).tolist() == gy.tolist()
+
+
+# ---- not written before somebody asks for it ---------------------------------------------------------------
+
+
+def two_images(put=lambda array: array, requires_grad=True):
+    rng = np.random.default_rng(0)
+    shapes = (2, 3, 4, 2), (2, 3, 4, 5)
+    return [Tensor(put(rng.standard_normal(shape)), requires_grad=requires_grad) for shape in shapes]
+
+
+KERNEL = np.random.default_rng(1).standard_normal((3, 3, 7, 4))
+
+
+def test_a_convolution_does_not_write_it(xp_array, monkeypatch):
+    a, b = two_images(xp_array)
+    expected = ops.conv2d(ops.concatenate([a, b]), xp_array(KERNEL))
+    monkeypatch.setattr(ConcatenateFunction, "forward", lambda *_: pytest.fail("it was written"))
+    joined = ops.concatenate([a, b], lazy=True)
+    assert (joined.shape, joined.ndim, joined.size, len(joined)) == ((2, 3, 4, 7), 4, 2 * 3 * 4 * 7, 2)
+    assert (joined.dtype, joined.device, joined.requires_grad) == (a.dtype, a.device, True)
+    found = ops.conv2d(joined, xp_array(KERNEL))
+    np.testing.assert_allclose(to_numpy(found.data), to_numpy(expected.data), rtol=1e-12, atol=1e-12)
+
+
+def test_whoever_asks_gets_the_numbers_and_the_gradients(xp_array):
+    a, b = two_images(xp_array)
+    joined = ops.concatenate([a, b], lazy=True)
+    np.testing.assert_array_equal(joined.numpy(), ops.concatenate([a, b]).numpy())
+    gy = np.random.default_rng(2).standard_normal(joined.shape)
+    (joined * 3).backward(xp_array(gy))
+    np.testing.assert_array_equal(to_numpy(a.grad), 3 * gy[..., :2])
+    np.testing.assert_array_equal(to_numpy(b.grad), 3 * gy[..., 2:])
+
+
+def test_used_by_a_convolution_and_by_something_else():
+    def gradients(lazy):
+        a, b = two_images()
+        joined = ops.concatenate([a, b], lazy=lazy)
+        y = ops.conv2d(joined, KERNEL)
+        (y.sum() + (joined * joined).sum() + ops.conv2d(joined, KERNEL, activation="relu").sum()).backward()
+        return a.grad, b.grad
+
+    for found, expected in zip(gradients(True), gradients(False)):
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_what_was_written_into_its_data_counts():
+    """As when a forward hook sets the skip to 0."""
+    a, b = two_images()
+    joined = ops.concatenate([a, b], lazy=True)
+    joined.data[..., 2:] = 0
+    alone = ops.conv2d(a, KERNEL[:, :, :2])
+    np.testing.assert_allclose(ops.conv2d(joined, KERNEL).data, alone.data, rtol=1e-12, atol=1e-12)
+    joined = ops.concatenate([a, b], lazy=True)
+    joined.data = np.zeros(joined.shape)
+    assert not ops.conv2d(joined, KERNEL).data.any()
+
+
+def test_gradients_are_recorded_where_it_was_called_not_where_it_is_written():
+    a, b = two_images()
+    joined = ops.concatenate([a, b], lazy=True)
+    with no_grad():
+        assert joined.numpy().shape == (2, 3, 4, 7)
+        silent = ops.concatenate([a, b], lazy=True)
+    joined.sum().backward()
+    assert a.grad.tolist() == np.ones(a.shape).tolist() and b.grad.tolist() == np.ones(b.shape).tolist()
+    assert not silent.requires_grad and not (silent * 2).requires_grad and not ops.conv2d(silent, KERNEL).requires_grad
+
+
+@pytest.mark.parametrize("change", ["in place", "another array"])
+def test_an_input_that_was_changed_before_it_was_written(change):
+    a, b = two_images(requires_grad=False)
+    joined = ops.concatenate([a, b], lazy=True)
+    b.data = b.data if change == "in place" else 2 * b.data
+    for read in (lambda: joined.data, lambda: ops.conv2d(joined, KERNEL)):
+        with pytest.raises(
+            RuntimeError, match=r"an input \(2, 3, 4, 5\) was changed before the concatenation was written"
+        ):
+            read()
+
+
+def test_what_a_convolution_cannot_read_is_written_at_once():
+    a, b = two_images()
+    ints = np.ones((2, 3, 4, 2), int)
+    for arrays, axis in [
+        ([a, b, a], -1),
+        ([a], -1),
+        ([a.data, b.data], -1),
+        ([a, a], 0),
+        ([a.reshape(6, 4, 2), b.reshape(6, 4, 5)], -1),
+        ([a, np.ones((2, 3, 4, 0))], -1),
+        ([Tensor(ints), Tensor(ints)], -1),
+    ]:
+        assert type(ops.concatenate(arrays, axis, lazy=True)) is Tensor
+    with pytest.raises(ValueError, match="they must be equal"):
+        ops.concatenate([a, Tensor(np.ones((2, 3, 5, 2)))], lazy=True)
+    with pytest.raises(TypeError, match="the dtypes are float64, float32"):
+        ops.concatenate([a, Tensor(np.ones((2, 3, 4, 2), "float32"))], lazy=True)
+    assert isinstance(ops.concatenate([a, b], 3, lazy=True), LazyConcatenation)

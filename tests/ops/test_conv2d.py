@@ -53,6 +53,72 @@ def test_channels_and_filters_by_hand():
     assert ops.conv2d(x, w).data.ravel().tolist() == [2 + 15, 20 + 150, 200 + 1500]
 
 
+def test_two_arrays_by_hand(xp_array):
+    """The first rows of the kernel belong to x, the last ones to what is beside it."""
+    x, beside = (np.array(numbers).reshape(1, 1, 2, -1) for numbers in ([1.0, 2], [[3.0, 4], [5, 6]]))
+    w = np.array([[[1.0], [10], [100]], [[2], [20], [200]]])[None]  # (1, 2, 1 + 2, 1)
+    x, w, b, beside = leaves(xp_array, x, w, np.array([0.5]), beside)
+    y = ops.conv2d(x, w, b, beside=beside)
+    # 1·1 + 2·2, 10·3 + 20·5 and 100·4 + 200·6; at the end there is padding
+    assert to_numpy(y.data).ravel().tolist() == [5 + 130 + 1600 + 0.5, 2 + 50 + 600 + 0.5]
+    y.backward(xp_array(np.array([1.0, 1000]).reshape(1, 1, 2, 1)))
+    assert to_numpy(x.grad).ravel().tolist() == [1, 2 + 1000]
+    assert to_numpy(beside.grad).reshape(2, 2).tolist() == [[10, 100], [20 + 10_000, 200 + 100_000]]
+    assert to_numpy(w.grad)[0, :, :, 0].tolist() == [[1 + 2000, 3 + 5000, 4 + 6000], [2, 5, 6]]
+    assert to_numpy(b.grad).tolist() == [1001]
+
+
+@pytest.mark.parametrize("needed", [(0,), (1,), (3,), (2, 3), (0, 1, 2, 3)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_of_two_arrays_the_requested_gradients_are_computed(xp_array, needed, bias):
+    rng = np.random.default_rng(0)
+    shapes = (2, 4, 5, 3), (3, 3, 5, 4), (4,), (2, 4, 5, 2)
+    arrays = [xp_array(rng.standard_normal(shape)) for shape in shapes]
+    tensors = [Tensor(a, requires_grad=i in needed) for i, a in enumerate(arrays)]
+    if not bias:
+        tensors[2] = None
+    if not any(tensors[i] is not None for i in needed):
+        return
+    gy = xp_array(rng.standard_normal((2, 4, 5, 4)))
+    x, w, b, beside = tensors
+    ops.conv2d(x, w, b, beside=beside, activation="relu").backward(gy)
+    whole = [Tensor(a, requires_grad=True) for a in arrays]
+    joined = ops.concatenate([whole[0], whole[3]])
+    ops.conv2d(joined, whole[1], whole[2] if bias else None, activation="relu").backward(gy)
+    for i, (tensor, expected) in enumerate(zip(tensors, whole)):
+        if tensor is not None and i in needed:
+            np.testing.assert_allclose(to_numpy(tensor.grad), to_numpy(expected.grad), rtol=1e-12, atol=1e-12)
+        else:
+            assert tensor is None or tensor.grad is None
+
+
+def test_one_array_beside_itself():
+    x = Tensor(np.array([1.0, 2, 3]).reshape(1, 1, 3, 1), requires_grad=True)
+    y = ops.conv2d(x, np.array([5.0, 100]).reshape(1, 1, 2, 1), beside=x)
+    y.backward(np.array([1.0, 10, 1000]).reshape(y.shape))
+    assert y.data.ravel().tolist() == [105, 210, 315] and x.grad.ravel().tolist() == [105, 1050, 105_000]
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "error", "message"),
+    [
+        ((1, 4, 4, 2), "float32", TypeError, "beside is float32, x float64: they must be the same"),
+        (
+            (1, 4, 5, 2),
+            "float64",
+            ValueError,
+            r"beside has shape \(1, 4, 5, 2\), x \(1, 4, 4, 3\): they must",
+        ),
+        ((4, 4, 2), "float64", ValueError, r"beside has shape \(4, 4, 2\)"),
+        ((1, 4, 4, 1), "float64", ValueError, r"have 3 \+ 1 channels, w \(3, 3, 5, 2\) .* takes 5"),
+        ((1, 4, 4, 0), "float64", ValueError, "has no channels: give the other one alone"),
+    ],
+)
+def test_arrays_that_do_not_fit_beside_each_other(shape, dtype, error, message):
+    with pytest.raises(error, match=message):
+        ops.conv2d(np.ones((1, 4, 4, 3)), np.ones((3, 3, 5, 2)), beside=np.ones(shape, dtype))
+
+
 def test_the_kernel_is_not_flipped():
     x = np.zeros((1, 3, 3, 1))
     x[0, 1, 1] = 1

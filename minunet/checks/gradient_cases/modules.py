@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minunet import nn
+from minunet import nn, ops
 from minunet.autograd import Tensor
 from minunet.checks.gradient_cases.case import NO_OPTIONS, Case
 from minunet.models import SegmentationModel, UNet, UNet2015
@@ -20,6 +20,12 @@ def layers(rng):
     yield module_case(nn.BatchNorm(3, activation="relu").eval(), "running averages, relu", other)
     yield module_case(nn.MaxPool2D(2), "", rng.permutation(180).reshape(2, 5, 6, 3) / 10)
     yield Case("nn.Concatenate", "", lambda a, b: nn.Concatenate()(a, b), [x, x[..., :2]])
+    yield Case(
+        "nn.Concatenate",
+        "read by a convolution",
+        lambda a, b, w: ops.conv2d(nn.Concatenate()(a, b), w, activation="relu"),
+        [x, x[..., :2], rng.standard_normal((3, 3, 5, 2))],
+    )
     yield module_case(nn.Crop(2), "", x)
 
 

@@ -25,6 +25,16 @@ def convolutions(rng):
     yield Case("conv2d", "no bias", ops.conv2d, [x, w])
     yield Case("conv2d", "one pixel", ops.conv2d, [rng.standard_normal((1, 1, 1, 2)), w])
     yield Case("conv2d", "relu", lambda x, w, b: ops.conv2d(x, w, b, activation="relu"), [x, w, rng.standard_normal(4)])
+    for stride, activation in itertools.product(STRIDES, (None, "relu")):  # the concatenation of 3 and 2 channels
+        x, w, b = rng.standard_normal((2, 5, 6, 3)), rng.standard_normal((3, 3, 5, 2)), rng.standard_normal(2)
+        yield Case(
+            "conv2d",
+            f"of two arrays, stride {stride}, activation {activation}",
+            lambda x, w, b, beside, stride=stride, activation=activation: ops.conv2d(
+                x, w, b, stride, activation=activation, beside=beside
+            ),
+            [x, w, b, rng.standard_normal((2, 5, 6, 2))],
+        )
     for width in (64, 65):  # rows that are long enough for windows in columns
         x, w, b = rng.standard_normal((1, 3, width, 1)), rng.standard_normal((3, 3, 1, 2)), rng.standard_normal(2)
         yield Case("conv2d", f"rows of {width}", ops.conv2d, [x, w, b])

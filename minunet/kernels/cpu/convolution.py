@@ -5,6 +5,7 @@ multiplied by W while they are warm, and the next block overwrites them:
 
     for each block of output rows:
         strip    = the rows of x under the block, zero-padded                        (scratch memory)
+                   (and beside their numbers those of a second array, if there is one)
         matrices = all windows of the strip: some rows of P(x)                       (scratch memory, see patches.py)
         y[block] = matrices @ W, + b, negative → 0 while it is warm
 
@@ -36,20 +37,20 @@ from minunet.kernels.windows import crop, output_size, tap
 FEW_FILTERS = 10  # up to this many, pairs of pixels are faster (measured)
 
 
-def convolve(x, w, b, stride, pads, relu=False):
+def convolve(x, w, b, stride, pads, relu=False, beside=None):
     """y = P(x) W + b; negative results become 0 if `relu`. Shapes as in `reference.convolve`."""
-    x = np.ascontiguousarray(x)
+    x, beside = (None if array is None else np.ascontiguousarray(array) for array in (x, beside))
     KH, KW, C, F = w.shape
     OH, OW = output_size(x.shape[1:3], (KH, KW), stride, pads)
     if in_pairs(OW, F, KW, stride):
         b = None if b is None else np.tile(b, 2)
-        return convolve(x, wide(w), b, (stride[0], 2), pads, relu).reshape(-1, OH, OW, F)
+        return convolve(x, wide(w), b, (stride[0], 2), pads, relu, beside).reshape(-1, OH, OW, F)
     windows = Windows((KH, KW), stride, pads, (OH, OW))
     way = way_to_multiply(len(x), w.shape, windows)
     y = np.empty((len(x), OH, OW, F), x.dtype)
     W = way.of_kernel(w)
     if way is patches and few_pixels(len(x) * OH * OW, w.shape) and not windows.in_columns:
-        strip = patches.strip_under(x, slice(0, OH), windows)
+        strip = patches.strip_under(x, slice(0, OH), windows, beside=beside)
         by_columns(patches.window_matrices(strip, slice(0, OH), windows)[0], W, y.reshape(-1, F))
         if b is not None:
             y += b
@@ -60,13 +61,14 @@ def convolve(x, w, b, stride, pads, relu=False):
 
     def task(chunk):
         for n, rows in chunk:
-            strip = way.strip_under(x[n], rows, windows)
+            strip = way.strip_under(x[n], rows, windows, beside=None if beside is None else beside[n])
             way.multiply(way.window_matrices(strip, rows, windows), W, y[n, rows], b_row)
             if relu:
                 whole_rows = y[n, rows].reshape(-1, OW * F)
                 np.maximum(whole_rows, zero_row, out=whole_rows)
 
-    in_parallel(task, way.blocks(len(x), C * x.itemsize, windows))
+    blocks = way.blocks(len(x), C * x.itemsize, windows)
+    in_parallel(task, blocks, chunks=len(blocks))
     return y
 
 

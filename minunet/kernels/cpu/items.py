@@ -16,3 +16,10 @@ def item_type(length, dtype):
 def as_items(array):
     """Returns a view of `array` without its last axis: each (contiguous) row along it is one item."""
     return array.view(item_type(array.shape[-1], array.dtype))[..., 0]
+
+
+def put_side_by_side(a, b, both):
+    """both[..., :A] = a, both[..., A:] = b, for a (…, A) and b (…, B)."""
+    A = a.shape[-1]
+    as_items(both[..., :A])[...] = as_items(a)
+    as_items(both[..., A:])[...] = as_items(b)

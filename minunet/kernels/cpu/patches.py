@@ -30,7 +30,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minunet.kernels.cpu.items import item_type
+from minunet.kernels.cpu.items import item_type, put_side_by_side
 from minunet.kernels.cpu.pointwise import where_positive
 from minunet.kernels.threads import get_num_threads, scratch
 
@@ -88,15 +88,16 @@ def first_row(rows, windows):
     return rows.start * windows.stride[0] - windows.pads[0][0]
 
 
-def strip_under(x, rows, windows, y=None):
+def strip_under(x, rows, windows, y=None, beside=None):
     """Returns the rows of the zero-padded x under output `rows`, in scratch memory; a view where no padding is needed.
 
-    With y, shaped like x: of x where y > 0, else 0.
+    With y, shaped like x: of x where y > 0, else 0. With `beside`: of both, side by side along the channels.
     """
     (left, right), (N, H, W, C) = windows.pads[1], x.shape
+    C += 0 if beside is None else beside.shape[3]
     start, height = first_row(rows, windows), (rows.stop - 1 - rows.start) * windows.stride[0] + windows.kernel_size[0]
     first, last = max(start, 0), min(start + height, H)
-    if y is None and not (left or right) and last - first == height and (N == 1 or height == H):
+    if y is beside is None and not (left or right) and last - first == height and (N == 1 or height == H):
         return x[:, first:last]  # the rows are contiguous in x itself
     strip = scratch("strip", (N, height, W + left + right, C), x.dtype)
     above, below = first - start, max(first, last) - start
@@ -105,7 +106,9 @@ def strip_under(x, rows, windows, y=None):
     strip[:, :, :left] = 0
     strip[:, :, left + W :] = 0
     inside, pixels = strip[:, above:below, left : left + W], slice(first, max(first, last))
-    if y is None:
+    if beside is not None:
+        put_side_by_side(x[:, pixels], beside[:, pixels], inside)
+    elif y is None:
         inside[...] = x[:, pixels]
     else:
         where_positive(x[:, pixels], y[:, pixels], inside)

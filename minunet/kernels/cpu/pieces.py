@@ -7,9 +7,9 @@ import functools
 
 import numpy as np
 
-from minunet.kernels.threads import in_parallel
+from minunet.kernels.threads import get_num_threads, in_parallel
 
-PIECE = 1 << 16  # numbers in a piece
+PIECE = 1 << 17  # numbers in a piece
 
 
 def elementwise(function, *arrays):
@@ -44,3 +44,12 @@ def by_rows(function, arrays, vectors):
 def rows_per_piece(row_size):
     """Returns how many rows of `row_size` numbers make a piece, at least one."""
     return max(1, PIECE // max(1, row_size))
+
+
+def images_per_piece(N, numbers):
+    """Returns N images of that many numbers each in pieces, slices of one image or, where these are small, of several.
+
+    Threads that only make short calls wait for each other: NumPy holds Python's lock before and after each.
+    """
+    step = max(1, min(PIECE // max(1, numbers), -(-N // get_num_threads())))
+    return [slice(n, min(n + step, N)) for n in range(0, N, step)]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from minunet.kernels.cpu.items import as_items
-from minunet.kernels.cpu.pieces import elementwise
+from minunet.kernels.cpu.pieces import elementwise, images_per_piece
 from minunet.kernels.threads import in_parallel, scratch
 
 
@@ -20,29 +20,29 @@ def where_positive(gy, y, gz):
 
 
 def concatenate(a, b):
-    """As `reference.concatenate`, image by image."""
+    """As `reference.concatenate`."""
     a, b, A = np.ascontiguousarray(a), np.ascontiguousarray(b), a.shape[-1]
     y = np.empty((*a.shape[:-1], A + b.shape[-1]), a.dtype)
 
-    def task(images):
-        for n in images:
+    def task(pieces):
+        for n in pieces:
             as_items(y[n, ..., :A])[...] = as_items(a[n])
             as_items(y[n, ..., A:])[...] = as_items(b[n])
 
-    in_parallel(task, range(len(a)))
+    in_parallel(task, images_per_piece(len(a), y[:1].size))
     return y
 
 
 def split(y, A):
-    """As `reference.split`, image by image."""
+    """As `reference.split`."""
     y = np.ascontiguousarray(y)
     a = np.empty((*y.shape[:-1], A), y.dtype)
     b = np.empty((*y.shape[:-1], y.shape[-1] - A), y.dtype)
 
-    def task(images):
-        for n in images:
+    def task(pieces):
+        for n in pieces:
             as_items(a[n])[...] = as_items(y[n, ..., :A])
             as_items(b[n])[...] = as_items(y[n, ..., A:])
 
-    in_parallel(task, range(len(y)))
+    in_parallel(task, images_per_piece(len(y), y[:1].size))
     return a, b

@@ -1,8 +1,9 @@
-"""Max pooling and its gradient: one tap of all windows at a time, image by image."""
+"""Max pooling and its gradient: one tap of all windows at a time, some images after another."""
 
 import numpy as np
 
 from minunet.kernels.cpu.items import as_items
+from minunet.kernels.cpu.pieces import images_per_piece
 from minunet.kernels.threads import in_parallel, scratch
 from minunet.kernels.windows import argmax_dtype, crop, output_size, tap
 
@@ -15,18 +16,18 @@ def max_pool(x, size, stride, pads):
     y = np.empty((len(x), OH, OW, x.shape[3]), x.dtype)
     argmax = np.zeros(y.shape, argmax_dtype(size))
 
-    def task(images):
-        for n in images:
-            padded = _padded(x[n : n + 1], pads, -np.inf)
+    def task(pieces):
+        for n in pieces:
+            padded = _padded(x[n], pads, -np.inf)
             for index, (k, l) in enumerate(np.ndindex(KH, KW)):
-                values = y[n] if index == 0 else scratch("values", y.shape[1:], x.dtype)
-                as_items(values)[:] = as_items(tap(padded, k, l, stride, (OH, OW))[0])
+                values = y[n] if index == 0 else scratch("values", y[n].shape, x.dtype)
+                as_items(values)[:] = as_items(tap(padded, k, l, stride, (OH, OW)))
                 if index > 0:
-                    better = np.greater(values, y[n], out=scratch("flags", y.shape[1:], bool))
+                    better = np.greater(values, y[n], out=scratch("flags", values.shape, bool))
                     np.maximum(values, y[n], out=y[n])
                     _raise_to_index(argmax[n], better, index)
 
-    in_parallel(task, range(len(x)))
+    in_parallel(task, images_per_piece(len(x), OH * OW * x.shape[3]))
     return y, argmax
 
 
@@ -49,18 +50,18 @@ def max_pool_gradient(gy, argmax, size, stride, pads, input_size):
     gx = (np.empty if covered else np.zeros)((N, *padded_size, C), gy.dtype)
     disjoint = all(s >= k for s, k in zip(stride, size))  # no pixel lies in two windows: nothing has to be added up
 
-    def task(images):
-        for n in images:
+    def task(pieces):
+        for n in pieces:
             for index, (k, l) in enumerate(np.ndindex(*size)):
-                largest = np.equal(argmax[n], index, out=scratch("flags", (OH, OW, C), bool))
-                values = np.multiply(gy[n], largest, out=scratch("values", (OH, OW, C), gy.dtype))
-                target = tap(gx[n : n + 1], k, l, stride, (OH, OW))[0]
+                largest = np.equal(argmax[n], index, out=scratch("flags", gy[n].shape, bool))
+                values = np.multiply(gy[n], largest, out=scratch("values", gy[n].shape, gy.dtype))
+                target = tap(gx[n], k, l, stride, (OH, OW))
                 if disjoint:
                     as_items(target)[:] = as_items(values)
                 else:
                     target += values
 
-    in_parallel(task, range(N))
+    in_parallel(task, images_per_piece(N, OH * OW * C))
     return gx if gx.shape[1:3] == (H, W) else np.ascontiguousarray(crop(gx, pads, input_size))
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minunet.kernels.cpu.pieces import rows_per_piece
+from minunet.kernels.cpu.pieces import images_per_piece, rows_per_piece
 from minunet.kernels.cpu.pointwise import where_positive
 from minunet.kernels.threads import in_parallel
 
@@ -11,10 +11,10 @@ def sum_over_pixels(gy):
     """As `reference.sum_over_pixels`."""
     N, H, W, C = gy.shape
 
-    def task(images):
-        return sum(gy[n].reshape(H, W * C).sum(axis=0) for n in images)
+    def task(pieces):
+        return sum(gy[n].reshape(-1, W * C).sum(axis=0) for n in pieces)
 
-    return sum(in_parallel(task, range(N))).reshape(W, C).sum(axis=0)
+    return sum(in_parallel(task, images_per_piece(N, H * W * C))).reshape(W, C).sum(axis=0)
 
 
 def relu_gradient_and_sum(gy, y):

@@ -51,7 +51,7 @@ Neural Networks", 2016, who do it along both axes: a quarter of the products, an
 import numpy as np
 
 from minunet.kernels import products_are_plain
-from minunet.kernels.cpu.items import item_type
+from minunet.kernels.cpu.items import item_type, put_side_by_side
 from minunet.kernels.cpu.patches import cut
 from minunet.kernels.cpu.pointwise import where_positive
 from minunet.kernels.cpu.products import by_columns
@@ -107,10 +107,18 @@ def first_row(rows, windows):
     return max(rows.start - windows.pads[0][0], 0)
 
 
-def strip_under(x, rows, windows, y=None):
-    """Returns the rows of x under output `rows`, without padding. With y, shaped like x: of x where y > 0, else 0."""
+def strip_under(x, rows, windows, y=None, beside=None):
+    """Returns the rows of x under output `rows`, without padding. With y, shaped like x: of x where y > 0, else 0.
+
+    With `beside`: of both, side by side along the channels.
+    """
     first, last = first_row(rows, windows), min(rows.stop + 2 - windows.pads[0][0], x.shape[1])
     pixels = slice(first, max(first, last))
+    if beside is not None:
+        size, channels = x[:, pixels].shape[:3], x.shape[3] + beside.shape[3]
+        strip = scratch("strip", (*size, channels), x.dtype)
+        put_side_by_side(x[:, pixels], beside[:, pixels], strip)
+        return strip
     if y is None:
         return x[:, pixels]
     strip = scratch("strip", x[:, pixels].shape, x.dtype)

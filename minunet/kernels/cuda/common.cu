@@ -22,6 +22,32 @@ using SumTile = Numbers<Sum, TILE>;
 // An image of H x W pixels and C channels, the OH x OW windows that slide over it, and F numbers for each window.
 struct Geometry { int H, W, C, OH, OW, F, KH, KW, SH, SW, top, left; };
 
+// Images with `channels` numbers in a pixel. The last SECOND of them lie in an array of their own, if there are any:
+//
+//     first    a a | a a | a a | …         channels = 2 + 3, SECOND = 3: pixel 1 is  a a b b b
+//     second   b b b | b b b | b b b | …
+//
+// So a convolution can read a concatenation that nobody has written. The kernels that do are compiled with BESIDE, the
+// channels of the second array, or 0.
+template <class Number, int SECOND> struct Images {
+    Number *first, *second;
+    int channels;
+
+    __device__ Images from(long long pixel) const {
+        return {first + pixel * (channels - SECOND), SECOND ? second + pixel * SECOND : nullptr, channels};
+    }
+
+    // Where channel c of a pixel lies, and as many of the numbers after it as do not cross over to the other array.
+    __device__ Number* at(long long pixel, int c) const {
+        return (in_first(c) ? first + c : second + c - (channels - SECOND)) + pixel * apart(c);
+    }
+
+    // How far apart channel c of two neighboring pixels is
+    __device__ int apart(int c) const { return in_first(c) ? channels - SECOND : SECOND; }
+
+    __device__ bool in_first(int c) const { return SECOND == 0 || c < channels - SECOND; }
+};
+
 template <class Number> __device__ Numbers<Number, VECTOR> vector_at(const Number* address) {
     return *reinterpret_cast<const Numbers<Number, VECTOR>*>(address);
 }

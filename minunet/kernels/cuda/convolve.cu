@@ -3,14 +3,16 @@
 // Why so many per thread? A number read from memory should be used often. Here each number of x meets TILE weights and
 // each weight meets PIXELS pixels, so PIXELS + TILE reads serve PIXELS · TILE products.
 // Why not more? All of them have to fit into the thread's registers. The launch bounds ask the compiler to leave room for
-// two blocks on a multiprocessor (one in float64): while the threads of one wait for memory, those of the other compute.
+// two blocks on a multiprocessor (three where that is easy, one in float64): while the threads of one wait for memory,
+// those of another compute.
 
 // y[n,i,j,f] = b[f] + Σ_k Σ_l Σ_c x[n, i·SH + k - top, j·SW + l - left, c] · w[k,l,c,f];  relu: negative → 0
 // grid: for each group of the N·OH·OW pixels of y, TILES blocks in a row, a tile of filters each: they read the same part
-// of x at about the same time. VECTOR divides C, TILE · TILES = F
-extern "C" __global__ void __launch_bounds__(THREADS, 8 / sizeof(Sum))
-convolve(const Real* __restrict__ x, const Sum* __restrict__ w, const Sum* __restrict__ b, Real* __restrict__ y,
-         long long pixels, Geometry g, int relu) {
+// of x at about the same time. VECTOR divides C, TILE · TILES = F. The last BESIDE channels are those of `beside`.
+extern "C" __global__ void __launch_bounds__(THREADS, sizeof(Sum) == 8 ? 1 : VECTOR * TILE > 8 ? 2 : 3)
+convolve(const Real* __restrict__ x, const Real* __restrict__ beside, const Sum* __restrict__ w,
+         const Sum* __restrict__ b, Real* __restrict__ y, long long pixels, Geometry g, int relu) {
+    const Images<const Real, BESIDE> images = {x, beside, g.C};
     const int f0 = blockIdx.x % TILES * TILE;
     // a thread's pixels lie blockDim.x apart, so that at each moment neighboring threads read neighboring pixels
     const long long first = (long long)(blockIdx.x / TILES) * blockDim.x * PIXELS + threadIdx.x;
@@ -28,18 +30,19 @@ convolve(const Real* __restrict__ x, const Sum* __restrict__ w, const Sum* __res
     }
     for (int k = 0; k < g.KH; ++k) {
         for (int l = 0; l < g.KW; ++l) {
-            const Real* under[PIXELS];  // the pixel of x under this tap; null outside the image
+            long long under[PIXELS];  // the pixel of x under this tap; -1 outside the image
 #pragma unroll
             for (int m = 0; m < PIXELS; ++m) {
                 const int p = row[m] + k, q = column[m] + l;
                 const bool inside = image[m] >= 0 && p >= 0 && p < g.H && q >= 0 && q < g.W;
-                under[m] = inside ? x + (((long long)image[m] * g.H + p) * g.W + q) * g.C : nullptr;
+                under[m] = inside ? ((long long)image[m] * g.H + p) * g.W + q : -1;
             }
             const Sum* weights = w + (long long)(k * g.KW + l) * g.C * g.F + f0;
             for (int c = 0; c < g.C; c += VECTOR) {
                 Vector seen[PIXELS];
 #pragma unroll
-                for (int m = 0; m < PIXELS; ++m) seen[m] = under[m] ? vector_at(under[m] + c) : zeros<Real>();
+                for (int m = 0; m < PIXELS; ++m)
+                    seen[m] = under[m] >= 0 ? vector_at(images.at(under[m], c)) : zeros<Real>();
 #pragma unroll
                 for (int u = 0; u < VECTOR; ++u) {
                     const SumTile weight = *reinterpret_cast<const SumTile*>(weights + (long long)(c + u) * g.F);

@@ -1,9 +1,11 @@
 // P(x) as a matrix in memory, for layers wide enough to make the library's matrix product worthwhile; and its
 // transpose. A block takes one row of windows, or of pixels, after another; its threads go along the row.
 
-// P[r,j, (k,l,c)] = x[n, i·SH + k - top, j·SW + l - left, c] for the rows of windows r = (n,i), starting at first_row
-extern "C" __global__ void patches(const Real* __restrict__ x, Real* __restrict__ P, long long first_row,
-                                   long long rows, Geometry g) {
+// P[r,j, (k,l,c)] = x[n, i·SH + k - top, j·SW + l - left, c] for the rows of windows r = (n,i), starting at first_row.
+// The last BESIDE channels are those of `beside`.
+extern "C" __global__ void patches(const Real* __restrict__ x, const Real* __restrict__ beside, Real* __restrict__ P,
+                                   long long first_row, long long rows, Geometry g) {
+    const Images<const Real, BESIDE> images = {x, beside, g.C};
     const int K = g.KH * g.KW * g.C, vectors = g.OW * (K / VECTOR);
     for (long long row = blockIdx.x; row < rows; row += gridDim.x) {
         const long long n = (first_row + row) / g.OH;
@@ -15,7 +17,7 @@ extern "C" __global__ void patches(const Real* __restrict__ x, Real* __restrict_
             const int p = i * g.SH + k - g.top, q = j * g.SW + l - g.left;
             const bool inside = p >= 0 && p < g.H && q >= 0 && q < g.W;
             *reinterpret_cast<Vector*>(out + (long long)e * VECTOR)
-                = inside ? vector_at(x + ((n * g.H + p) * g.W + q) * g.C + c) : zeros<Real>();
+                = inside ? vector_at(images.at((n * g.H + p) * g.W + q, c)) : zeros<Real>();
         }
     }
 }

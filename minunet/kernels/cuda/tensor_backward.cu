@@ -133,15 +133,20 @@ __device__ void write_bias_gradient(float* out, float* total, const float (&sums
 
 // gx (where it is given), partial[block] = gw of the block's tiles, partial_gb[block] (where it is given) = their gb.
 // y is given behind a ReLU. g: of the convolution x → gy. Padding is at most KH - 1 and KW - 1, C and F are even.
+// Of the C channels, the last BESIDE are those of `beside`, and of gbeside; BESIDE is even.
 // grid: x over the partial sums, y over groups of EIGHTS · 8 channels
-extern "C" __global__ void __launch_bounds__(THREADS, 2)
-tensor_backward(const Real* __restrict__ x, const float* __restrict__ w, const Real* __restrict__ gy,
-                const Real* __restrict__ y, Real* __restrict__ gx, float* __restrict__ partial,
-                float* __restrict__ partial_gb, int tiles, Geometry g) {
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
+tensor_backward(const Real* __restrict__ x, const Real* __restrict__ beside, const float* __restrict__ w,
+                const Real* __restrict__ gy, const Real* __restrict__ y, Real* __restrict__ gx,
+                Real* __restrict__ gbeside, float* __restrict__ partial, float* __restrict__ partial_gb, int tiles,
+                Geometry g) {
     extern __shared__ uint4 shared[];
     Real* weights = reinterpret_cast<Real*>(shared);
     Real* gz_tile = weights + WEIGHTS * PER_WORD;
     Real* x_tile = gz_tile + (TILE_ROWS + TAPS_H - 1) * COLUMNS * PITCH * PER_WORD;
+    const Images<const Real, BESIDE> all_of_x = {x, beside, g.C};
+    const Images<Real, BESIDE> all_of_gx = {gx, gbeside, g.C};
+    const Images<const Real, 0> all_of_gy = {gy, nullptr, CHANNELS};
     const int c0 = blockIdx.y * EIGHTS * 8;
     const int across = (max(g.W, g.OW) + TILE_COLUMNS - 1) / TILE_COLUMNS;
     const int down = (max(g.H, g.OH) + TILE_ROWS - 1) / TILE_ROWS;
@@ -151,25 +156,25 @@ tensor_backward(const Real* __restrict__ x, const float* __restrict__ w, const R
     for (int number = blockIdx.x; number < tiles; number += gridDim.x) {
         const long long n = number / (across * down);
         const int p0 = number / across % down * TILE_ROWS, q0 = number % across * TILE_COLUMNS;
-        const long long gy_image = n * g.OH * g.OW * CHANNELS, x_image = n * g.H * g.W * g.C;
+        const long long gy_pixel = n * g.OH * g.OW, x_pixel = n * g.H * g.W;  // the first of the image
         const auto add_to_gb = [&](int row, int column, const Neighbors<VECTOR>& read) {
             if (row < above || row >= above + TILE_ROWS || column < before || column >= before + TILE_COLUMNS) return;
 #pragma unroll
             for (int u = 0; u < VECTOR; ++u) gb[u] += (float)read.at[u];  // each pixel of gz once: not the margins
         };
         __syncthreads();  // nobody reads the tiles before any more
-        copy_tile<TILE_ROWS + TAPS_H - 1, COLUMNS, STEPS * STEP, PITCH, VECTOR>(
-            gz_tile, gy + gy_image, y ? y + gy_image : nullptr, g.OH, g.OW, CHANNELS, CHANNELS, p0 - above, q0 - before,
-            add_to_gb);
-        copy_tile<TILE_ROWS, TILE_COLUMNS, EIGHTS * 8 / PER_WORD, X_PITCH, X_VECTOR>(
-            x_tile, x + x_image + c0, nullptr, g.H, g.W, g.C, min(g.C - c0, EIGHTS * 8), p0, q0,
+        copy_tile<TILE_ROWS + TAPS_H - 1, COLUMNS, STEPS * STEP, PITCH, VECTOR, 0>(
+            gz_tile, all_of_gy.from(gy_pixel), y ? y + gy_pixel * CHANNELS : nullptr, g.OH, g.OW, 0, CHANNELS,
+            p0 - above, q0 - before, add_to_gb);
+        copy_tile<TILE_ROWS, TILE_COLUMNS, EIGHTS * 8 / PER_WORD, X_PITCH, X_VECTOR, BESIDE>(
+            x_tile, all_of_x.from(x_pixel), nullptr, g.H, g.W, c0, min(g.C - c0, EIGHTS * 8), p0, q0,
             [](int, int, const auto&) {});
         __syncthreads();
         multiply_tiles(gw, gz_tile, x_tile);
         if (!gx) continue;
         float sums[ROWS][EIGHTS][4] = {};
         convolve_tile(sums, gz_tile, weights);
-        write_tile(gx + x_image, sums, nullptr, false, g.H, g.W, g.C, p0, q0, c0);
+        write_tile(all_of_gx.from(x_pixel), sums, nullptr, false, g.H, g.W, p0, q0, c0);
     }
     float* total = reinterpret_cast<float*>(shared);
     write_weight_gradient(partial + (long long)blockIdx.x * TAPS_H * TAPS_W * g.C * CHANNELS, total, gw, c0, g.C);

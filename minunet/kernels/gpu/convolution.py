@@ -6,6 +6,8 @@ wide     many channels, few pixels (the lower levels). Arithmetic is what counts
          GPU's own library: some rows of P(x) go into a workspace (patches.py), then one product with W follows.
 """
 
+import math
+
 import numpy as np
 
 from minunet.device import array_module
@@ -13,6 +15,7 @@ from minunet.kernels.gpu import tensor
 from minunet.kernels.gpu.launch import (
     BLOCKS,
     THREADS,
+    channels_of,
     geometry,
     grid_of_numbers,
     grid_of_rows,
@@ -22,6 +25,7 @@ from minunet.kernels.gpu.launch import (
     vector,
 )
 from minunet.kernels.gpu.patches import images_at_once, patch_matrices
+from minunet.kernels.gpu.pointwise import split
 from minunet.kernels.gpu.products import product
 from minunet.kernels.gpu.sums import relu_gradient_and_sum, sum_over_pixels, sum_rows
 from minunet.kernels.windows import output_size
@@ -34,20 +38,20 @@ SUMS = 32  # per thread in weight_gradient.cu, and weights held at a time in con
 WIDE = {"convolve": 64 * 64, "convolve_transposed": 32 * 64, "weight_gradient": 16 * 32}
 
 
-def convolve(x, w, b, stride, pads, relu=False):
+def convolve(x, w, b, stride, pads, relu=False, beside=None):
     """y = P(x) W + b; negative results become 0 if `relu`. Shapes as in `reference.convolve`."""
-    x, w, b = ready(x), ready(w), ready(b)
+    x, w, b, beside = ready(x), ready(w), ready(b), ready(beside)
     KH, KW, C, F = w.shape
     OH, OW = output_size(x.shape[1:3], (KH, KW), stride, pads)
     y = array_module(x).empty((len(x), OH, OW, F), x.dtype)
-    if stride == (1, 1) and tensor.uses_tensor_cores(x) and tensor.convolve(x, w, b, y, pads, relu):
+    if stride == (1, 1) and tensor.uses_tensor_cores(x) and tensor.convolve(x, w, b, y, pads, relu, beside=beside):
         return y
     if C * F < WIDE["convolve"]:
-        windows = geometry(x.shape, y.shape, (KH, KW), stride, pads)
-        _launch_narrow("convolve", x, w, b, y, windows, np.int32(relu))
+        windows = geometry((*x.shape[:3], C), y.shape, (KH, KW), stride, pads)
+        _launch_narrow("convolve", (x, beside), w, b, y, windows, np.int32(relu))
         return y
     pixels, W = y.reshape(-1, F), w.reshape(-1, F).astype(x.dtype, copy=False)
-    for rows, P in patch_matrices(x, y.shape, (KH, KW), stride, pads):
+    for rows, P in patch_matrices(x, y.shape, (KH, KW), stride, pads, beside):
         product(P, W, pixels[rows.start * OW : rows.stop * OW])
     if b is not None or relu:
         sizes = np.int64(y.size), np.int32(F), np.int32(relu)
@@ -65,7 +69,7 @@ def convolve_transposed(y, w, b, stride, pads, size):
     windows = geometry(x.shape, y.shape, (KH, KW), stride, pads)
     at_once = images_at_once(y, KH * KW * C)  # whole images: a pixel lies under many windows
     if C * F < WIDE["convolve_transposed"] or at_once == 0:
-        _launch_narrow("convolve_transposed", y, w, b, x, windows)
+        _launch_narrow("convolve_transposed", (y,), w, b, x, windows)
         return x
     W = w.reshape(-1, F).astype(y.dtype, copy=False)
     for n in range(0, len(y), at_once):
@@ -77,9 +81,14 @@ def convolve_transposed(y, w, b, stride, pads, size):
     return x
 
 
-def _launch_narrow(kernel, source, w, b, target, windows, *flags):
-    """Runs a kernel of convolve.cu: each thread computes PIXELS pixels of `target` in a tile of its channels."""
-    channels, across = target.shape[3], vector(source.shape[3])
+def _launch_narrow(kernel, sources, w, b, target, windows, *flags):
+    """Runs a kernel of convolve.cu: each thread computes PIXELS pixels of `target` in a tile of its channels.
+
+    sources: the array that it reads and, for `convolve`, what lies beside it, or None.
+    """
+    source, beside = sources[0], sources[-1] if len(sources) > 1 else None
+    C = channels_of(source, beside)
+    channels, across = target.shape[3], vector(math.gcd(source.shape[3], C))
     # Read side by side are the weights of a tile in `convolve`, and those of a vector in `convolve_transposed`: that is
     # the larger one. More than SUMS at a time, and some would no longer fit into registers, where numbers of 16 bits
     # take up room twice: as they are read, and as floats.
@@ -91,23 +100,30 @@ def _launch_narrow(kernel, source, w, b, target, windows, *flags):
     pixels = target.size // channels
     tiles = channels // width
     grid = (-(-pixels // (THREADS * PIXELS)) * tiles,)
-    definitions = {"VECTOR": across, "TILE": width, "TILES": tiles, "PIXELS": PIXELS}
-    arguments = source, w, b, target, np.int64(pixels), windows, *flags
+    definitions = {"VECTOR": across, "TILE": width, "TILES": tiles, "PIXELS": PIXELS, "BESIDE": C - source.shape[3]}
+    arguments = *sources, w, b, target, np.int64(pixels), windows, *flags
     launch("convolve.cu", kernel, grid, source.dtype, *arguments, **definitions)
 
 
 def weight_gradient(x, gy, kernel_size, stride, pads):
     """gW = P(x)ᵀ gy. Shapes as in `reference.weight_gradient`."""
-    x, gy = ready(x), ready(gy)
-    xp, C, (_, _, OW, F) = array_module(x), x.shape[3], gy.shape
+    return _weight_gradient(x, None, gy, kernel_size, stride, pads)
+
+
+def _weight_gradient(x, beside, gy, kernel_size, stride, pads):
+    """gW = P([x, beside])ᵀ gy; beside may be None."""
+    x, beside, gy = ready(x), ready(beside), ready(gy)
+    xp, C, (_, _, OW, F) = array_module(x), channels_of(x, beside), gy.shape
     gw = xp.empty((*kernel_size, C, F), sum_dtype(x.dtype))
-    if stride == (1, 1) and tensor.uses_tensor_cores(x) and tensor.backward(x, None, gy, None, None, gw, None, pads):
-        return gw
+    if stride == (1, 1) and tensor.uses_tensor_cores(x):
+        if tensor.backward(x, None, gy, None, None, gw, None, pads, beside):
+            return gw
     if C * F < WIDE["weight_gradient"] or gy.size == 0:
-        _narrow_weight_gradient(x, gy, geometry(x.shape, gy.shape, kernel_size, stride, pads), gw)
+        windows = geometry((*x.shape[:3], C), gy.shape, kernel_size, stride, pads)
+        _narrow_weight_gradient(x, beside, gy, windows, gw)
         return gw
     pixels, gW = gy.reshape(-1, F), gw.reshape(-1, F)
-    for rows, P in patch_matrices(x, gy.shape, kernel_size, stride, pads):
+    for rows, P in patch_matrices(x, gy.shape, kernel_size, stride, pads, beside):
         gy_rows = pixels[rows.start * OW : rows.stop * OW]
         if rows.start == 0:
             product(P.T, gy_rows, gW)
@@ -116,11 +132,11 @@ def weight_gradient(x, gy, kernel_size, stride, pads):
     return gw
 
 
-def _narrow_weight_gradient(x, gy, windows, gw):
+def _narrow_weight_gradient(x, beside, gy, windows, gw):
     """Each block sums over some rows of windows into a gw of its own, then the blocks' sums are added."""
     KH, KW, C, F = gw.shape
     rows = gy.shape[0] * gy.shape[1]
-    across = vector(C)
+    across = vector(math.gcd(x.shape[3], C))
     width = tile(F, min(TILE, SUMS // across))
     pieces = KH * KW * (C // across) * (F // width)
     groups = -(-pieces // THREADS)
@@ -128,24 +144,35 @@ def _narrow_weight_gradient(x, gy, windows, gw):
     blocks = max(1, min(rows, BLOCKS // 2 // groups))
     partial = array_module(x).empty((blocks, gw.size), gw.dtype)
     sizes = np.int64(rows), np.int32(pieces), np.int32(per_group), windows
-    definitions = {"VECTOR": across, "TILE": width}
-    launch("weight_gradient.cu", "weight_gradient", (blocks, groups), x.dtype, x, gy, partial, *sizes, **definitions)
+    definitions = {"VECTOR": across, "TILE": width, "BESIDE": C - x.shape[3]}
+    arguments = x, beside, gy, partial, *sizes
+    launch("weight_gradient.cu", "weight_gradient", (blocks, groups), x.dtype, *arguments, **definitions)
     sum_rows(partial, gw)
 
 
-def convolve_backward(x, w, gy, y, stride, pads, needs):
-    """(gx, gw, gb) as in `reference.convolve_backward`."""
-    needs_gx, needs_gw, needs_gb = needs
+def convolve_backward(x, w, gy, y, stride, pads, needs, beside=None):
+    """(gx, gw, gb), with `beside` (gx, gw, gb, gbeside), as in `reference.convolve_backward`."""
+    needs_gx, needs_gw, needs_gb, *needs_gbeside = needs
+    needs_gx = needs_gx or any(needs_gbeside)
     if stride == (1, 1) and needs_gw and tensor.uses_tensor_cores(x):
-        x, gy, y, xp = ready(x), ready(gy), ready(y), array_module(x)
-        gx = xp.empty(x.shape, x.dtype) if needs_gx else None
-        gw, gb = xp.empty(w.shape, w.dtype), xp.empty(gy.shape[3], w.dtype) if needs_gb else None
-        if tensor.backward(x, ready(w), gy, y, gx, gw, gb, pads):
-            return gx, gw, gb
+        gradients = _on_tensor_cores(x, w, gy, y, pads, (needs_gx, needs_gb), beside)
+        if gradients is not None:
+            return tuple(gradient if need else None for gradient, need in zip(gradients, needs))
     if y is not None:
         gy, gb = relu_gradient_and_sum(gy, y)
     else:
         gb = sum_over_pixels(gy) if needs_gb else None
-    gw = weight_gradient(x, gy, w.shape[:2], stride, pads) if needs_gw else None
+    gw = _weight_gradient(x, beside, gy, w.shape[:2], stride, pads) if needs_gw else None
     gx = convolve_transposed(gy, w, None, stride, pads, x.shape[1:3]) if needs_gx else None
-    return gx, gw, gb if needs_gb else None
+    gx, gbeside = (gx, None) if gx is None or beside is None else split(gx, x.shape[3])
+    return tuple(gradient if need else None for gradient, need in zip((gx, gw, gb, gbeside), needs))
+
+
+def _on_tensor_cores(x, w, gy, y, pads, needs, beside):
+    """Returns (gx, gw, gb, gbeside), or None if tensor.backward cannot; needs: whether gx, and whether gb."""
+    x, w, gy, y, beside = (ready(array) for array in (x, w, gy, y, beside))
+    xp, (needs_gx, needs_gb) = array_module(x), needs
+    gx, gbeside = (xp.empty_like(array) if needs_gx and array is not None else None for array in (x, beside))
+    gw, gb = xp.empty(w.shape, w.dtype), xp.empty(gy.shape[3], w.dtype) if needs_gb else None
+    done = tensor.backward(x, w, gy, y, gx, gw, gb, pads, beside, gbeside)
+    return (gx, gw, gb, gbeside) if done else None

@@ -33,6 +33,7 @@ DEFINITIONS = {  # what a kernel sees unless its launch says otherwise
     "WARP": WARP,
     "VECTOR": 1,
     "TILE": 1,
+    "BESIDE": 0,
     "PIXELS": 1,
     "TENSORS": 1,
     "Index": "unsigned char",
@@ -123,6 +124,11 @@ def ready(array):
 
 
 # ---- constants to compile with -----------------------------------------------------------------------------
+
+
+def channels_of(x, beside):
+    """Returns how many channels x has, with those of a second array beside it, if there is one."""
+    return x.shape[3] + (0 if beside is None else beside.shape[3])
 
 
 def vector(channels):

@@ -9,13 +9,14 @@ the functions return False, and another way has to be taken: layers so wide are 
 """
 
 import functools
+import math
 from typing import NamedTuple
 
 import numpy as np
 
 from minunet.cuda import compute_capability
 from minunet.device import array_module, device_of
-from minunet.kernels.gpu.launch import THREADS, WARP, geometry, launch
+from minunet.kernels.gpu.launch import THREADS, WARP, channels_of, geometry, launch
 from minunet.kernels.gpu.sums import sum_rows
 from minunet.precision import FIRST_WITH_TF32, precision_in_use
 
@@ -29,6 +30,7 @@ TYPES = {"f": "TF32", "e": "FLOAT16", "E": "BFLOAT16"}  # by dtype.char
 # one of an A100. Two of a backward fit on both in tf32; in 16 bits it must be possible on a T4, which has 64 KB.
 CONVOLVE_SHARED = 52 << 10
 BACKWARD_SHARED = {4: 80 << 10, 2: 64 << 10}  # by bytes of a number
+SHARED_BEFORE_SM_80 = 64 << 10  # for all blocks on a multiprocessor of a T4
 # Registers that a thread may take for sums and weights, so that nothing spills: of the 64 that it has where four blocks
 # run on a multiprocessor, and of the 128 where two do.
 CONVOLVE_SUMS = 40
@@ -61,32 +63,32 @@ class Plan(NamedTuple):
         """Returns how many tiles cover an image of (height, width)."""
         return -(-size[0] // self.tile[0]) * -(-size[1] // self.tile[1])
 
-    def macros(self, x, kernel_size):
-        """Returns the definitions that both kernels have in common; x is what is convolved."""
-        C = x.shape[3]
+    def macros(self, x, kernel_size, beside=None):
+        """Returns the definitions that both kernels have in common; what is convolved is x and what lies beside it."""
         definitions = {"EIGHTS": self.eights, "ROWS": self.rows, "ACROSS": self.across, "PITCH": self.pitch}
-        definitions |= {"CHANNELS": C, "TAPS_H": kernel_size[0], "TAPS_W": kernel_size[1]}
-        return definitions | {"VECTOR": _vector(C, x.dtype.itemsize), "TENSOR_TYPE": TYPES[x.dtype.char]}
+        definitions |= {"CHANNELS": channels_of(x, beside), "TAPS_H": kernel_size[0], "TAPS_W": kernel_size[1]}
+        return definitions | {"VECTOR": _vector(x, beside), "TENSOR_TYPE": TYPES[x.dtype.char]}
 
 
 # ---- forward -----------------------------------------------------------------------------------------------
 
 
-def convolve(x, w, b, y, pads, relu, transposed=False):
+def convolve(x, w, b, y, pads, relu, transposed=False, beside=None):
     """Writes P(x) W + b to y, negative numbers as 0 if `relu`. Returns False if it cannot.
 
     transposed: with the weights of the transpose, w (KH,KW,F,C), whose taps are turned around.
+    beside: None, or a second array that is read as if it lay beside x.
     """
-    kernel_size = w.shape[:2]
-    plan = _plan_convolution(y.shape, x.shape[3], kernel_size, x.dtype.itemsize)
+    kernel_size, C = w.shape[:2], channels_of(x, beside)
+    plan = _plan_convolution(y.shape, C, kernel_size, x.dtype.itemsize)
     if plan is None:
         return False
     tiles, groups = len(y) * plan.tiles(y.shape[1:3]), -(-y.shape[3] // (8 * plan.eights))
     tiles_of_block = max(1, min(TILES, tiles * groups // ENOUGH_BLOCKS))
     grid = -(-tiles // tiles_of_block), groups
-    windows = geometry(x.shape, y.shape, kernel_size, (1, 1), pads)
-    arguments = x, w, b, y, np.int32(tiles), np.int32(tiles_of_block), windows, np.int32(relu)
-    definitions = plan.macros(x, kernel_size) | {"TRANSPOSED": int(transposed)}
+    windows = geometry((*x.shape[:3], C), y.shape, kernel_size, (1, 1), pads)
+    arguments = x, beside, w, b, y, np.int32(tiles), np.int32(tiles_of_block), windows, np.int32(relu)
+    definitions = plan.macros(x, kernel_size, beside) | {"TRANSPOSED": int(transposed), "BESIDE": C - x.shape[3]}
     launch("tensor_convolve.cu", "tensor_convolve", grid, x.dtype, *arguments, shared=plan.shared, **definitions)
     return True
 
@@ -117,15 +119,16 @@ def _plan_convolution(y_shape, C, kernel_size, itemsize):
 # ---- backward ----------------------------------------------------------------------------------------------
 
 
-def backward(x, w, gy, y, gx, gw, gb, pads):
+def backward(x, w, gy, y, gx, gw, gb, pads, beside=None, gbeside=None):
     """Writes gx = Pᵀ(gz Wᵀ), gW = P(x)ᵀ gz and gb = Σ gz; gz is gy, or 0 where y, if given, is not positive.
 
-    gx and gb may be None, and w without gx. Returns False if it cannot.
+    gx and gb may be None, and w without gx. beside: None, or a second array that is read as if it lay beside x; its
+    gradient is written to gbeside, which is given if gx is. Returns False if it cannot.
     """
     (KH, KW, C, F), itemsize, xp = gw.shape, x.dtype.itemsize, array_module(x)
     fits_margin = max(pads[0]) < KH and max(pads[1]) < KW
     plan_and_split = _plan_backward(C, F, (KH, KW), itemsize)
-    if plan_and_split is None or not fits_margin or (gx is not None and C % 2):
+    if plan_and_split is None or not fits_margin or (gx is not None and (C % 2 or x.shape[3] % 2)):
         return False
     plan, split = plan_and_split
     tiles = len(x) * plan.tiles([max(pair) for pair in zip(x.shape[1:3], gy.shape[1:3])])
@@ -135,17 +138,20 @@ def backward(x, w, gy, y, gx, gw, gb, pads):
     grid = blocks, -(-C // (8 * plan.eights))
     arguments = (
         x,
+        beside,
         w,
         gy,
         y,
         gx,
+        gbeside,
         partial,
         partial_gb,
         np.int32(tiles),
-        geometry(x.shape, gy.shape, (KH, KW), (1, 1), pads),
+        geometry((*x.shape[:3], C), gy.shape, (KH, KW), (1, 1), pads),
     )
     definitions = plan.macros(gy, (KH, KW)) | {"TRANSPOSED": 1, "SPLIT": split}
-    definitions |= {"X_PITCH": _x_pitch(plan.eights, itemsize), "X_VECTOR": _vector(C, itemsize)}
+    definitions |= {"X_PITCH": _x_pitch(plan.eights, itemsize), "X_VECTOR": _vector(x, beside)}
+    definitions |= {"BESIDE": C - x.shape[3], "BLOCKS": _blocks(plan, x)}
     launch("tensor_backward.cu", "tensor_backward", grid, x.dtype, *arguments, shared=plan.shared, **definitions)
     sum_rows(partial, gw)
     if gb is not None:
@@ -174,6 +180,12 @@ def _plan_backward(C, F, kernel_size, itemsize):
         if plan.shared <= BACKWARD_SHARED[itemsize]:
             plans.append((groups, pixels / own_pixels, plan, split))
     return min(plans)[2:] if plans else None
+
+
+def _blocks(plan, x):
+    """Returns how many blocks of a backward are to run on a multiprocessor: two; one where there is no room for two."""
+    crowded = compute_capability(device_of(x)) < FIRST_WITH_TF32 and 2 * plan.shared > SHARED_BEFORE_SM_80
+    return 1 if crowded else 2
 
 
 def _x_pitch(eights, itemsize):
@@ -216,6 +228,7 @@ def _odd_multiple(words, unit):
     return (-(-words // unit) | 1) * unit
 
 
-def _vector(channels, itemsize):
-    """Returns how many neighboring numbers of a pixel are read at a time: up to 16 bytes."""
-    return max(v for v in (1, 2, 4, 8) if channels % v == 0 and v * itemsize <= 16)
+def _vector(x, beside):
+    """Returns how many neighboring numbers of a pixel are read at a time: up to 16 bytes, all of one array."""
+    channels = math.gcd(x.shape[3], channels_of(x, beside))
+    return max(v for v in (1, 2, 4, 8) if channels % v == 0 and v * x.dtype.itemsize <= 16)

@@ -10,15 +10,18 @@ Numbers by hand, for one row: x = 1 2 3 with one zero after it, w = 5 1, y or gy
 import numpy as np
 
 from minunet.device import array_module
-from minunet.kernels.reference.pointwise import relu_gradient, sum_over_pixels
+from minunet.kernels.reference.pointwise import concatenate, relu_gradient, split, sum_over_pixels
 from minunet.kernels.windows import crop, output_size, pad
 
 
-def convolve(x, w, b, stride, pads, relu=False):
+def convolve(x, w, b, stride, pads, relu=False, beside=None):
     """y[n,i,j,:] = Σ over the window under (i, j) of x · w, + b; negative results become 0 if `relu`.
 
     x (N,H,W,C), w (KH,KW,C,F), b (F,) or None. Returns y (N,OH,OW,F).
+    beside: None, or a second array (N,H,W,B) that is read as if it lay beside x: w is (KH,KW,C+B,F) then.
     """
+    if beside is not None:
+        x = concatenate(x, beside)
     xp = array_module(x)
     KH, KW, C, F = w.shape
     (SH, SW), N = stride, len(x)
@@ -64,11 +67,18 @@ def weight_gradient(x, gy, kernel_size, stride, pads):
     return gw
 
 
-def convolve_backward(x, w, gy, y, stride, pads, needs):
+def convolve_backward(x, w, gy, y, stride, pads, needs, beside=None):
     """The gradients of y = P(x) W + b, with a ReLU behind it unless y is None: then y tells what it let through.
 
     x (N,H,W,C), w (KH,KW,C,F), gy, y (N,OH,OW,F), needs: three bools. Returns (gx, gw, gb), None where not needed.
+    beside: as in `convolve`; then there are four needs and gradients, the last of them of `beside`.
     """
+    if beside is not None:
+        needs_gx, needs_gw, needs_gb, needs_gbeside = needs
+        needs = needs_gx or needs_gbeside, needs_gw, needs_gb
+        gx, gw, gb = convolve_backward(concatenate(x, beside), w, gy, y, stride, pads, needs)
+        gx, gbeside = (None, None) if gx is None else split(gx, x.shape[3])
+        return gx if needs_gx else None, gw, gb, gbeside if needs_gbeside else None
     needs_gx, needs_gw, needs_gb = needs
     gz = gy if y is None else relu_gradient(gy, y)
     gx = convolve_transposed(gz, w, None, stride, pads, x.shape[1:3]) if needs_gx else None

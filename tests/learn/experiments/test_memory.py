@@ -12,11 +12,11 @@ def test_bytes_are_at_the_top_of_the_u_and_parameters_at_the_bottom():
     top, bottom = (found.levels[0], found.levels[-1]), found.levels[2]
     assert [level.side for level in found.levels] == [64, 32, 16, 32, 64]
 
-    # way down: the image, two outputs of 8 channels. Way up: 2 + 8 channels side by side, two outputs of 16, and the
-    # probability. The measured bytes are a few more: there are Python's objects beside the arrays.
+    # way down: the image, two outputs of 8 channels. Way up: 2 channels, the skip beside them, two outputs of 16, and
+    # the probability. The measured bytes are a few more: there are Python's objects beside the arrays.
     pixels = batch * size * size
     assert top[0].predicted == 4 * pixels * (3 + 8 + 8)
-    assert top[1].predicted == 4 * pixels * (2 + 8 + 16 + 16 + 1)
+    assert top[1].predicted == 4 * pixels * (2 + 16 + 16 + 1)  # the skip's 8 are above
     assert bottom.parameters == 9 * 16 * 32 + 32 + 9 * 32 * 32 + 32
     for level in found.levels:
         assert level.measured == pytest.approx(level.predicted, rel=0.03)
