@@ -89,7 +89,7 @@ def test_it_leaves_weights_history_plots_and_how_it_was_run(finished):
         with Image.open(folder / name) as image:
             assert min(image.size) > 400 and len(np.unique(np.asarray(image))) > 20
     saved = run_json(folder)
-    assert saved["arguments"]["image_size"] == 64 and saved["arguments"]["lr"] == 1e-3 and saved["seed"] == 0
+    assert saved["arguments"]["image_size"] == 64 and saved["arguments"]["lr"] == 2e-3 and saved["seed"] == 0
     assert saved["versions"]["numpy"] == np.__version__
     assert saved["versions"]["minunet"] == minunet.__version__
     assert saved["device"] == "cpu" and saved["status"] == "finished" and saved["epochs_done"] == 2
@@ -255,12 +255,13 @@ def test_the_best_weights_say_how_they_were_trained(one_epoch):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["--lr", "0.5"], "--lr 0.5 contradicts the run in .*, which has 0.001: omit it"),
+        (["--lr", "0.5"], "--lr 0.5 contradicts the run in .*, which has 0.002: omit it"),
         (["--preset", "best"], "--preset best contradicts the run in .*, which has lecture"),
         (["--image-size", "128"], "--image-size 128 contradicts"),
         (["--seed", "1"], "--seed 1 contradicts"),
         (["--out", "elsewhere"], "--out elsewhere contradicts"),
-        (["--data-dir", "no/such/folder"], "no/such/folder"),
+        (["--data-dir", "no/such/folder"], "is on drawn images: omit no/such/folder "),
+        (["--images", "i", "--masks", "m"], "is on drawn images: omit i "),
     ],
 )
 def test_what_contradicts_the_run_is_refused(one_epoch, arguments, message, capsys):
@@ -524,14 +525,16 @@ def test_defaults_are_those_of_the_data():
     assert {name: getattr(drawn, name) for name in DRAWN} == DRAWN
     assert (real.image_size, real.batch_size, real.epochs, real.limit) == (256, 32, 25, None)
     assert parse_arguments(["--data-dir", "x", "--epochs", "3"]).epochs == 3
-    assert (drawn.loss, drawn.optimizer, drawn.lr, drawn.device) == ("bce", "rmsprop", 1e-3, "auto")
+    assert (drawn.loss, drawn.optimizer, drawn.lr, drawn.device) == ("bce", "rmsprop", 2e-3, "auto")
+    assert real.lr == parse_arguments(["--task", "semantic"]).lr == 1e-3
+    assert parse_arguments(["--preset", "paper"]).lr == 1e-3 and parse_arguments(["--lr", "0.5"]).lr == 0.5
 
 
 def test_a_preset_is_overruled_by_flags():
     best = parse_arguments(["--preset", "best", "--no-batch-norm", "--lr", "0.5", "--epochs", "4"])
     chosen = {name: getattr(best, name) for name in PRESETS["best"]}
     assert chosen == {**PRESETS["best"], "batch_norm": False, "lr": 0.5}
-    assert best.epochs == 4 and PRESETS["best"].keys() - {"batch_size"} == PRESETS["lecture"].keys()
+    assert best.epochs == 4 and PRESETS["best"].keys() - {"batch_size", "lr"} == PRESETS["lecture"].keys()
     lecture = parse_arguments(["--batch-norm", "--warmup", "0"])
     assert lecture.batch_norm is True
     assert (lecture.dropout, lecture.weight_decay, lecture.schedule) == (0, 0, "constant")
@@ -545,9 +548,9 @@ def trainer_of(flags, batches):
 @pytest.mark.parametrize(
     "flags, rates",
     [
-        (["--schedule", "cosine"], [1e-3, (1 + 0.5**0.5) / 2e3, 0.5e-3, (1 - 0.5**0.5) / 2e3, 0]),
-        (["--schedule", "cosine", "--accumulate", "3", "--warmup", "0.5"], [0.5e-3, 1e-3, 1e-3, 0.5e-3, 0]),
-        (["--schedule", "constant"], [1e-3] * 5),
+        (["--schedule", "cosine"], [2e-3, (1 + 0.5**0.5) / 1e3, 1e-3, (1 - 0.5**0.5) / 1e3, 0]),
+        (["--schedule", "cosine", "--accumulate", "3", "--warmup", "0.5"], [1e-3, 2e-3, 2e-3, 1e-3, 0]),
+        (["--schedule", "constant"], [2e-3] * 5),
     ],
 )
 def test_the_schedule_has_the_length_of_the_run(flags, rates):
