@@ -37,8 +37,8 @@ DESCRIPTION = """Train the lecture's U-Net to tell pets from their background.
 
 Exit code: 0 done, 1 the loss diverged or memory ran out, 2 wrong use, 130 after Ctrl-C (the run is saved)."""
 
-# What holds where no flag is given. Drawn pets are easier, and are done while you watch: at twice the lecture's rate they
-# take fewer epochs.
+# What holds where no flag is given. Drawn pets are easier, and are done while you watch: at twice the lecture's rate
+# they take fewer epochs.
 REAL = {"image_size": 256, "batch_size": 32, "epochs": 25, "limit": None, "lr": 1e-3}
 DRAWN = {"image_size": 128, "batch_size": 8, "epochs": 7, "limit": 600, "lr": 2e-3}
 SCENES = {"image_size": 128, "batch_size": 8, "epochs": 20, "limit": 800, "lr": 1e-3}
