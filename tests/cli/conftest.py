@@ -4,6 +4,7 @@ import pytest
 
 from minunet.cli import main
 from minunet.data.drawn_scenes import write_scenes
+from minunet.training import plots
 
 
 @pytest.fixture(scope="session")
@@ -11,6 +12,13 @@ def scenes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("scenes") / "drawn scenes"
     write_scenes(folder, 5, 3, 64)
     return folder
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """Training draws no plots: they take most of the time of a short run, and decide none of its numbers."""
+    for name in ("save_curves", "save_panels", "save_confusion"):
+        monkeypatch.setattr(plots, name, lambda path, *arguments: None)
 
 
 @pytest.fixture

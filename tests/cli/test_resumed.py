@@ -16,7 +16,7 @@ from minunet.training import run_folder
 from minunet.training.schedules import Cosine
 
 TINY = ["--image-size", "64", "--limit", "4", "--batch-size", "2", "--device", "cpu", "--width", "1"]
-COSINE = [*TINY, "--schedule", "cosine", "--epochs", "2"]
+COSINE = [*TINY, "--schedule", "cosine", "--lr", "0.001", "--epochs", "2"]
 
 
 def run(*arguments):
@@ -96,7 +96,7 @@ def test_nothing_is_said_where_nothing_is_different(copy, capsys):
 
 
 def test_a_new_run_may_end_its_cosine_early(tmp_path, capsys):
-    assert run(*TINY, "--schedule", "cosine", "--epochs", "2", "--schedule-epochs", "1", "--out", tmp_path / "run") == 0
+    assert run(*COSINE, "--schedule-epochs", "1", "--out", tmp_path / "run") == 0
     assert rates(tmp_path / "run") == pytest.approx(2 * [rate(1, 2)], rel=1e-5)
     with pytest.raises(SystemExit):
         run(*TINY, "--schedule-epochs", "1")

@@ -21,7 +21,7 @@ from minunet.inference.predict import predict_tiled
 from minunet.tasks import Instance, Panoptic, Semantic
 from minunet.tasks.panoptic import PanopticAnswer
 
-TINY = ["--device", "cpu", "--image-size", "64", "--epochs", "1", "--batch-size", "3"]
+TINY = ["--device", "cpu", "--image-size", "64", "--epochs", "1", "--batch-size", "3", "--width", "2"]
 
 
 def network(folder, task, metadata=None, **options):

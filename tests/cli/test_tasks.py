@@ -19,7 +19,7 @@ TASKS = {
     "panoptic": ["panoptic", "--class-weights", "median"],
     "panoptic by boundaries": ["panoptic", "--separate-by", "boundaries", "--boundary", "2"],
 }
-TINY = ["--device", "cpu", "--image-size", "64", "--epochs", "2", "--batch-size", "3"]
+TINY = ["--device", "cpu", "--image-size", "64", "--epochs", "2", "--batch-size", "3", "--width", "2"]
 
 
 def files_of(scenes, task):
@@ -83,6 +83,7 @@ def test_from_training_to_scored_predictions(name, scenes, run, tmp_path):
     assert code == 1 and "was not written by a prediction" in errors
 
 
+@pytest.mark.usefixtures("no_pictures")
 @pytest.mark.parametrize("name", TASKS)
 def test_resumed_it_ends_with_the_same_numbers(name, run, tmp_path):
     task, *flags = TASKS[name]
@@ -180,7 +181,7 @@ def test_the_species_and_the_trimap_of_pets(run, pets_dir, tmp_path):
 
 
 def test_the_network_of_the_paper(run, tmp_path):
-    words = ["--task", "instance", "--preset", "paper", "--width", "2", "--limit", "2", *TINY, "--epochs", "1"]
+    words = ["--task", "instance", "--preset", "paper", "--limit", "2", *TINY, "--epochs", "1"]
     code, output, errors = run("train", *words, "--batch-size", "1", "--out", tmp_path / "run")
     assert code == 0 and "UNet2015 with" in output and "sgd" in output, errors
     model = io.load_model(tmp_path / "run" / "last.npz")
@@ -189,7 +190,7 @@ def test_the_network_of_the_paper(run, tmp_path):
 
 def test_the_tiles_of_the_network_of_the_paper(run, scenes, tmp_path):
     """In tiles it answers as on the whole image, and shows them."""
-    words = ["--preset", "paper", "--width", "1", "--limit", "2", *TINY, "--epochs", "1", "--out", tmp_path / "run"]
+    words = ["--preset", "paper", "--limit", "2", *TINY, "--width", "1", "--epochs", "1", "--out", tmp_path / "run"]
     assert run("train", "--task", "instance", *words)[0] == 0
     model, image = tmp_path / "run" / "last.npz", next((scenes / "images").iterdir())
     large = tmp_path / "large.png"

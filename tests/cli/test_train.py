@@ -33,7 +33,7 @@ from minunet.weights import io
 PACKAGES = Path(minunet.__file__).parents[1]  # where Python finds minunet
 COMMAND = [sys.executable, "-m", "minunet", "train"]
 FILE = Path(__file__)  # a file where a folder is expected
-TINY = ["--image-size", "64", "--limit", "5", "--epochs", "2", "--batch-size", "4", "--device", "cpu"]
+TINY = ["--image-size", "64", "--limit", "5", "--epochs", "2", "--batch-size", "4", "--device", "cpu", "--width", "2"]
 FILES = ["best.npz", "curves.png", "history.csv", "last.npz", "predictions.png", "previous.npz", "run.json"]
 
 
@@ -89,7 +89,7 @@ def test_it_leaves_weights_history_plots_and_how_it_was_run(finished):
         with Image.open(folder / name) as image:
             assert min(image.size) > 400 and len(np.unique(np.asarray(image))) > 20
     saved = run_json(folder)
-    assert saved["arguments"]["image_size"] == 64 and saved["arguments"]["lr"] == 1e-3 and saved["seed"] == 0
+    assert saved["arguments"]["image_size"] == 64 and saved["arguments"]["lr"] == 2e-3 and saved["seed"] == 0
     assert saved["versions"]["numpy"] == np.__version__
     assert saved["versions"]["minunet"] == minunet.__version__
     assert saved["device"] == "cpu" and saved["status"] == "finished" and saved["epochs_done"] == 2
@@ -103,13 +103,14 @@ def test_the_weights_have_the_scores_of_their_epoch(finished, name):
     folder, _ = finished
     epoch = run_json(folder)["best"]["epoch"] if name == "best" else 2
     row = history(folder)[epoch - 1]
-    model = minunet.load(folder / f"{name}.npz", UNet())
+    model = minunet.load(folder / f"{name}.npz", UNet(width=2))
     held_out = Loader(DrawnPets(5, size=64, first=5), 4, shuffle=False)
     scores = Trainer(model, optim.SGD(model.parameters(), lr=1), "bce").evaluate(held_out)
     assert scores["loss"] == pytest.approx(float(row["val_loss"]), abs=2e-6)
     assert scores["mean_iou"] == pytest.approx(float(row["val_mean_iou"]), abs=2e-6)
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_the_same_seed_writes_the_same_history(finished, tmp_path):
     assert run(*TINY, "--out", tmp_path / "same") == 0
     assert run(*TINY, "--epochs", "1", "--seed", "1", "--out", tmp_path / "other") == 0
@@ -254,12 +255,13 @@ def test_the_best_weights_say_how_they_were_trained(one_epoch):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["--lr", "0.5"], "--lr 0.5 contradicts the run in .*, which has 0.001: omit it"),
+        (["--lr", "0.5"], "--lr 0.5 contradicts the run in .*, which has 0.002: omit it"),
         (["--preset", "best"], "--preset best contradicts the run in .*, which has lecture"),
         (["--image-size", "128"], "--image-size 128 contradicts"),
         (["--seed", "1"], "--seed 1 contradicts"),
         (["--out", "elsewhere"], "--out elsewhere contradicts"),
-        (["--data-dir", "no/such/folder"], "no/such/folder"),
+        (["--data-dir", "no/such/folder"], "is on drawn images: omit no/such/folder "),
+        (["--images", "i", "--masks", "m"], "is on drawn images: omit i "),
     ],
 )
 def test_what_contradicts_the_run_is_refused(one_epoch, arguments, message, capsys):
@@ -451,6 +453,9 @@ def test_without_a_gpu_it_trains_on_the_cpu_after_one_warning(tmp_path, monkeypa
     out, err = capsys.readouterr()
     assert re.match("device +cpu", out) and err.count("\n") == 1
     assert "the driver is too old: install a newer one" in err and "--device gpu" in err
+    # Here the other flags are the defaults: it is the lecture's network.
+    assert "UNet with 6,667,639 parameters" in out
+    minunet.load(tmp_path / "run" / "best.npz", UNet())
 
 
 def test_a_loss_that_explodes_ends_with_what_to_try(tmp_path, capsys):
@@ -482,7 +487,7 @@ def test_an_interrupt_saves_everything(wait_for, epochs_done, tmp_path):
     assert saved["status"] == "interrupted" and saved["epochs_done"] == len(rows) >= epochs_done
     assert out.splitlines()[-1].endswith(" run")
     for name in ("best", "last"):
-        minunet.load(tmp_path / "run" / f"{name}.npz", UNet())
+        minunet.load(tmp_path / "run" / f"{name}.npz", UNet(width=2))
 
 
 def test_masks_that_teach_nothing_are_pointed_out_before_training(tmp_path, monkeypatch, capsys):
@@ -520,14 +525,16 @@ def test_defaults_are_those_of_the_data():
     assert {name: getattr(drawn, name) for name in DRAWN} == DRAWN
     assert (real.image_size, real.batch_size, real.epochs, real.limit) == (256, 32, 25, None)
     assert parse_arguments(["--data-dir", "x", "--epochs", "3"]).epochs == 3
-    assert (drawn.loss, drawn.optimizer, drawn.lr, drawn.device) == ("bce", "rmsprop", 1e-3, "auto")
+    assert (drawn.loss, drawn.optimizer, drawn.lr, drawn.device) == ("bce", "rmsprop", 2e-3, "auto")
+    assert real.lr == parse_arguments(["--task", "semantic"]).lr == 1e-3
+    assert parse_arguments(["--preset", "paper"]).lr == 1e-3 and parse_arguments(["--lr", "0.5"]).lr == 0.5
 
 
 def test_a_preset_is_overruled_by_flags():
     best = parse_arguments(["--preset", "best", "--no-batch-norm", "--lr", "0.5", "--epochs", "4"])
     chosen = {name: getattr(best, name) for name in PRESETS["best"]}
     assert chosen == {**PRESETS["best"], "batch_norm": False, "lr": 0.5}
-    assert best.epochs == 4 and PRESETS["best"].keys() - {"batch_size"} == PRESETS["lecture"].keys()
+    assert best.epochs == 4 and PRESETS["best"].keys() - {"batch_size", "lr"} == PRESETS["lecture"].keys()
     lecture = parse_arguments(["--batch-norm", "--warmup", "0"])
     assert lecture.batch_norm is True
     assert (lecture.dropout, lecture.weight_decay, lecture.schedule) == (0, 0, "constant")
@@ -541,9 +548,9 @@ def trainer_of(flags, batches):
 @pytest.mark.parametrize(
     "flags, rates",
     [
-        (["--schedule", "cosine"], [1e-3, (1 + 0.5**0.5) / 2e3, 0.5e-3, (1 - 0.5**0.5) / 2e3, 0]),
-        (["--schedule", "cosine", "--accumulate", "3", "--warmup", "0.5"], [0.5e-3, 1e-3, 1e-3, 0.5e-3, 0]),
-        (["--schedule", "constant"], [1e-3] * 5),
+        (["--schedule", "cosine"], [2e-3, (1 + 0.5**0.5) / 1e3, 1e-3, (1 - 0.5**0.5) / 1e3, 0]),
+        (["--schedule", "cosine", "--accumulate", "3", "--warmup", "0.5"], [1e-3, 2e-3, 2e-3, 1e-3, 0]),
+        (["--schedule", "constant"], [2e-3] * 5),
     ],
 )
 def test_the_schedule_has_the_length_of_the_run(flags, rates):
@@ -558,6 +565,7 @@ def test_a_plateau_looks_at_the_monitor():
     assert schedule.patience.monitor == "val_dice"
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_the_best_preset_runs_and_stops_early(tmp_path, capsys):
     """A learning rate so small that nothing gets better."""
     flags = ["--preset", "best", "--dropout", "0.1", "--lr", "1e-12", "--clip-norm", "1", "--accumulate", "2"]
@@ -568,9 +576,10 @@ def test_the_best_preset_runs_and_stops_early(tmp_path, capsys):
     saved = run_json(tmp_path / "run")
     assert saved["status"] == "finished" and saved["epochs_done"] < 30 and saved["arguments"]["batch_norm"] is True
     assert 0 < float(history(tmp_path / "run")[-1]["lr"]) <= 1e-12
-    minunet.load(tmp_path / "run" / "best.npz", UNet(dropout=0.1, batch_norm=True))
+    minunet.load(tmp_path / "run" / "best.npz", UNet(width=2, dropout=0.1, batch_norm=True))
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_augmentation_is_stated_and_changes_the_training_alone(finished, tmp_path, capsys):
     folder, done = finished
     assert re.search("^augment +none: each image as it is$", done.stdout, re.MULTILINE)
@@ -613,6 +622,7 @@ def test_images_of_ones_own(own, tmp_path, capsys):
     assert f"there is no mask {alone}.*" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_flags_keep_their_former_names(own, tmp_path, capsys):
     """A run that was started with them gives the same numbers, and is resumed with either."""
     images, masks, _ = own
@@ -665,6 +675,7 @@ def test_a_gpu_writes_the_history_of_the_cpu(pets_dir, array_on, tmp_path, monke
         assert {k: float(v) for k, v in gpu.items()} == pytest.approx({k: float(v) for k, v in cpu.items()}, abs=1e-3)
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_gpu_without_memory_ends_the_run_with_what_would_fit_and_keeps_the_last_weights(tmp_path, capsys):
     assert run(*TINY, "--epochs", "1", "--out", tmp_path / "run") == 0
     epochs = Trainer.epochs

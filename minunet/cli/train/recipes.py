@@ -18,7 +18,8 @@ SCHEDULES: dict[str, Callable[[Namespace, int], Schedule]] = {  # from the argum
     "plateau": lambda args, steps: Plateau(args.lr, args.monitor),
 }
 
-# How the network learns: --preset chooses one of these, a flag of the same name overrules it.
+# How the network learns: --preset chooses one of these, a flag of that name overrules it. What it leaves open depends
+# on the data (arguments.py).
 PRESETS: dict[str, dict[str, object]] = {
     "lecture": {
         "network": "unet",
@@ -28,7 +29,6 @@ PRESETS: dict[str, dict[str, object]] = {
         "loss": "bce",
         "optimizer": "rmsprop",
         "momentum": 0.0,
-        "lr": 1e-3,
         "weight_decay": 0.0,
         "schedule": "constant",
         "warmup": 0.0,

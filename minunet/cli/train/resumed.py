@@ -13,6 +13,7 @@ from typing import Any
 
 from minunet.cli.arguments import Parser
 from minunet.cli.console import count, warn
+from minunet.cli.train.datasets import is_drawn
 from minunet.cli.train.recipes import schedule_end
 from minunet.data import DataError
 from minunet.inputs import readable
@@ -64,6 +65,9 @@ def continued(args: Namespace, command: list[str], read: Read, parser: Parser) -
     for name in NOT_TAKEN:
         setattr(old, name, parser.get_default(name))
         setattr(new, name, getattr(args, name))
+    if is_drawn(old) and not is_drawn(new):
+        # Before the defaults that depend on it are compared: nobody has typed these.
+        parser.error(f"the run in {args.resume} is on drawn images: omit {new.data_dir or new.images or '--download'}")
     differing = changes(old, new)
     for name in differing:
         if name not in MAY_CHANGE:
