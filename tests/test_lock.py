@@ -27,7 +27,7 @@ from minunet.files import FolderInUse, FolderLock
 print("ready", flush=True)
 sys.stdin.readline()
 held, turns = os.path.join(sys.argv[1], "held"), 0
-while turns < 300:
+while turns < 1000:
     try:
         with FolderLock(sys.argv[1]):
             os.mkdir(held)
@@ -122,7 +122,7 @@ def test_processes_that_take_turns_never_hold_the_folder_at_the_same_time(tmp_pa
         process.stdin.flush()
     outputs = [process.communicate(timeout=300) for process in processes]
     assert [errors.decode() for _, errors in outputs] == [""] * 4
-    assert [int(turns) for turns, _ in outputs] == [300] * 4
+    assert [int(turns) for turns, _ in outputs] == [1000] * 4
     assert os.listdir(tmp_path) == []
 
 

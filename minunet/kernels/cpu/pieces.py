@@ -51,5 +51,6 @@ def images_per_piece(N, numbers):
 
     Threads that only make short calls wait for each other: NumPy holds Python's lock before and after each.
     """
-    step = max(1, min(PIECE // max(1, numbers), -(-N // get_num_threads())))
+    share = N if N * numbers <= PIECE // 4 else -(-N // get_num_threads())  # too little work is not shared
+    step = max(1, min(PIECE // max(1, numbers), share))
     return [slice(n, min(n + step, N)) for n in range(0, N, step)]

@@ -10,6 +10,7 @@ import numpy as np
 from minunet.kernels.threads import get_num_threads, in_parallel
 
 MANY_WEIGHTS = 1 << 18  # about what a core's cache holds
+MANY_PRODUCTS = 1 << 20  # with fewer, a thread is done before another has been woken up (measured)
 
 
 def few_pixels(pixels, w_shape):
@@ -19,8 +20,9 @@ def few_pixels(pixels, w_shape):
 
 
 def by_columns(a, b, out):
-    """out ← a b, each thread for some of the columns. a (M, K), b (K, F), out (M, F)."""
-    step = -(-b.shape[1] // get_num_threads())
+    """out ← a b, each thread for some of the columns; a small product on one. a (M, K), b (K, F), out (M, F)."""
+    threads = get_num_threads() if len(a) * b.size >= MANY_PRODUCTS else 1
+    step = -(-b.shape[1] // threads)
 
     def task(starts):
         for start in starts:
