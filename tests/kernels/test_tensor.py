@@ -417,11 +417,17 @@ def test_the_lecture_networks_upper_levels_fit(itemsize, C, F):
 
 
 @pytest.mark.parametrize(
-    ("capability", "shared", "blocks"),
-    [(75, 32 << 10, 2), (75, (32 << 10) + 4, 1), (80, (32 << 10) + 4, 2), (90, 80 << 10, 2)],
+    ("capability", "shared", "width", "blocks"),
+    [
+        (75, 32 << 10, 3, 2),
+        (75, (32 << 10) + 4, 3, 1),
+        (75, 16 << 10, 5, 1),
+        (80, (32 << 10) + 4, 3, 2),
+        (90, 80 << 10, 5, 2),
+    ],
 )
-def test_a_backward_has_the_registers_of_one_block_where_a_t4_has_no_room_for_two(
-    monkeypatch, capability, shared, blocks
+def test_a_backward_has_the_registers_of_one_block_where_a_t4_has_none_for_two(
+    monkeypatch, capability, shared, width, blocks
 ):
     monkeypatch.setattr(tensor, "compute_capability", lambda device: capability)
-    assert tensor._blocks(tensor.Plan(shared, 1, 1, 1, 8), np.zeros(1, np.float16)) == blocks
+    assert tensor._blocks(tensor.Plan(shared, 1, 1, 1, 8), (2, width), np.zeros(1, np.float16)) == blocks

@@ -164,7 +164,7 @@ def backward(x, w, gy, y, gx, gw, gb, pads, beside=None, gbeside=None, pooled=No
     )
     definitions = plan.macros(gy, (KH, KW)) | {"TRANSPOSED": 1, "SPLIT": split}
     definitions |= {"X_PITCH": _x_pitch(plan.eights, itemsize), "X_VECTOR": _vector(x, beside)}
-    definitions |= {"BESIDE": C - x.shape[3], "BLOCKS": _blocks(plan, x), "POOLED": int(pooled is not None)}
+    definitions |= {"BESIDE": C - x.shape[3], "BLOCKS": _blocks(plan, (KH, KW), x), "POOLED": int(pooled is not None)}
     launch("tensor_backward.cu", "tensor_backward", grid, x.dtype, *arguments, shared=plan.shared, **definitions)
     sum_rows(partial, gw)
     if gb is not None:
@@ -195,10 +195,13 @@ def _plan_backward(C, F, kernel_size, itemsize):
     return min(plans)[2:] if plans else None
 
 
-def _blocks(plan, x):
-    """Returns how many blocks of a backward are to run on a multiprocessor: two; one where there is no room for two."""
-    crowded = compute_capability(device_of(x)) < FIRST_WITH_TF32 and 2 * plan.shared > SHARED_BEFORE_SM_80
-    return 1 if crowded else 2
+def _blocks(plan, kernel_size, x):
+    """Returns how many blocks of a backward are to run on a multiprocessor: two.
+
+    On GPUs before sm_80 one, where there is no room for two, and for windows wider than three, which would spill.
+    """
+    older = compute_capability(device_of(x)) < FIRST_WITH_TF32
+    return 1 if older and (2 * plan.shared > SHARED_BEFORE_SM_80 or kernel_size[1] > 3) else 2
 
 
 def _x_pitch(eights, itemsize):
