@@ -981,3 +981,18 @@ def test_the_arguments_of_an_update_fit_into_one_launch():
 @pytest.mark.parametrize("size, dtype", [((1, 256), "u1"), ((256, 1), "u1"), ((2, 129), "i4"), ((129, 2), "i4")])
 def test_the_type_of_an_argmax_holds_every_pixel_of_the_window(size, dtype):
     assert argmax_dtype(size) == dtype
+
+
+@pytest.mark.parametrize("columns, on", [(1 << 18, 2), ((1 << 18) - 1, 1)])
+def test_only_large_products_are_shared_by_columns(monkeypatch, columns, on):
+    """Four rows times 2^18 columns are 2^20 products: so many are worth waking up another thread."""
+    set_num_threads(2)
+    parts, in_parallel = [], cpu.products.in_parallel
+    monkeypatch.setattr(
+        cpu.products, "in_parallel", lambda task, starts: (parts.extend(starts), in_parallel(task, starts))
+    )
+    b = np.arange(columns, dtype=np.float32)[None]
+    out = np.empty((4, columns), np.float32)
+    cpu.products.by_columns(np.array([[1], [2], [-1], [0]], np.float32), b, out)
+    np.testing.assert_array_equal(out, [b[0], 2 * b[0], -b[0], 0 * b[0]])
+    assert len(parts) == on

@@ -90,7 +90,7 @@ def test_windows_in_phases_are_those_that_would_be_copied(monkeypatch, KW, SW, p
     assert len(in_phases) == phases
     for j in range(OW):
         of_both_tiles = in_phases[j % phases].reshape(6, 2, -1, KW * 5)
-        np.testing.assert_array_equal(of_both_tiles[:, :, j // phases], copied[:, :, j])
+        np.testing.assert_allclose(of_both_tiles[:, :, j // phases], copied[:, :, j], rtol=1e-12, atol=1e-12)
     starts = [matrix.ctypes.data for matrix in in_phases]
     assert np.diff(starts).tolist() == [SW * 5 * 8] * (phases - 1)  # one array, seen from pixel 0, SW, 2·SW, …
 

@@ -173,6 +173,7 @@ def answer_to(far: float, outlines: float) -> int:
 
 
 def run(seed: int) -> Result:
+    """Returns what the experiment finds with this seed: its answer, explanation and picture."""
     return report(measure([seed, seed + 1, seed + 2], size=64, scenes=200, pets=160, epochs=5))
 
 
@@ -206,10 +207,12 @@ def report(found: Mapping[str, Found]) -> Result:
 
 
 def percent(share: float) -> str:
+    """Returns a share of 1 as text, in percent."""
     return f"{100 * share:.0f}%"
 
 
 def explain(found: Mapping[str, Found]) -> str:
+    """Returns the explanation, with the numbers that were found."""
     whole, narrow, without = found.values()
     step, few = 2**DEPTH, CHANNELS["narrow"]
     widest = max(np.ptp(each.iou) for each in found.values())

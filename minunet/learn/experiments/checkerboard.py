@@ -92,6 +92,7 @@ def train(kernel: int, target: NDArray[Any], steps: int, seed: int) -> tuple[lis
 
 
 def run(seed: int) -> Result:
+    """Returns what the experiment finds with this seed: its answer, explanation and picture."""
     two, three = found = [measure(k, IMAGES, SIZE, STEPS, range(seed, seed + SEEDS), DRAWS) for k in KERNELS]
     equal = [pattern(a.equal[None, :, :, None]).item() for a in found]
     if equal[1] > A_PATTERN:

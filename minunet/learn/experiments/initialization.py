@@ -106,6 +106,7 @@ def learned(found: Mapping[str, Course]) -> list[str]:
 
 
 def run(seed: int) -> Result:
+    """Returns what the experiment finds with this seed: its answer, explanation and picture."""
     return report(measure([seed, seed + 1, seed + 2], images=200, others=60, epochs=6))
 
 
@@ -136,6 +137,7 @@ def report(found: Mapping[str, Course]) -> Result:
 
 
 def explain(found: Mapping[str, Course]) -> str:
+    """Returns the explanation, with the numbers that were found."""
     layers = [name for name in found["Glorot"].forward if name.startswith(("Conv_Down", "Conv_Bottle"))]
     factors = {
         name: (course.forward[layers[-1]] / course.forward[layers[0]]) ** (1 / (len(layers) - 1))

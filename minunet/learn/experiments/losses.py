@@ -75,6 +75,7 @@ def summed_up(gradient: NDArray[Any], on_object: NDArray[Any]) -> Gradient:
 
 
 def run(seed: int) -> Result:
+    """Returns what the experiment finds with this seed: its answer, explanation and picture."""
     corner = tuple(np.random.default_rng(seed).integers(20, SIZE - SIDE - 20, 2).tolist())
     t, answers, gradients = measure(SIZE, SIDE, corner)
     bce, dice = (gradients[EVERYWHERE, loss].share for loss in ("BCE", "Dice"))

@@ -99,6 +99,7 @@ def by_level(rows: list[LayerCosts], after_layer: list[int], batch: int) -> list
 
 
 def run(seed: int) -> Result:
+    """Returns what the experiment finds with this seed: its answer, explanation and picture."""
     found = measure(UNet(seed=seed), SIZE, BATCHES, seed)
     batch, levels = max(found.steps), found.levels
     all_kept, all_parameters = sum(a.measured for a in levels), sum(a.parameters for a in levels)

@@ -111,6 +111,7 @@ def measure(
 
 
 def run(seed: int) -> Result:
+    """Returns what the experiment finds with this seed: its answer, explanation and picture."""
     runs = [measure(IMAGES, TESTED, SIZE, STEPS, s) for s in range(seed, seed + SEEDS)]
     untrained, trained = [a[0] for a in runs], [a[1] for a in runs]
     empty = np.array([[layer.empty for layer in layers] for layers in trained])  # (seeds, layers)

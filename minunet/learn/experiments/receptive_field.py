@@ -106,6 +106,7 @@ def answer_to(untrained: float, trained: float) -> int:
 
 
 def run(seed: int) -> Result:
+    """Returns what the experiment finds with this seed: its answer, explanation and picture."""
     seen = measure([seed, seed + 1, seed + 2], size=96, images=150, epochs=5, watched=16)
     out = seen["Conv_Out"]
     (low, low_trained), (high, high_trained) = out.shares.min(axis=0), out.shares.max(axis=0)
@@ -126,6 +127,7 @@ def run(seed: int) -> Result:
 
 
 def explain(seen: dict[str, Seen], answer: int) -> str:
+    """Returns the explanation, with the numbers that were found."""
     before, after = seen["Conv_Bottle_2"].shares.mean(axis=0)
     near, near_trained = near_share(seen["Conv_Out"].untrained), near_share(seen["Conv_Out"].trained)
     listens = ": training makes the output listen to the levels below" if answer == 2 else ""
@@ -144,6 +146,7 @@ pixels only. In the untrained networks {percent(near)} of the gradient lies with
 
 
 def percent(share: float) -> str:
+    """Returns a share of 1 as text, in percent."""
     return f"{100 * share:.{0 if share > 0.1 else 1}f}%"
 
 

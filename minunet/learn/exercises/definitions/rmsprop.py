@@ -26,10 +26,12 @@ def trial(label, w, g, v, constants):
 
 
 def new_v(g, v, rho):
+    """Returns the running average of g² after this step."""
     return rho * v + (1 - rho) * g**2
 
 
 def root(g, v, rho, epsilon):
+    """Returns what the step is divided by: √(v + ε), with the new v."""
     return np.sqrt(new_v(g, v, rho) + epsilon)
 
 
