@@ -31,7 +31,7 @@ from minunet.kernels.cpu import patches, winograd
 from minunet.kernels.cpu.items import as_items
 from minunet.kernels.cpu.patches import BLOCK_BYTES, Windows, cut
 from minunet.kernels.cpu.pooling import max_pool
-from minunet.kernels.cpu.products import by_columns, few_pixels
+from minunet.kernels.cpu.products import by_columns, by_rows, few_pixels
 from minunet.kernels.threads import in_parallel, scratch
 from minunet.kernels.windows import POOL, crop, output_size, tap
 
@@ -143,7 +143,7 @@ def _scatter(y, w, b, stride, pads, size):
                 products = of_all[n]
             else:
                 products = scratch("windows", (count, OH, OW, KH, KW, C), y.dtype)
-                np.matmul(y[n].reshape(-1, F), Wt, out=products.reshape(-1, KH * KW * C))
+                by_rows(y[n].reshape(-1, F), Wt, products.reshape(-1, KH * KW * C))
             if tiles:
                 rows = products.reshape(count, OH, OW, KH, KW * C).transpose(0, 1, 3, 2, 4)
                 as_items(x[n].reshape(count, OH, KH, OW, KW * C))[:] = as_items(rows)

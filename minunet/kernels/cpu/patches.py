@@ -32,6 +32,7 @@ import numpy as np
 
 from minunet.kernels.cpu.items import item_type, put_side_by_side
 from minunet.kernels.cpu.pointwise import where_positive
+from minunet.kernels.cpu.products import by_rows, sum_by_rows
 from minunet.kernels.threads import get_num_threads, scratch
 
 BLOCK_BYTES = 2 << 20  # of windows per block: they stay in the cache, and deep layers do not read their W too often
@@ -148,7 +149,10 @@ def of_kernel(w):
 
 def multiply(matrices, W, out, b_row=None):
     """out = P(x) W, + b_row in each row. out: the output rows, contiguous."""
-    np.matmul(matrices, W, out=out.reshape(len(matrices), -1, W.shape[1]))
+    if len(matrices) == 1:
+        by_rows(matrices[0], W, out.reshape(-1, W.shape[1]))
+    else:
+        np.matmul(matrices, W, out=out.reshape(len(matrices), -1, W.shape[1]))
     if b_row is not None:
         whole_rows = out.reshape(-1, len(b_row))
         np.add(whole_rows, b_row, out=whole_rows)
@@ -156,8 +160,9 @@ def multiply(matrices, W, out, b_row=None):
 
 def kernel_products(matrices, gy):
     """Returns gyᵀ P(x) (F, KH·KW·C), the share of some output rows in gWᵀ. gy: those rows, contiguous."""
-    products = gy.reshape(len(matrices), -1, gy.shape[-1]).transpose(0, 2, 1) @ matrices
-    return products[0] if len(products) == 1 else products.sum(axis=0)
+    if len(matrices) == 1:
+        return sum_by_rows(gy.reshape(-1, gy.shape[-1]), matrices[0])
+    return (gy.reshape(len(matrices), -1, gy.shape[-1]).transpose(0, 2, 1) @ matrices).sum(axis=0)
 
 
 def kernel_gradient(total, windows):

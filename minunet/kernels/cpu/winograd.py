@@ -54,7 +54,7 @@ from minunet.kernels import products_are_plain
 from minunet.kernels.cpu.items import item_type, put_side_by_side
 from minunet.kernels.cpu.patches import cut
 from minunet.kernels.cpu.pointwise import where_positive
-from minunet.kernels.cpu.products import by_columns
+from minunet.kernels.cpu.products import FEW_ROWS, FEW_TERMS, by_columns, small_slices
 from minunet.kernels.threads import scratch
 
 ROWS = 4  # output rows of a tile
@@ -62,9 +62,6 @@ POINTS = (0, 0.75, -0.75, 1.5, -1.5)  # and ∞
 MANY_WEIGHTS = 128  # in a tap of the kernel, from which fewer products are faster (measured)
 BLOCK_BYTES = 3 << 20  # of scratch memory per block: more leaves the cache, with less there are too many short calls
 LONG_ROW = 48  # windows in a row from which phases are faster than a copy (measured)
-SMALL_PRODUCT = 10**6  # multiplications up to which OpenBLAS does not copy what it multiplies
-FEW_WINDOWS = 16  # below which such a product would be too small (measured)
-FEW_TERMS = 48  # the same for the sums over windows in backward
 
 
 def _powers(count):
@@ -195,7 +192,7 @@ def multiply(v, u, out, b_row=None):
         terms, factors = len(A) + 1, np.concatenate([A, np.ones((1, ROWS))])
     m = scratch("values", (terms, tiles, phases * windows // tiles, F), out.dtype)
     of_phases = m[: len(A)].reshape(len(A), windows, phases, F).transpose(2, 0, 1, 3)
-    for some in _slices(windows, u[0].size, FEW_WINDOWS):
+    for some in small_slices(windows, u[0].size, FEW_ROWS):
         np.matmul(v[:, :, some], u, out=of_phases[:, :, some])
     m = m.reshape(terms, tiles, -1)[..., : OW * F]
     if b_row is not None:
@@ -210,18 +207,10 @@ def kernel_products(v, gy):
     a[..., OW * F :] = 0
     np.matmul(A.astype(a.dtype), gy.reshape(tiles, ROWS, -1), out=a[..., : OW * F].transpose(1, 0, 2))
     of_phases, total = a.reshape(len(A), windows, phases, F).transpose(2, 0, 3, 1), None
-    for some in _slices(windows, F * size, FEW_TERMS):
+    for some in small_slices(windows, F * size, FEW_TERMS):
         for products in of_phases[..., some] @ v[:, :, some]:
             total = products if total is None else np.add(total, products, out=total)
     return total
-
-
-def _slices(windows, weights, few):
-    """Returns the windows in slices, as many at a time as OpenBLAS multiplies without a copy; all if these are few."""
-    step = SMALL_PRODUCT // weights // 16 * 16
-    if step < few:
-        return [slice(0, windows)]
-    return [slice(start, min(start + step, windows)) for start in range(0, windows, step)]
 
 
 def kernel_gradient(total, windows):
