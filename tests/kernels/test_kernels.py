@@ -459,16 +459,23 @@ def test_every_row_is_in_one_block(several_images, threads):
     "N, OH, fit, threads, blocks",
     [
         (1, 256, 100, 2, 4),
-        (1, 4, 28, 2, 2),
+        (1, 20, 28, 2, 2),
         (16, 4, 28, 2, 2),
         (16, 8, 28, 2, 4),
         (16, 256, 100, 2, 48),
-        (6, 9, 100, 3, 3),
+        (6, 9, 60, 3, 3),
     ],
 )
 def test_the_threads_get_equal_numbers_of_blocks(N, OH, fit, threads, blocks):
     set_num_threads(threads)
     assert len(cpu.patches.cut(N, OH, fit)) == blocks and blocks % threads == 0
+
+
+def test_less_than_two_thirds_of_a_block_is_not_shared():
+    set_num_threads(2)
+    assert cpu.patches.cut(1, 20, 30) == [(slice(0, 1), slice(0, 20))]
+    assert cpu.patches.cut(5, 4, 30) == [(slice(0, 5), slice(0, 4))]
+    assert len(cpu.patches.cut(1, 21, 30)) == len(cpu.patches.cut(3, 7, 30, several_images=False)) - 4 == 2
 
 
 def test_windows_are_not_copied_whole_where_rows_are_long():

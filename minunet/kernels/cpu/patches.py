@@ -70,9 +70,9 @@ def blocks(N, row_bytes, windows):
 def cut(N, OH, fit, several_images=True):
     """Returns N·OH rows in blocks (images, rows) of about `fit` rows: as many blocks for each thread, where possible.
 
-    Blocks of one thread follow one another, so all threads end at about the same time.
+    Less than two thirds of a block are not shared: one thread is done with them before another has woken up (measured).
     """
-    threads = get_num_threads()
+    threads = get_num_threads() if 3 * N * OH > 2 * fit else 1
     if several_images and N >= threads and fit >= OH:
         count = threads * max(1, round(N * OH / max(1, fit) / threads))
         step = max(1, N // count)
