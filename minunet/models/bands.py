@@ -22,9 +22,7 @@ from minunet.nn.module import layers_are_watched
 from minunet.ops import concatenate
 
 BAND_PIXELS = 1 << 20  # smaller ones save little more, and compute more rows twice
-MARGIN = (
-    4  # rows; two are enough, but four rows are a tile of kernels/cpu/winograd.py: with whole tiles, no bit changes
-)
+MARGIN = 4  # rows; two are enough, but four are a tile of kernels/cpu/winograd.py: with whole tiles, no bit changes
 
 
 def pay(model: Module, x: Tensor) -> bool:
