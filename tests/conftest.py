@@ -103,6 +103,12 @@ def same_number_of_threads():
 
 
 @pytest.fixture
+def one_thread(same_number_of_threads):
+    """One thread does everything. With more, chance decides when one of them first needs scratch memory."""
+    set_num_threads(1)
+
+
+@pytest.fixture
 def no_collector():
     """The cyclic garbage collector is off: only reference counts free memory."""
     gc.collect()

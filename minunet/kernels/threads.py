@@ -61,7 +61,7 @@ class _Pool:
             self.threads = threads
             self.calls = None
 
-    def call(self, helpers, waiting):
+    def call(self, helpers, waiting, ended):
         """Wakes up that many worker threads, to help with the chunks in `waiting`."""
         if helpers < 1:
             return
@@ -71,7 +71,7 @@ class _Pool:
                 for number in range(1, self.threads):
                     threading.Thread(target=_answer, args=(self.calls,), name=f"minunet-{number}", daemon=True).start()
             for _ in range(helpers):
-                self.calls.put(waiting)
+                self.calls.put((waiting, ended))
 
     def __enter__(self):
         with self.lock:  # of several callers, the first one in limits the BLAS and the last one out lifts the limit
@@ -136,12 +136,11 @@ def in_parallel(task, items, chunks=None):
             results[number] = task(chunk)
         except BaseException as error:  # raised by the calling thread, below
             errors[number] = error
-        ended.put(number)
 
     waiting = deque(functools.partial(run, number, chunk) for number, chunk in enumerate(parts))
     with _pool:
-        _pool.call(min(get_num_threads(), len(parts)) - 1, waiting)
-        _take_chunks(waiting)
+        _pool.call(min(get_num_threads(), len(parts)) - 1, waiting, ended)
+        _take_chunks(waiting, ended)
         for _ in parts:
             ended.get()
     if errors:
@@ -149,19 +148,21 @@ def in_parallel(task, items, chunks=None):
     return results
 
 
-def _take_chunks(waiting):
+def _take_chunks(waiting, ended):
     while True:
         try:
             run = waiting.popleft()
         except IndexError:  # none is left
             return
         run()
+        del run  # so that this thread keeps no array alive
+        ended.put(None)
 
 
 def _answer(calls):
     """What a worker thread does: it sleeps until there is a call, and then helps with its chunks."""
-    while (waiting := calls.get()) is not None:
-        _take_chunks(waiting)
+    while (call := calls.get()) is not None:
+        _take_chunks(*call)
 
 
 def split(items, count):

@@ -81,11 +81,11 @@ def test_who_needs_more_than_the_answer_gets_the_whole(who, monkeypatch):
     assert seen == []
 
 
-def test_the_most_held_at_a_time_is_what_the_first_level_makes(monkeypatch):
+def test_the_most_held_at_a_time_is_what_the_first_level_makes(one_thread, monkeypatch):
     """8 + 8 channels, and a quarter of 8 with its argmax: 74 bytes per pixel. In one piece it is 2 · 16 channels."""
     monkeypatch.setattr(bands, "BAND_PIXELS", 32 * 512)
     model, image = UNet(), random_images(512, 512, 3)
-    model.predict(image)  # the threads make their scratch memory, and keep it
+    model.predict(image)  # makes scratch memory, which is kept
     tracemalloc.start()
     try:
         model.predict(image)

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from minunet import Tensor, UNet, get_num_threads, nn, no_grad, ops, optim, set_num_threads
+from minunet import Tensor, UNet, nn, no_grad, ops, optim
 from minunet.autograd import Function
 from minunet.device import to_device, to_numpy
 from minunet.models import UNet2015
@@ -421,14 +421,6 @@ def test_training_twice_gives_the_same_bits():
 # ---- memory ------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def one_thread():
-    before = get_num_threads()
-    set_num_threads(1)
-    yield
-    set_num_threads(before)
-
-
 @pytest.mark.parametrize("how", ["backward", "loss dropped", "error", "no_grad"])
 def test_memory_comes_back_after_each_step(no_collector, one_thread, monkeypatch, how):
     """Every Function and every result of a step is dead when it is over, by reference counting alone."""
@@ -478,16 +470,16 @@ def peak_memory(function):
         tracemalloc.stop()
 
 
-def test_a_forward_without_gradients_holds_two_of_its_largest_activations():
+def test_a_forward_without_gradients_holds_two_of_its_largest_activations(one_thread):
     """The input and the output of Conv_Classif_2, 16 channels at full size, and not the concatenation before them."""
     model, x = UNet(), np.zeros((1, 512, 512, 3), np.float32)
     with no_grad():
-        model(Tensor(x))  # the threads make their scratch memory, and keep it
+        model(Tensor(x))  # makes scratch memory, which is kept
         peak = peak_memory(lambda: model(Tensor(x)))
     assert peak < 2.2 * 512 * 512 * 16 * 4
 
 
-def test_predict_holds_the_activations_of_one_group_of_images(monkeypatch):
+def test_predict_holds_the_activations_of_one_group_of_images(one_thread, monkeypatch):
     monkeypatch.setattr("minunet.models.segmentation_model.GROUP_PIXELS", 2 * 128 * 128)
     model, images = UNet(depth=2, width=8), random_images(16, 128, 128, 3)
     model.predict(images[:2])

@@ -164,7 +164,7 @@ def test_on_a_gpu_the_loss_is_nan(array_on, wrong):
 # ---- memory ------------------------------------------------------------------------------------------------
 
 
-def test_memory_is_that_of_one_array_like_z():
+def test_memory_is_that_of_one_array_like_z(one_thread):
     """The error is scaled in place: forward and backward together allocate it, and little else."""
     z = Tensor(np.zeros((2, 512, 512, 11), np.float32), requires_grad=True)
     classes = np.zeros((2, 512, 512, 1), np.uint8)

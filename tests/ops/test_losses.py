@@ -60,7 +60,7 @@ def peak_of_a_step(channels, loss, labels):
 
 
 @pytest.mark.parametrize("name", CLASS_LOSSES)
-def test_eleven_classes_take_little_more_memory_than_one(name):
+def test_eleven_classes_take_little_more_memory_than_one(one_thread, name):
     binary = peak_of_a_step(1, LOSSES["bce"], np.zeros((2, 128, 128, 1), np.float32))
     classes = peak_of_a_step(11, CLASS_LOSSES[name], np.zeros((2, 128, 128, 1), np.uint8))
     assert classes < 1.15 * binary

@@ -5,6 +5,8 @@ import pytest
 from minunet.learn.experiments import memory
 from minunet.models import UNet
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def test_bytes_are_at_the_top_of_the_u_and_parameters_at_the_bottom():
     size, batch = 64, 4

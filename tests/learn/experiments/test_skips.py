@@ -8,7 +8,7 @@ from minunet.learn.experiments.skips import Scores, SomeSkips, brought_back, mea
 
 
 def test_without_skips_the_outlines_are_lost():
-    found = measure([0], images=80, others=20, epochs=5, choices=((1, 2, 3, 4), ()), width=4, lr=5e-3)
+    found = measure([0], images=80, others=20, epochs=8, choices=((1, 2, 3, 4), ()), width=4, lr=5e-3)
     assert found[1, 2, 3, 4].outlines[0] > found[()].outlines[0] + 0.05
     assert found[1, 2, 3, 4].iou[0] > found[()].iou[0] + 0.05
     assert found[()].shown.shape == (64, 64)
