@@ -60,7 +60,7 @@ def _compiled(file, kernel, real, shared, definitions):
     """Returns the kernel, compiled once for each set of definitions; CuPy keeps it on disk for the next process."""
     defined = {"Real": real, "Sum": "double" if real == "double" else "float"} | DEFINITIONS | dict(definitions)
     head = HEADERS.get(real, "") + "".join(f"#define {name} {value}\n" for name, value in defined.items())
-    files = "common.cu", *(("fragments.cu", "tiles.cu") if file.startswith("tensor_") else ()), file
+    files = "common.cu", *(("fragments.cu", "copies.cu", "tiles.cu") if file.startswith("tensor_") else ()), file
     source = "".join((SOURCES / name).read_text("utf-8") for name in files)
     function = compile_kernel(head + source, kernel)
     if shared > DEFAULT_SHARED:

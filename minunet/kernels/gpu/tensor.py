@@ -1,7 +1,7 @@
 """Convolutions of stride 1 on tensor cores: where they apply, and how large a tile a block takes.
 
 The kernels are in cuda/tensor_convolve.cu and cuda/tensor_backward.cu; cuda/fragments.cu explains what a tensor core
-multiplies, cuda/tiles.cu how an image gets there. They take tf32, that is, float32 arrays whose factors are rounded,
+multiplies, cuda/copies.cu and tiles.cu how an image gets there. They take tf32, that is, float32 arrays whose factors are rounded,
 from sm_80 on, and arrays of 16 bits.
 
 What limits a tile is shared memory: tiles.cu keeps a tile with its margin there, and all weights. Where nothing fits,
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minunet.cuda import compute_capability
+from minunet.cuda import compute_capability, shared_memory
 from minunet.device import array_module, device_of
 from minunet.kernels.gpu.launch import THREADS, WARP, channels_of, geometry, launch
 from minunet.kernels.gpu.sums import sum_rows
@@ -22,15 +22,17 @@ from minunet.precision import FIRST_WITH_TF32, precision_in_use
 
 WARPS = THREADS // WARP
 STEP = 8  # words of a pixel in one instruction
-TILES = 4  # that a block convolves with the weights that it has laid out once, at most,
+TILES = {1: 4, 2: 8}  # that a block convolves with the weights that it has laid out once, at most, by BUFFERS;
 ENOUGH_BLOCKS = 1056  # but not before there are so many blocks: eight for each multiprocessor of an H100
 PARTIAL_SUMS = 528  # blocks that share the pixels of a weights' gradient: four for each of them
 TYPES = {"f": "TF32", "e": "FLOAT16", "E": "BFLOAT16"}  # by dtype.char
 # Bytes of shared memory for a block, at most. Four blocks of a convolution fit on a multiprocessor of an H100, three on
 # one of an A100. Two of a backward fit on both in tf32; in 16 bits it must be possible on a T4, which has 64 KB.
 CONVOLVE_SHARED = 52 << 10
+CONVOLVE_BLOCKS = 4  # on a multiprocessor, at most: it has no registers for more
 BACKWARD_SHARED = {4: 80 << 10, 2: 64 << 10}  # by bytes of a number
-SHARED_BEFORE_SM_80 = 64 << 10  # for all blocks on a multiprocessor of a T4
+SHARED_FOR_SYSTEM = 1 << 10  # of each block, from sm_80 on
+ASYNC = True  # whether cp.async is used where it can be; benchmarks compare both
 # Registers that a thread may take for sums and weights, so that nothing spills: of the 64 that it has where four blocks
 # run on a multiprocessor, and of the 128 where two do.
 CONVOLVE_SUMS = 40
@@ -85,14 +87,18 @@ def convolve(x, w, b, y, pads, relu, transposed=False, beside=None, pooled=None,
     if plan is None:
         return False
     tiles, groups = len(y) * plan.tiles(y.shape[1:3]), -(-y.shape[3] // (8 * plan.eights))
-    tiles_of_block = max(1, min(TILES, tiles * groups // ENOUGH_BLOCKS))
+    asynchronous = _copies_behind(_vector(x, beside), x)
+    tile = 4 * plan.pitch * _pixels(plan.tile, kernel_size)
+    buffers = _buffers(plan.shared, tile, x) if asynchronous else 1
+    tiles_of_block = max(1, min(TILES[buffers], tiles * groups // ENOUGH_BLOCKS))
     grid = -(-tiles // tiles_of_block), groups
     windows = geometry((*x.shape[:3], C), y.shape, kernel_size, (1, 1), pads)
     arrays = x, beside, w, b, y, pooled, argmax
     arguments = *arrays, np.int32(tiles), np.int32(tiles_of_block), windows, np.int32(relu)
     definitions = plan.macros(x, kernel_size, beside) | {"TRANSPOSED": int(transposed), "BESIDE": C - x.shape[3]}
-    definitions["POOL"] = int(pooled is not None)
-    launch("tensor_convolve.cu", "tensor_convolve", grid, x.dtype, *arguments, shared=plan.shared, **definitions)
+    definitions |= {"POOL": int(pooled is not None), "ASYNC": int(asynchronous), "BUFFERS": buffers}
+    shared = plan.shared + (buffers - 1) * tile
+    launch("tensor_convolve.cu", "tensor_convolve", grid, x.dtype, *arguments, shared=shared, **definitions)
     return True
 
 
@@ -125,6 +131,18 @@ def _plan_convolution(y_shape, C, kernel_size, itemsize, pool=False):
         most = fewest + OH * OW * F / C
         plans = [(pixels, plan) for pixels, plan in plans if plan.rows % 2 == 0 and pixels <= most]
     return min(plans, key=lambda plan: plan[0])[1] if plans else None
+
+
+def _buffers(shared, tile, x):
+    """Returns how many tiles a block keeps in shared memory: two, where as many blocks as with one fit on a multiprocessor.
+
+    shared: bytes of a block with one tile, of which the tile takes `tile`.
+    """
+
+    def blocks(bytes_of_block):
+        return min(CONVOLVE_BLOCKS, shared_memory(device_of(x)) // (bytes_of_block + SHARED_FOR_SYSTEM))
+
+    return 2 if blocks(shared + tile) == blocks(shared) else 1
 
 
 # ---- backward ----------------------------------------------------------------------------------------------
@@ -163,7 +181,9 @@ def backward(x, w, gy, y, gx, gw, gb, pads, beside=None, gbeside=None, pooled=No
         geometry((*x.shape[:3], C), gy.shape, (KH, KW), (1, 1), pads),
     )
     definitions = plan.macros(gy, (KH, KW)) | {"TRANSPOSED": 1, "SPLIT": split}
-    definitions |= {"X_PITCH": _x_pitch(plan.eights, itemsize), "X_VECTOR": _vector(x, beside)}
+    x_vector = _vector(x, beside)
+    definitions |= {"X_PITCH": _x_pitch(plan.eights, itemsize), "X_VECTOR": x_vector}
+    definitions["ASYNC"] = int(_copies_behind(x_vector, x))
     definitions |= {"BESIDE": C - x.shape[3], "BLOCKS": _blocks(plan, (KH, KW), x), "POOLED": int(pooled is not None)}
     launch("tensor_backward.cu", "tensor_backward", grid, x.dtype, *arguments, shared=plan.shared, **definitions)
     sum_rows(partial, gw)
@@ -201,7 +221,7 @@ def _blocks(plan, kernel_size, x):
     On GPUs before sm_80 one, where there is no room for two, and for windows wider than three, which would spill.
     """
     older = compute_capability(device_of(x)) < FIRST_WITH_TF32
-    return 1 if older and (2 * plan.shared > SHARED_BEFORE_SM_80 or kernel_size[1] > 3) else 2
+    return 1 if older and (2 * plan.shared > shared_memory(device_of(x)) or kernel_size[1] > 3) else 2
 
 
 def _x_pitch(eights, itemsize):
@@ -242,6 +262,11 @@ def _pitch(C, itemsize):
 def _odd_multiple(words, unit):
     """Returns the smallest odd multiple of `unit` that holds `words`."""
     return (-(-words // unit) | 1) * unit
+
+
+def _copies_behind(vector, x):
+    """Returns whether cp.async can copy tiles of x: so many numbers at a time, 4, 8 or 16 bytes."""
+    return ASYNC and vector * x.dtype.itemsize >= 4 and compute_capability(device_of(x)) >= FIRST_WITH_TF32
 
 
 def _vector(x, beside):
