@@ -114,10 +114,12 @@ def as_struct(numbers):
 
 
 def ready(array):
-    """Returns `array` so that a kernel can read it: contiguous, and aligned to four numbers, the longest VECTOR."""
+    """Returns `array` so that a kernel can read it: contiguous, and aligned to four numbers and to 16 bytes, which are
+    the most that are read at a time.
+    """
     if array is None:
         return None
-    if array.flags.c_contiguous and array.data.ptr % (4 * array.itemsize) == 0:
+    if array.flags.c_contiguous and array.data.ptr % max(16, 4 * array.itemsize) == 0:
         return array
     array_module(array)  # the copy belongs on its GPU
     return array.copy(order="C")

@@ -38,6 +38,7 @@ ASYNC = True  # whether cp.async is used where it can be; benchmarks compare bot
 CONVOLVE_SUMS = 40
 BACKWARD_SUMS = 28  # for gx
 GW_SUMS = 40
+FEW_SUMS = 16  # of both kinds: with so few, four blocks of a backward have enough with 64 registers, too
 
 
 def uses_tensor_cores(x):
@@ -134,9 +135,9 @@ def _plan_convolution(y_shape, C, kernel_size, itemsize, pool=False):
 
 
 def _buffers(shared, tile, x):
-    """Returns how many tiles a block keeps in shared memory: two, where as many blocks as with one fit on a multiprocessor.
+    """Returns how many tiles a block keeps in shared memory: two, if as many blocks fit on a multiprocessor as with one.
 
-    shared: bytes of a block with one tile, of which the tile takes `tile`.
+    shared: bytes of a block with one tile, which takes `tile` of them.
     """
 
     def blocks(bytes_of_block):
@@ -157,10 +158,10 @@ def backward(x, w, gy, y, gx, gw, gb, pads, beside=None, gbeside=None, pooled=No
     """
     (KH, KW, C, F), itemsize, xp = gw.shape, x.dtype.itemsize, array_module(x)
     fits_margin = max(pads[0]) < KH and max(pads[1]) < KW
-    plan_and_split = _plan_backward(C, F, (KH, KW), itemsize)
-    if plan_and_split is None or not fits_margin or (gx is not None and (C % 2 or x.shape[3] % 2)):
+    planned = _plan_backward(C, F, (KH, KW), itemsize)
+    if planned is None or not fits_margin or (gx is not None and (C % 2 or x.shape[3] % 2)):
         return False
-    plan, split = plan_and_split
+    plan, split, sums = planned
     tiles = len(x) * plan.tiles([max(pair) for pair in zip(x.shape[1:3], gy.shape[1:3])])
     blocks = min(tiles, PARTIAL_SUMS)
     partial = xp.empty((blocks, gw.size), gw.dtype)
@@ -184,7 +185,8 @@ def backward(x, w, gy, y, gx, gw, gb, pads, beside=None, gbeside=None, pooled=No
     x_vector = _vector(x, beside)
     definitions |= {"X_PITCH": _x_pitch(plan.eights, itemsize), "X_VECTOR": x_vector}
     definitions["ASYNC"] = int(_copies_behind(x_vector, x))
-    definitions |= {"BESIDE": C - x.shape[3], "BLOCKS": _blocks(plan, (KH, KW), x), "POOLED": int(pooled is not None)}
+    definitions |= {"BLOCKS": _blocks(plan, sums, KW, x)}
+    definitions |= {"BESIDE": C - x.shape[3], "POOLED": int(pooled is not None)}
     launch("tensor_backward.cu", "tensor_backward", grid, x.dtype, *arguments, shared=plan.shared, **definitions)
     sum_rows(partial, gw)
     if gb is not None:
@@ -194,8 +196,8 @@ def backward(x, w, gy, y, gx, gw, gb, pads, beside=None, gbeside=None, pooled=No
 
 @functools.lru_cache(maxsize=1000)
 def _plan_backward(C, F, kernel_size, itemsize):
-    """Returns (plan, SPLIT): the Plan with the fewest groups of channels, then the fewest pixels in margins; None where
-    nothing fits.
+    """Returns (plan, SPLIT, sums of a thread): the Plan with the fewest groups of channels, then the fewest pixels in
+    margins; None where nothing fits.
     """
     pitch, plans = _pitch(F, itemsize), []
     for groups, eights, rows, across in _divisions(C, kernel_size, BACKWARD_SUMS):
@@ -208,20 +210,23 @@ def _plan_backward(C, F, kernel_size, itemsize):
         split = next((s for s in (1, 2, 4, 8) if 4 * kernel_size[0] * -(-units // s) <= GW_SUMS), None)
         if split is None:
             continue
+        sums = 4 * rows * eights + 4 * kernel_size[0] * -(-units // split)
         totals = max(4 * kernel_size[0] * -(-units // split) * split * WARP, 8 * THREADS)
         plan = plan._replace(shared=4 * max(tiles, totals))
         if plan.shared <= BACKWARD_SHARED[itemsize]:
-            plans.append((groups, pixels / own_pixels, plan, split))
+            plans.append((groups, pixels / own_pixels, plan, split, sums))
     return min(plans)[2:] if plans else None
 
 
-def _blocks(plan, kernel_size, x):
-    """Returns how many blocks of a backward are to run on a multiprocessor: two.
+def _blocks(plan, sums, kernel_width, x):
+    """Returns how many blocks of a backward are to run on a multiprocessor: two, or four with few sums.
 
     On GPUs before sm_80 one, where there is no room for two, and for windows wider than three, which would spill.
     """
     older = compute_capability(device_of(x)) < FIRST_WITH_TF32
-    return 1 if older and (2 * plan.shared > shared_memory(device_of(x)) or kernel_size[1] > 3) else 2
+    if older and (2 * plan.shared > shared_memory(device_of(x)) or kernel_width > 3):
+        return 1
+    return 4 if sums <= FEW_SUMS else 2
 
 
 def _x_pitch(eights, itemsize):
