@@ -52,8 +52,9 @@ class Launch(NamedTuple):
 
 
 def training_step(batch, size, precision, capability, shared):
-    """Returns the Launches of a training step on a GPU of that compute capability, with so many bytes of shared memory in a
-    multiprocessor. precision: float32, tf32, mixed.
+    """Returns the Launches of a training step on a GPU of that compute capability. precision: float32, tf32, mixed.
+
+    shared: bytes of shared memory for all blocks on a multiprocessor.
     """
     launches = []
     with use_precision(precision), _on_paper(launches, capability, shared):

@@ -74,6 +74,15 @@ template <int TALL, int WIDE, int WORDS, int APART, int SIZE> struct TileCopy {
         for (int u = 0; u < SIZE; ++u) numbers.at[u] = as_factor(numbers.at[u]);
     }
 
+#if ASYNC
+    // Starts to copy `bytes` of the numbers at `from`; the rest become 0.
+    static __device__ void copy_behind(Several* to, const Real* from, unsigned bytes) {
+        asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;"
+                     ::"r"((unsigned)__cvta_generic_to_shared(to)), "l"(from), "n"(sizeof(Several)), "r"(bytes)
+                     : "memory");
+    }
+#endif
+
     // Starts to copy the numbers as they are; finish() has to follow, then a barrier. Without cp.async this is all
     // there is to do.
     template <int SECOND>
@@ -84,11 +93,7 @@ template <int TALL, int WIDE, int WORDS, int APART, int SIZE> struct TileCopy {
             const int p = top + pixel / WIDE, q = left + pixel % WIDE;
             const bool there = p >= 0 && p < H && q >= 0 && q < W && c < count;
             const Real* from = there ? image.at((long long)p * W + q, c0 + c) : image.first;
-            // Of the SIZE numbers, this many bytes are read; the others become 0.
-            asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(
-                             (unsigned)__cvta_generic_to_shared(place(tile, pixel, c))),
-                         "l"(from), "n"((int)sizeof(Several)), "r"(there ? (int)sizeof(Several) : 0)
-                         : "memory");
+            copy_behind(place(tile, pixel, c), from, there ? sizeof(Several) : 0);
         });
 #else
         through_registers(tile, image, nullptr, H, W, c0, count, top, left, [](int, int, int, auto&) {},

@@ -1,11 +1,12 @@
 """Convolutions of stride 1 on tensor cores: where they apply, and how large a tile a block takes.
 
 The kernels are in cuda/tensor_convolve.cu and cuda/tensor_backward.cu; cuda/fragments.cu explains what a tensor core
-multiplies, cuda/copies.cu and tiles.cu how an image gets there. They take tf32, that is, float32 arrays whose factors are rounded,
-from sm_80 on, and arrays of 16 bits.
+multiplies, cuda/tiles.cu and copies.cu how an image gets there. They take tf32, that is, float32 arrays whose factors
+are rounded, from sm_80 on, and arrays of 16 bits.
 
 What limits a tile is shared memory: tiles.cu keeps a tile with its margin there, and all weights. Where nothing fits,
-the functions return False, and another way has to be taken: layers so wide are better off with cuBLAS anyway.
+the functions return False, and another way has to be taken: layers so wide are better off with cuBLAS anyway. A second
+tile, which arrives while the first one is multiplied, gets only what no other block on the multiprocessor could use.
 """
 
 import functools
@@ -22,8 +23,12 @@ from minunet.precision import FIRST_WITH_TF32, precision_in_use
 
 WARPS = THREADS // WARP
 STEP = 8  # words of a pixel in one instruction
-TILES = {1: 4, 2: 8}  # that a block convolves with the weights that it has laid out once, at most, by BUFFERS;
-ENOUGH_BLOCKS = 1056  # but not before there are so many blocks: eight for each multiprocessor of an H100
+# Tiles that a block convolves one after another, at most, with the weights that it has laid out once: by the number of
+# its buffers. With two, it has nothing to multiply only while the first tile arrives, which is thus one of eight. But
+# not before there are so many blocks: eight for each multiprocessor of an H100, so that one with a block more than the
+# others works no more than an eighth longer.
+TILES = {1: 4, 2: 8}
+ENOUGH_BLOCKS = 1056
 PARTIAL_SUMS = 528  # blocks that share the pixels of a weights' gradient: four for each of them
 TYPES = {"f": "TF32", "e": "FLOAT16", "E": "BFLOAT16"}  # by dtype.char
 # Bytes of shared memory for a block, at most. Four blocks of a convolution fit on a multiprocessor of an H100, three on
@@ -135,7 +140,7 @@ def _plan_convolution(y_shape, C, kernel_size, itemsize, pool=False):
 
 
 def _buffers(shared, tile, x):
-    """Returns how many tiles a block keeps in shared memory: two, if as many blocks fit on a multiprocessor as with one.
+    """Returns how many tiles a block keeps in shared memory: two, if no fewer blocks fit on a multiprocessor then.
 
     shared: bytes of a block with one tile, which takes `tile` of them.
     """
