@@ -8,12 +8,13 @@ The work is cut into chunks in a way that depends on nothing but how many thread
 put together in their order. So the results do not depend on which thread took which chunk.
 """
 
+import functools
 import itertools
 import math
 import os
 import threading
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -42,10 +43,10 @@ class _Pool:
         """Starts over, without threads; the next call that needs them starts them."""
         self.lock = threading.Lock()
         self.threads = None
-        self.executor = None
-        self.controller = None
+        self.calls = None
+        self.blas = None
+        self.before = None
         self.holders = 0
-        self.limit = None
 
     def count(self):
         with self.lock:
@@ -55,41 +56,50 @@ class _Pool:
 
     def resize(self, threads):
         with self.lock:
+            for _ in range((self.threads or 1) - 1 if self.calls else 0):
+                self.calls.put(None)  # ends one worker
             self.threads = threads
-            self.executor = None
+            self.calls = None
 
-    def workers(self):
+    def call(self, helpers, waiting):
+        """Wakes up that many worker threads, to help with the chunks in `waiting`."""
+        if helpers < 1:
+            return
         with self.lock:
-            if self.executor is None:
-                self.executor = ThreadPoolExecutor(self.threads, thread_name_prefix="minunet")
-            return self.executor
+            if self.calls is None:
+                self.calls = SimpleQueue()
+                for number in range(1, self.threads):
+                    threading.Thread(target=_answer, args=(self.calls,), name=f"minunet-{number}", daemon=True).start()
+            for _ in range(helpers):
+                self.calls.put(waiting)
 
     def __enter__(self):
         with self.lock:  # of several callers, the first one in limits the BLAS and the last one out lifts the limit
             if self.holders == 0:
-                if self.controller is None:
-                    self.controller = ThreadpoolController()
-                self._take_control()
-                self.limit = self.controller.limit(limits=1, user_api="blas")
+                if self.blas is None:
+                    libraries = ThreadpoolController().lib_controllers
+                    self.blas = [library for library in libraries if library.user_api == "blas"]
+                self.before = [library.get_num_threads() for library in self.blas]
+                self._limit_blas([1] * len(self.blas))
             self.holders += 1
 
     def __exit__(self, *exception):
         with self.lock:
             self.holders -= 1
             if self.holders == 0:
-                self._take_control()
-                self.limit.restore_original_limits()
-                self._take_control()
+                self._limit_blas(self.before)
 
-    def _take_control(self):
-        """Makes this Python thread free to change the limit.
+    def _limit_blas(self, counts):
+        """Gives each BLAS that many threads. (threadpoolctl's own `limit` does the same, but takes 15 µs.)
 
         Since version 3.8 of threadpoolctl, only the thread that limited OpenBLAS may do so. Here the last one out lifts
         the limit, and that need not be the first one in; so no thread is left in control.
         """
-        for library in self.controller.lib_controllers:
-            if hasattr(library, "clear_controlling_thread"):
-                library.clear_controlling_thread(force=True)
+        for library, count in zip(self.blas, counts):
+            release = getattr(library, "clear_controlling_thread", lambda force: None)
+            release(force=True)
+            library.set_num_threads(count)
+            release(force=True)
 
 
 _pool = _Pool()
@@ -114,31 +124,44 @@ def set_num_threads(threads: int) -> None:
 def in_parallel(task, items, chunks=None):
     """Returns [task(chunk) for each chunk]; the list `items` is cut into `chunks`, or as many as there are threads.
 
-    With more chunks than threads, each thread takes the next one when it is done with one, so that none waits long for
-    another. The calling thread takes the first. An error in any chunk is raised here, after all threads have ended.
+    Each thread, the calling one too, takes the next chunk when it is done with one. So none waits long for another,
+    and a thread that is slow to wake up is not waited for: its share is done by then. An error in any chunk is raised
+    here, after all chunks have ended.
     """
-    waiting = deque(enumerate(split(items, chunks or get_num_threads())))
-    results = [None] * len(waiting)
+    parts = split(items, chunks or get_num_threads())
+    results, errors, ended = [None] * len(parts), {}, SimpleQueue()
 
-    def work(number, chunk):
-        while True:
+    def run(number, chunk):
+        try:
             results[number] = task(chunk)
-            try:
-                number, chunk = waiting.popleft()
-            except IndexError:  # none is left
-                return
+        except BaseException as error:  # raised by the calling thread, below
+            errors[number] = error
+        ended.put(number)
 
+    waiting = deque(functools.partial(run, number, chunk) for number, chunk in enumerate(parts))
     with _pool:
-        if waiting:
-            first, *rest = [waiting.popleft() for _ in range(min(get_num_threads(), len(waiting)))]
-            others = [_pool.workers().submit(work, *chunk) for chunk in rest]
-            try:
-                work(*first)
-            finally:
-                errors = [other.exception() for other in others]
-            for error in filter(None, errors):
-                raise error
+        _pool.call(min(get_num_threads(), len(parts)) - 1, waiting)
+        _take_chunks(waiting)
+        for _ in parts:
+            ended.get()
+    if errors:
+        raise errors[min(errors)]
     return results
+
+
+def _take_chunks(waiting):
+    while True:
+        try:
+            run = waiting.popleft()
+        except IndexError:  # none is left
+            return
+        run()
+
+
+def _answer(calls):
+    """What a worker thread does: it sleeps until there is a call, and then helps with its chunks."""
+    while (waiting := calls.get()) is not None:
+        _take_chunks(waiting)
 
 
 def split(items, count):

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 
 import hypothesis
 import numpy as np
@@ -34,7 +35,7 @@ def blas_threads():
 def two_blas_threads(monkeypatch):
     """The counts of a BLAS that has two threads, whatever earlier tests have left behind."""
     # The pool knows the libraries that were there when it was first used; SciPy's own BLAS may have come since.
-    monkeypatch.setattr(threads._pool, "controller", None)
+    monkeypatch.setattr(threads._pool, "blas", None)
     with threadpoolctl.threadpool_limits(2, "blas"):
         if set(blas_threads()) != {2}:
             pytest.skip("threadpoolctl cannot give the BLAS of this NumPy two threads")
@@ -127,6 +128,28 @@ def test_with_more_chunks_than_threads_nobody_waits_for_a_slow_one():
 
     assert threads.in_parallel(task, list(range(5)), chunks=5) == [[0], [1], [2], [3], [4]]
     assert done[-1] == [0]
+
+
+def test_nobody_waits_for_a_thread_that_is_busy_elsewhere():
+    set_num_threads(2)
+    both_at_work, go_on = threading.Barrier(3, timeout=10), threading.Event()
+    first = threading.Thread(
+        target=lambda: threads.in_parallel(lambda _: (both_at_work.wait(), go_on.wait(10)), [0, 1])
+    )
+    first.start()
+    both_at_work.wait()  # from now on the only worker is busy
+    array = np.zeros(3)
+    gone = weakref.ref(array)
+
+    def task(chunk, array=array):
+        return threading.get_ident(), chunk
+
+    assert threads.in_parallel(task, list(range(4)), chunks=4) == [(threading.get_ident(), [i]) for i in range(4)]
+    assert not go_on.is_set()
+    del task, array
+    assert gone() is None  # the call that nobody has answered yet keeps nothing alive
+    go_on.set()
+    first.join()
 
 
 def test_one_thread_takes_all_chunks():
