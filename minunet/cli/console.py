@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import sys
 from typing import TextIO
 
@@ -9,6 +10,7 @@ from minunet.inputs import readable_lines
 
 WRONG_USE = 2  # the exit code when what the user gave cannot be used
 INTERRUPTED = 130  # the exit code after Ctrl-C, as shells have it: 128 + SIGINT
+NUMBER_OF_ERROR = re.compile(r"\[(Errno|WinError) -?\d+\] ")  # with which Python begins what the system says
 
 
 def say(text: object) -> None:
@@ -42,8 +44,12 @@ def count(number: int, noun: str) -> str:
 
 
 def one_line(text: object) -> str:
-    """Returns the text with all runs of white space as one space."""
-    return " ".join(str(text).split())
+    """Returns the text with all runs of white space as one space, without the numbers of the system's errors.
+
+    >>> one_line(FileNotFoundError(2, "No such file or directory", "cat.jpg"))
+    "No such file or directory: 'cat.jpg'"
+    """
+    return NUMBER_OF_ERROR.sub("", " ".join(str(text).split()))
 
 
 def open_closed_streams() -> None:

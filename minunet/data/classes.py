@@ -248,7 +248,7 @@ def _is_number(text: str) -> bool:
 
 
 def _line(words: list[str]) -> tuple[str, bool | None, Color | None]:
-    """Name, whether a thing, and color, of the words of a line behind its number."""
+    """Name, whether a thing, and color, of the words of a line after its number."""
     thing, color = None, None
     while len(words) > 1:
         if words[-1] in ("thing", "stuff") and thing is None:

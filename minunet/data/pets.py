@@ -10,6 +10,7 @@ and label maps, sample.py how orientations are reconciled and how both are resiz
 """
 
 import operator
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -129,7 +130,7 @@ def _find_root(root: Path, lists: list[str]) -> Path:
             f"no pet images in {root}: there is no {', no '.join(missing)}.\n"
             f"Expected: {LAYOUT}.\n"
             f"Found: {_contents(root)}.\n"
-            f"minunet.data.download.download({str(root)!r}) fetches the official ones."
+            f"`minunet train --download --data-dir {shlex.quote(str(root))}` fetches the official ones."
         )
     return root
 

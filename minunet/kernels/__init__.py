@@ -13,7 +13,7 @@ P(x) is the patch matrix of x: row r holds the KH·KW·C numbers under output pi
     convolve             y  = P(x) W + b         (N,H,W,C) → (N,OH,OW,F)
     convolve_transposed  x  = Pᵀ(y Wᵀ) + b       (N,OH,OW,F) → (N,H,W,C)
     weight_gradient      gW = P(x)ᵀ gy           → (KH,KW,C,F)
-    convolve_backward    gx = Pᵀ(gz Wᵀ), gW = P(x)ᵀ gz, gb = Σ gz in one call, where gz is gy behind the ReLU
+    convolve_backward    gx = Pᵀ(gz Wᵀ), gW = P(x)ᵀ gz, gb = Σ gz in one call; gz: what the ReLU lets through of gy
 
 `convolve` and `convolve_backward` take a second array, `beside`, and read both as one image with the channels of both:
 the concatenation where a skip connection comes in. There is then a fourth gradient, that of `beside`. With pool=True,

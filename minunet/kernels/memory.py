@@ -13,7 +13,8 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # names and numbers of gli
 def keep_freed_memory() -> bool:
     """Makes this process keep up to 2 GB of what it frees, to use it again. Returns whether that could be set.
 
-    Only glibc (Linux) has this option; elsewhere nothing changes. Peak memory stays the same.
+    Only glibc (Linux) has this option; elsewhere nothing changes. Peak memory can grow: what is freed between two
+    arrays that stay is a hole, which an array larger than the hole cannot use.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

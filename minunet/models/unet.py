@@ -82,6 +82,7 @@ from numpy.typing import NDArray
 
 from minunet.autograd import Tensor
 from minunet.device import to_device
+from minunet.models import bands
 from minunet.models.double_conv import DoubleConv, pooled_and_skip
 from minunet.models.segmentation_model import OUTPUTS, SegmentationModel, check_options
 from minunet.nn import Concatenate, Conv2D, ConvTranspose2D, MaxPool2D, Module
@@ -185,25 +186,34 @@ class UNet(SegmentationModel):
         self.out = Conv2D(channels, out_channels, 1, activation=OUTPUTS[activation], name="Conv_Out", rng=rng)
 
     def forward(self, x: Tensor | NDArray) -> Tensor:
-        return self.out(self._features(x))
+        return self._answer(x)
 
     def logits(self, x: Tensor | NDArray) -> Tensor:
         """Returns the output before the last activation: Tensor (N,H,W,in_channels) → (N,H,W,out_channels)."""
-        return self.out(self._features(x), activate=False)
+        return self._answer(x, activate=False)
 
-    def _features(self, x):
+    def _answer(self, x, **options):
         x = x if isinstance(x, Tensor) else Tensor(x)
         self._check(x)
+        banded = bands.pay(self, x)
+        x, skips = self._encoded(x)
+        *below, top = self.decoder
+        for up in below if banded else self.decoder:
+            x = up.join(x, skips.pop())
+            for layer in up.convolutions.layers():  # one by one, so that nobody holds what an earlier one has used
+                x = layer(x)
+        if banded:  # the top level and the output, for some rows of a large image after others
+            skip = skips.pop()
+            return bands.in_bands(lambda x, skip: self.out(top.convolutions(top.join(x, skip)), **options), x, skip)
+        return self.out(x, **options)
+
+    def _encoded(self, x):
+        """Returns the output of the bottleneck, and the list of skips, the topmost level's first."""
         skips = []
         for down in self.encoder:
             x, skip = down(x)
             skips.append(skip)
-        x = self.bottleneck(x)
-        for up in self.decoder:
-            x = up.join(x, skips.pop())
-            for layer in up.convolutions.layers():  # one by one, so that nobody holds what an earlier one has used
-                x = layer(x)
-        return x
+        return self.bottleneck(x), skips
 
     def _check(self, x):
         self._check_shape(x)

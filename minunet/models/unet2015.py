@@ -103,7 +103,7 @@ class ValidUp(Module):
     """One level of the decoder: (N,h,w,2·filters), and a skip (N,H,W,filters) → (N,2h-4,2w-4,filters).
 
     crop: how many pixels of the skip are cut off on each side, (H - 2h) / 2. batch_norm: the up-convolution then has no
-    bias either. Without zeros at the edges it would add the same to every sum of the convolution behind it, and so only
+    bias either. Without zeros at the edges it would add the same to every sum of the convolution after it, and so only
     to the mean, which is subtracted there.
     """
 

@@ -7,7 +7,7 @@ One image is sent through the network under a forward hook, so the numbers are t
                  gx; the first layer needs no gx.
     traffic      the least that must pass between memory and processor if each layer reads what it needs and
                  writes what it computes once:  forward x, y;  gW x, gy;  gx gy, gx.  Weights and gW do not count,
-                 nor a concatenation: the convolution behind it reads its parts.
+                 nor a concatenation: the convolution after it reads its parts.
     memory       what the graph holds on to until backward: the arrays that the Functions have stored.
 
 A step needs more memory than the graph holds: at the worst moment, in the last layers, three arrays live beside the
@@ -70,7 +70,7 @@ def training_costs(model: Any, image_size: tuple[int, int]) -> Costs:
         needs_gx = any(t.requires_grad for t in inputs)
         products = 1 + needs_gx + (getattr(layer, "kernel", None) is not None)
         counts["flop"] += products * _forward_flop(layer, inputs, y)
-        if two_parts(y)[1] is None:  # else nobody has written y: the convolution behind it reads both of its parts
+        if two_parts(y)[1] is None:  # else nobody has written y: the convolution after it reads both of its parts
             counts["moved"] += products * (read + _bytes(y))
         counts["largest"] = max(counts["largest"], *(_bytes(t) for t in (*inputs, y)))
 

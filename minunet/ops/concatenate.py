@@ -127,7 +127,7 @@ class LazyConcatenation(Tensor):
 
     @data.setter
     def data(self, array: Array) -> None:
-        self.version += array is self._data
+        self.version += array is self._data  # it was changed in place, as in Tensor
         self._data, self._parts, self._arrays = array, None, ()
 
     @property

@@ -2,7 +2,7 @@
 
     x  (N, H, W, C)       N images, or what the layer before made of them
     w  (KH, KW, C, F)     F filters, each a small image of what it looks for
-    b  (F,)               a number for each filter (optional): with a ReLU behind it, y > 0 where the sum is above -b
+    b  (F,)               a number for each filter (optional): with a ReLU after it, y > 0 where the sum is above -b
     y  (N, OH, OW, F)     one number per window and filter                   (all letters: ops/__init__.py)
 
 Forward, for stride (SH, SW) and x with its zero padding already around it:
@@ -55,20 +55,20 @@ Worked numbers: one row of three pixels x = (1, 2, 3), one filter of two taps w 
     >>> y.data.ravel(), w.grad.ravel(), x.grad.ravel()
     (array([ 7., 13., 15.]), array([321.,  32.]), array([  5.,  51., 510.]))
 
-Two arrays as one image. Where a skip connection comes in, the convolution is that of a concatenation [a, b]. Each of
-its windows is a window of a with one of b beside it, pixel by pixel, so
+Two arrays as one image. Where a skip connection comes in, the convolution is that of a concatenation [x, s]. Each of
+its windows is a window of x with one of s beside it, pixel by pixel, so
 
-    P([a, b]) W = P(a) W_a + P(b) W_b        W_a, W_b: the rows of W for the channels of a and for those of b
+    P([x, s]) W = P(x) W_x + P(s) W_s        W_x, W_s: the rows of W for the channels of x and for those of s
 
-and so the gradients are ga = Pᵀ(gy W_aᵀ) and gW_a = P(a)ᵀ gy, likewise for b. conv2d(a, w, beside=b) reads both arrays
-where they lie: [a, b] is not written, and not kept until backward. With the pixels above as a, and b = (4, 6, 8) with
-the taps (100, 10), each y gets what the window of b adds: 4·100 + 6·10, 6·100 + 8·10, 8·100.
+and so the gradients are gx = Pᵀ(gy W_xᵀ) and gW_x = P(x)ᵀ gy, likewise for s. conv2d(x, w, beside=s) reads both arrays
+where they lie: [x, s] is not written, and not kept until backward. With the x above, and s = (4, 6, 8) with the taps
+(100, 10), each y gets what the window of s adds: 4·100 + 6·10, 6·100 + 8·10, 8·100.
 
-    >>> b = Tensor(np.array([4.0, 6, 8]).reshape(1, 1, 3, 1), requires_grad=True)
+    >>> s = Tensor(np.array([4.0, 6, 8]).reshape(1, 1, 3, 1), requires_grad=True)
     >>> w = Tensor(np.array([[5.0, 100], [1, 10]]).reshape(1, 2, 2, 1), requires_grad=True)
-    >>> y = conv2d(x, w, beside=b)
+    >>> y = conv2d(x, w, beside=s)
     >>> y.backward(np.array([1.0, 10, 100]).reshape(y.shape))
-    >>> y.data.ravel(), b.grad.ravel(), w.grad[0, :, 1, 0]
+    >>> y.data.ravel(), s.grad.ravel(), w.grad[0, :, 1, 0]
     (array([467., 693., 815.]), array([  100.,  1010., 10100.]), array([864.,  86.]))
 
 P(x) repeats each pixel for every window over it: with stride 1 and padding "same" it is KH·KW times as large as x. The
@@ -95,11 +95,11 @@ from minunet.ops.concatenate import two_parts
 from minunet.ops.windows import IntPair, Padding, pair, window_pads
 from minunet.precision import stored
 
-GIVEN = True, True, True, False  # x, w and b
+GIVEN = True, True, True, False  # x, w and b are, beside is not
 
 
 class Conv2DFunction(Function):
-    """y = P(x) W + b;  gx = Pᵀ(gz Wᵀ),  gW = P(x)ᵀ gz,  gb = Σ gz,  where gz is gy behind the ReLU, if there is one."""
+    """y = P(x) W + b;  gx = Pᵀ(gz Wᵀ),  gW = P(x)ᵀ gz,  gb = Σ gz;  gz: what the ReLU, if any, lets through of gy."""
 
     takes_half = True
 

@@ -1,7 +1,7 @@
 """A convolution and the max pooling of what it makes, by windows of 2x2, in one pass over memory.
 
     x  (N, H, W, C)    w  (KH, KW, C, F)    b  (F,)
-    y  (N, OH, OW, F)                  y = P(x) W + b, behind a ReLU if there is one             (conv2d.py)
+    y  (N, OH, OW, F)                  y = P(x) W + b, then a ReLU if there is one               (conv2d.py)
     pooled  (N, OH/2, OW/2, F)         the largest of 2x2 numbers of y                           (max_pool2d.py)
 
 The formulas are those of the two files; what is new is the order of the work. On each level down, a U-Net needs y
@@ -15,8 +15,8 @@ Backward. What y receives has two parts, gy through the skip, and gpooled throug
 
 Computed one after the other, the second part would be an array as large as y, at least three quarters of it zeros: it
 would be written, read again for the sum, and the sum written and read once more by the convolution's backward. On
-tensor cores, that takes gy, gpooled and argmax as they are, and adds them up where it reads gy. The other kernels write
-the sum, but not its second part. gx, gw and gb follow from the sum as in conv2d.py.
+tensor cores, that backward takes gy, gpooled and argmax as they are, and adds them up where it reads gy. The other
+kernels write the sum, but not its second part. gx, gw and gb follow from the sum as in conv2d.py.
 
 Worked numbers: one filter w = 1 without a bias, so that y = x; the windows and gpooled of max_pool2d.py, gy = 1:
 

@@ -14,9 +14,9 @@
 At x = 0 there is a corner; by convention its derivative is taken to be 0. Where x is negative no gradient passes: a
 filter whose sums are negative at all pixels of all images gets no gradient, and may never recover ("dying ReLU").
 
-y > 0 exactly where x > 0, so backward needs only y. A convolution that comes next keeps the same array, as its input,
-so that it costs no memory of its own. Where nothing comes next but a pooling, which does not keep its input, it does.
-In a U-Net that is nowhere: what is pooled also crosses over, to a convolution.
+y > 0 exactly where x > 0, so backward needs only y. That mostly costs no memory: a convolution that comes next keeps
+the same array, as its input. Only where nothing but a pooling comes next, which does not keep its input, is y kept for
+the ReLU alone. In a U-Net that is nowhere: what is pooled also crosses over, to a convolution.
 """
 
 from minunet.autograd import Function, Tensor, TensorLike

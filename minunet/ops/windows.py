@@ -70,7 +70,7 @@ def window_pads(
 
 
 def _same(n, k, s):
-    outputs = -(-n // s)
+    outputs = -(-n // s)  # ⌈n / s⌉, since // rounds down
     padding = max((outputs - 1) * s + k - n, 0)
     return padding // 2, padding - padding // 2
 

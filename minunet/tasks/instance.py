@@ -203,7 +203,7 @@ class Instance:
 def boundary(segments: Array, width: int = 1) -> Array:
     """Returns where another number lies within `width` steps (also diagonal ones): bool, (..., H, W).
 
-    The edge of the image is no boundary: an object that is cut off there goes on behind it. Neither are ignored pixels
+    The edge of the image is no boundary: an object that is cut off there goes on beyond it. Neither are ignored pixels
     (65535), of which nobody knows whether the object goes on there. Both sides of a border are boundary, that of the
     background too.
 

@@ -40,6 +40,9 @@ def test_report_error_returns_nothing_and_fail_returns_the_exit_code():
 
 def test_one_line():
     assert one_line(" a\n\n b\t\u2028c ") == "a b c"
+    assert one_line("bad names: [Errno 2] No such file: 'a'") == "bad names: No such file: 'a'"
+    assert one_line("cannot fetch: [Errno -2] Name or service not known") == "cannot fetch: Name or service not known"
+    assert one_line("[Errno] and [2] stay") == "[Errno] and [2] stay"
 
 
 @pytest.mark.parametrize(

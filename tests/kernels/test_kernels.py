@@ -459,16 +459,23 @@ def test_every_row_is_in_one_block(several_images, threads):
     "N, OH, fit, threads, blocks",
     [
         (1, 256, 100, 2, 4),
-        (1, 4, 28, 2, 2),
+        (1, 20, 28, 2, 2),
         (16, 4, 28, 2, 2),
         (16, 8, 28, 2, 4),
         (16, 256, 100, 2, 48),
-        (6, 9, 100, 3, 3),
+        (6, 9, 60, 3, 3),
     ],
 )
 def test_the_threads_get_equal_numbers_of_blocks(N, OH, fit, threads, blocks):
     set_num_threads(threads)
     assert len(cpu.patches.cut(N, OH, fit)) == blocks and blocks % threads == 0
+
+
+def test_less_than_two_thirds_of_a_block_is_not_shared():
+    set_num_threads(2)
+    assert cpu.patches.cut(1, 20, 30) == [(slice(0, 1), slice(0, 20))]
+    assert cpu.patches.cut(5, 4, 30) == [(slice(0, 5), slice(0, 4))]
+    assert len(cpu.patches.cut(1, 21, 30)) == len(cpu.patches.cut(3, 7, 30, several_images=False)) - 4 == 2
 
 
 def test_windows_are_not_copied_whole_where_rows_are_long():
@@ -1006,3 +1013,23 @@ def test_only_large_products_are_shared_by_columns(monkeypatch, columns, on):
     cpu.products.by_columns(np.array([[1], [2], [-1], [0]], np.float32), b, out)
     np.testing.assert_array_equal(out, [b[0], 2 * b[0], -b[0], 0 * b[0]])
     assert len(parts) == on
+
+
+@pytest.mark.parametrize("name", ["2x2 rows", "3x2 overlapping", "3x3 padded", "2x3 left over"])
+def test_large_images_are_pooled_and_upsampled_some_rows_at_a_time(monkeypatch, name):
+    """A piece of 40 numbers, or of 40 bytes, is less than an image here, and mostly less than a row."""
+    size, stride, pads = {
+        "2x2 rows": ((2, 2), (2, 2), NO_PADS),
+        "3x2 overlapping": ((3, 2), (1, 2), NO_PADS),
+        "3x3 padded": ((3, 3), (2, 2), ((1, 1), (1, 0))),
+        "2x3 left over": ((2, 3), (2, 3), NO_PADS),
+    }[name]
+    monkeypatch.setattr(cpu.pieces, "PIECE", 40)
+    monkeypatch.setattr(cpu.convolution, "BLOCK_BYTES", 400)
+    x = np.round(np.random.default_rng(0).standard_normal((3, 13, 14, 3)))
+    for _, found, expected in zip(range(2), cpu.max_pool(x, size, stride, pads), pooling(x, size, stride, pads)):
+        np.testing.assert_array_equal(found, expected)
+    w = np.random.default_rng(1).standard_normal((*size, 2, 3))
+    small = np.random.default_rng(2).standard_normal((3, *windows.output_size((12, 12), size, stride, pads), 3))
+    found = cpu.convolve_transposed(small, w, np.array([10.0, 20]), stride, pads, (12, 12))
+    np.testing.assert_allclose(found, transposed(small, w, stride, pads, (12, 12)) + [10, 20], atol=1e-12)

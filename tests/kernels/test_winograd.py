@@ -152,8 +152,8 @@ def test_plain_products_are_exactly_0_where_nothing_depends_on_a_pixel():
 def test_how_the_products_are_cut_up(monkeypatch, block_bytes, threads, long_row, small_product):
     monkeypatch.setattr(winograd, "BLOCK_BYTES", block_bytes)
     monkeypatch.setattr(winograd, "LONG_ROW", long_row)
-    monkeypatch.setattr(winograd, "SMALL_PRODUCT", small_product)
-    monkeypatch.setattr(winograd, "FEW_WINDOWS", 2)
+    monkeypatch.setattr(cpu.products, "SMALL_PRODUCT", small_product)
+    monkeypatch.setattr(winograd, "FEW_ROWS", 2)
     monkeypatch.setattr(winograd, "FEW_TERMS", 2)
     set_num_threads(threads)
     x, w, b, gy = drawn(N=3)

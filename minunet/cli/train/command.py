@@ -108,7 +108,8 @@ def _train_on(device: str, args: Namespace) -> int:
         if args.before is not None:
             for line in resumed_lines(args.before, args, trainer, len(run.history), len(batches)):
                 say(line)
-        say("\nscores of training / validation:")
+        if len(run.history) < args.epochs:
+            say("\nscores of training / validation:")
         code = _learn(args, run, trainer, batches, val_batches, interrupt, to_beat)
         if code == 0 and not isinstance(task, Binary):  # of which the last row has said everything
             _report_evaluation(args, run, trainer, data.validation)

@@ -31,7 +31,7 @@ from minunet.kernels.cpu import patches, winograd
 from minunet.kernels.cpu.items import as_items
 from minunet.kernels.cpu.patches import BLOCK_BYTES, Windows, cut
 from minunet.kernels.cpu.pooling import max_pool
-from minunet.kernels.cpu.products import by_columns, few_pixels
+from minunet.kernels.cpu.products import by_columns, by_rows, few_pixels
 from minunet.kernels.threads import in_parallel, scratch
 from minunet.kernels.windows import POOL, crop, output_size, tap
 
@@ -137,23 +137,28 @@ def _scatter(y, w, b, stride, pads, size):
         by_columns(y.reshape(-1, F), Wt, of_all.reshape(-1, KH * KW * C))
 
     def task(chunk):
-        for n, _ in chunk:
-            count = n.stop - n.start
+        for n, rows in chunk:
+            count, height = y[n, rows].shape[:2]
             if of_all is not None:
-                products = of_all[n]
+                products = of_all[n, rows]
             else:
-                products = scratch("windows", (count, OH, OW, KH, KW, C), y.dtype)
-                np.matmul(y[n].reshape(-1, F), Wt, out=products.reshape(-1, KH * KW * C))
+                products = scratch("windows", (count, height, OW, KH, KW, C), y.dtype)
+                by_rows(y[n, rows].reshape(-1, F), Wt, products.reshape(-1, KH * KW * C))
             if tiles:
-                rows = products.reshape(count, OH, OW, KH, KW * C).transpose(0, 1, 3, 2, 4)
-                as_items(x[n].reshape(count, OH, KH, OW, KW * C))[:] = as_items(rows)
+                painted = x[n, rows.start * KH : rows.stop * KH]
+                products = products.reshape(count, height, OW, KH, KW * C).transpose(0, 1, 3, 2, 4)
+                as_items(painted.reshape(count, height, KH, OW, KW * C))[:] = as_items(products)
             else:
-                x[n] = _add_windows(products, stride, pads, size)
+                painted = x[n]
+                painted[:] = _add_windows(products, stride, pads, size)
             if b is not None:
-                x[n].reshape(-1, W * C)[:] += b_row
+                painted.reshape(-1, W * C)[:] += b_row
 
-    bytes_per_image = OH * OW * KH * KW * C * y.itemsize
-    in_parallel(task, cut(N, 1, BLOCK_BYTES // max(1, bytes_per_image)))  # an image counts as one row here
+    fit = BLOCK_BYTES // max(1, OW * KH * KW * C * y.itemsize)
+    if tiles and fit < OH:
+        in_parallel(task, cut(N, OH, fit))
+    else:
+        in_parallel(task, [(n, slice(0, OH)) for n, _ in cut(N, 1, fit // max(1, OH))])  # an image counts as a row here
     return x
 
 

@@ -32,6 +32,7 @@ import numpy as np
 
 from minunet.kernels.cpu.items import item_type, put_side_by_side
 from minunet.kernels.cpu.pointwise import where_positive
+from minunet.kernels.cpu.products import by_rows, sum_by_rows
 from minunet.kernels.threads import get_num_threads, scratch
 
 BLOCK_BYTES = 2 << 20  # of windows per block: they stay in the cache, and deep layers do not read their W too often
@@ -70,9 +71,9 @@ def blocks(N, row_bytes, windows):
 def cut(N, OH, fit, several_images=True):
     """Returns N·OH rows in blocks (images, rows) of about `fit` rows: as many blocks for each thread, where possible.
 
-    Blocks of one thread follow one another, so all threads end at about the same time.
+    Less than two thirds of a block are not shared: one thread is done with them before another has woken up (measured).
     """
-    threads = get_num_threads()
+    threads = get_num_threads() if 3 * N * OH > 2 * fit else 1
     if several_images and N >= threads and fit >= OH:
         count = threads * max(1, round(N * OH / max(1, fit) / threads))
         step = max(1, N // count)
@@ -148,7 +149,10 @@ def of_kernel(w):
 
 def multiply(matrices, W, out, b_row=None):
     """out = P(x) W, + b_row in each row. out: the output rows, contiguous."""
-    np.matmul(matrices, W, out=out.reshape(len(matrices), -1, W.shape[1]))
+    if len(matrices) == 1:
+        by_rows(matrices[0], W, out.reshape(-1, W.shape[1]))
+    else:
+        np.matmul(matrices, W, out=out.reshape(len(matrices), -1, W.shape[1]))
     if b_row is not None:
         whole_rows = out.reshape(-1, len(b_row))
         np.add(whole_rows, b_row, out=whole_rows)
@@ -156,8 +160,9 @@ def multiply(matrices, W, out, b_row=None):
 
 def kernel_products(matrices, gy):
     """Returns gyᵀ P(x) (F, KH·KW·C), the share of some output rows in gWᵀ. gy: those rows, contiguous."""
-    products = gy.reshape(len(matrices), -1, gy.shape[-1]).transpose(0, 2, 1) @ matrices
-    return products[0] if len(products) == 1 else products.sum(axis=0)
+    if len(matrices) == 1:
+        return sum_by_rows(gy.reshape(-1, gy.shape[-1]), matrices[0])
+    return (gy.reshape(len(matrices), -1, gy.shape[-1]).transpose(0, 2, 1) @ matrices).sum(axis=0)
 
 
 def kernel_gradient(total, windows):

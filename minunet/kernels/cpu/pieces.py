@@ -54,3 +54,14 @@ def images_per_piece(N, numbers):
     share = N if N * numbers <= PIECE // 4 else -(-N // get_num_threads())  # too little work is not shared
     step = max(1, min(PIECE // max(1, numbers), share))
     return [slice(n, min(n + step, N)) for n in range(0, N, step)]
+
+
+def blocks(N, H, row_size):
+    """Returns N images of H rows, each of that many numbers, in blocks (images, rows), two slices each.
+
+    A block is some rows of one image or, where images are small, several whole ones.
+    """
+    if H * row_size <= PIECE:
+        return [(images, slice(0, H)) for images in images_per_piece(N, H * row_size)]
+    step = rows_per_piece(row_size)
+    return [(slice(n, n + 1), slice(i, min(i + step, H))) for n in range(N) for i in range(0, H, step)]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from minunet.kernels.cpu.items import as_items
-from minunet.kernels.cpu.pieces import images_per_piece
+from minunet.kernels.cpu.pieces import blocks, images_per_piece
 from minunet.kernels.threads import in_parallel, scratch
 from minunet.kernels.windows import argmax_dtype, crop, output_size, tap
 
@@ -17,17 +17,20 @@ def max_pool(x, size, stride, pads):
     argmax = np.zeros(y.shape, argmax_dtype(size))
 
     def task(pieces):
-        for n in pieces:
-            padded = _padded(x[n], pads, -np.inf)
+        for n, rows in pieces:
+            padded, largest = _padded(x[n], pads, -np.inf), y[n, rows]
             for index, (k, l) in enumerate(np.ndindex(KH, KW)):
-                values = y[n] if index == 0 else scratch("values", y[n].shape, x.dtype)
-                as_items(values)[:] = as_items(tap(padded, k, l, stride, (OH, OW)))
+                values = largest if index == 0 else scratch("values", largest.shape, x.dtype)
+                as_items(values)[:] = as_items(tap(padded, k, l, stride, (OH, OW))[:, rows])
                 if index > 0:
-                    better = np.greater(values, y[n], out=scratch("flags", values.shape, bool))
-                    np.maximum(values, y[n], out=y[n])
-                    _raise_to_index(argmax[n], better, index)
+                    better = np.greater(values, largest, out=scratch("flags", values.shape, bool))
+                    np.maximum(values, largest, out=largest)
+                    _raise_to_index(argmax[n, rows], better, index)
 
-    in_parallel(task, images_per_piece(len(x), OH * OW * x.shape[3]))
+    if any(map(sum, pads)):
+        in_parallel(task, [(n, slice(0, OH)) for n in images_per_piece(len(x), OH * OW * x.shape[3])])
+    else:
+        in_parallel(task, blocks(len(x), OH, OW * x.shape[3]))
     return y, argmax
 
 

@@ -54,7 +54,7 @@ from minunet.kernels import products_are_plain
 from minunet.kernels.cpu.items import item_type, put_side_by_side
 from minunet.kernels.cpu.patches import cut
 from minunet.kernels.cpu.pointwise import where_positive
-from minunet.kernels.cpu.products import by_columns
+from minunet.kernels.cpu.products import FEW_ROWS, FEW_TERMS, by_columns, small_slices
 from minunet.kernels.threads import scratch
 
 ROWS = 4  # output rows of a tile
@@ -62,9 +62,6 @@ POINTS = (0, 0.75, -0.75, 1.5, -1.5)  # and ∞
 MANY_WEIGHTS = 128  # in a tap of the kernel, from which fewer products are faster (measured)
 BLOCK_BYTES = 3 << 20  # of scratch memory per block: more leaves the cache, with less there are too many short calls
 LONG_ROW = 48  # windows in a row from which phases are faster than a copy (measured)
-SMALL_PRODUCT = 10**6  # multiplications up to which OpenBLAS does not copy what it multiplies
-FEW_WINDOWS = 16  # below which such a product would be too small (measured)
-FEW_TERMS = 48  # the same for the sums over windows in backward
 
 
 def _powers(count):
@@ -127,9 +124,9 @@ def strip_under(x, rows, windows, y=None, beside=None):
 
 
 def window_matrices(strip, rows, windows):
-    """Returns the windows of Bᵀ d for a strip of the image: a list of matrices (6, ·, KW·C), in scratch memory.
+    """Returns the windows of Bᵀ d for a strip of the image: matrices (phases, 6, ·, KW·C), in scratch memory.
 
-    They are the phases of Bᵀ d. If its rows are short, they would be too, and there is one matrix, a copy.
+    If the rows of Bᵀ d are short, its phases would be too, and there is one matrix for each of the six, a copy.
     """
     (KW, SW, OW), (count, _, _, C) = (windows.kernel_size[1], windows.stride[1], windows.out_size[1]), strip.shape
     tiles, pixel = count * (rows.stop - rows.start) // ROWS, C * strip.itemsize
@@ -139,13 +136,13 @@ def window_matrices(strip, rows, windows):
         window_row = item_type(KW * C, strip.dtype)  # its numbers are neighbors, as in patches.py
         v = scratch("windows", (len(B), tiles, OW), window_row)
         v[...] = np.ndarray(v.shape, window_row, t, 0, (t.strides[0], padded * pixel, SW * pixel))
-        return [np.ndarray((len(B), tiles * OW, KW * C), strip.dtype, v)]
+        return np.ndarray((1, len(B), tiles * OW, KW * C), strip.dtype, v)
     phases = -(-KW // SW)
     apart = phases * SW
     columns = -(-padded // apart) * apart
     t = _values(strip, rows, windows, columns, apart - SW, "windows")
-    shape, strides = (len(B), tiles * columns // apart, KW * C), (t.strides[0], apart * pixel, strip.itemsize)
-    return [np.ndarray(shape, strip.dtype, t, phase * SW * pixel, strides) for phase in range(phases)]
+    shape = phases, len(B), tiles * columns // apart, KW * C
+    return np.ndarray(shape, strip.dtype, t, 0, (SW * pixel, t.strides[0], apart * pixel, strip.itemsize))
 
 
 def _in_phases(windows):
@@ -184,46 +181,36 @@ def _tiles_alike(tiles, start, height):
         yield whole.start, whole.stop
 
 
-def multiply(matrices, u, out, b_row=None):
+def multiply(v, u, out, b_row=None):
     """out = Aᵀ [v u], + b_row in each row. out (images, rows, OW, F): the output rows, contiguous.
 
     b comes in as a seventh product, with the factor 1: that is faster than a sum of its own.
     """
-    (*_, OW, F), tiles, phases = out.shape, out.shape[0] * out.shape[1] // ROWS, len(matrices)
+    (*_, OW, F), tiles, (phases, _, windows, _) = out.shape, out.shape[0] * out.shape[1] // ROWS, v.shape
     terms, factors = len(A), A
     if b_row is not None:
         terms, factors = len(A) + 1, np.concatenate([A, np.ones((1, ROWS))])
-    m = scratch("values", (terms, tiles, phases * matrices[0].shape[1] // tiles, F), out.dtype)
-    of_phases = m.reshape(terms, -1, phases, F)
-    for phase, v in enumerate(matrices):
-        for part in _small_products(v.shape[1], u[0].size, FEW_WINDOWS):
-            np.matmul(v[:, part], u, out=of_phases[: len(A), part, phase])
+    m = scratch("values", (terms, tiles, phases * windows // tiles, F), out.dtype)
+    of_phases = m[: len(A)].reshape(len(A), windows, phases, F).transpose(2, 0, 1, 3)
+    for some in small_slices(windows, u[0].size, FEW_ROWS):
+        np.matmul(v[:, :, some], u, out=of_phases[:, :, some])
     m = m.reshape(terms, tiles, -1)[..., : OW * F]
     if b_row is not None:
         m[-1] = b_row
     np.matmul(factors.T.astype(m.dtype), m.transpose(1, 0, 2), out=out.reshape(tiles, ROWS, OW * F))
 
 
-def kernel_products(matrices, gy):
+def kernel_products(v, gy):
     """Returns (A gy)ᵀ v (6, F, KW·C), the share of some output rows in the six gu. gy: those rows, contiguous."""
-    (*_, OW, F), tiles, phases = gy.shape, gy.shape[0] * gy.shape[1] // ROWS, len(matrices)
-    a = scratch("values", (len(A), tiles, phases * matrices[0].shape[1] // tiles * F), gy.dtype)
+    (*_, OW, F), tiles, (phases, _, windows, size) = gy.shape, gy.shape[0] * gy.shape[1] // ROWS, v.shape
+    a = scratch("values", (len(A), tiles, phases * windows // tiles * F), gy.dtype)
     a[..., OW * F :] = 0
     np.matmul(A.astype(a.dtype), gy.reshape(tiles, ROWS, -1), out=a[..., : OW * F].transpose(1, 0, 2))
-    of_phases, total = a.reshape(len(A), -1, phases, F).swapaxes(1, 3), None
-    for phase, v in enumerate(matrices):
-        for part in _small_products(v.shape[1], F * v.shape[2], FEW_TERMS):
-            products = np.matmul(of_phases[:, :, phase, part], v[:, part])
+    of_phases, total = a.reshape(len(A), windows, phases, F).transpose(2, 0, 3, 1), None
+    for some in small_slices(windows, F * size, FEW_TERMS):
+        for products in of_phases[..., some] @ v[:, :, some]:
             total = products if total is None else np.add(total, products, out=total)
     return total
-
-
-def _small_products(windows, weights, few):
-    """Returns the windows in slices, as many at a time as OpenBLAS multiplies without a copy; all if these are few."""
-    step = SMALL_PRODUCT // weights // 16 * 16
-    if step < few:
-        return [slice(0, windows)]
-    return [slice(start, min(start + step, windows)) for start in range(0, windows, step)]
 
 
 def kernel_gradient(total, windows):

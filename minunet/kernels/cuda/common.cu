@@ -1,11 +1,20 @@
-// What every source here begins with. CUDA in five sentences, for a reader who has never seen it:
+// What every source here begins with. CUDA in a few sentences, for a reader who has never seen it:
 //
 // A kernel is a function that the GPU runs in many threads at once; each thread works out from its number which part of
 // the work is its own. Threads come in blocks of blockDim.x, and threadIdx.x counts within the block; blockIdx.x and
-// blockIdx.y count the blocks. Only threads of the same block can wait for each other (__syncthreads) and exchange
-// numbers (__shared__). Memory is fastest where neighboring threads read neighboring numbers. Blocks run in any order,
-// so no two of them ever add fractions into the same memory (whole numbers may be): each is written by one thread, which
-// sums its terms in a fixed order, and two runs give the same bits.
+// blockIdx.y count the blocks, and all of them, gridDim.x times gridDim.y, are the grid. Only threads of the same block
+// can wait for each other (__syncthreads) and exchange numbers (__shared__). Memory is fastest where neighboring threads
+// read neighboring numbers. Blocks run in any order, and how a sum of fractions is rounded depends on the order of its
+// terms. So no two blocks add fractions to the same number: it is written by one thread, which sums its terms in a fixed
+// order, and two runs give the same bits. (Whole numbers may be added in any order.)
+//
+// A GPU has many multiprocessors, each of which runs a few blocks at a time, in warps of 32 threads that go in step. A
+// thread's own variables lie in registers, the fastest memory there is. A multiprocessor has 65,536 of them, for all of
+// its threads: the fewer a thread needs, the more threads there are to compute while others wait for memory. An array
+// lies in registers only if the compiler knows every index, and so its loops are written out (#pragma unroll).
+//
+// __global__ marks a kernel, __device__ a function that kernels call. __restrict__ is a promise that no other pointer
+// leads to the same numbers.
 //
 // The macros in capitals, Real and Sum, come from minunet/kernels/gpu/launch.py. Real is the type in which images and
 // activations are stored: float, double, or one of 16 bits (__half, __nv_bfloat16). Sum is the type of weights and sums,

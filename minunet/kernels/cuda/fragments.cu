@@ -30,6 +30,8 @@
 #define WARPS (THREADS / WARP)
 
 // The instruction: D = A B + C, here with C = D = the sums. TYPES are the shape, and the types of D, A, B and C.
+// asm writes it as it is; %0, %1, … stand for what follows the colons: "+f" a float that is read and written, "r" a word
+// that is read.
 #define MULTIPLY(TYPES)                                                                                      \
     asm("mma.sync.aligned." TYPES " {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"         \
         : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])                                         \

@@ -1,7 +1,8 @@
 // The optimizers' rules (minunet/optim.py has the equations), for up to TENSORS parameters in one launch. blockIdx.y is
 // the parameter; `tensors` says where it, its gradient and its optimizer state lie in memory, and how many numbers they
-// have. The hyperparameters are read from memory, where `store` has put them: so a recorded launch can be replayed with
-// others. For the same reason `skip`, where it is given, is read from memory: if it is true, nothing changes.
+// have. The hyperparameters are read from memory, where `store` has put them: so a recorded launch
+// (minunet/cuda_graph.py) can be replayed with others. For the same reason `skip`, where it is given, is read from
+// memory: if it is true, nothing changes.
 
 struct Tensors {
     Real* w[TENSORS];

@@ -1,5 +1,6 @@
-// P(x) as a matrix in memory, for layers wide enough to make the library's matrix product worthwhile; and its
-// transpose. A block takes one row of windows, or of pixels, after another; its threads go along the row.
+// P(x) as a matrix in memory, for layers with so many channels that a matrix product by cuBLAS, the GPU's own library,
+// makes up for writing it; and its transpose. A block takes one row of windows, or of pixels, after another; its
+// threads go along the row.
 
 // P[r,j, (k,l,c)] = x[n, i·SH + k - top, j·SW + l - left, c] for the rows of windows r = (n,i), starting at first_row.
 // The last BESIDE channels are those of `beside`.

@@ -4,6 +4,8 @@ narrow   few channels, many pixels (the upper levels). P(x) would be KH·KW time
          would cost more than all the arithmetic: cuda/convolve.cu keeps the sums in registers and reads x itself.
 wide     many channels, few pixels (the lower levels). Arithmetic is what counts, and nothing multiplies as fast as the
          GPU's own library: some rows of P(x) go into a workspace (patches.py), then one product with W follows.
+tensor   in tf32 and 16 bits, windows that slide by one pixel, unless a layer has so many weights that they do not fit
+         into shared memory: as narrow, but the products are those of tensor cores (tensor.py).
 """
 
 import math

@@ -71,7 +71,7 @@ def weight_gradient(x, gy, kernel_size, stride, pads):
 
 
 def convolve_backward(x, w, gy, y, stride, pads, needs, beside=None, pooled=None):
-    """The gradients of y = P(x) W + b, with a ReLU behind it unless y is None: then y tells what it let through.
+    """The gradients of y = P(x) W + b, with a ReLU after it unless y is None: then y tells what it let through.
 
     x (N,H,W,C), w (KH,KW,C,F), gy, y (N,OH,OW,F), needs: three bools. Returns (gx, gw, gb), None where not needed.
     beside: as in `convolve`; then there are four needs and gradients, the last of them of `beside`.

@@ -199,7 +199,7 @@ def _explanation(scores):
 
     def told(test):
         better, worse = ([kind for kind in kinds if marks[kind][test] == sign] for sign in (1, -1))
-        parts = [f"{' and '.join(names)} {word}" for names, word in ((better, "better"), (worse, "worse")) if names]
+        parts = [f"{word} with {', '.join(names)}" for names, word in ((better, "better"), (worse, "worse")) if names]
         return f"{test}: {', '.join(parts) or 'none'}"
 
     return (
@@ -249,6 +249,7 @@ def draw(scores: Mapping[str, NDArray]) -> Figure:
         panel.set_yticks(places, kinds if number == 0 else [""] * len(kinds))
         panel.set_title(f"{test}: {scores['none'].mean(axis=0)[number]:.2f} without", color=INK, fontsize=10)
         panel.set_xlabel("difference of mean IoU")
+        panel.locator_params(axis="x", nbins=3)
         panel.grid(axis="x", color="#e6e6e6", linewidth=0.7)
     return figure
 

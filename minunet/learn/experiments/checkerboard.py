@@ -137,7 +137,7 @@ def _explanation(w):
         "are equal. 3x3: the center is the sum of left and right, of upper and lower, and of the four corners; in the "
         f"last kernel trained here {w[1, 1]:.2f} against {across:.2f}, {down:.2f} and {corners:.2f}. No window is free "
         "of patterns by itself, and none is bound to have them; 2x2 has the simpler equations, needs 4 products "
-        "for an input pixel instead of 9, and the convolutions behind it in the U-Net can smooth what is left. The "
+        "for an input pixel instead of 9, and the convolutions after it in the U-Net can smooth what is left. The "
         "gradient of a 3x3 convolution with stride 2 with respect to its image is the same operation, and has the "
         "pattern 1 2 4 too. Read "
         "minunet/ops/conv_transpose2d.py and minunet/ops/windows.py."

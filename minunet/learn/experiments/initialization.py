@@ -160,7 +160,7 @@ A sum of fan_in products has fan_in times the variance of one, and ReLU halves t
     He      std(w) = √(2 / fan_in)               keeps the mean square from layer to layer
     Glorot  std(w) = √(2 / (fan_in + fan_out))   is a third of that in variance where channels double
 
-Batch normalization makes the scale of a layer's weights irrelevant for what comes behind it. See minunet/nn/init.py and
+Batch normalization makes the scale of a layer's weights irrelevant for what comes after it. See minunet/nn/init.py and
 minunet/ops/batch_norm.py."""
 
 

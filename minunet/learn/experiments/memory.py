@@ -139,7 +139,7 @@ def _explanation(found):
         "is as much work on each level of the encoder but the first.\n\n"
         "What is kept is what backward will ask for: of a convolution its input, for gW, and its output, for the "
         "ReLU. The output is the next layer's input, so it is held once. A pooling keeps a byte for each maximum, a "
-        "concatenation nothing: the convolution behind it holds both of its parts, of which one is a skip, and there "
+        "concatenation nothing: the convolution after it holds both of its parts, of which one is a skip, and there "
         "already. All of this is proportional to the number of images; the parameters are not. "
         f"They, their gradients and the one array of RMSprop take 3 times {_mb(found.parameters)} MB, whether the "
         f"batch is {one} or {batch}. The worst moment of a small batch therefore comes at the end of backward, when "

@@ -35,18 +35,10 @@ class SomeSkips(UNet):
         super().__init__(depth=depth, width=width, seed=seed, batch_norm=True)
         self.levels = levels
 
-    def _features(self, x):
-        skips = []
-        for down in self.encoder:
-            x, skip = down(x)
-            skips.append(skip)
-        x = self.bottleneck(x)
-        for level, up in zip(range(self.depth, 0, -1), self.decoder):
-            skip = skips[level - 1]
-            if level not in self.levels:
-                skip = Tensor(np.zeros(skip.shape, skip.dtype))
-            x = up.convolutions(up.join(x, skip))
-        return x
+    def _encoded(self, x):
+        x, skips = super()._encoded(x)
+        zeros = (Tensor(np.zeros(skip.shape, skip.dtype)) for skip in skips)
+        return x, [skip if level in self.levels else zero for level, (skip, zero) in enumerate(zip(skips, zeros), 1)]
 
 
 class Scores(NamedTuple):

@@ -14,7 +14,7 @@ const KINDS = {
   ReLU: "ReLU",
   Sigmoid: "sigmoid",
 };
-// Whether a layer is the last convolution, or behind it: its maps have the meaning of the task.
+// Whether a layer is the last convolution, or after it: its maps have the meaning of the task.
 const LAST_CONVOLUTION = LAYERS.map((layer) => layer.kind).lastIndexOf("Conv2D");
 const isOutput = (layer) => LAYERS.indexOf(layer) >= LAST_CONVOLUTION;
 // Whether gradients there are those with respect to the logits z, not to what the layer shows.

@@ -47,7 +47,7 @@ function mirroredWords() {
 function convolutionWords(layer, source, KH, KW) {
   const window = KH * KW === 1 ? `one pixel of all ${plural(source.shape[2], "map")}` : `a window of ${KH} × ${KW} pixels in all ${plural(source.shape[2], "map")}`;
   const then = { relu: " ReLU then sets to 0 what is below 0.", sigmoid: " A sigmoid makes a probability of it.", softmax: " A softmax makes probabilities of the classes." }[layer.facts.activation] || "";
-  return `Each number is a weighted sum over ${window} of ${source.name}. Each of the ${plural(layer.shape[2], "map")} here has its own ${KH} × ${KW} × ${source.shape[2]} weights${layer.facts.bias ? " and a bias" : ""}, the same at every pixel.${then}`;
+  return `Each number is a weighted sum over ${window} of ${source.name}. ${layer.shape[2] === 1 ? "The one map here has" : `Each of the ${layer.shape[2]} maps here has its own`} ${KH} × ${KW} × ${source.shape[2]} weights${layer.facts.bias ? " and a bias" : ""}, the same at every pixel.${then}`;
 }
 
 function rulesWords() {
