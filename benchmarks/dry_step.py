@@ -51,10 +51,13 @@ class Launch(NamedTuple):
     executed: int = 0
 
 
-def training_step(batch, size, precision, capability):
-    """Returns the Launches of a training step on a GPU of that compute capability. precision: float32, tf32, mixed."""
+def training_step(batch, size, precision, capability, shared):
+    """Returns the Launches of a training step on a GPU of that compute capability. precision: float32, tf32, mixed.
+
+    shared: bytes of shared memory for all blocks on a multiprocessor.
+    """
     launches = []
-    with use_precision(precision), _on_paper(launches, capability):
+    with use_precision(precision), _on_paper(launches, capability, shared):
         _step(launches, batch, size, _half(capability) if precision == "mixed" else np.dtype(np.float32))
     return launches
 
@@ -140,7 +143,7 @@ def _step(launches, batch, size, stored):
 
 
 @contextlib.contextmanager
-def _on_paper(launches, capability):
+def _on_paper(launches, capability, shared):
     """Inside, launches and products are appended to the list instead of done."""
 
     class Kernel:
@@ -164,6 +167,7 @@ def _on_paper(launches, capability):
         stack.enter_context(patch.object(sums, "kept_zeros", lambda size: np.zeros(size, np.uint32)))
         stack.enter_context(patch.object(patches, "workspace_bytes", lambda device: WORKSPACE))
         stack.enter_context(patch.object(tensor, "compute_capability", lambda device: capability))
+        stack.enter_context(patch.object(tensor, "shared_memory", lambda device: shared))
         yield
     launch._compiled.cache_clear()
 
@@ -183,7 +187,7 @@ def _launch(kernel, blocks, arguments, shared):
 
 def _differing(constants):
     """Returns the constants without those that are the same for every kernel, or say nothing."""
-    hidden, flags = ("THREADS", "WARP", "TENSORS"), ("BESIDE", "POOL", "POOLED")  # 0 where they do not apply
+    hidden, flags = ("THREADS", "WARP", "TENSORS"), ("BESIDE", "POOL", "POOLED", "ASYNC")  # 0 where they do not apply
     return tuple((k, v) for k, v in constants.items() if k not in hidden and v != ("0" if k in flags else "1"))
 
 

@@ -39,7 +39,8 @@ def parts(options):
     yield "Is everything right?", [*python, "-m", "pytest", "-q", "-n0", *TESTS, "-k", "gpu"], 150
     for name in NAMES:  # one that this GPU does not have ends with a message
         graph = [*python, HERE / "graph.py", "--device", "gpu", "--batch", "8", "64", "--precision", name]
-        yield f"a step in {name}, with and without a graph", graph, 40
+        copies = [] if name == "float32" else ["--copies", "cp.async", "registers"]
+        yield f"a step in {name}, with and without a graph", [*graph, *copies], 60
     for name in NAMES:
         yield f"selftest in {name}", [*python, "-m", "minunet", "selftest", "--device", "gpu", "--precision", name], 60
     yield "beside PyTorch, batch 64", [*compare, "--batch", "64"], 150
@@ -47,6 +48,7 @@ def parts(options):
     step = [*python, HERE / "step.py", "--device", "gpu", "--batch", "64", "--precision"]
     for name in ("tf32", "mixed"):
         yield f"by kernel, {name}", [*step, name], 40
+        yield f"by kernel, {name}, without cp.async", [*step, name, "--registers"], 40
     compiled = [f"PyTorch channels-last, {precision}, compiled" for precision in ("TF32", "bf16")]
     yield "beside compiled PyTorch, batch 64", [*compare, "--batch", "64", "--frameworks", *compiled], 150
     yield "beside PyTorch, batches 16 and 128", [*compare, "--batch", "16", "128"], 180

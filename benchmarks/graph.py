@@ -1,9 +1,11 @@
 """A training step of the lecture's U-Net on a GPU, asked for operation by operation, and as one recorded CUDA graph.
 
     python benchmarks/graph.py [--device gpu] [--batch 1 8 16 64] [--size 256] [--precision float32 tf32 mixed]
+        [--copies cp.async registers]
 
 For each batch size and precision: how long a step takes, and how long Python needs to ask for it (seconds of the CPU);
-where the second is larger, the GPU waits. A step goes from bytes on the GPU to the scores.
+where the second is larger, the GPU waits. A step goes from bytes on the GPU to the scores. With both --copies, each way
+in which the kernels of tensor cores bring tiles of an image into shared memory (kernels/cuda/copies.cu) is measured.
 """
 
 import argparse
@@ -19,6 +21,7 @@ from minunet.checks.speed import lecture_step
 from minunet.cuda import describe_gpu, release_memory, synchronize
 from minunet.cuda_graph import RecordedStep
 from minunet.device import resolve_device
+from minunet.kernels.gpu import tensor
 from minunet.precision import NAMES, resolve_precision, use_precision
 
 
@@ -53,6 +56,9 @@ def main():
         "--precision", nargs="+", choices=NAMES, default=["float32"], help="one or several (default: float32)"
     )
     parser.add_argument("--size", type=int, default=256, help="height and width (default: 256)")
+    parser.add_argument(
+        "--copies", nargs="+", choices=["cp.async", "registers"], default=["cp.async"], help="one or both of them"
+    )
     parser.add_argument("--steps", type=int, default=20, help="steps to measure (default: 20)")
     options = parser.parse_args()
     device = resolve_device(options.device)
@@ -63,12 +69,12 @@ def main():
             parser.error(str(error))
     print(f"{describe_gpu(device)}; {options.size}x{options.size}\n")
     print(
-        "| batch | precision | operation by operation, ms per step | to ask for it, ms of CPU "
+        "| batch | precision | copies | operation by operation, ms per step | to ask for it, ms of CPU "
         "| graph, ms per step | to ask, ms |"
     )
-    print("| --- | --- | --- | --- | --- | --- |")
-    for batch, precision in itertools.product(options.batch, options.precision):
-        cells = [str(batch), precision]
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for batch, precision, copies in itertools.product(options.batch, options.precision, options.copies):
+        cells, tensor.ASYNC = [str(batch), precision, copies], copies == "cp.async"
         for graph in (False, True):
             with use_precision(precision):
                 cells += [f"{ms:.3f}" for ms in measure(device, batch, options.size, graph, options.steps)]

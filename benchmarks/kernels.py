@@ -215,7 +215,7 @@ def main():
     parser.add_argument("--check", action="store_true", help="end with exit code 1 if a kernel spills")
     options = parser.parse_args()
     steps = [
-        (gpu, precision, training_step(options.batch, options.size, precision, gpu.capability))
+        (gpu, precision, training_step(options.batch, options.size, precision, gpu.capability, gpu.shared))
         for gpu in GPUS
         for precision in gpu.precisions
     ]

@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from minunet import cuda, device
 from minunet.checks.speed import lecture_step
 from minunet.kernels import kernels_for
+from minunet.kernels.gpu import tensor
 from minunet.kernels.memory import keep_freed_memory
 from minunet.precision import NAMES, resolve_precision, use_precision
 
@@ -129,8 +130,12 @@ def main():
     parser.add_argument("--repeats", type=int, default=5, help="steps, of which the median is reported (default: 5)")
     parser.add_argument("--longest", type=int, default=40, help="how many calls the last table lists (default: 40)")
     parser.add_argument("--precision", choices=NAMES, default="float32", help="on a GPU (default: float32)")
+    parser.add_argument(
+        "--registers", action="store_true", help="tensor cores: tiles pass through registers, without cp.async"
+    )
     parser.add_argument("--product", type=int, help="side of the matrices multiplied (default: 3000; 8192 on a GPU)")
     options = parser.parse_args()
+    tensor.ASYNC = not options.registers
 
     where = device.resolve_device(options.device)
     with use_precision(resolve_precision(options.precision, where)):

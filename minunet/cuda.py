@@ -36,6 +36,13 @@ def compute_capability(device: str) -> int:
     return int(cupy_module().cuda.Device(_index(device)).compute_capability)
 
 
+@functools.cache
+def shared_memory(device: str) -> int:
+    """Returns the bytes of shared memory that all blocks on one multiprocessor of a GPU have together."""
+    properties = cupy_module().cuda.runtime.getDeviceProperties(_index(device))
+    return int(properties["sharedMemPerMultiprocessor"])
+
+
 # ---- memory ----
 
 

@@ -59,6 +59,15 @@ def test_a_copy_from_pinned_memory_on_a_second_stream(gpu):
     assert target.tolist() == [[0, 1, 2], [3, 4, 5]]
 
 
+def test_shared_memory(gpu):
+    """As in the CUDA Programming Guide, "Compute Capabilities"."""
+    documented = {75: 64, 80: 164, 86: 100, 87: 164, 89: 100, 90: 228, 100: 228, 120: 100}
+    capability = cuda.compute_capability(gpu)
+    if capability not in documented:
+        pytest.skip(f"sm_{capability} is not in the table")
+    assert cuda.shared_memory(gpu) == documented[capability] << 10
+
+
 def test_describe_gpu(gpu):
     assert resolve_device(gpu) == gpu
     assert all(word in cuda.describe_gpu(gpu) for word in (" GB, sm_", "CuPy ", "CUDA "))

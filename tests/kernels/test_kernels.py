@@ -534,6 +534,16 @@ def test_unaligned_arrays_are_copied(array_on, dtype):
         assert (ready.data.ptr == whole[start:].data.ptr) == (start % 4 == 0)
 
 
+def test_unaligned_arrays_of_16_bits_are_copied(array_on):
+    """Eight of them are read at once."""
+    whole = array_on("gpu")(np.arange(40, dtype=np.float16))
+    for start in (0, 2, 4, 8):
+        ready = gpu.launch.ready(whole[start:])
+        assert ready.data.ptr % 16 == 0
+        np.testing.assert_array_equal(to_numpy(ready), np.arange(start, 40))
+        assert (ready.data.ptr == whole[start:].data.ptr) == (start % 8 == 0)
+
+
 @pytest.mark.parametrize("text", ["-1", "1 GB", "0", ""])
 def test_an_invalid_workspace_size(monkeypatch, text):
     monkeypatch.setenv("MINUNET_GPU_WORKSPACE", text)

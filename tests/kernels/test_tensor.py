@@ -320,6 +320,51 @@ def test_gpu_a_block_takes_several_tiles(put, array_on, monkeypatch):
     check_exactly(put, array_on, *arrays, pads, relu=True)
 
 
+# Layers of which a block takes several tiles, an odd number of them and an even one; (layer, first) as in BESIDE.
+IN_A_ROW = {
+    "3": (((2, 34, 40), 3, 8, (3, 3), SAME), None),
+    "8": (((3, 34, 67), 8, 8, (3, 3), SAME), None),
+    "16, two groups of filters": (((2, 21, 37), 16, 40, (3, 3), SAME), None),
+    "2 + 8": (((2, 34, 37), 10, 16, (3, 3), SAME), 2),
+    "8 + 8, valid": (((1, 50, 36), 16, 8, (3, 3), NO_PADS), 8),
+}
+
+
+def through(monkeypatch, way):
+    """Has tiles copied in that way: through registers, or by cp.async with so many buffers (where the GPU has it)."""
+    monkeypatch.setattr(tensor, "ASYNC", way != "registers")
+    monkeypatch.setattr(tensor, "_buffers", lambda *_: way)
+    monkeypatch.setattr(tensor, "PARTIAL_SUMS", 2)
+    monkeypatch.setattr(tensor, "ENOUGH_BLOCKS", 3)
+
+
+@pytest.mark.parametrize("way", ["registers", 1, 2])
+@pytest.mark.parametrize(("layer", "first"), IN_A_ROW.values(), ids=IN_A_ROW)
+def test_gpu_tiles_are_the_same_however_they_are_copied(put, kind, array_on, monkeypatch, layer, first, way):
+    through(monkeypatch, way)
+    copies, buffers = constants(monkeypatch, "ASYNC"), constants(monkeypatch, "BUFFERS")
+    *arrays, pads = drawn(layer, whole_numbers)
+    found = [to_numpy(a) for a in results(put, array_on, *arrays, pads, True, first=first)]
+    y, gx, gw, gb = definition(*arrays, pads, True)
+    expected = (y, gx, gw, gb) if first is None else (y, gx[..., :first], gw, gb, gx[..., first:])
+    for a, e in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(a.astype(np.float64), stored(e, a))
+    there = compute_capability("gpu") >= 80 and way != "registers" and (kind == "tf32" or layer[1] != 3)
+    assert copies == [there, there] and buffers == [way if there else 1]
+
+
+@pytest.mark.parametrize("first", [None, 4])
+def test_gpu_the_same_bits_however_tiles_are_copied(put, array_on, monkeypatch, first):
+    """Rounded to tf32 on their way, or afterwards."""
+    *arrays, pads = drawn(((2, 34, 37), 12, 16, (3, 3), SAME), lambda rng, shape: rng.standard_normal(shape))
+    found = []
+    for way in ("registers", 1, 2):
+        with monkeypatch.context() as patch:
+            through(patch, way)
+            found.append([to_numpy(a).tobytes() for a in results(put, array_on, *arrays, pads, True, first=first)])
+    assert found[0] == found[1] == found[2]
+
+
 @layers
 def test_gpu_the_kernels_of_the_tensor_cores_are_those_that_run(put, kind, array_on, monkeypatch, layer):
     launched = []
@@ -416,18 +461,54 @@ def test_the_lecture_networks_upper_levels_fit(itemsize, C, F):
     assert tensor._plan_backward(C, F, (3, 3), itemsize)[0].shared <= tensor.BACKWARD_SHARED[itemsize]
 
 
+KB = 1 << 10
+
+
 @pytest.mark.parametrize(
-    ("capability", "shared", "width", "blocks"),
-    [
-        (75, 32 << 10, 3, 2),
-        (75, (32 << 10) + 4, 3, 1),
-        (75, 16 << 10, 5, 1),
-        (80, (32 << 10) + 4, 3, 2),
-        (90, 80 << 10, 5, 2),
+    ("shared", "tile", "multiprocessor", "buffers"),
+    [  # of four blocks, each has a quarter of the shared memory, less 1 KB: 40 KB of 164, 56 KB of 228, 24 KB of 100
+        (30 * KB, 10 * KB, 164 * KB, 2),
+        (30 * KB, 10 * KB + 1, 164 * KB, 1),
+        (30 * KB, 26 * KB, 228 * KB, 2),
+        (30 * KB, 26 * KB + 1, 228 * KB, 1),
+        (15 * KB, 9 * KB, 100 * KB, 2),
+        (15 * KB, 10 * KB, 100 * KB, 1),
+        # three blocks: a third each, 53 2/3 KB of 164
+        (44 * KB, 9 * KB, 164 * KB, 2),
+        (44 * KB, 10 * KB, 164 * KB, 1),
+        (5 * KB, 4 * KB, 164 * KB, 2),  # more than four would fit, but there are no registers for them
     ],
 )
-def test_a_backward_has_the_registers_of_one_block_where_a_t4_has_none_for_two(
-    monkeypatch, capability, shared, width, blocks
+def test_a_second_buffer_takes_no_block_away(monkeypatch, shared, tile, multiprocessor, buffers):
+    monkeypatch.setattr(tensor, "shared_memory", lambda device: multiprocessor)
+    assert tensor._buffers(shared, tile, np.zeros(1, np.float32)) == buffers
+
+
+@pytest.mark.parametrize(
+    ("capability", "dtype", "vector", "asynchronous"),
+    [(80, "f4", 1, True), (80, "f2", 1, False), (80, "f2", 2, True), (90, "f4", 4, True), (75, "f2", 8, False)],
+)
+def test_cp_async_copies_four_bytes_or_more_on_newer_gpus(monkeypatch, capability, dtype, vector, asynchronous):
+    monkeypatch.setattr(tensor, "compute_capability", lambda device: capability)
+    assert tensor._copies_behind(vector, np.zeros(1, dtype)) == asynchronous
+
+
+@pytest.mark.parametrize(
+    ("capability", "shared", "width", "sums", "blocks"),
+    [
+        (75, 32 * KB, 3, 40, 2),
+        (75, 32 * KB + 4, 3, 40, 1),
+        (75, 16 * KB, 5, 40, 1),
+        (75, 8 * KB, 1, 16, 4),
+        (80, 32 * KB + 4, 3, 40, 2),
+        (80, 8 * KB, 1, 16, 4),
+        (80, 8 * KB, 1, 20, 2),
+        (90, 80 * KB, 5, 40, 2),
+    ],
+)
+def test_registers_of_a_backward_are_those_of_as_many_blocks_as_fit(
+    monkeypatch, capability, shared, width, sums, blocks
 ):
     monkeypatch.setattr(tensor, "compute_capability", lambda device: capability)
-    assert tensor._blocks(tensor.Plan(shared, 1, 1, 1, 8), (2, width), np.zeros(1, np.float16)) == blocks
+    monkeypatch.setattr(tensor, "shared_memory", lambda device: 64 * KB if capability == 75 else 164 * KB)
+    assert tensor._blocks(tensor.Plan(shared, 1, 1, 1, 8), sums, width, np.zeros(1, np.float16)) == blocks

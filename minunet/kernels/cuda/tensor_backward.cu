@@ -119,7 +119,7 @@ __device__ void write_weight_gradient(float* out, float* total, const float (&su
 
 // Adds what the threads have summed of gz, in their order, and writes it to out. All threads call it.
 __device__ void write_bias_gradient(float* out, float* total, const float (&sums)[VECTOR]) {
-    constexpr int VECTORS = STEPS * STEP * PER_WORD / VECTOR, LANES = THREADS / VECTORS;  // as in copy_tile
+    constexpr int VECTORS = STEPS * STEP * PER_WORD / VECTOR, LANES = THREADS / VECTORS;  // as in TileCopy
     __syncthreads();
 #pragma unroll
     for (int u = 0; u < VECTOR; ++u) total[u * THREADS + threadIdx.x] = sums[u];
@@ -142,6 +142,7 @@ tensor_backward(const Real* __restrict__ x, const Real* __restrict__ beside, con
                 const unsigned char* __restrict__ argmax, Real* __restrict__ gx, Real* __restrict__ gbeside,
                 float* __restrict__ partial, float* __restrict__ partial_gb, int tiles, Geometry g) {
     extern __shared__ uint4 shared[];
+    using Copy = TileCopy<TILE_ROWS, TILE_COLUMNS, EIGHTS * 8 / PER_WORD, X_PITCH, X_VECTOR>;  // of x
     Real* weights = reinterpret_cast<Real*>(shared);
     Real* gz_tile = weights + WEIGHTS * PER_WORD;
     Real* x_tile = gz_tile + (TILE_ROWS + TAPS_H - 1) * COLUMNS * PITCH * PER_WORD;
@@ -176,12 +177,11 @@ tensor_backward(const Real* __restrict__ x, const Real* __restrict__ beside, con
             for (int u = 0; u < VECTOR; ++u) gb[u] += (float)read.at[u];  // each pixel of gz once: not the margins
         };
         __syncthreads();  // nobody reads the tiles before any more
-        copy_tile<TILE_ROWS + TAPS_H - 1, COLUMNS, STEPS * STEP, PITCH, VECTOR, 0>(
+        Copy::start(x_tile, all_of_x.from(x_pixel), g.H, g.W, c0, min(g.C - c0, EIGHTS * 8), p0, q0);
+        TileCopy<TILE_ROWS + TAPS_H - 1, COLUMNS, STEPS * STEP, PITCH, VECTOR>::through_registers(
             gz_tile, all_of_gy.from(gy_pixel), y ? y + gy_pixel * CHANNELS : nullptr, g.OH, g.OW, 0, CHANNELS,
             p0 - above, q0 - before, add_pooled, add_to_gb);
-        copy_tile<TILE_ROWS, TILE_COLUMNS, EIGHTS * 8 / PER_WORD, X_PITCH, X_VECTOR, BESIDE>(
-            x_tile, all_of_x.from(x_pixel), nullptr, g.H, g.W, c0, min(g.C - c0, EIGHTS * 8), p0, q0,
-            [](int, int, int, auto&) {}, [](int, int, const auto&) {});
+        Copy::finish(x_tile);  // with cp.async it has been on its way while gz was made
         __syncthreads();
         multiply_tiles(gw, gz_tile, x_tile);
         if (!gx) continue;

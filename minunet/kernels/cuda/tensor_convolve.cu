@@ -51,28 +51,40 @@ tensor_convolve(const Real* __restrict__ x, const Real* __restrict__ beside, con
                 const float* __restrict__ b, Real* __restrict__ y, Real* __restrict__ pooled,
                 unsigned char* __restrict__ argmax, int tiles, int tiles_of_block, Geometry g, int relu) {
     extern __shared__ uint4 shared[];
+    constexpr int TILE_NUMBERS = (TILE_ROWS + TAPS_H - 1) * COLUMNS * PITCH * PER_WORD;
+    using Copy = TileCopy<TILE_ROWS + TAPS_H - 1, COLUMNS, STEPS * STEP, PITCH, VECTOR>;
     Real* weights = reinterpret_cast<Real*>(shared);
-    Real* tile = weights + WEIGHTS * PER_WORD;
     const Images<const Real, BESIDE> all_of_x = {x, beside, CHANNELS};
     const Images<Real, 0> all_of_y = {y, nullptr, g.F};
     const int f0 = blockIdx.y * EIGHTS * 8;
     const int across = (g.OW + ACROSS * 16 - 1) / (ACROSS * 16), down = (g.OH + TILE_ROWS - 1) / TILE_ROWS;
+    const int first = blockIdx.x * tiles_of_block, last = min(first + tiles_of_block, tiles);
+    // Of a tile: its image, its first output pixel, and where its pixels of x lie in shared memory
+    const auto image = [&](int number) -> long long { return number / (across * down); };
+    const auto row = [&](int number) { return number / across % down * TILE_ROWS; };
+    const auto column = [&](int number) { return number % across * ACROSS * 16; };
+    const auto buffer = [&](int number) { return weights + WEIGHTS * PER_WORD + number % BUFFERS * TILE_NUMBERS; };
+    const auto start = [&](int number) {
+        Copy::start(buffer(number), all_of_x.from(image(number) * g.H * g.W), g.H, g.W, 0, CHANNELS,
+                    row(number) - g.top, column(number) - g.left);
+    };
+    if (BUFFERS == 2) start(first);
     copy_weights(weights, w, f0, g.F);
-    const int first = blockIdx.x * tiles_of_block;
-    for (int number = first; number < min(first + tiles_of_block, tiles); ++number) {
-        const long long n = number / (across * down);
-        const int i0 = number / across % down * TILE_ROWS, j0 = number % across * ACROSS * 16;
-        __syncthreads();  // nobody reads the tile before any more
-        copy_tile<TILE_ROWS + TAPS_H - 1, COLUMNS, STEPS * STEP, PITCH, VECTOR, BESIDE>(
-            tile, all_of_x.from(n * g.H * g.W), nullptr, g.H, g.W, 0, CHANNELS, i0 - g.top, j0 - g.left,
-            [](int, int, int, auto&) {}, [](int, int, const auto&) {});
-        __syncthreads();
+    for (int number = first; number < last; ++number) {
+        if (BUFFERS == 1) {
+            __syncthreads();  // nobody reads the tile before any more
+            start(number);
+        }
+        Copy::finish(buffer(number));
+        __syncthreads();  // the tile is whole, and nobody reads the other buffer any more
+        if (BUFFERS == 2 && number + 1 < last) start(number + 1);
+        const int i0 = row(number), j0 = column(number);
         float sums[ROWS][EIGHTS][4] = {};
-        convolve_tile(sums, tile, weights);
-        write_tile(all_of_y.from(n * g.OH * g.OW), sums, b, relu, g.OH, g.OW, i0, j0, f0);
+        convolve_tile(sums, buffer(number), weights);
+        write_tile(all_of_y.from(image(number) * g.OH * g.OW), sums, b, relu, g.OH, g.OW, i0, j0, f0);
 #if POOL
         const int H = g.OH / 2, W = g.OW / 2;
-        const long long first_pooled = n * H * W * g.F;
+        const long long first_pooled = image(number) * H * W * g.F;
         pool_tile(pooled + first_pooled, argmax + first_pooled, sums, b, relu, H, W, g.F, i0 / 2, j0 / 2, f0);
 #endif
     }

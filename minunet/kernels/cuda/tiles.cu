@@ -1,7 +1,8 @@
 // Tiles of an image in shared memory, and their convolution on tensor cores (fragments.cu).
 //
 // The pixels under a tile of output pixels, with the margin of KH - 1 rows and KW - 1 columns that the windows need,
-// are copied into shared memory once; all taps read them there. The weights wait there too, laid out as fragments.
+// are copied into shared memory once (copies.cu); all taps read them there. The weights wait there too, laid out as
+// fragments.
 //
 //     the tiles of an image           a tile and its margin (windows of 3x3, ROWS = 2, ACROSS = 1)
 //     ┌──────┬──────┬────┐            ┌──────────────────────┐
@@ -22,51 +23,10 @@
 // words of the same bank. So neighboring pixels must not begin in the same bank: a pixel takes an odd multiple of 8
 // words (PITCH). Then the 16 threads that are served at a time, four pixels with four times two words, find theirs in
 // 32 different banks.
-//
-// The numbers pass through registers on their way, where they are rounded, masked by a ReLU and summed for gb; while
-// one block waits for memory, the others on the multiprocessor, two to four, multiply. (cp.async, with which newer GPUs
-// copy into shared memory behind the threads' back, has no place for the former.)
 
 #define COLUMNS (ACROSS * 16 + TAPS_W - 1)  // of the tile, with its margin
 #define STEPS ((CHANNELS + STEP * PER_WORD - 1) / (STEP * PER_WORD))
 #define WEIGHTS (TAPS_H * TAPS_W * STEPS * EIGHTS * 64)  // words
-
-// SIZE neighboring numbers, read and written at a time.
-template <int SIZE, class Number = Real> struct alignas(SIZE * sizeof(Number)) Neighbors { Number at[SIZE]; };
-
-// Copies TALL x WIDE pixels of H x W into shared memory, APART words from each other: `count` channels of each, from c0
-// on, then zeros up to WORDS words; zeros outside the image too. Where `output` is given, an image of as many channels,
-// it is that of a ReLU, and numbers count as 0 where it is not positive. A thread reads SIZE numbers at a time, in each
-// pixel the same ones. add(row, column, channel, numbers) may add to what has been read of the image, before the ReLU;
-// seen(row, column, numbers) is shown what comes of it, with the row and column of the tile, before it is rounded.
-template <int TALL, int WIDE, int WORDS, int APART, int SIZE, int SECOND, class Add, class Seen>
-__device__ void copy_tile(Real* tile, Images<const Real, SECOND> image, const Real* output, int H, int W, int c0,
-                          int count, int top, int left, Add add, Seen seen) {
-    constexpr int VECTORS = WORDS * PER_WORD / SIZE, LANES = THREADS / VECTORS;
-    const int c = threadIdx.x % VECTORS * SIZE;
-    if (threadIdx.x >= LANES * VECTORS) return;
-#pragma unroll 2  // with all threads of a multiprocessor, some 32 KB are then on their way at a time
-    for (int pixel = threadIdx.x / VECTORS; pixel < TALL * WIDE; pixel += LANES) {
-        const int p = top + pixel / WIDE, q = left + pixel % WIDE;
-        Neighbors<SIZE> read = {};
-        if (p >= 0 && p < H && q >= 0 && q < W && c < count) {
-            const long long at = (long long)p * W + q;
-            read = *reinterpret_cast<const Neighbors<SIZE>*>(image.at(at, c0 + c));
-            add(p, q, c0 + c, read);
-            if (output) {
-                const Images<const Real, 0> outputs = {output, nullptr, image.channels};
-                const Neighbors<SIZE> y = *reinterpret_cast<const Neighbors<SIZE>*>(outputs.at(at, c0 + c));
-#pragma unroll
-                for (int u = 0; u < SIZE; ++u)
-                    if (!((float)y.at[u] > 0)) read.at[u] = Real(0.0f);
-            }
-            seen(pixel / WIDE, pixel % WIDE, read);
-        }
-#pragma unroll
-        for (int u = 0; u < SIZE; ++u) read.at[u] = as_factor(read.at[u]);
-        *reinterpret_cast<Neighbors<SIZE>*>(tile + pixel * APART * PER_WORD + c) = read;
-    }
-}
 
 // w[k,l,c,f] of a convolution with F filters. TRANSPOSED: of the transpose of one, whose taps go the other way, and
 // whose filters are the channels of w.

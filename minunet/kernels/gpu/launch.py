@@ -60,7 +60,7 @@ def _compiled(file, kernel, real, shared, definitions):
     """Returns the kernel, compiled once for each set of definitions; CuPy keeps it on disk for the next process."""
     defined = {"Real": real, "Sum": "double" if real == "double" else "float"} | DEFINITIONS | dict(definitions)
     head = HEADERS.get(real, "") + "".join(f"#define {name} {value}\n" for name, value in defined.items())
-    files = "common.cu", *(("fragments.cu", "tiles.cu") if file.startswith("tensor_") else ()), file
+    files = "common.cu", *(("fragments.cu", "copies.cu", "tiles.cu") if file.startswith("tensor_") else ()), file
     source = "".join((SOURCES / name).read_text("utf-8") for name in files)
     function = compile_kernel(head + source, kernel)
     if shared > DEFAULT_SHARED:
@@ -114,10 +114,12 @@ def as_struct(numbers):
 
 
 def ready(array):
-    """Returns `array` so that a kernel can read it: contiguous, and aligned to four numbers, the longest VECTOR."""
+    """Returns `array` so that a kernel can read it: contiguous, and aligned to four numbers and to 16 bytes, which are
+    the most that are read at a time.
+    """
     if array is None:
         return None
-    if array.flags.c_contiguous and array.data.ptr % (4 * array.itemsize) == 0:
+    if array.flags.c_contiguous and array.data.ptr % max(16, 4 * array.itemsize) == 0:
         return array
     array_module(array)  # the copy belongs on its GPU
     return array.copy(order="C")

@@ -1,11 +1,12 @@
 """Convolutions of stride 1 on tensor cores: where they apply, and how large a tile a block takes.
 
 The kernels are in cuda/tensor_convolve.cu and cuda/tensor_backward.cu; cuda/fragments.cu explains what a tensor core
-multiplies, cuda/tiles.cu how an image gets there. They take tf32, that is, float32 arrays whose factors are rounded,
-from sm_80 on, and arrays of 16 bits.
+multiplies, cuda/tiles.cu and copies.cu how an image gets there. They take tf32, that is, float32 arrays whose factors
+are rounded, from sm_80 on, and arrays of 16 bits.
 
 What limits a tile is shared memory: tiles.cu keeps a tile with its margin there, and all weights. Where nothing fits,
-the functions return False, and another way has to be taken: layers so wide are better off with cuBLAS anyway.
+the functions return False, and another way has to be taken: layers so wide are better off with cuBLAS anyway. A second
+tile, which arrives while the first one is multiplied, gets only what no other block on the multiprocessor could use.
 """
 
 import functools
@@ -14,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minunet.cuda import compute_capability
+from minunet.cuda import compute_capability, shared_memory
 from minunet.device import array_module, device_of
 from minunet.kernels.gpu.launch import THREADS, WARP, channels_of, geometry, launch
 from minunet.kernels.gpu.sums import sum_rows
@@ -22,20 +23,27 @@ from minunet.precision import FIRST_WITH_TF32, precision_in_use
 
 WARPS = THREADS // WARP
 STEP = 8  # words of a pixel in one instruction
-TILES = 4  # that a block convolves with the weights that it has laid out once, at most,
-ENOUGH_BLOCKS = 1056  # but not before there are so many blocks: eight for each multiprocessor of an H100
+# Tiles that a block convolves one after another, at most, with the weights that it has laid out once: by the number of
+# its buffers. With two, it has nothing to multiply only while the first tile arrives, which is thus one of eight. But
+# not before there are so many blocks: eight for each multiprocessor of an H100, so that one with a block more than the
+# others works no more than an eighth longer.
+TILES = {1: 4, 2: 8}
+ENOUGH_BLOCKS = 1056
 PARTIAL_SUMS = 528  # blocks that share the pixels of a weights' gradient: four for each of them
 TYPES = {"f": "TF32", "e": "FLOAT16", "E": "BFLOAT16"}  # by dtype.char
 # Bytes of shared memory for a block, at most. Four blocks of a convolution fit on a multiprocessor of an H100, three on
 # one of an A100. Two of a backward fit on both in tf32; in 16 bits it must be possible on a T4, which has 64 KB.
 CONVOLVE_SHARED = 52 << 10
+CONVOLVE_BLOCKS = 4  # on a multiprocessor, at most: it has no registers for more
 BACKWARD_SHARED = {4: 80 << 10, 2: 64 << 10}  # by bytes of a number
-SHARED_BEFORE_SM_80 = 64 << 10  # for all blocks on a multiprocessor of a T4
+SHARED_FOR_SYSTEM = 1 << 10  # of each block, from sm_80 on
+ASYNC = True  # whether cp.async is used where it can be; benchmarks compare both
 # Registers that a thread may take for sums and weights, so that nothing spills: of the 64 that it has where four blocks
 # run on a multiprocessor, and of the 128 where two do.
 CONVOLVE_SUMS = 40
 BACKWARD_SUMS = 28  # for gx
 GW_SUMS = 40
+FEW_SUMS = 16  # of both kinds: with so few, four blocks of a backward have enough with 64 registers, too
 
 
 def uses_tensor_cores(x):
@@ -85,14 +93,18 @@ def convolve(x, w, b, y, pads, relu, transposed=False, beside=None, pooled=None,
     if plan is None:
         return False
     tiles, groups = len(y) * plan.tiles(y.shape[1:3]), -(-y.shape[3] // (8 * plan.eights))
-    tiles_of_block = max(1, min(TILES, tiles * groups // ENOUGH_BLOCKS))
+    asynchronous = _copies_behind(_vector(x, beside), x)
+    tile = 4 * plan.pitch * _pixels(plan.tile, kernel_size)
+    buffers = _buffers(plan.shared, tile, x) if asynchronous else 1
+    tiles_of_block = max(1, min(TILES[buffers], tiles * groups // ENOUGH_BLOCKS))
     grid = -(-tiles // tiles_of_block), groups
     windows = geometry((*x.shape[:3], C), y.shape, kernel_size, (1, 1), pads)
     arrays = x, beside, w, b, y, pooled, argmax
     arguments = *arrays, np.int32(tiles), np.int32(tiles_of_block), windows, np.int32(relu)
     definitions = plan.macros(x, kernel_size, beside) | {"TRANSPOSED": int(transposed), "BESIDE": C - x.shape[3]}
-    definitions["POOL"] = int(pooled is not None)
-    launch("tensor_convolve.cu", "tensor_convolve", grid, x.dtype, *arguments, shared=plan.shared, **definitions)
+    definitions |= {"POOL": int(pooled is not None), "ASYNC": int(asynchronous), "BUFFERS": buffers}
+    shared = plan.shared + (buffers - 1) * tile
+    launch("tensor_convolve.cu", "tensor_convolve", grid, x.dtype, *arguments, shared=shared, **definitions)
     return True
 
 
@@ -127,6 +139,18 @@ def _plan_convolution(y_shape, C, kernel_size, itemsize, pool=False):
     return min(plans, key=lambda plan: plan[0])[1] if plans else None
 
 
+def _buffers(shared, tile, x):
+    """Returns how many tiles a block keeps in shared memory: two, if no fewer blocks fit on a multiprocessor then.
+
+    shared: bytes of a block with one tile, which takes `tile` of them.
+    """
+
+    def blocks(bytes_of_block):
+        return min(CONVOLVE_BLOCKS, shared_memory(device_of(x)) // (bytes_of_block + SHARED_FOR_SYSTEM))
+
+    return 2 if blocks(shared + tile) == blocks(shared) else 1
+
+
 # ---- backward ----------------------------------------------------------------------------------------------
 
 
@@ -139,10 +163,10 @@ def backward(x, w, gy, y, gx, gw, gb, pads, beside=None, gbeside=None, pooled=No
     """
     (KH, KW, C, F), itemsize, xp = gw.shape, x.dtype.itemsize, array_module(x)
     fits_margin = max(pads[0]) < KH and max(pads[1]) < KW
-    plan_and_split = _plan_backward(C, F, (KH, KW), itemsize)
-    if plan_and_split is None or not fits_margin or (gx is not None and (C % 2 or x.shape[3] % 2)):
+    planned = _plan_backward(C, F, (KH, KW), itemsize)
+    if planned is None or not fits_margin or (gx is not None and (C % 2 or x.shape[3] % 2)):
         return False
-    plan, split = plan_and_split
+    plan, split, sums = planned
     tiles = len(x) * plan.tiles([max(pair) for pair in zip(x.shape[1:3], gy.shape[1:3])])
     blocks = min(tiles, PARTIAL_SUMS)
     partial = xp.empty((blocks, gw.size), gw.dtype)
@@ -163,8 +187,11 @@ def backward(x, w, gy, y, gx, gw, gb, pads, beside=None, gbeside=None, pooled=No
         geometry((*x.shape[:3], C), gy.shape, (KH, KW), (1, 1), pads),
     )
     definitions = plan.macros(gy, (KH, KW)) | {"TRANSPOSED": 1, "SPLIT": split}
-    definitions |= {"X_PITCH": _x_pitch(plan.eights, itemsize), "X_VECTOR": _vector(x, beside)}
-    definitions |= {"BESIDE": C - x.shape[3], "BLOCKS": _blocks(plan, (KH, KW), x), "POOLED": int(pooled is not None)}
+    x_vector = _vector(x, beside)
+    definitions |= {"X_PITCH": _x_pitch(plan.eights, itemsize), "X_VECTOR": x_vector}
+    definitions["ASYNC"] = int(_copies_behind(x_vector, x))
+    definitions |= {"BLOCKS": _blocks(plan, sums, KW, x)}
+    definitions |= {"BESIDE": C - x.shape[3], "POOLED": int(pooled is not None)}
     launch("tensor_backward.cu", "tensor_backward", grid, x.dtype, *arguments, shared=plan.shared, **definitions)
     sum_rows(partial, gw)
     if gb is not None:
@@ -174,8 +201,8 @@ def backward(x, w, gy, y, gx, gw, gb, pads, beside=None, gbeside=None, pooled=No
 
 @functools.lru_cache(maxsize=1000)
 def _plan_backward(C, F, kernel_size, itemsize):
-    """Returns (plan, SPLIT): the Plan with the fewest groups of channels, then the fewest pixels in margins; None where
-    nothing fits.
+    """Returns (plan, SPLIT, sums of a thread): the Plan with the fewest groups of channels, then the fewest pixels in
+    margins; None where nothing fits.
     """
     pitch, plans = _pitch(F, itemsize), []
     for groups, eights, rows, across in _divisions(C, kernel_size, BACKWARD_SUMS):
@@ -188,20 +215,23 @@ def _plan_backward(C, F, kernel_size, itemsize):
         split = next((s for s in (1, 2, 4, 8) if 4 * kernel_size[0] * -(-units // s) <= GW_SUMS), None)
         if split is None:
             continue
+        sums = 4 * rows * eights + 4 * kernel_size[0] * -(-units // split)
         totals = max(4 * kernel_size[0] * -(-units // split) * split * WARP, 8 * THREADS)
         plan = plan._replace(shared=4 * max(tiles, totals))
         if plan.shared <= BACKWARD_SHARED[itemsize]:
-            plans.append((groups, pixels / own_pixels, plan, split))
+            plans.append((groups, pixels / own_pixels, plan, split, sums))
     return min(plans)[2:] if plans else None
 
 
-def _blocks(plan, kernel_size, x):
-    """Returns how many blocks of a backward are to run on a multiprocessor: two.
+def _blocks(plan, sums, kernel_width, x):
+    """Returns how many blocks of a backward are to run on a multiprocessor: two, or four with few sums.
 
     On GPUs before sm_80 one, where there is no room for two, and for windows wider than three, which would spill.
     """
     older = compute_capability(device_of(x)) < FIRST_WITH_TF32
-    return 1 if older and (2 * plan.shared > SHARED_BEFORE_SM_80 or kernel_size[1] > 3) else 2
+    if older and (2 * plan.shared > shared_memory(device_of(x)) or kernel_width > 3):
+        return 1
+    return 4 if sums <= FEW_SUMS else 2
 
 
 def _x_pitch(eights, itemsize):
@@ -242,6 +272,11 @@ def _pitch(C, itemsize):
 def _odd_multiple(words, unit):
     """Returns the smallest odd multiple of `unit` that holds `words`."""
     return (-(-words // unit) | 1) * unit
+
+
+def _copies_behind(vector, x):
+    """Returns whether cp.async can copy tiles of x: so many numbers at a time, 4, 8 or 16 bytes."""
+    return ASYNC and vector * x.dtype.itemsize >= 4 and compute_capability(device_of(x)) >= FIRST_WITH_TF32
 
 
 def _vector(x, beside):
