@@ -95,7 +95,7 @@ def test_the_most_held_at_a_time_is_what_the_first_level_makes(one_thread, monke
     assert 64 * 512 * 512 < peak < 90 * 512 * 512
 
 
-def test_scratch_memory_does_not_grow_with_the_image():
+def test_scratch_memory_does_not_grow_with_the_image(one_thread):
     """Pooling and upsampling a large image need no more of it than other layers: some rows at a time, not the image."""
     model, image = UNet(depth=2), random_images(1024, 1024, 3)
 

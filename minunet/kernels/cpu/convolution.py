@@ -1,7 +1,7 @@
 """Convolution and its transpose, as matrix products on all cores.
 
 The output is cut into blocks of rows. The windows under a block fit into the processor's cache; there they are
-multiplied by W while they are warm, and the next block overwrites them:
+multiplied by W while the cache still has them, and the next block overwrites them:
 
     for each block of output rows:
         strip    = the rows of x under the block, zero-padded                        (scratch memory)

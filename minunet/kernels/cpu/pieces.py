@@ -49,7 +49,8 @@ def rows_per_piece(row_size):
 def images_per_piece(N, numbers):
     """Returns N images of that many numbers each in pieces, slices of one image or, where these are small, of several.
 
-    Threads that only make short calls wait for each other: NumPy holds Python's lock before and after each.
+    Threads that only make short calls wait for each other: one thread at a time runs Python (its lock is the GIL), and
+    NumPy lets the others run only inside of a call.
     """
     share = N if N * numbers <= PIECE // 4 else -(-N // get_num_threads())  # too little work is not shared
     step = max(1, min(PIECE // max(1, numbers), share))

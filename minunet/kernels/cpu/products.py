@@ -64,11 +64,12 @@ def by_rows(a, b, out):
 
 def sum_by_rows(a, b):
     """Returns aᵀ b (A, B), summed over all rows in small products. a (M, A) and b (M, B) contiguous."""
-    total = np.zeros((a.shape[1], b.shape[1]), a.dtype)
-    for equal, rows in _equal_slices(len(a), total.size, FEW_TERMS):
-        a_rows, b_rows = (array[rows].reshape(equal, -1, array.shape[1]) for array in (a, b))
-        total += (a_rows.swapaxes(1, 2) @ b_rows).sum(axis=0)
-    return total
+    A, B = a.shape[1], b.shape[1]
+    sums = []
+    for equal, rows in _equal_slices(len(a), A * B, FEW_TERMS):
+        products = a[rows].reshape(equal, -1, A).swapaxes(1, 2) @ b[rows].reshape(equal, -1, B)
+        sums.append(products[0] if equal == 1 else products.sum(axis=0))
+    return sum(sums[1:], sums[0]) if sums else np.zeros((A, B), a.dtype)
 
 
 def _equal_slices(rows, weights, few):

@@ -18,6 +18,15 @@ its transpose turns six numbers d into four, and these are the y above:
 
     y = Aᵀ [(G w) · (Bᵀ d)]
 
+By hand, with two outputs instead of four and so with the points 0, 1, -1 and ∞, for d = (1, 2, 3, 4) and w = (5, 1, 2):
+
+    Bᵀ d = (d_0 - d_2, (d_1 + d_2)/2, (d_2 - d_1)/2, d_3 - d_1) = (-2, 2.5, 0.5, 2)
+    G w  = (w_0, w_0 + w_1 + w_2, w_0 - w_1 + w_2, w_2)         = ( 5, 8,   6,   2)
+    m, their products                                           = (-10, 20, 3,   4)
+    y    = (m_0 + m_1 + m_2, m_1 - m_2 + m_3)                   = (13, 21)
+
+and 13 = 1·5 + 2·1 + 3·2, 21 = 2·5 + 3·1 + 4·2: four products in place of six.
+
 In a convolution, d are six rows of the image and w the three rows of the kernel. Each of the six products becomes one
 of matrices: the windows of a row of Bᵀ d, KW·C numbers each, times a row of G w as a matrix (KW·C, F). G, Bᵀ and Aᵀ are
 applied as matrix products, too. Sums take time, so this is for layers where the products take more (`pays`).
@@ -35,14 +44,15 @@ The rows of Bᵀ d lie one behind the other, each padded to a multiple of three 
 row. The windows that begin in one row and end in the next, and those of the padding, are multiplied for nothing, and
 what comes of them is left out. In short rows there are too many of them: there, windows are copied.
 
-Backward transposes once more. gx is a convolution, with the kernel flipped. What it multiplies, v = Bᵀ gz, also makes
-the gradient of the kernel, as in backward.py: gw = Gᵀ gu, with gu = (A x)ᵀ v for each of the six.
+Backward: gx is a convolution of gz, with the kernel flipped, so gx = Aᵀ [(G w) · v] with v = Bᵀ gz. The same v makes
+gw: that of the flipped kernel is the gradient of Σ x gx (backward.py), which is Σ (A x) (G w) v. So gw = Gᵀ gu with
+gu = (A x)ᵀ v, summed over all windows, for each of the six.
 
 The sums round. In float32, results are off by 0.4 to 1.6 millionths of the largest one where plain products are off by
-0.2 to 0.7 (measured on the lecture's layers); a number that should be 0 may be 1e-8 (`kernels.plain_products`). The
-points decide how much: 0, ±1, ±2, which one would take to calculate by hand, make half as much again, since the powers
-of 2 are large beside those of 1. And one number that is not finite makes the four rows of its tile NaN, since 0 · ∞ is
-NaN.
+0.2 to 0.7 (measured on the lecture's layers); a number that should be 0 may be 1e-8. (Inside `kernels.plain_products`
+this file is not used.) The points decide how much: 0, ±1, ±2, which one would take to calculate by hand, make half as
+much again, since the powers of 2 are large beside those of 1. And one number that is not finite makes the four rows
+that are computed with it NaN, since 0 · ∞ is NaN.
 
 Source: Winograd, "Arithmetic Complexity of Computations", 1980; Lavin and Gray, "Fast Algorithms for Convolutional
 Neural Networks", 2016, who do it along both axes: a quarter of the products, and so many sums that NumPy gains nothing.
