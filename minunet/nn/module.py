@@ -166,12 +166,12 @@ class Module:
     @property
     def device(self) -> str:
         """The device of the parameters; "cpu" if there are none."""
-        return next((p.device for p in self.all_parameters()), "cpu")
+        return next((p.device for _, p in self.named_parameters()), "cpu")
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """The dtype of the parameters; float32 if there are none."""
-        return next((p.dtype for p in self.all_parameters()), np.dtype(np.float32))
+        return next((p.dtype for _, p in self.named_parameters()), np.dtype(np.float32))
 
     def to(self: AnyModule, device: str) -> AnyModule:
         """Moves parameters and buffers to `device` ("cpu", "gpu", "gpu:1") and returns the Module.

@@ -15,6 +15,7 @@ from minunet.kernels.threads import get_num_threads, in_parallel
 
 MANY_WEIGHTS = 1 << 18  # about what a core's cache holds
 MANY_PRODUCTS = 1 << 20  # with fewer, a thread is done before another has been woken up (measured)
+ONE_THREAD = 1 << 18  # with fewer, OpenBLAS stays on one thread anyway, and need not be told
 SMALL_PRODUCT = 10**6  # multiplications up to which OpenBLAS does not copy what it multiplies
 FEW_ROWS = 16  # below which such a product would be too small (measured)
 FEW_TERMS = 48  # the same for sums over rows, as those of the kernel's gradient
@@ -28,6 +29,9 @@ def few_pixels(pixels, w_shape):
 
 def by_columns(a, b, out):
     """out ← a b, each thread for some of the columns; a small product on one. a (M, K), b (K, F), out (M, F)."""
+    if len(a) * b.size <= ONE_THREAD:
+        np.matmul(a, b, out=out)
+        return
     threads = get_num_threads() if len(a) * b.size >= MANY_PRODUCTS else 1
     step = -(-b.shape[1] // threads)
 
