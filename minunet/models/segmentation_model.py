@@ -72,9 +72,9 @@ class SegmentationModel(Module):
         which a few images do not keep busy, and where a layer was left in training mode: batch normalization then looks
         at all images, and dropout draws for all of them.
         """
-        if self.device != "cpu" or any(module.training for module in self.modules()):
-            return [images]
         count = max(1, GROUP_PIXELS // (images.shape[1] * images.shape[2]))
+        if len(images) <= count or self.device != "cpu" or any(module.training for module in self.modules()):
+            return [images]
         return [images[n : n + count] for n in range(0, len(images), count)]
 
     def _predict(self, x: NDArray) -> NDArray:
