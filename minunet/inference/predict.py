@@ -5,7 +5,7 @@ photograph of 4000 x 3000 a pet is twelve to sixteen times as large as it would 
 and no animal. So an image is resized as in training, and the outputs are resized back. This is the default.
 
 At full resolution. For a network that was trained so, or to see what it makes of details: `model.predict`. It keeps a
-few activations of the whole image in memory, up to 190 bytes per pixel for the lecture's network.
+few activations of the whole image in memory, about 110 bytes per pixel for the lecture's network.
 
 In tiles. The same as at full resolution, for images that are too large for that: one window after another. An output
 pixel depends on the image around it, so a window must reach beyond the pixels that it answers for. How far? Take the

@@ -76,7 +76,7 @@ def _add_manner_arguments(parser: Parser) -> None:
     size.add_argument(
         "--native",
         action="store_true",
-        help="show the network each image at full resolution; takes up to 190 bytes of memory per pixel",
+        help="show the network each image at full resolution; takes about 110 bytes of memory per pixel",
     )
     size.add_argument(
         "--tile",
