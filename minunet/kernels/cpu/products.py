@@ -58,7 +58,7 @@ def by_rows(a, b, out):
     """out ← a b in small products. a (M, K) and out (M, F) contiguous, b (K, F).
 
     With K = 1, NumPy multiplies number by number. Two rows as one, with half of the products for nothing, are ten times
-    faster:  [a_0 a_1] [b 0; 0 b] = [a_0 b, a_1 b].
+    faster:  [a_0 a_1] [b 0; 0 b] = [a_0 b, a_1 b]. (Where a_0 is infinite, a_1's row becomes NaN, too: 0 · ∞.)
     """
     if len(b) == 1 and len(a) % 2 == 0:
         a, b, out = a.reshape(-1, 2), np.kron(np.eye(2, dtype=b.dtype), b), out.reshape(-1, 2 * b.shape[1])
