@@ -13,11 +13,12 @@ For `UNet()` and an image of 4096x4096, the most that is held at a time falls fr
 input and the output of the last 3x3 convolution, to 77: the first level's two outputs, and what is pooled.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from minunet.autograd import Tensor
 from minunet.autograd.tensor import gradients_are_recorded
-from minunet.nn import Module
+from minunet.models.double_conv import DoubleConv
+from minunet.nn import BatchNorm, Concatenate, Conv2D, ConvTranspose2D, Dropout, Module
 from minunet.nn.module import layers_are_watched
 from minunet.ops import concatenate
 
@@ -25,15 +26,29 @@ BAND_PIXELS = 1 << 20  # smaller ones save little more, and compute more rows tw
 MARGIN = 4  # rows; two are enough, but four are a tile of kernels/cpu/winograd.py: with whole tiles, no bit changes
 
 
-def pay(model: Module, x: Tensor) -> bool:
-    """Returns whether the top level is computed in bands for the images x (N,H,W,C).
+def pay(x: Tensor, layers: Iterable[Module]) -> bool:
+    """Returns whether the top level, which has these layers, is computed in bands for the images x (N,H,W,C).
 
     If they are one large image on the CPU, there will be no backward, no forward hook is to see whole activations, and
-    no layer is in training mode, where batch normalization looks at the whole image.
+    the layers are like those that UNet() has there.
     """
     if len(x) > 1 or x.shape[1] * x.shape[2] <= BAND_PIXELS or x.device != "cpu":
         return False
-    return not (gradients_are_recorded() or layers_are_watched() or any(module.training for module in model.modules()))
+    return not (gradients_are_recorded() or layers_are_watched()) and all(map(_looks_nearby, layers))
+
+
+def _looks_nearby(layer):
+    """Returns whether an output of the layer depends on few rows, so that the margin is enough for all layers together.
+
+    Another layer in its place might look further, and in training mode batch normalization looks at the whole image.
+    """
+    if layer.training or "forward" in vars(layer):
+        return False
+    if type(layer) is Conv2D:  # not a subclass, which may have a forward of its own
+        return layer.kernel_size[0] in (1, 3) and layer.stride == (1, 1) and layer.padding == "same"
+    if type(layer) is ConvTranspose2D:
+        return layer.kernel_size == layer.stride == (2, 2)
+    return type(layer) in (Concatenate, DoubleConv, BatchNorm, Dropout)
 
 
 def in_bands(top: Callable[[Tensor, Tensor], Tensor], x: Tensor, skip: Tensor) -> Tensor:

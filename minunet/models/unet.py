@@ -195,9 +195,9 @@ class UNet(SegmentationModel):
     def _answer(self, x, **options):
         x = x if isinstance(x, Tensor) else Tensor(x)
         self._check(x)
-        banded = bands.pay(self, x)
-        x, skips = self._encoded(x)
         *below, top = self.decoder
+        banded = type(top) is Up and bands.pay(x, [*top.modules()][1:] + [self.out])
+        x, skips = self._encoded(x)
         for up in below if banded else self.decoder:
             x = up.join(x, skips.pop())
             for layer in up.convolutions.layers():  # one by one, so that nobody holds what an earlier one has used

@@ -8,6 +8,8 @@ import pytest
 
 from minunet import Tensor, UNet, no_grad
 from minunet.models import bands
+from minunet.models.unet import Up
+from minunet.nn import Conv2D, ConvTranspose2D
 from minunet.nn.module import forward_hook
 
 
@@ -78,6 +80,38 @@ def test_who_needs_more_than_the_answer_gets_the_whole(who, monkeypatch):
         model.decoder[-1].convolutions.first_norm.train(who == "training")
         with no_grad():
             model(Tensor(x))
+    assert seen == []
+
+
+class Further(Conv2D):
+    """A layer of someone's own, which may look anywhere."""
+
+
+class MyUp(Up):
+    """A level of someone's own."""
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda top, model: setattr(top.convolutions, "second", Conv2D(8, 8, 13)),
+        lambda top, model: setattr(top.convolutions, "first", Conv2D(5, 8, 5)),
+        lambda top, model: setattr(top.convolutions, "second", Further(8, 8, 3)),
+        lambda top, model: setattr(top.convolutions, "forward", lambda x: x),
+        lambda top, model: setattr(top, "upsample", ConvTranspose2D(8, 1, 4, stride=2)),
+        lambda top, model: setattr(model, "out", Conv2D(8, 1, 7)),
+        lambda top, model: setattr(top, "__class__", MyUp),
+    ],
+)
+def test_layers_that_might_look_further_see_the_whole(change, monkeypatch):
+    """With a kernel of 13 rows, a margin of four would give other numbers at the edges of the bands."""
+    model, image = UNet(depth=2, width=4), random_images(32, 32, 3)
+    seen = watched_bands(monkeypatch, 8 * 32)
+    model.predict(image)
+    assert len(seen) == 4
+    change(model.decoder[-1], model)
+    seen.clear()
+    model.predict(image)
     assert seen == []
 
 

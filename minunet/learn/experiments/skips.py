@@ -106,6 +106,7 @@ def brought_back(found: Mapping[tuple[int, ...], Scores]) -> dict[int, float]:
 
 
 def run(seed: int) -> Result:
+    """Returns what the experiment finds with this seed: its answer, explanation and picture."""
     found = measure([seed, seed + 1], images=200, others=60, epochs=5)
     return report(found)
 
@@ -138,6 +139,7 @@ def lead(found: Mapping[tuple[int, ...], Scores], best: int) -> str:
 
 
 def skip_name(levels: Sequence[int]) -> str:
+    """Returns what a choice of skips is called in the table and in the picture."""
     if len(levels) == 1:
         return f"level {levels[0]} alone"
     return "all" if levels else "none"
@@ -149,6 +151,7 @@ def spread(values: NDArray) -> str:
 
 
 def explain(found: Mapping[tuple[int, ...], Scores]) -> str:
+    """Returns the explanation, with the numbers that were found."""
     every, none = found[max(found, key=len)], found[()]
     near = 1 - none.outlines.mean() / every.outlines.mean()
     anywhere = 1 - none.iou.mean() / every.iou.mean()
