@@ -449,7 +449,7 @@ def test_it_does_not_matter_where_the_blocks_are_cut(monkeypatch, name, block_by
 def test_every_row_is_in_one_block(several_images, threads):
     set_num_threads(threads)
     for N, OH, fit in np.ndindex(6, 9, 20):
-        blocks = cpu.patches.cut(N, OH + 1, fit, several_images)
+        blocks = cpu.pieces.cut(N, OH + 1, fit, several_images)
         rows = [(n, i) for images, rows in blocks for n in range(N)[images] for i in range(OH + 1)[rows]]
         assert rows == list(np.ndindex(N, OH + 1))
         assert all(images.stop - images.start == 1 or several_images for images, _ in blocks)
@@ -468,14 +468,14 @@ def test_every_row_is_in_one_block(several_images, threads):
 )
 def test_the_threads_get_equal_numbers_of_blocks(N, OH, fit, threads, blocks):
     set_num_threads(threads)
-    assert len(cpu.patches.cut(N, OH, fit)) == blocks and blocks % threads == 0
+    assert len(cpu.pieces.cut(N, OH, fit)) == blocks and blocks % threads == 0
 
 
 def test_less_than_two_thirds_of_a_block_is_not_shared():
     set_num_threads(2)
-    assert cpu.patches.cut(1, 20, 30) == [(slice(0, 1), slice(0, 20))]
-    assert cpu.patches.cut(5, 4, 30) == [(slice(0, 5), slice(0, 4))]
-    assert len(cpu.patches.cut(1, 21, 30)) == len(cpu.patches.cut(3, 7, 30, several_images=False)) - 4 == 2
+    assert cpu.pieces.cut(1, 20, 30) == [(slice(0, 1), slice(0, 20))]
+    assert cpu.pieces.cut(5, 4, 30) == [(slice(0, 5), slice(0, 4))]
+    assert len(cpu.pieces.cut(1, 21, 30)) == len(cpu.pieces.cut(3, 7, 30, several_images=False)) - 4 == 2
 
 
 def test_windows_are_not_copied_whole_where_rows_are_long():

@@ -29,7 +29,8 @@ import numpy as np
 
 from minunet.kernels.cpu import patches, winograd
 from minunet.kernels.cpu.items import as_items
-from minunet.kernels.cpu.patches import BLOCK_BYTES, Windows, cut
+from minunet.kernels.cpu.patches import BLOCK_BYTES, Windows
+from minunet.kernels.cpu.pieces import cut
 from minunet.kernels.cpu.pooling import max_pool
 from minunet.kernels.cpu.products import by_columns, by_rows, few_pixels
 from minunet.kernels.threads import in_parallel, scratch
@@ -145,14 +146,14 @@ def _scatter(y, w, b, stride, pads, size):
                 products = scratch("windows", (count, height, OW, KH, KW, C), y.dtype)
                 by_rows(y[n, rows].reshape(-1, F), Wt, products.reshape(-1, KH * KW * C))
             if tiles:
-                painted = x[n, rows.start * KH : rows.stop * KH]
+                covered = x[n, rows.start * KH : rows.stop * KH]
                 products = products.reshape(count, height, OW, KH, KW * C).transpose(0, 1, 3, 2, 4)
-                as_items(painted.reshape(count, height, KH, OW, KW * C))[:] = as_items(products)
+                as_items(covered.reshape(count, height, KH, OW, KW * C))[:] = as_items(products)
             else:
-                painted = x[n]
-                painted[:] = _add_windows(products, stride, pads, size)
+                covered = x[n]
+                covered[:] = _add_windows(products, stride, pads, size)
             if b is not None:
-                painted.reshape(-1, W * C)[:] += b_row
+                covered.reshape(-1, W * C)[:] += b_row
 
     fit = BLOCK_BYTES // max(1, OW * KH * KW * C * y.itemsize)
     if tiles and fit < OH:

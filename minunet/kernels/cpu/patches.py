@@ -25,15 +25,15 @@ The functions below the layouts multiply them. winograd.py has functions of the 
 the products; convolution.py and backward.py use one file or the other.
 """
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 
 from minunet.kernels.cpu.items import item_type, put_side_by_side
+from minunet.kernels.cpu.pieces import cut
 from minunet.kernels.cpu.pointwise import where_positive
 from minunet.kernels.cpu.products import by_rows, sum_by_rows
-from minunet.kernels.threads import get_num_threads, scratch
+from minunet.kernels.threads import scratch
 
 BLOCK_BYTES = 2 << 20  # of windows per block: they stay in the cache, and deep layers do not read their W too often
 LONG_ROW = 48  # windows in an output row from which columns are faster (measured)
@@ -66,22 +66,6 @@ def blocks(N, row_bytes, windows):
     else:
         fit = BLOCK_BYTES // max(1, KH * window_row)
     return cut(N, OH, fit, several_images=not windows.in_columns)
-
-
-def cut(N, OH, fit, several_images=True):
-    """Returns N·OH rows in blocks (images, rows) of about `fit` rows: as many blocks for each thread, where possible.
-
-    Less than two thirds of a block are not shared: one thread is done with them before another has woken up (measured).
-    """
-    threads = get_num_threads() if 3 * N * OH > 2 * fit else 1
-    if several_images and N >= threads and fit >= OH:
-        count = threads * max(1, round(N * OH / max(1, fit) / threads))
-        step = max(1, N // count)
-        return [(slice(n, min(n + step, N)), slice(0, OH)) for n in range(0, N, step)]
-    even = threads // math.gcd(N, threads)  # this many blocks per image, or a multiple of it, are shared out evenly
-    count = min(OH, -(-OH // (even * max(1, fit))) * even)
-    step = -(-OH // max(1, count))
-    return [(slice(n, n + 1), slice(i, min(i + step, OH))) for n in range(N) for i in range(0, OH, max(1, step))]
 
 
 def first_row(rows, windows):

@@ -1,9 +1,10 @@
-"""Elementwise work on all cores, cut into pieces.
+"""Work cut into pieces for all cores: numbers, rows, images, and blocks of rows.
 
 A piece is so small that the intermediate results of a formula stay in the processor's cache.
 """
 
 import functools
+import math
 
 import numpy as np
 
@@ -57,12 +58,17 @@ def images_per_piece(N, numbers):
     return [slice(n, min(n + step, N)) for n in range(0, N, step)]
 
 
-def blocks(N, H, row_size):
-    """Returns N images of H rows, each of that many numbers, in blocks (images, rows), two slices each.
+def cut(N, OH, fit, several_images=True):
+    """Returns N·OH rows in blocks (images, rows) of about `fit` rows: as many blocks for each thread, where possible.
 
-    A block is some rows of one image or, where images are small, several whole ones.
+    Less than two thirds of a block are not shared: one thread is done with them before another has woken up (measured).
     """
-    if H * row_size <= PIECE:
-        return [(images, slice(0, H)) for images in images_per_piece(N, H * row_size)]
-    step = rows_per_piece(row_size)
-    return [(slice(n, n + 1), slice(i, min(i + step, H))) for n in range(N) for i in range(0, H, step)]
+    threads = get_num_threads() if 3 * N * OH > 2 * fit else 1
+    if several_images and N >= threads and fit >= OH:
+        count = threads * max(1, round(N * OH / max(1, fit) / threads))
+        step = max(1, N // count)
+        return [(slice(n, min(n + step, N)), slice(0, OH)) for n in range(0, N, step)]
+    even = threads // math.gcd(N, threads)  # this many blocks per image, or a multiple of it, are shared out evenly
+    count = min(OH, -(-OH // (even * max(1, fit))) * even)
+    step = -(-OH // max(1, count))
+    return [(slice(n, n + 1), slice(i, min(i + step, OH))) for n in range(N) for i in range(0, OH, max(1, step))]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from minunet.kernels.cpu.items import as_items
-from minunet.kernels.cpu.pieces import blocks, images_per_piece
+from minunet.kernels.cpu.pieces import cut, images_per_piece, rows_per_piece
 from minunet.kernels.threads import in_parallel, scratch
 from minunet.kernels.windows import argmax_dtype, crop, output_size, tap
 
@@ -30,7 +30,7 @@ def max_pool(x, size, stride, pads):
     if any(map(sum, pads)):
         in_parallel(task, [(n, slice(0, OH)) for n in images_per_piece(len(x), OH * OW * x.shape[3])])
     else:
-        in_parallel(task, blocks(len(x), OH, OW * x.shape[3]))
+        in_parallel(task, cut(len(x), OH, rows_per_piece(OW * x.shape[3])))
     return y, argmax
 
 

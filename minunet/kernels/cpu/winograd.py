@@ -62,7 +62,7 @@ import numpy as np
 
 from minunet.kernels import products_are_plain
 from minunet.kernels.cpu.items import item_type, put_side_by_side
-from minunet.kernels.cpu.patches import cut
+from minunet.kernels.cpu.pieces import cut
 from minunet.kernels.cpu.pointwise import where_positive
 from minunet.kernels.cpu.products import FEW_ROWS, FEW_TERMS, by_columns, small_slices
 from minunet.kernels.threads import scratch
