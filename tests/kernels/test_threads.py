@@ -1,5 +1,7 @@
 """Work on threads: what each of them gets, what happens to errors, and that the BLAS is left as it was found."""
 
+import collections
+import functools
 import os
 import subprocess
 import sys
@@ -150,6 +152,32 @@ def test_nobody_waits_for_a_thread_that_is_busy_elsewhere():
     assert gone() is None  # the call that nobody has answered yet keeps nothing alive
     go_on.set()
     first.join()
+
+
+def test_what_a_chunk_has_used_is_gone_when_it_has_ended():
+    array = np.zeros(3)
+    gone, at_the_end = weakref.ref(array), []
+    waiting = collections.deque([functools.partial(np.sum, array)])
+    del array
+
+    class Ended:
+        def put(self, _):
+            at_the_end.append(gone())
+
+    threads._take_chunks(waiting, Ended())
+    assert at_the_end == [None]
+
+
+def test_another_number_of_threads_ends_those_of_before():
+    before = set(threading.enumerate())
+    set_num_threads(3)
+    threads.in_parallel(sum, range(3))
+    workers = [thread for thread in threading.enumerate() if thread not in before and thread.name.startswith("minunet")]
+    assert len(workers) == 2
+    set_num_threads(2)
+    for worker in workers:
+        worker.join(timeout=10)
+        assert not worker.is_alive()
 
 
 def test_one_thread_takes_all_chunks():
